@@ -1,0 +1,127 @@
+"""The ports: everything headgate needs from the outside world, on one page.
+
+Each port has an embedded adapter and may have a distributed one; every adapter passes the port's contract suite in
+`tests/contract/`. Adapters are picked in `app.py` and nowhere else.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from headgate.types import KeyRecord, RequestRecord, Route, UsageRow
+
+
+class Clock(Protocol):
+    """Time, ids and chance. Real in production, replayable in simulation."""
+
+    random: random.Random
+
+    def now(self) -> float:
+        """Wall time, Unix seconds."""
+
+    def monotonic(self) -> float:
+        """Seconds that never go back, for durations."""
+
+    def new_id(self, prefix: str) -> str:
+        """A unique, roughly time-ordered id such as `req_0198c2...`."""
+
+
+class UpstreamResponse(Protocol):
+    """One HTTP answer of a provider, being read. Reading pauses the sender when nobody reads (backpressure)."""
+
+    status: int
+    headers: Mapping[str, str]  # names in lower case
+
+    async def read(self) -> bytes:
+        """The next piece of the body as it arrives, b"" at its clean end.
+
+        Raises StreamIncomplete if the connection ends before the HTTP message does. Safe to cancel.
+        """
+
+    def close(self) -> None:
+        """Give the connection back if the message has ended, else abort it at once. Never blocks, may be repeated."""
+
+
+class Provider(Protocol):
+    """The adapter for one upstream API: how to ask it. What it answers is read in `wire/`."""
+
+    name: str  # as in the configuration
+    kind: str  # openai, sim, ...
+
+    async def send(
+        self, route: Route, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
+    ) -> UpstreamResponse:
+        """Send one request and return when status and headers are there.
+
+        Raises UpstreamUnreachable, ConnectTimeout, UpstreamBusy or StreamIncomplete. Cancelling it closes the socket.
+        """
+
+    async def aclose(self) -> None:
+        """Close idle connections and refuse new requests; requests under way may finish."""
+
+
+class Journal(Protocol):
+    """Where a settled request is written before its last byte leaves: survives kill -9 of the process."""
+
+    def append(self, record: RequestRecord) -> None:
+        """Durable against the process's death on return. Raises LedgerFull when its bounded room is used up."""
+
+    def mark_undelivered(self, request_id: str) -> None:
+        """Add a note that the client did not take the last write of a request that was recorded as complete."""
+
+    def room(self) -> bool:
+        """Whether another record will fit: asked before a request is admitted."""
+
+
+class Ledger(Protocol):
+    """The append-only record of requests and attempts, readable by every process. Raises DatabaseUnavailable."""
+
+    async def write(self, records: Sequence[RequestRecord], undelivered: Sequence[str] = ()) -> None:
+        """Add records, all or none; a record whose id is there already is left as it is."""
+
+    async def page(self, limit: int, after: str | None = None) -> tuple[list[RequestRecord], str | None]:
+        """Rows oldest first, and the cursor of the next page or None."""
+
+    async def usage(
+        self, by: str, *, since: float | None = None, until: float | None = None, tenant: str | None = None,
+        user: str | None = None, key_id: str | None = None,
+    ) -> list[UsageRow]:
+        """Totals by `tenant`, `user`, `model`, `key` or `day` (UTC), compacted days included; `since` is inclusive."""
+
+    async def compact(self, before: float) -> int:
+        """Fold rows older than a time into daily totals and delete them, in one transaction; returns how many."""
+
+
+class KeyStore(Protocol):
+    """Virtual keys created at run time. Raises DatabaseUnavailable."""
+
+    async def version(self) -> int:
+        """A number that changes with every change, cheap enough to ask once a second."""
+
+    async def all(self) -> list[KeyRecord]:
+        """Every key, revoked and expired ones too, oldest first."""
+
+    async def add(self, key: KeyRecord) -> None:
+        """Raises Conflict if the id or hash exists."""
+
+    async def revoke(self, key_id: str, at: float) -> KeyRecord:
+        """Raises NotFound. Revoking twice keeps the first time."""
+
+    async def expire(self, key_id: str, at: float | None) -> KeyRecord:
+        """Set or clear the expiry. Raises NotFound."""
+
+
+class TokenCounter(Protocol):
+    """Counts tokens when a provider reports none."""
+
+    async def count(self, upstream_model: str, texts: Sequence[str]) -> int:
+        """Tokens of the texts together, never on the event loop for long."""
+
+
+class Observer(Protocol):
+    """Told of every settled request: metrics, the request log, traces."""
+
+    def settled(self, record: RequestRecord, itl_counts: Sequence[int]) -> None:
+        """`itl_counts` are the gaps between content events counted into `telemetry.buckets.ITL_SECONDS`."""

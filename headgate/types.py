@@ -1,0 +1,200 @@
+"""The vocabulary: frozen values that the whole of headgate speaks in. No behaviour beyond what a value knows of itself.
+
+Money is an integer number of pico-dollars (1e-12 USD), so that sums are exact everywhere, in SQL too. A price in USD per
+million tokens is that same number times 1e6 per token: 0.15 USD per million = 150_000 pico-dollars per token.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+PICO_PER_USD = 10**12
+
+
+class Frozen(msgspec.Struct, frozen=True, gc=False):
+    """Base of the small immutable values."""
+
+
+class Route(StrEnum):
+    """What a caller asks for, named as the OpenAI path is."""
+
+    CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+
+
+class Outcome(StrEnum):
+    """How a request or an attempt ended."""
+
+    DONE = "done"  # answered completely
+    FAILED = "failed"  # the provider failed, before or after the first content
+    DISCONNECTED = "disconnected"  # the client went away first
+    REFUSED = "refused"  # headgate said no before any provider was asked
+    CACHED = "cached"  # answered without a provider
+    REJECTED = "rejected"  # the provider said the request is wrong (4xx)
+
+
+class Counted(StrEnum):
+    """Where token counts come from."""
+
+    REPORTED = "reported"  # the provider's own usage
+    ESTIMATED = "estimated"  # counted or estimated by headgate
+    NONE = "none"  # nothing was processed
+
+
+class Price(Frozen, frozen=True, gc=False):
+    """Price of one token in pico-dollars, by class. `version` says which price list it came from."""
+
+    input: int
+    output: int = 0
+    cached_input: int | None = None  # None: as input
+    reasoning: int | None = None  # None: as output
+    cache_write: int | None = None  # None: as input
+    version: str = "config"
+
+
+class Usage(Frozen, frozen=True, gc=False):
+    """Tokens of one answer. `cached_input` is part of `input`, `reasoning` is part of `output`."""
+
+    input: int = 0
+    cached_input: int = 0
+    output: int = 0
+    reasoning: int = 0
+    counted: Counted = Counted.NONE
+
+
+class Features(Frozen, frozen=True, gc=False):
+    """What a tier allows, and what a request uses."""
+
+    tools: bool = False
+    images: bool = False
+
+
+class Tier(Frozen, frozen=True, gc=False):
+    """A named set of limits and features; "*" in `models` means every model."""
+
+    name: str
+    models: frozenset[str]
+    features: Features = Features(tools=True, images=True)
+    max_output_tokens: int | None = None
+
+
+class Caller(Frozen, frozen=True, gc=False):
+    """The authenticated key with its tenant, user and tier."""
+
+    key_id: str
+    tenant: str
+    user: str | None
+    tier: Tier
+
+
+class KeyRecord(Frozen, frozen=True):
+    """A virtual key at rest. `hash` is the SHA-256 hex digest of the key; the key itself is shown once and never kept."""
+
+    id: str
+    hash: str
+    hint: str  # the key's last four characters, to recognise it by
+    tenant: str
+    tier: str
+    user: str | None = None
+    name: str = ""
+    created_at: float = 0.0
+    expires_at: float | None = None
+    revoked_at: float | None = None
+    source: str = "runtime"  # runtime | config
+
+
+class Call(Frozen, frozen=True, gc=False):
+    """What a caller sent, as far as headgate has to understand it. `body` is the JSON as it came.
+
+    `fields` are the top-level members of the body as raw JSON, so that what headgate does not know passes untouched.
+    """
+
+    id: str
+    route: Route
+    model: str
+    stream: bool
+    fields: dict[str, msgspec.Raw]
+    body_bytes: int
+    features: Features = Features()
+    choices: int = 1  # how many answers (`n`), or prompts times n for completions
+    max_output_tokens: int | None = None
+    wants_usage: bool = False  # the caller asked for the usage chunk of a stream
+    session: str | None = None
+    user: str | None = None
+    tags: tuple[str, ...] = ()
+    prompt_version: str | None = None
+    traceparent: str | None = None
+
+
+class AttemptRecord(Frozen, frozen=True):
+    """One paid (or failed) call to one deployment: a row of the ledger. Times are Unix seconds, durations seconds."""
+
+    id: str
+    request_id: str
+    number: int  # 1 for the first
+    started_at: float
+    deployment: str
+    provider: str
+    endpoint: str
+    upstream_model: str
+    key_fingerprint: str  # first 8 hex digits of the provider key's SHA-256
+    outcome: Outcome
+    status: int  # the provider's HTTP status, 0 if none came
+    error: str = ""  # code from the error table
+    upstream_id: str = ""  # the provider's request id
+    usage: Usage = Usage()
+    cost_picousd: int = 0
+    price_version: str = ""
+    seconds: float = 0.0
+
+
+class RequestRecord(Frozen, frozen=True):
+    """One authenticated request, refused ones too: a row of the ledger. Times are Unix seconds, durations seconds."""
+
+    id: str
+    started_at: float
+    tenant: str
+    user: str | None
+    key_id: str
+    route: str
+    dialect: str
+    model: str
+    stream: bool
+    outcome: Outcome
+    status: int
+    error: str = ""
+    deployment: str = ""
+    provider: str = ""
+    upstream_model: str = ""
+    session: str | None = None
+    prompt_version: str | None = None
+    tags: tuple[str, ...] = ()
+    usage: Usage = Usage()
+    cost_picousd: int = 0
+    price_version: str = ""
+    config_hash: str = ""
+    ttft_seconds: float | None = None  # request sent -> first content
+    itl_seconds: float | None = None  # mean gap between content events
+    e2e_seconds: float = 0.0
+    bytes_in: int = 0
+    bytes_out: int = 0
+    trace_id: str = ""
+    undelivered: bool = False  # the answer was complete, its last write to the client failed
+    attempts: tuple[AttemptRecord, ...] = ()
+
+
+class UsageRow(Frozen, frozen=True):
+    """Totals of one group (a tenant, user, model or day) of ledger rows."""
+
+    group: str
+    requests: int
+    failed: int
+    refused: int
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_picousd: int
