@@ -1,0 +1,52 @@
+"""What a caller's tier lets a request do: which models, which features, how much output."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from headgate.types import Call, Features, Frozen, Tier
+
+
+class Denial(StrEnum):
+    """Why a tier refuses."""
+
+    MODEL = "model"
+    TOOLS = "tools"
+    IMAGES = "images"
+
+
+class Access(Frozen, frozen=True, gc=False):
+    """The decision. `lowered_to` is the output ceiling to send upstream, when the caller asked for more or for nothing."""
+
+    denied: Denial | None
+    reason: str
+    lowered_to: int | None = None
+
+
+def may_use(tier: Tier, model: str) -> bool:
+    """Whether a tier may use a model at all."""
+    return "*" in tier.models or model in tier.models
+
+
+def decide(tier: Tier, call: Call, model_ceiling: int | None) -> Access:
+    """Decide on a call to a known model; `model_ceiling` is the model's own limit on output tokens."""
+    if not may_use(tier, call.model):
+        return Access(Denial.MODEL, f"the tier '{tier.name}' does not include the model '{call.model}'")
+    if denied := _missing_feature(tier.features, call.features):
+        return Access(denied, f"the tier '{tier.name}' does not allow {denied}")
+    ceilings = [ceiling for ceiling in (tier.max_output_tokens, model_ceiling) if ceiling is not None]
+    if call.max_output_tokens is None:
+        # Without a tier ceiling the model's own limit holds anyway: the body can stay as the caller wrote it.
+        return Access(None, "allowed", tier.max_output_tokens and min(ceilings))
+    lowest = min(ceilings, default=call.max_output_tokens)
+    if lowest < call.max_output_tokens:
+        return Access(None, f"output lowered from {call.max_output_tokens} to {lowest} tokens", lowest)
+    return Access(None, "allowed")
+
+
+def _missing_feature(allowed: Features, used: Features) -> Denial | None:
+    if used.tools and not allowed.tools:
+        return Denial.TOOLS
+    if used.images and not allowed.images:
+        return Denial.IMAGES
+    return None

@@ -1,0 +1,180 @@
+"""OpenAI's dialect, streams: raw bytes in, raw bytes out, and on the way what headgate must know of them.
+
+A reader never raises: it forwards what was good, and says in `failure` why the rest is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from headgate.errors import HeadgateError, StreamFailed, StreamIncomplete, StreamMalformed, UpstreamEmpty
+from headgate.types import Usage
+from headgate.wire import sse
+from headgate.wire.openai import FAILED_FINISHES, UsageView, error_body, error_message
+
+MAX_FRAME_BYTES = 16_000_000  # an image in base64 may be one event
+MAX_PREAMBLE_BYTES = 16_384
+_MAX_KEPT_CHARACTERS = 4_000_000  # of the text kept for counting tokens
+_NULL = b"null"
+
+
+class _Delta(msgspec.Struct):
+    content: str | None = None
+    reasoning_content: str | None = None
+    reasoning: str | None = None
+    refusal: str | None = None
+    tool_calls: msgspec.Raw | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    delta: _Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Chunk(msgspec.Struct):
+    choices: list[_Choice] = []
+    usage: UsageView | None = None
+    error: msgspec.Raw | None = None
+
+
+_chunk = msgspec.json.Decoder(_Chunk)
+_any = msgspec.json.Decoder()
+
+
+class StreamReader:
+    """Reads one stream of chat or text completion chunks.
+
+    `feed` returns the bytes to forward. `[DONE]` is withheld in `tail`, so that it can follow the ledger's record. The
+    usage chunk is taken out when headgate asked for it and the caller did not.
+    """
+
+    __slots__ = ("_choices", "_frames", "_kept", "_strip_usage", "content_events", "failure", "tail", "texts", "usage")
+
+    def __init__(self, *, strip_usage: bool) -> None:
+        self._frames = sse.FrameSplitter(MAX_FRAME_BYTES)
+        self._strip_usage = strip_usage
+        self._choices: dict[int, bool] = {}  # index -> has its finish reason
+        self._kept = 0
+        self.content_events = 0
+        self.usage: Usage | None = None
+        self.texts: list[str] = []
+        self.tail = b""
+        self.failure: HeadgateError | None = None
+
+    @property
+    def committed(self) -> bool:
+        """The first content-bearing event has been seen."""
+        return self.content_events > 0
+
+    def feed(self, data: bytes) -> bytes:
+        """Take bytes as they arrive and return those to forward now."""
+        try:
+            frames = self._frames.feed(data)
+        except sse.FrameTooLong as error:
+            self.failure = StreamMalformed(f"The provider's stream is malformed: {error}.")
+            return b""
+        if len(frames) == 1:
+            return frames[0] if self._forward(frames[0]) else b""
+        forwarded: list[bytes] = []
+        for frame in frames:
+            if self._forward(frame):
+                forwarded.append(frame)
+            elif self.failure:
+                break
+        return b"".join(forwarded)
+
+    def finish(self) -> None:
+        """The HTTP message ended cleanly: decide whether the stream was complete."""
+        if self.failure:
+            return
+        if rest := self._frames.rest.strip():
+            self._forward(rest + b"\n\n")  # some servers forget the last blank line; nothing else may be lost by it
+        if self.failure:
+            return
+        if not self._choices:
+            self.failure = UpstreamEmpty("The provider's stream ended without any content.")
+        elif not all(self._choices.values()):
+            self.failure = StreamIncomplete("The provider's stream ended without a finish reason.")
+
+    def _forward(self, frame: bytes) -> bool:
+        data = sse.payload(frame)
+        if data is None or not data:
+            return True  # a comment or another field: passes, means nothing
+        if self.tail:
+            return False  # after [DONE] there is nothing to say
+        if data == b"[DONE]":
+            self.tail = frame
+            return False
+        try:
+            chunk = _chunk.decode(data)
+        except msgspec.ValidationError:
+            self.content_events += 1  # a shape headgate does not know passes untouched
+            return True
+        except (msgspec.DecodeError, RecursionError):
+            self.failure = StreamMalformed("The provider sent an event that is not valid JSON.")
+            return False
+        if chunk.error is not None and bytes(chunk.error) != _NULL:
+            self.failure = StreamFailed(f"The provider reported an error in the stream: {error_message(data)}")
+            return False
+        if chunk.usage is not None:
+            self.usage = chunk.usage.value() or self.usage
+            if not chunk.choices and self._strip_usage:
+                return False
+        return self._meter(chunk, data)
+
+    def _meter(self, chunk: _Chunk, data: bytes) -> bool:
+        content = False
+        for choice in chunk.choices:
+            reason = choice.finish_reason
+            if reason in FAILED_FINISHES:
+                self.failure = StreamFailed(f"The provider gave up: finish_reason is '{reason}'.")
+                return False
+            self._choices[choice.index] = self._choices.get(choice.index, False) or reason is not None
+            content = self._read_choice(choice) or reason is not None or content
+        if not content and not self.content_events:
+            content = _has_unknown_content(data)
+        self.content_events += content
+        return True
+
+    def _read_choice(self, choice: _Choice) -> bool:
+        if choice.text:
+            self._keep(choice.text)
+            return True
+        delta = choice.delta
+        if delta is None:
+            return False
+        if delta.content:
+            self._keep(delta.content)
+            return True
+        calls = delta.tool_calls
+        if calls is not None and bytes(calls) not in (_NULL, b"[]"):
+            self._keep(bytes(calls).decode(errors="replace"))
+            return True
+        if text := delta.reasoning_content or delta.reasoning or delta.refusal:
+            self._keep(text)
+            return True
+        return False
+
+    def _keep(self, text: str) -> None:
+        if self._kept < _MAX_KEPT_CHARACTERS:
+            self._kept += len(text)
+            self.texts.append(text)
+
+
+def _has_unknown_content(data: bytes) -> bool:
+    """Whether a chunk before the commit point carries content in a member headgate has no name for."""
+    chunk: Any = _any.decode(data)
+    choices = chunk.get("choices")
+    if not choices:
+        return not chunk.get("usage") and "choices" not in chunk
+    deltas = (choice.get("delta") for choice in choices if isinstance(choice, dict))
+    return any(value for delta in deltas if isinstance(delta, dict) for name, value in delta.items() if name != "role")
+
+
+def error_event(error: HeadgateError, request_id: str) -> bytes:
+    """The typed last event of a stream that could not be completed; clients' SDKs raise it as an API error."""
+    return sse.frame(error_body(error, request_id))

@@ -1,0 +1,69 @@
+"""Server-sent events, sans I/O: pieces of a byte stream in, whole raw frames out.
+
+Frames keep their bytes exactly as they came, terminator included, so that joining them gives the stream back. Line ends
+may be LF, CRLF or CR (WHATWG HTML, section 9.2.6); U+2028 and NEL inside data are ordinary characters.
+"""
+
+from __future__ import annotations
+
+import re
+
+_FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_LONGEST_END = 4
+
+
+class FrameTooLong(ValueError):
+    """A frame grew beyond the splitter's bound."""
+
+
+class FrameSplitter:
+    """Cuts an SSE byte stream into frames. Holds at most `max_frame_bytes` of an unfinished frame."""
+
+    __slots__ = ("_max_frame_bytes", "_rest")
+
+    def __init__(self, max_frame_bytes: int) -> None:
+        self._rest = b""
+        self._max_frame_bytes = max_frame_bytes
+
+    @property
+    def rest(self) -> bytes:
+        """What came after the last whole frame."""
+        return self._rest
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Return the frames that `data` completes. Raises FrameTooLong."""
+        if not self._rest and b"\r" not in data and data.endswith(b"\n\n") and data.find(b"\n\n") == len(data) - 2:
+            return [data]  # the usual case: one read, one frame
+        searched = max(0, len(self._rest) - _LONGEST_END)
+        data = self._rest + data
+        frames: list[bytes] = []
+        start = 0
+        while found := _FRAME_END.search(data, max(start, searched)):
+            frames.append(data[start : found.end()])
+            start = found.end()
+        self._rest = data[start:]
+        if len(self._rest) > self._max_frame_bytes:
+            raise FrameTooLong(f"an event is longer than {self._max_frame_bytes} bytes")
+        return frames
+
+
+def payload(frame: bytes) -> bytes | None:
+    """The data of a frame (several `data:` lines joined by LF), or None if it carries none, as a comment does."""
+    if frame.startswith(b"data: ") and frame.find(b"\n") == len(frame) - 2 and b"\r" not in frame:
+        return frame[6:-2]
+    lines = [line for line in _LINE_END.split(frame) if line.startswith(b"data")]
+    values = [
+        value.removeprefix(b" ") for name, colon, value in (line.partition(b":") for line in lines) if name == b"data"
+    ]
+    return b"\n".join(values) if values else None
+
+
+def frame(data: bytes) -> bytes:
+    """A frame that carries one line of data."""
+    return b"data: " + data + b"\n\n"
+
+
+def comment(text: str) -> bytes:
+    """A frame that clients ignore."""
+    return f": {text}\n\n".encode()
