@@ -124,4 +124,4 @@ class Observer(Protocol):
     """Told of every settled request: metrics, the request log, traces."""
 
     def settled(self, record: RequestRecord, itl_counts: Sequence[int]) -> None:
-        """`itl_counts` are the gaps between content events counted into `telemetry.buckets.ITL_SECONDS`."""
+        """`itl_counts` are the gaps between content events counted into `types.ITL_BUCKETS_SECONDS`."""

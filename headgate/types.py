@@ -1,7 +1,7 @@
-"""The vocabulary: frozen values that the whole of headgate speaks in. No behaviour beyond what a value knows of itself.
+"""The vocabulary: frozen values that the whole of headgate speaks in.
 
-Money is an integer number of pico-dollars (1e-12 USD), so that sums are exact everywhere, in SQL too. A price in USD per
-million tokens is that same number times 1e6 per token: 0.15 USD per million = 150_000 pico-dollars per token.
+Money is an integer number of pico-dollars (1e-12 USD), so that sums are exact everywhere, in SQL too. A price in USD
+per million tokens is that same number times 1e6 per token: 0.15 USD per million = 150_000 pico-dollars per token.
 """
 
 from __future__ import annotations
@@ -11,6 +11,11 @@ from enum import StrEnum
 import msgspec
 
 PICO_PER_USD = 10**12
+
+# Upper bounds in seconds of the gaps between content events: fine where chat feels them, coarse beyond.
+ITL_BUCKETS_SECONDS = (
+    0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.2, 0.5, 1.0, 2.5
+)  # fmt: skip
 
 
 class Frozen(msgspec.Struct, frozen=True, gc=False):
@@ -91,7 +96,7 @@ class Caller(Frozen, frozen=True, gc=False):
 
 
 class KeyRecord(Frozen, frozen=True):
-    """A virtual key at rest. `hash` is the SHA-256 hex digest of the key; the key itself is shown once and never kept."""
+    """A virtual key at rest. `hash` is the SHA-256 hex digest of the key, which itself is shown once and never kept."""
 
     id: str
     hash: str
@@ -198,3 +203,23 @@ class UsageRow(Frozen, frozen=True):
     output_tokens: int
     reasoning_tokens: int
     cost_picousd: int
+
+
+class Severity(StrEnum):
+    """How much a problem of the configuration matters."""
+
+    ERROR = "error"  # the configuration cannot be used
+    WARNING = "warning"  # it can, and probably should not
+    NOTE = "note"  # good to know
+
+
+class Problem(Frozen, frozen=True, gc=False):
+    """One thing that is wrong, or worth saying, about a configuration file. Never contains a secret."""
+
+    path: str  # the file
+    line: int  # from 1; 0: about the file as a whole
+    column: int
+    where: str  # the place inside the configuration: models.small.fallback[0]
+    message: str  # what is wrong
+    hint: str = ""  # the nearest valid name, or what to do
+    severity: Severity = Severity.ERROR

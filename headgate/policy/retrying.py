@@ -1,4 +1,4 @@
-"""What to do after a failed attempt, before the commit point: again, the next deployment, the next model, or give up."""
+"""After a failed attempt, before the commit point: again, the next deployment, the next model, or give up."""
 
 from __future__ import annotations
 

@@ -1,0 +1,281 @@
+"""One attempt: one call to one deployment, first to its commit point, then to its end. Knows nothing of retries."""
+
+from __future__ import annotations
+
+import asyncio
+from bisect import bisect_left
+from collections.abc import AsyncIterator
+
+from headgate.errors import (
+    FirstTokenTimeout,
+    HeadgateError,
+    StreamFailed,
+    StreamIncomplete,
+    StreamMalformed,
+    StreamStalled,
+    TotalTimeout,
+    UpstreamAuth,
+    UpstreamBusy,
+    UpstreamEmpty,
+    UpstreamError,
+    UpstreamRejected,
+)
+from headgate.gateway.fleet import AUTH_COOLDOWN_SECONDS, RATE_LIMIT_COOLDOWN_SECONDS, Deployment, ModelSpec
+from headgate.gateway.watchdog import Watchdog
+from headgate.policy import pricing
+from headgate.policy.retrying import is_retryable_status
+from headgate.ports import Clock, UpstreamResponse
+from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Outcome, Route, Usage
+from headgate.wire import http, openai
+from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES, StreamReader
+
+MAX_ANSWER_BYTES = 64_000_000
+MAX_ERROR_BYTES = 1_000_000
+_TYPICAL_OUTPUT_TOKENS = 256  # assumed for `least_busy` when the caller sets no limit
+_UPSTREAM_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "cf-ray")
+
+
+class Attempt:
+    """Use: `await open()`; then, for a stream, read `pieces()` to the end; then `close()`; then `record()`."""
+
+    __slots__ = (
+        "_call", "_clock", "_endpoint", "_head", "_key", "_lowered_to", "_model", "_reader", "_response", "_started",
+        "_tokens", "_watchdog", "body", "deployment", "first_at", "id", "itl_counts", "last_at", "number",
+        "started_at", "status", "texts", "upstream_id", "usage",
+    )  # fmt: skip
+
+    def __init__(
+        self, call: Call, deployment: Deployment, model: ModelSpec, *, number: int, clock: Clock, watchdog: Watchdog
+    ) -> None:
+        self._call = call
+        self._model = model
+        self._clock = clock
+        self._watchdog = watchdog
+        self._started = clock.monotonic()
+        self._key = deployment.keys.take(self._started)
+        self._endpoint = deployment.next_endpoint()
+        self._tokens = call.body_bytes // 4 + (call.max_output_tokens or _TYPICAL_OUTPUT_TOKENS) * call.choices
+        self._response: UpstreamResponse | None = None
+        self._head = b""  # preamble and first content, held until the commit point
+        self._reader = StreamReader(strip_usage=deployment.spec.ask_usage and not call.wants_usage)
+        self.id = clock.new_id("att")
+        self.number = number
+        self.deployment = deployment
+        self.started_at = clock.now()
+        self.status = 0
+        self.upstream_id = ""
+        self.body = b""  # of a JSON answer
+        self.usage: Usage | None = None
+        self.texts: tuple[str, ...] = ()
+        self.first_at: float | None = None  # monotonic, of the first content
+        self.last_at = 0.0  # monotonic, of the newest content
+        self.itl_counts = [0] * (len(ITL_BUCKETS_SECONDS) + 1)
+        deployment.begin(self._tokens, self._started)
+
+    @property
+    def tail(self) -> bytes:
+        """The end marker of a complete stream, withheld so that it follows the ledger's record."""
+        return self._reader.tail
+
+    @property
+    def content_events(self) -> int:
+        """Content-bearing events so far."""
+        return self._reader.content_events
+
+    async def open(self, lowered_to: int | None) -> None:
+        """Go to the commit point. Raises UpstreamError; nothing has been shown to the client then."""
+        call, spec = self._call, self.deployment.spec
+        body = openai.upstream_body(
+            call, spec.upstream_model, max_output_tokens=lowered_to, ask_usage=spec.ask_usage
+        )
+        headers = (("traceparent", call.traceparent),) if call.traceparent else ()
+        if call.stream:
+            self._watchdog.watch(self._model.first_token_seconds, self._no_first_token)
+        else:
+            self._watchdog.watch(self._model.total_seconds, self._no_answer)
+        try:
+            self._response = response = await self.deployment.provider.send(
+                call.route, body, endpoint=self._endpoint, api_key=self._key, headers=headers
+            )
+            self.status = response.status
+            self.upstream_id = next((v for name in _UPSTREAM_ID_HEADERS if (v := response.headers.get(name))), "")
+            if not 200 <= response.status < 300:
+                raise await self._rejection(response)
+            await (self._open_stream(response) if call.stream else self._open_json(response))
+        except asyncio.CancelledError:
+            self._watchdog.translate()
+            raise
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """The bytes of a committed stream, as upstream sent them. Raises UpstreamError where the stream breaks."""
+        response, reader, watchdog = self._response, self._reader, self._watchdog
+        assert response is not None, "open() comes first"
+        stall_seconds, monotonic = self._model.stall_seconds, self._clock.monotonic
+        watchdog.rest()
+        yield self._head
+        watchdog.check()
+        watchdog.watch(stall_seconds, self._stalled)
+        try:
+            while reader.failure is None:
+                data = await response.read()
+                if not data:
+                    reader.finish()
+                    break
+                now = monotonic()
+                events = reader.content_events
+                forward = reader.feed(data)
+                if reader.content_events > events:
+                    self.itl_counts[bisect_left(ITL_BUCKETS_SECONDS, now - self.last_at)] += 1
+                    self.last_at = now
+                if forward:
+                    watchdog.rest()
+                    yield forward
+                    watchdog.check()
+                    now = monotonic()
+                watchdog.touch(now, stall_seconds)
+        except asyncio.CancelledError:
+            watchdog.translate()
+            raise
+        if reader.failure is not None:
+            raise reader.failure
+
+    def close(self, *, outcome: Outcome, error: HeadgateError | None) -> None:
+        """Let go of the connection and tell the deployment how it went. May be called once."""
+        if self._response is not None:
+            self._response.close()
+        now = self._clock.monotonic()
+        if self._call.stream:
+            self.usage = self._reader.usage
+            self.texts = tuple(self._reader.texts)
+        self.deployment.end(self._tokens, healthy=_healthy(outcome, error), now=now)
+        if isinstance(error, UpstreamAuth):
+            self.deployment.keys.rest(self._key, now + AUTH_COOLDOWN_SECONDS)
+        elif isinstance(error, UpstreamRejected) and error.upstream_status == 429:
+            self.deployment.keys.rest(self._key, now + (error.retry_after_seconds or RATE_LIMIT_COOLDOWN_SECONDS))
+
+    def record(self, *, outcome: Outcome, error: HeadgateError | None, usage: Usage) -> AttemptRecord:
+        """The attempt's row of the ledger."""
+        spec = self.deployment.spec
+        return AttemptRecord(
+            id=self.id,
+            request_id=self._call.id,
+            number=self.number,
+            started_at=self.started_at,
+            deployment=spec.name,
+            provider=spec.provider,
+            endpoint=self._endpoint,
+            upstream_model=spec.upstream_model,
+            key_fingerprint=self.deployment.keys.fingerprint(self._key),
+            outcome=outcome,
+            status=self.status,
+            error=error.code if error else "",
+            upstream_id=self.upstream_id,
+            usage=usage,
+            cost_picousd=pricing.cost_picousd(usage, spec.price) if spec.price else 0,
+            price_version=spec.price.version if spec.price else "free",
+            seconds=self._clock.monotonic() - self._started,
+        )
+
+    async def _open_stream(self, response: UpstreamResponse) -> None:
+        if not http.is_event_stream(response.headers):
+            await self._refuse_other_content(response)
+        reader, held, held_bytes = self._reader, [], 0
+        while not reader.committed and held_bytes <= MAX_PREAMBLE_BYTES:
+            data = await response.read()
+            if data:
+                held.append(reader.feed(data))
+                held_bytes += len(held[-1])
+            else:
+                reader.finish()
+            if reader.failure is not None and not reader.committed:
+                raise reader.failure
+            if not data:
+                break
+        self._head = b"".join(held)
+        self.first_at = self.last_at = self._clock.monotonic()
+
+    async def _open_json(self, response: UpstreamResponse) -> None:
+        if http.is_event_stream(response.headers):
+            raise StreamMalformed("The provider answered a plain request with an event stream.")
+        self.body = await self._read_all(response, MAX_ANSWER_BYTES)
+        if not self.body.strip():
+            raise UpstreamEmpty("The provider answered 200 with an empty body.")
+        try:
+            answer = openai.read_answer(self._call.route, self.body)
+        except ValueError as error:
+            raise StreamMalformed(f"The provider's answer is not valid JSON: {error}.") from None
+        if answer.failed:
+            raise StreamFailed(f"The provider answered 200 with an error: {answer.failed}")
+        if answer.empty:
+            raise UpstreamEmpty("The provider answered 200 with nothing in it.")
+        self.usage, self.texts = answer.usage, answer.texts
+        self.first_at = self.last_at = self._clock.monotonic()
+
+    async def _refuse_other_content(self, response: UpstreamResponse) -> None:
+        body = await self._read_all(response, MAX_ERROR_BYTES)
+        if not body.strip():
+            raise UpstreamEmpty("The provider answered a stream request with an empty 200.")
+        raise StreamMalformed(f"The provider did not answer with an event stream: {openai.error_message(body)}")
+
+    async def _read_all(self, response: UpstreamResponse, limit_bytes: int) -> bytes:
+        first = await response.read()
+        pieces, size = [first], len(first)
+        while pieces[-1]:
+            pieces.append(await response.read())
+            size += len(pieces[-1])
+            if size > limit_bytes:
+                raise StreamMalformed(f"The provider's answer is larger than {limit_bytes} bytes.")
+        return first if len(pieces) == 2 else b"".join(pieces)
+
+    async def _rejection(self, response: UpstreamResponse) -> UpstreamError:
+        try:
+            body = await self._read_all(response, MAX_ERROR_BYTES)
+        except StreamIncomplete:
+            body = b""  # the status says enough
+        words = openai.error_message(body)
+        if response.status in (401, 403):
+            return UpstreamAuth(f"The provider refused headgate's key with {response.status}. The operator must mend it.")
+        error = UpstreamRejected(
+            f"The provider answered {response.status}: {words}",
+            upstream_status=response.status,
+            body=body,
+            content_type=response.headers.get("content-type", ""),
+            retry_after_seconds=http.retry_after_seconds(response.headers, self._clock.now()),
+        )
+        return error
+
+    def _no_first_token(self) -> HeadgateError:
+        return FirstTokenTimeout(f"No content came within {self._model.first_token_seconds:g} seconds.")
+
+    def _no_answer(self) -> HeadgateError:
+        return TotalTimeout(f"The answer was not complete within {self._model.total_seconds:g} seconds.")
+
+    def _stalled(self) -> HeadgateError:
+        return StreamStalled(f"The provider sent nothing for {self._model.stall_seconds:g} seconds.")
+
+
+def may_go_away(error: UpstreamError) -> bool:
+    """Whether the same attempt could go well if made again."""
+    if isinstance(error, UpstreamRejected):
+        return is_retryable_status(error.upstream_status)
+    return error.should_retry
+
+
+def callers_fault(error: UpstreamError) -> bool:
+    """Whether the provider said that the request itself is wrong."""
+    return isinstance(error, UpstreamRejected) and error.upstream_status < 500 and not may_go_away(error)
+
+
+def _healthy(outcome: Outcome, error: HeadgateError | None) -> bool | None:
+    if outcome is Outcome.DONE:
+        return True
+    if error is None or isinstance(error, UpstreamBusy) or not isinstance(error, UpstreamError):
+        return None
+    if isinstance(error, UpstreamRejected) and error.upstream_status < 500:
+        return None
+    return False
+
+
+def is_embedding(call: Call) -> bool:
+    """Embeddings have input tokens only."""
+    return call.route is Route.EMBEDDINGS

@@ -1,0 +1,197 @@
+"""The live side of the configuration: models, their deployments, and what is going on at each of them right now.
+
+A `Setup` is built from one configuration and never changes; a reload builds the next one and hands over the deployments
+that stayed the same, with their connections, breakers and counters. Requests under way keep the setup they began with.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+
+from headgate.policy import health
+from headgate.policy.health import Breaker, BreakerRules, Gate
+from headgate.policy.routing import Balance, Candidate
+from headgate.ports import Provider
+from headgate.types import Frozen, Price
+
+AUTH_COOLDOWN_SECONDS = 60.0
+RATE_LIMIT_COOLDOWN_SECONDS = 5.0
+
+
+class KeyPool:
+    """The keys of a provider: used in turn, and left alone for a while after a 401, 403 or 429."""
+
+    __slots__ = ("_fingerprints", "_keys", "_resting_until", "_turn")
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        self._keys = tuple(keys) or ("",)
+        self._fingerprints = {key: hashlib.sha256(key.encode()).hexdigest()[:8] if key else "" for key in self._keys}
+        self._resting_until = dict.fromkeys(self._keys, 0.0)
+        self._turn = 0
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    def take(self, now: float) -> str:
+        """The next key in turn that is not resting; when all rest, the one that has rested longest."""
+        if len(self._keys) == 1:
+            return self._keys[0]
+        self._turn += 1
+        order = [self._keys[(self._turn + offset) % len(self._keys)] for offset in range(len(self._keys))]
+        awake = [key for key in order if self._resting_until[key] <= now]
+        return awake[0] if awake else min(order, key=lambda key: self._resting_until[key])
+
+    def awake(self, now: float) -> int:
+        """How many keys are not resting."""
+        return sum(until <= now for until in self._resting_until.values())
+
+    def rest(self, key: str, until: float) -> None:
+        """Leave a key alone until a time (monotonic seconds)."""
+        self._resting_until[key] = max(until, self._resting_until[key])
+
+    def fingerprint(self, key: str) -> str:
+        """First 8 hex digits of the key's SHA-256: tells keys apart without telling them."""
+        return self._fingerprints[key]
+
+
+class DeploymentSpec(Frozen, frozen=True):
+    """What a deployment is by configuration. Two equal specs are the same deployment across a reload."""
+
+    name: str
+    provider: str
+    kind: str
+    upstream_model: str
+    endpoints: tuple[str, ...]
+    price: Price | None  # None: free
+    weight: float = 1.0
+    ask_usage: bool = True
+    rules: BreakerRules = BreakerRules()
+    connection: str = ""  # a digest of everything the provider adapter was built from
+
+
+class Deployment:
+    """One upstream that serves a model, with its live state."""
+
+    __slots__ = ("_endpoint_turn", "breaker", "keys", "provider", "requests_in_flight", "spec", "tokens_in_flight")
+
+    def __init__(self, spec: DeploymentSpec, provider: Provider, keys: KeyPool) -> None:
+        self.spec = spec
+        self.provider = provider
+        self.keys = keys
+        self.breaker: Breaker = health.HEALTHY
+        self.tokens_in_flight = 0
+        self.requests_in_flight = 0
+        self._endpoint_turn = 0
+
+    def next_endpoint(self) -> str:
+        """The endpoints in turn."""
+        endpoints = self.spec.endpoints
+        if len(endpoints) == 1:
+            return endpoints[0]
+        self._endpoint_turn += 1
+        return endpoints[self._endpoint_turn % len(endpoints)]
+
+    def gate(self, now: float) -> Gate:
+        """Whether attempts may go through."""
+        return health.gate(self.breaker, self.spec.rules, now)
+
+    def usable(self, now: float) -> bool:
+        """Whether an attempt may go through now: the breaker lets it, and there is somewhere to send it."""
+        return bool(self.spec.endpoints) and self.gate(now) is not Gate.OPEN
+
+    def begin(self, tokens: int, now: float) -> None:
+        """An attempt starts."""
+        self.breaker = health.started(self.breaker, now)
+        self.tokens_in_flight += tokens
+        self.requests_in_flight += 1
+
+    def end(self, tokens: int, *, healthy: bool | None, now: float) -> None:
+        """An attempt ended; `healthy` is None when it says nothing of the deployment's health."""
+        self.tokens_in_flight -= tokens
+        self.requests_in_flight -= 1
+        if healthy is None:
+            self.breaker = health.abandoned(self.breaker)
+        elif healthy:
+            self.breaker = health.succeeded(self.breaker, self.spec.rules, now)
+        else:
+            self.breaker = health.failed(self.breaker, self.spec.rules, now)
+
+
+class ModelSpec(Frozen, frozen=True):
+    """How a public model is served. Times in seconds."""
+
+    name: str
+    balance: Balance = Balance.ROUND_ROBIN
+    fallback: tuple[str, ...] = ()
+    max_output_tokens: int | None = None
+    retries: int = 2
+    first_token_seconds: float = 60.0
+    stall_seconds: float = 30.0
+    total_seconds: float = 600.0
+
+
+class ServedModel:
+    """A public model and its deployments."""
+
+    __slots__ = ("deployments", "spec", "turn")
+
+    def __init__(self, spec: ModelSpec, deployments: Sequence[Deployment]) -> None:
+        self.spec = spec
+        self.deployments = tuple(deployments)
+        self.turn = 0
+
+    @property
+    def simulated(self) -> bool:
+        """Whether every answer comes from the simulated model."""
+        return all(deployment.spec.kind == "sim" for deployment in self.deployments)
+
+    def candidates(self, now: float, tried: frozenset[int] = frozenset()) -> list[Candidate]:
+        """What routing may choose from."""
+        return [
+            Candidate(
+                index=index,
+                weight=deployment.spec.weight,
+                tokens_in_flight=deployment.tokens_in_flight,
+                usable=index not in tried and deployment.usable(now),
+            )
+            for index, deployment in enumerate(self.deployments)
+        ]
+
+
+class Setup(Frozen, frozen=True):
+    """Everything a request needs of one configuration."""
+
+    models: Mapping[str, ServedModel]
+    config_hash: str
+    max_in_flight: int = 2000
+    on_disconnect: str = "cancel"
+    on_database_failure: str = "serve"
+
+    def deployments(self) -> list[Deployment]:
+        """Every deployment once."""
+        return list({id(d): d for model in self.models.values() for d in model.deployments}.values())
+
+
+class DeploymentPlan(Frozen, frozen=True):
+    """How to make a deployment if there is none yet with the same spec."""
+
+    spec: DeploymentSpec
+    make_provider: Callable[[], Provider]
+    api_keys: tuple[str, ...]
+
+
+def assemble(plans: Mapping[ModelSpec, Sequence[DeploymentPlan]], previous: Setup | None) -> dict[str, ServedModel]:
+    """Build the models, reusing deployments of `previous` whose spec is the same."""
+    alive = {deployment.spec: deployment for deployment in previous.deployments()} if previous else {}
+    models: dict[str, ServedModel] = {}
+    for model, deployment_plans in plans.items():
+        deployments = []
+        for plan in deployment_plans:
+            deployment = alive.get(plan.spec)
+            if deployment is None:
+                deployment = Deployment(plan.spec, plan.make_provider(), KeyPool(plan.api_keys))
+                alive[plan.spec] = deployment
+            deployments.append(deployment)
+        models[model.name] = ServedModel(model, deployments)
+    return models

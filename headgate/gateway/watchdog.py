@@ -1,0 +1,100 @@
+"""Deadlines of a request: one timer that turns a missed deadline into a typed error in the task that waits.
+
+Moving a deadline costs one assignment, because the timer looks at it only when it fires. That matters: the stall deadline
+moves with every event of every stream.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from headgate.errors import HeadgateError
+
+Complaint = Callable[[], HeadgateError]
+
+
+class Watchdog:
+    """Watches the task it was made in. Times are monotonic seconds of `monotonic`.
+
+    Only code that waits for upstream may be interrupted: between `rest` and `touch` the task serves its client, and a
+    deadline that passes there is told at the next `check`.
+    """
+
+    __slots__ = ("_complaint", "_deadline", "_loop", "_monotonic", "_resting", "_task", "_timer", "_total", "_total_complaint", "_verdict")  # fmt: skip
+
+    def __init__(self, monotonic: Callable[[], float], total_seconds: float, total_complaint: Complaint) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "a request runs in a task"
+        self._task = task
+        self._loop = asyncio.get_running_loop()
+        self._monotonic = monotonic
+        self._total = monotonic() + total_seconds
+        self._total_complaint = total_complaint
+        self._deadline = self._total
+        self._complaint = total_complaint
+        self._verdict: HeadgateError | None = None
+        self._resting = False
+        self._timer: asyncio.TimerHandle | None = None
+
+    def seconds_left(self) -> float:
+        """Until the total deadline."""
+        return self._total - self._monotonic()
+
+    def watch(self, seconds: float, complaint: Complaint) -> None:
+        """From now on the task has so many seconds, or until the total deadline."""
+        self._resting = False
+        self._deadline = self._monotonic() + seconds
+        self._complaint = complaint
+        if self._total <= self._deadline:
+            self._deadline, self._complaint = self._total, self._total_complaint
+        self._arm()
+
+    def touch(self, now: float, seconds: float) -> None:
+        """Something arrived: `seconds` more from `now`."""
+        self._resting = False
+        self._deadline = now + seconds
+
+    def rest(self) -> None:
+        """The task serves its client: nobody is late."""
+        self._resting = True
+
+    def interrupt(self, error: HeadgateError) -> None:
+        """End the task's waiting for upstream with an error: at once, or when it comes back to it."""
+        if self._verdict is None:
+            self._verdict = error
+            if not self._resting:
+                self._task.cancel()
+
+    def check(self) -> None:
+        """Raise what was found late while the task rested."""
+        if self._verdict is not None:
+            raise self._verdict
+
+    def translate(self) -> None:
+        """Called when CancelledError was caught: raise the verdict if it was the watchdog that cancelled."""
+        if self._verdict is not None:
+            self._task.uncancel()
+            raise self._verdict from None
+
+    def stop(self) -> None:
+        """The request is over."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _arm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(max(0.0, self._deadline - self._monotonic()), self._look)
+
+    def _look(self) -> None:
+        now = self._monotonic()
+        if now >= self._total:
+            self.interrupt(self._total_complaint())
+        elif self._resting:
+            self._timer = self._loop.call_later(min(1.0, self._total - now), self._look)
+        elif now >= self._deadline:
+            self.interrupt(self._complaint())
+        else:
+            self._timer = self._loop.call_later(min(self._deadline, self._total) - now, self._look)
