@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from headgate.types import Problem
+
 
 class HeadgateError(Exception):
     """Base of all errors a caller can see.
@@ -282,3 +284,16 @@ class MissingExtra(HeadgateError):
     """A feature needs a package that is not installed; the sentence names the extra."""
 
     code = "missing_extra"
+
+
+class ConfigInvalid(InvalidRequest):
+    """The configuration has errors and is not used; `problems` names all of them with file, line and what to do."""
+
+    code = "config_invalid"
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        first = problems[0]
+        where = f"{first.path}:{first.line}:{first.column}" if first.line else first.path
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        super().__init__(f"{where}: {first.where + ': ' if first.where else ''}{first.message}{more}")
+        self.problems = problems
