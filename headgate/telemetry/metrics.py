@@ -1,0 +1,152 @@
+"""Counts every settled request, at the price of a few list increments.
+
+Owns the accumulators of one process and the bound on how many there are. Must not know of the gateway (what is live is
+asked through `LiveGauges`), of Prometheus, or of other processes.
+"""
+
+from __future__ import annotations
+
+import resource
+from bisect import bisect_left
+from collections.abc import Callable, Mapping, Sequence
+from operator import add
+from pathlib import Path
+
+import msgspec
+
+from headgate.telemetry import totals
+from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS
+from headgate.telemetry.totals import AttemptKey, CostKey, Gauges, RequestKey, RequestTotals, Snapshot, Totals
+from headgate.types import Counted, Outcome, RequestRecord
+
+MAX_SERIES = 2000
+OTHER = "other"  # the label of everything beyond MAX_SERIES
+UNKNOWN = "unknown"  # the label of a model that is not configured: callers make such names up
+
+_MEMORY = Path("/proc/self/statm")
+
+
+class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the present state is asked, when somebody looks at the metrics."""
+
+    in_flight: Callable[[], int]
+    client_connections: Callable[[], int]
+    journal_backlog_bytes: Callable[[], int]
+    ledger_healthy: Callable[[], bool]
+    breaker_states: Callable[[], Mapping[str, int]]  # by deployment: 0 closed, 1 half-open, 2 open
+    tokens_in_flight: Callable[[], Mapping[str, int]]  # by deployment
+
+
+class Metrics:
+    """Implements `ports.Observer`; one per process.
+
+    `is_model` says whether a name is configured, so that invented names cannot use up the room for real ones. At most
+    `max_series` label sets are kept of requests, of costs and of attempts each; the rest is counted under "other".
+    """
+
+    def __init__(self, live: LiveGauges, is_model: Callable[[str], bool], max_series: int = MAX_SERIES) -> None:
+        self._live = live
+        self._is_model = is_model
+        self._max_series = max_series
+        self._totals = Totals()
+        self._requests = self._totals.requests
+        self._costs = self._totals.costs_picousd
+        self._attempts = self._totals.attempts
+
+    def settled(self, record: RequestRecord, itl_counts: Sequence[int]) -> None:
+        """Count one request. `itl_counts` is as long as ITL_SECONDS plus one, or empty."""
+        key = (record.route, record.model, record.deployment, record.outcome, record.status)
+        sums = self._requests.get(key) or self._sums_of(key)
+        sums.requests += 1
+        usage = record.usage
+        if usage.input or usage.output:
+            sums.input_tokens += usage.input
+            sums.cached_input_tokens += usage.cached_input
+            sums.output_tokens += usage.output
+            sums.reasoning_tokens += usage.reasoning
+            if usage.counted is Counted.ESTIMATED:
+                sums.estimated += 1
+        e2e = sums.e2e
+        e2e.counts[bisect_left(E2E_SECONDS, record.e2e_seconds)] += 1
+        e2e.sum += record.e2e_seconds
+        if record.stream and record.ttft_seconds is not None:
+            ttft = sums.ttft
+            ttft.counts[bisect_left(TTFT_SECONDS, record.ttft_seconds)] += 1
+            ttft.sum += record.ttft_seconds
+        if itl_counts and record.itl_seconds is not None:
+            itl = sums.itl
+            itl.counts = list(map(add, itl.counts, itl_counts))
+            itl.sum += record.itl_seconds * sum(itl_counts)
+        if record.cost_picousd:
+            self._count_cost(record.model, record.tenant, record.cost_picousd)
+        for attempt in record.attempts:
+            self._count_attempt((attempt.deployment, attempt.outcome, attempt.error))
+        if record.outcome is Outcome.REFUSED:
+            self.refused(record.error)
+
+    def refused(self, code: str) -> None:
+        """A request that headgate said no to, by the code of the error table. `settled` calls it for those it is told of."""
+        refusals = self._totals.refusals
+        refusals[code] = refusals.get(code, 0) + 1
+
+    def unauthenticated(self) -> None:
+        """A request without a good key: counted here and written nowhere."""
+        self._totals.unauthenticated += 1
+
+    def missing_done(self, deployment: str) -> None:
+        """A stream that was complete, but ended without the `[DONE]` its dialect asks for."""
+        counts = self._totals.missing_done
+        counts[deployment] = counts.get(deployment, 0) + 1
+
+    def loop_lagged(self, seconds: float) -> None:
+        """The event loop ran something this much later than it was due."""
+        lag = self._totals.loop_lag
+        lag.counts[bisect_left(LOOP_LAG_SECONDS, seconds)] += 1
+        lag.sum += seconds
+
+    def snapshot(self) -> Snapshot:
+        """A copy of all numbers as they are now, which another thread may work on."""
+        times = resource.getrusage(resource.RUSAGE_SELF)
+        self._totals.cpu_seconds = times.ru_utime + times.ru_stime
+        return totals.decode(totals.encode(Snapshot(self._totals, self._gauges())))
+
+    def _gauges(self) -> Gauges:
+        live = self._live
+        return Gauges(
+            workers=1,
+            in_flight=live.in_flight(),
+            client_connections=live.client_connections(),
+            journal_backlog_bytes=live.journal_backlog_bytes(),
+            ledger_healthy=live.ledger_healthy(),
+            resident_bytes=_resident_bytes(),
+            breaker_states=dict(live.breaker_states()),
+            tokens_in_flight=dict(live.tokens_in_flight()),
+        )
+
+    def _sums_of(self, key: RequestKey) -> RequestTotals:
+        """The accumulator for a key that has none of its own yet, or is not to have one."""
+        route, model, deployment, outcome, status = key
+        if not self._is_model(model):
+            key = (route, UNKNOWN, deployment, outcome, status)
+        if key not in self._requests and len(self._requests) >= self._max_series:
+            key = (route, OTHER, OTHER, outcome, status)
+        return self._requests.setdefault(key, RequestTotals())
+
+    def _count_cost(self, model: str, tenant: str, cost_picousd: int) -> None:
+        key: CostKey = (model, tenant)
+        if key not in self._costs and len(self._costs) >= self._max_series:
+            key = (OTHER, OTHER)
+        self._costs[key] = self._costs.get(key, 0) + cost_picousd
+
+    def _count_attempt(self, key: AttemptKey) -> None:
+        if key not in self._attempts and len(self._attempts) >= self._max_series:
+            key = (OTHER, key[1], key[2])
+        self._attempts[key] = self._attempts.get(key, 0) + 1
+
+
+def _resident_bytes() -> int:
+    """Memory held by this process; 0 where the system does not say (it is read from Linux's /proc)."""
+    try:
+        return int(_MEMORY.read_bytes().split()[1]) * resource.getpagesize()
+    except OSError:
+        return 0

@@ -1,0 +1,137 @@
+"""What is counted, as plain values that can be added and sent from one process to another.
+
+Owns the shape of the numbers and how two of them become one. Must not know where they come from (`metrics.py`), where
+they are kept (`directory.py`) or how they are shown (`exposition.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence
+from operator import add
+from typing import TypeVar
+
+import msgspec
+
+from headgate.telemetry.buckets import E2E_SECONDS, ITL_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS
+
+K = TypeVar("K", bound=Hashable)
+
+RequestKey = tuple[str, str, str, str, int]  # route, model, deployment, outcome, HTTP status
+CostKey = tuple[str, str]  # model, tenant
+AttemptKey = tuple[str, str, str]  # deployment, outcome, error code
+
+
+class Histogram(msgspec.Struct, array_like=True):
+    """Observations by bucket, not cumulated; one count more than there are bounds. `sum` is in seconds."""
+
+    counts: list[int]
+    sum: float = 0.0
+
+    @classmethod
+    def of(cls, bounds: Sequence[float]) -> Histogram:
+        """An empty one."""
+        return cls([0] * (len(bounds) + 1))
+
+    def add(self, other: Histogram) -> None:
+        self.counts = list(map(add, self.counts, other.counts))
+        self.sum += other.sum
+
+
+class RequestTotals(msgspec.Struct, array_like=True):
+    """Sums over the settled requests that share a RequestKey. `cached_input` is part of `input`, `reasoning` of `output`."""
+
+    requests: int = 0
+    input_tokens: int = 0
+    cached_input_tokens: int = 0
+    output_tokens: int = 0
+    reasoning_tokens: int = 0
+    estimated: int = 0  # requests whose usage was counted here because the provider reported none
+    ttft: Histogram = msgspec.field(default_factory=lambda: Histogram.of(TTFT_SECONDS))
+    itl: Histogram = msgspec.field(default_factory=lambda: Histogram.of(ITL_SECONDS))
+    e2e: Histogram = msgspec.field(default_factory=lambda: Histogram.of(E2E_SECONDS))
+
+    def add(self, other: RequestTotals) -> None:
+        self.requests += other.requests
+        self.input_tokens += other.input_tokens
+        self.cached_input_tokens += other.cached_input_tokens
+        self.output_tokens += other.output_tokens
+        self.reasoning_tokens += other.reasoning_tokens
+        self.estimated += other.estimated
+        self.ttft.add(other.ttft)
+        self.itl.add(other.itl)
+        self.e2e.add(other.e2e)
+
+
+class Totals(msgspec.Struct):
+    """Everything that only ever grows."""
+
+    requests: dict[RequestKey, RequestTotals] = {}
+    costs_picousd: dict[CostKey, int] = {}
+    attempts: dict[AttemptKey, int] = {}
+    refusals: dict[str, int] = {}  # by error code
+    missing_done: dict[str, int] = {}  # by deployment
+    unauthenticated: int = 0
+    loop_lag: Histogram = msgspec.field(default_factory=lambda: Histogram.of(LOOP_LAG_SECONDS))
+    cpu_seconds: float = 0.0
+
+    def add(self, other: Totals) -> None:
+        for key, totals in other.requests.items():
+            self.requests.setdefault(key, RequestTotals()).add(totals)
+        _add_counts(self.costs_picousd, other.costs_picousd)
+        _add_counts(self.attempts, other.attempts)
+        _add_counts(self.refusals, other.refusals)
+        _add_counts(self.missing_done, other.missing_done)
+        self.unauthenticated += other.unauthenticated
+        self.loop_lag.add(other.loop_lag)
+        self.cpu_seconds += other.cpu_seconds
+
+
+class Gauges(msgspec.Struct):
+    """The state of one process now, or of several together."""
+
+    workers: int = 0
+    in_flight: int = 0
+    client_connections: int = 0
+    journal_backlog_bytes: int = 0
+    ledger_healthy: bool = True
+    resident_bytes: int = 0
+    breaker_states: dict[str, int] = {}  # by deployment: 0 closed, 1 half-open, 2 open
+    tokens_in_flight: dict[str, int] = {}  # by deployment
+
+    def add(self, other: Gauges) -> None:
+        """Amounts are summed; of states the worst is kept, for half a breaker is no number."""
+        self.workers += other.workers
+        self.in_flight += other.in_flight
+        self.client_connections += other.client_connections
+        self.journal_backlog_bytes += other.journal_backlog_bytes
+        self.ledger_healthy = self.ledger_healthy and other.ledger_healthy
+        self.resident_bytes += other.resident_bytes
+        for deployment, state in other.breaker_states.items():
+            self.breaker_states[deployment] = max(state, self.breaker_states.get(deployment, 0))
+        _add_counts(self.tokens_in_flight, other.tokens_in_flight)
+
+
+class Snapshot(msgspec.Struct):
+    """The numbers of one process at one moment, or of several together."""
+
+    totals: Totals = msgspec.field(default_factory=Totals)
+    gauges: Gauges = msgspec.field(default_factory=Gauges)
+
+    def add(self, other: Snapshot) -> None:
+        self.totals.add(other.totals)
+        self.gauges.add(other.gauges)
+
+
+def encode(snapshot: Snapshot) -> bytes:
+    """As MessagePack."""
+    return msgspec.msgpack.encode(snapshot)
+
+
+def decode(data: bytes) -> Snapshot:
+    """Raises msgspec.MsgspecError when the bytes are not a snapshot of this release."""
+    return msgspec.msgpack.decode(data, type=Snapshot)
+
+
+def _add_counts(into: dict[K, int], counts: dict[K, int]) -> None:
+    for key, count in counts.items():
+        into[key] = into.get(key, 0) + count
