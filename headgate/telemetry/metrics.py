@@ -85,7 +85,7 @@ class Metrics:
             self.refused(record.error)
 
     def refused(self, code: str) -> None:
-        """A request that headgate said no to, by the code of the error table. `settled` calls it for those it is told of."""
+        """headgate said no with this code of the error table. `settled` calls it for every refusal it is told of."""
         refusals = self._totals.refusals
         refusals[code] = refusals.get(code, 0) + 1
 

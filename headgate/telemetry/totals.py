@@ -38,7 +38,7 @@ class Histogram(msgspec.Struct, array_like=True):
 
 
 class RequestTotals(msgspec.Struct, array_like=True):
-    """Sums over the settled requests that share a RequestKey. `cached_input` is part of `input`, `reasoning` of `output`."""
+    """Sums over the settled requests of one RequestKey. Cached input is part of the input, reasoning of the output."""
 
     requests: int = 0
     input_tokens: int = 0
