@@ -1,0 +1,63 @@
+"""The provider `openai`: OpenAI and every server that speaks its dialect. Knows its URLs and headers, no bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+
+from headgate.errors import UpstreamAuth
+from headgate.providers.upstream.client import FIELD_VALUE, Client, Destination, render_headers
+from headgate.providers.upstream.connect import Connector
+from headgate.providers.upstream.connection import Response
+from headgate.providers.upstream.pool import PoolSettings
+from headgate.types import Route
+
+MAX_DESTINATIONS = 1024
+WITHOUT_KEY = ("", "none")
+
+
+class OpenAIProvider:
+    """Sends the requests of one deployment: its connections are bounded by `pools`, and made by a shared `connector`.
+
+    `headers` are added to every request and win over the usual ones. Raises InvalidRequest for one that cannot be sent.
+    """
+
+    kind = "openai"
+
+    def __init__(self, name: str, connector: Connector, pools: PoolSettings, headers: Mapping[str, str]) -> None:
+        render_headers(headers.items())  # a bad header is told at start, not at the first request
+        self.name = name
+        self._client = Client(connector, pools)
+        self._headers = {name.lower(): value for name, value in headers.items()}
+        self._user_agent = f"headgate/{version('headgate')}"
+        self._destinations: dict[tuple[str, Route, str], Destination] = {}
+
+    async def send(
+        self, route: Route, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
+    ) -> Response:
+        """POST `body` to `endpoint`/`route` and return when status and headers are there.
+
+        Raises UpstreamUnreachable, ConnectTimeout, UpstreamBusy, StreamIncomplete or StreamMalformed; UpstreamAuth or
+        InvalidRequest for a key or header that cannot be sent. Cancelling it closes the socket.
+        """
+        destination = self._destinations.get((endpoint, route, api_key)) or self._prepare(endpoint, route, api_key)
+        return await self._client.send(destination, body, headers)
+
+    async def aclose(self) -> None:
+        """Close idle connections and refuse new requests; requests under way may finish."""
+        await self._client.aclose()
+
+    def _prepare(self, endpoint: str, route: Route, api_key: str) -> Destination:
+        headers = {"user-agent": self._user_agent, "content-type": "application/json"}
+        if api_key not in WITHOUT_KEY:
+            if not FIELD_VALUE.fullmatch(api_key):
+                raise UpstreamAuth(
+                    f"A key of the provider {self.name} has a line break or another forbidden character."
+                )
+            headers["authorization"] = f"Bearer {api_key}"
+        destination = self._client.destination(endpoint, route.value, headers | self._headers)
+        if len(self._destinations) >= MAX_DESTINATIONS:
+            self._destinations.clear()
+            self._client.forget_unused()
+        self._destinations[endpoint, route, api_key] = destination
+        return destination

@@ -1,0 +1,280 @@
+"""One HTTP/1.1 client connection: writes a request, parses its response, holds the sender back when nobody reads.
+
+It owns the socket, the parser and the framing of one message at a time. It must not know of providers, JSON or pools:
+whoever keeps it is told through `Owner` when it may be used again and when it is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Protocol, cast
+
+import httptools
+
+from headgate.errors import HeadgateError, StreamIncomplete, StreamMalformed
+
+MAX_HEAD_BYTES = 65_536
+PAUSE_ABOVE_BYTES = 262_144
+BODILESS = (204, 304)
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+class StaleConnection(StreamIncomplete):
+    """A connection that had served before was closed by the other side before it answered a byte: ask on a new one."""
+
+
+class Owner(Protocol):
+    """Who keeps a connection."""
+
+    def take_back(self, connection: Connection) -> None:
+        """The connection is whole and free for another request."""
+
+    def forget(self, connection: Connection) -> None:
+        """The connection is gone. Told once."""
+
+
+class Response:
+    """One answer being read, as the port `UpstreamResponse` has it. The connection lives longer.
+
+    `ended` without a `failure` means that the HTTP message came whole.
+    """
+
+    __slots__ = ("_connection", "buffered", "ended", "failure", "headers", "keep_alive", "pieces", "status", "waiter")
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection | None = connection
+        self.status = 0
+        self.headers = NO_HEADERS
+        self.pieces: list[bytes] = []
+        self.buffered = 0
+        self.ended = False
+        self.failure: HeadgateError | None = None
+        self.keep_alive = False
+        self.waiter: asyncio.Future[None] | None = None
+
+    async def wait(self) -> None:
+        """Until the head, a piece of the body or the end arrives. For one reader; safe to cancel."""
+        self.waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self.waiter
+        finally:
+            self.waiter = None
+
+    def wake(self) -> None:
+        if self.waiter is not None and not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def end(self, failure: HeadgateError | None = None) -> None:
+        self.ended = True
+        self.failure = failure
+        self.wake()
+
+    async def read(self) -> bytes:
+        """What has arrived, b"" at the clean end. Raises StreamIncomplete or StreamMalformed. Safe to cancel."""
+        if not self.pieces and not self.ended:
+            await self.wait()
+        pieces = self.pieces
+        if not pieces:
+            if self.failure is not None:
+                raise self.failure
+            return b""
+        body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        pieces.clear()
+        self.buffered = 0
+        if self._connection is not None:
+            self._connection.resume()
+        return body
+
+    def close(self) -> None:
+        """Give the connection back if the message has ended, else abort it at once. May be repeated."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        connection.finish(self)
+        if not self.ended:
+            self.end(StreamIncomplete("The answer was closed before its end."))
+
+
+class Connection(asyncio.Protocol):
+    """One connection to `peer` (its name in messages). Idle, busy with one request, or closed for ever."""
+
+    __slots__ = (
+        "_head_bytes", "_headers", "_owner", "_parser", "_paused", "_peer", "_response", "_reused", "_silent_bytes",
+        "_transport", "_until_close", "closed",
+    )  # fmt: skip
+
+    def __init__(self, peer: str) -> None:
+        self._peer = peer
+        self._owner: Owner | None = None
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpResponseParser(self)
+        self._response: Response | None = None
+        self._headers: dict[str, str] = {}
+        self._head_bytes = 0  # names and values of this response's headers and trailers
+        self._silent_bytes = 0  # bytes since the request or the last piece of a body
+        self._until_close = False  # the body ends when the connection does
+        self._paused = False
+        self._reused = False
+        self.closed = False
+
+    def adopt(self, owner: Owner) -> None:
+        """From now on tell this owner."""
+        self._owner = owner
+
+    async def send(self, message: bytes) -> Response:
+        """Write a whole request and wait for the head of its response. Cancelling it aborts the connection.
+
+        Raises StaleConnection, StreamIncomplete or StreamMalformed.
+        """
+        if self.closed or self._transport is None:
+            raise StaleConnection(f"{self._peer} closed the connection before it was used.")
+        response = self._response = Response(self)
+        self._headers = {}
+        self._head_bytes = self._silent_bytes = 0
+        self._until_close = False
+        self._transport.write(message)
+        try:
+            await response.wait()
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+        if not response.status and response.failure is not None:
+            raise response.failure
+        return response
+
+    def finish(self, response: Response) -> None:
+        """The reader is done. A request that is still being written makes the connection useless for the next one."""
+        self._response = None
+        transport = self._transport
+        whole = response.ended and response.failure is None and response.keep_alive
+        if self.closed or not whole or transport is None or transport.get_write_buffer_size():
+            self.abort()
+            return
+        self._reused = True
+        self.resume()
+        if self._owner is not None:
+            self._owner.take_back(self)
+
+    def abort(self) -> None:
+        """Close the socket at once, sending nothing more."""
+        if self._transport is not None:
+            self._transport.abort()
+        self._gone()
+
+    def resume(self) -> None:
+        """Let the other side go on, if it was held back."""
+        if self._paused and not self.closed and self._transport is not None:
+            self._paused = False
+            self._transport.resume_reading()
+
+    def _gone(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        if self._owner is not None:
+            self._owner.forget(self)
+
+    def _fail(self, error: HeadgateError) -> None:
+        response = self._response
+        if response is not None and not response.ended:
+            response.end(error)
+        self.abort()
+
+    # --- called by the event loop -----------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        response = self._response
+        if response is None or response.ended:
+            self.abort()  # nobody asked for these bytes, so nothing that follows could be trusted
+            return
+        self._silent_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            cause = error.__context__
+            self._fail(cause if isinstance(cause, HeadgateError) else self._malformed(str(error) or "protocol upgrade"))
+            return
+        if self._silent_bytes > MAX_HEAD_BYTES:
+            self._fail(self._malformed(f"more than {MAX_HEAD_BYTES} bytes of headers"))
+        elif response.buffered > PAUSE_ABOVE_BYTES and not self._paused and self._transport is not None:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> None:
+        """The other side sends nothing more. Only this, not a reset, is the clean end of a body without a length."""
+        response = self._response
+        if response is None:
+            self.abort()
+        elif self._until_close and not response.ended:
+            response.end()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        response = self._response
+        if response is not None and not response.ended:
+            response.end(self._lost(response))
+        self._gone()
+        self._transport = None
+
+    def _lost(self, response: Response) -> HeadgateError:
+        if response.status:
+            return StreamIncomplete(f"{self._peer} closed the connection in the middle of its answer.")
+        if self._reused and not self._silent_bytes:
+            return StaleConnection(f"{self._peer} closed the kept connection instead of answering. Try again.")
+        return StreamIncomplete(f"{self._peer} closed the connection before it answered. Trying again is possible.")
+
+    def _malformed(self, what: str) -> StreamMalformed:
+        return StreamMalformed(f"{self._peer} sent what is not an HTTP/1.1 response: {what}.")
+
+    # --- called by the parser, inside data_received -----------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        response = self._response
+        if response is None or response.ended:
+            raise self._malformed("a second response to one request")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value)
+        if self._head_bytes > MAX_HEAD_BYTES:
+            raise self._malformed(f"more than {MAX_HEAD_BYTES} bytes of headers")
+        self._headers[name.lower().decode("latin-1")] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        response, headers = self._response, self._headers
+        assert response is not None
+        self._headers = {}  # trailers, and headers after a 1xx, are not this head's
+        status = self._parser.get_status_code()
+        if 100 <= status < 200 and status != 101:
+            return
+        if status < 200:
+            raise self._malformed(f"status {status}")
+        transfer = headers.get("transfer-encoding")
+        if transfer is not None and transfer.lower() != "chunked":
+            raise self._malformed(f"transfer-encoding {transfer[:40]!r}")
+        content = headers.get("content-encoding", "identity")
+        if content.lower() not in ("identity", ""):
+            raise self._malformed(f"content-encoding {content[:40]!r} although only identity was accepted")
+        self._until_close = transfer is None and "content-length" not in headers and status not in BODILESS
+        response.status = status
+        response.headers = headers
+        response.wake()
+
+    def on_body(self, body: bytes) -> None:
+        response = self._response
+        assert response is not None
+        self._silent_bytes = 0
+        response.pieces.append(body)
+        response.buffered += len(body)
+        waiter = response.waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def on_message_complete(self) -> None:
+        response = self._response
+        if response is not None and response.status:  # 0: it was a 1xx
+            response.keep_alive = self._parser.should_keep_alive()
+            response.end()
