@@ -19,10 +19,8 @@ from headgate.types import Frozen
 
 FIELD_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.1
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")  # RFC 9110, 5.5
-OURS = frozenset(  # these decide where the message goes, where it ends and what comes back
-    ("host", "content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "expect", "te", "trailer")
-    + ("accept-encoding", "proxy-authorization")
-)
+FRAMING = {"content-length", "transfer-encoding", "connection", "keep-alive", "upgrade", "expect", "te", "trailer"}
+OURS = FRAMING | {"host", "accept-encoding", "proxy-authorization"}
 
 
 class Destination(Frozen, frozen=True):
