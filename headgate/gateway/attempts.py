@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 
 from headgate.errors import (
+    Draining,
     FirstTokenTimeout,
     HeadgateError,
     StreamFailed,
@@ -25,7 +26,7 @@ from headgate.gateway.watchdog import Watchdog
 from headgate.policy import pricing
 from headgate.policy.retrying import is_retryable_status
 from headgate.ports import Clock, UpstreamResponse
-from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Outcome, Route, Usage
+from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Outcome, Usage
 from headgate.wire import http, openai
 from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES, StreamReader
 
@@ -85,14 +86,13 @@ class Attempt:
     async def open(self, lowered_to: int | None) -> None:
         """Go to the commit point. Raises UpstreamError; nothing has been shown to the client then."""
         call, spec = self._call, self.deployment.spec
-        body = openai.upstream_body(
-            call, spec.upstream_model, max_output_tokens=lowered_to, ask_usage=spec.ask_usage
-        )
+        body = openai.upstream_body(call, spec.upstream_model, max_output_tokens=lowered_to, ask_usage=spec.ask_usage)
         headers = (("traceparent", call.traceparent),) if call.traceparent else ()
         if call.stream:
             self._watchdog.watch(self._model.first_token_seconds, self._no_first_token)
         else:
             self._watchdog.watch(self._model.total_seconds, self._no_answer)
+        self._watchdog.check()
         try:
             self._response = response = await self.deployment.provider.send(
                 call.route, body, endpoint=self._endpoint, api_key=self._key, headers=headers
@@ -106,7 +106,7 @@ class Attempt:
             self._watchdog.translate()
             raise
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes]:
         """The bytes of a committed stream, as upstream sent them. Raises UpstreamError where the stream breaks."""
         response, reader, watchdog = self._response, self._reader, self._watchdog
         assert response is not None, "open() comes first"
@@ -234,7 +234,9 @@ class Attempt:
             body = b""  # the status says enough
         words = openai.error_message(body)
         if response.status in (401, 403):
-            return UpstreamAuth(f"The provider refused headgate's key with {response.status}. The operator must mend it.")
+            return UpstreamAuth(
+                f"The provider refused headgate's key with {response.status}. The operator must mend it."
+            )
         error = UpstreamRejected(
             f"The provider answered {response.status}: {words}",
             upstream_status=response.status,
@@ -276,6 +278,8 @@ def _healthy(outcome: Outcome, error: HeadgateError | None) -> bool | None:
     return False
 
 
-def is_embedding(call: Call) -> bool:
-    """Embeddings have input tokens only."""
-    return call.route is Route.EMBEDDINGS
+def outcome_of(error: HeadgateError) -> Outcome:
+    """How a request or an attempt that ended with an error is recorded."""
+    if isinstance(error, UpstreamError):
+        return Outcome.REJECTED if callers_fault(error) else Outcome.FAILED
+    return Outcome.FAILED if isinstance(error, Draining) else Outcome.REFUSED

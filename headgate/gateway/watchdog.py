@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from headgate.errors import HeadgateError
 
+_LOOK_AGAIN_SECONDS = 1.0  # while the task rests
+
 Complaint = Callable[[], HeadgateError]
 
 
@@ -21,7 +23,7 @@ class Watchdog:
     deadline that passes there is told at the next `check`.
     """
 
-    __slots__ = ("_complaint", "_deadline", "_loop", "_monotonic", "_resting", "_task", "_timer", "_total", "_total_complaint", "_verdict")  # fmt: skip
+    __slots__ = ("_complaint", "_deadline", "_fires_at", "_loop", "_monotonic", "_resting", "_task", "_timer", "_total", "_total_complaint", "_verdict")  # fmt: skip
 
     def __init__(self, monotonic: Callable[[], float], total_seconds: float, total_complaint: Complaint) -> None:
         task = asyncio.current_task()
@@ -35,6 +37,7 @@ class Watchdog:
         self._complaint = total_complaint
         self._verdict: HeadgateError | None = None
         self._resting = False
+        self._fires_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def seconds_left(self) -> float:
@@ -68,14 +71,16 @@ class Watchdog:
 
     def check(self) -> None:
         """Raise what was found late while the task rested."""
-        if self._verdict is not None:
-            raise self._verdict
+        if (verdict := self._verdict) is not None:
+            self._verdict = None
+            raise verdict
 
     def translate(self) -> None:
         """Called when CancelledError was caught: raise the verdict if it was the watchdog that cancelled."""
-        if self._verdict is not None:
+        if (verdict := self._verdict) is not None:
+            self._verdict = None
             self._task.uncancel()
-            raise self._verdict from None
+            raise verdict from None
 
     def stop(self) -> None:
         """The request is over."""
@@ -85,16 +90,22 @@ class Watchdog:
 
     def _arm(self) -> None:
         if self._timer is not None:
+            if self._fires_at <= self._deadline:
+                return  # it will look again when it fires
             self._timer.cancel()
-        self._timer = self._loop.call_later(max(0.0, self._deadline - self._monotonic()), self._look)
+        self._set_timer(self._deadline)
+
+    def _set_timer(self, at: float) -> None:
+        self._fires_at = at
+        self._timer = self._loop.call_later(max(0.0, at - self._monotonic()), self._look)
 
     def _look(self) -> None:
-        now = self._monotonic()
+        now, self._timer = self._monotonic(), None
         if now >= self._total:
             self.interrupt(self._total_complaint())
         elif self._resting:
-            self._timer = self._loop.call_later(min(1.0, self._total - now), self._look)
+            self._set_timer(min(now + _LOOK_AGAIN_SECONDS, self._total))
         elif now >= self._deadline:
             self.interrupt(self._complaint())
         else:
-            self._timer = self._loop.call_later(min(self._deadline, self._total) - now, self._look)
+            self._set_timer(min(self._deadline, self._total))

@@ -1,0 +1,205 @@
+"""Authenticate: who is calling. Keys of the configuration and keys made at run time, in one directory in memory.
+
+The directory is refreshed from the key store a few times a second, so that a key revoked anywhere stops working
+everywhere within 2 seconds. A store that is away leaves the last directory in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import secrets
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from headgate.errors import Conflict, DatabaseUnavailable, Forbidden, KeyExpired, KeyRevoked, NotFound, Unauthenticated
+from headgate.ports import Clock, KeyStore
+from headgate.types import Caller, Frozen, KeyRecord, Tier
+
+REFRESH_SECONDS = 0.5
+_KEY_PREFIX = "hg-"
+_RANDOM_BYTES = 24
+
+log = logging.getLogger(__name__)
+
+
+class NewKey(Frozen, frozen=True):
+    """What an operator asks for. `expires_at` is Unix seconds."""
+
+    tenant: str
+    tier: str
+    user: str | None = None
+    name: str = ""
+    expires_at: float | None = None
+
+
+def digest(secret: str | bytes) -> str:
+    """How a key is stored and looked up."""
+    return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).hexdigest()
+
+
+def config_key(secret: str, *, tenant: str, tier: str, user: str | None, name: str) -> KeyRecord:
+    """The record of a key that stands in the configuration; its id follows from the key, so it is the same everywhere."""
+    hashed = digest(secret)
+    return KeyRecord(
+        id=f"key_{hashed[:16]}",
+        hash=hashed,
+        hint=secret[-4:],
+        tenant=tenant,
+        tier=tier,
+        user=user,
+        name=name,
+        source="config",
+    )
+
+
+class Accounts:
+    """The directory of callers, and the commands that change it."""
+
+    def __init__(self, store: KeyStore, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._configured: dict[str, KeyRecord] = {}
+        self._tiers: Mapping[str, Tier] = {}
+        self._anonymous: Caller | None = None
+        self._runtime: list[KeyRecord] = []
+        self._version: int | None = None
+        self._callers: dict[str, tuple[KeyRecord, Caller]] = {}
+        self._keys: dict[str, KeyRecord] = {}
+
+    @property
+    def loaded(self) -> bool:
+        """Whether the key store has answered once."""
+        return self._version is not None
+
+    def configure(self, keys: Iterable[KeyRecord], tiers: Mapping[str, Tier], anonymous: Caller | None) -> None:
+        """Take the keys and tiers of a configuration."""
+        self._configured = {key.hash: key for key in keys}
+        self._tiers, self._anonymous = tiers, anonymous
+        self._rebuild()
+
+    def authenticate(self, secret: bytes | None) -> Caller:
+        """Raises Unauthenticated, KeyRevoked, KeyExpired, or Forbidden if the key's tier is not configured any more."""
+        if secret is None:
+            if self._anonymous is not None:
+                return self._anonymous
+            raise Unauthenticated(
+                "No API key was sent. Send it as 'authorization: Bearer hg-...' or 'x-api-key: hg-...'."
+            )
+        found = self._callers.get(digest(secret))
+        if found is None:
+            if self._anonymous is not None:
+                return self._anonymous
+            raise Unauthenticated("The API key is not known here. Ask the operator of this gateway for one.")
+        key, caller = found
+        if key.revoked_at is not None:
+            raise KeyRevoked(f"The API key {key.id} was revoked. Ask the operator of this gateway for a new one.")
+        if key.expires_at is not None and key.expires_at <= self._clock.now():
+            raise KeyExpired(f"The API key {key.id} has expired. Ask the operator of this gateway for a new one.")
+        if caller.tier.name not in self._tiers:
+            raise Forbidden(f"The tier '{key.tier}' of key {key.id} is not configured here any more.")
+        return caller
+
+    def keys(self) -> list[KeyRecord]:
+        """All keys, those of the configuration first."""
+        return list(self._keys.values())
+
+    async def refresh(self) -> None:
+        """Look whether keys changed. Raises DatabaseUnavailable."""
+        version = await self._store.version()
+        if version != self._version:
+            self._runtime = await self._store.all()
+            self._version = version
+            self._rebuild()
+
+    async def keep_fresh(self) -> None:
+        """Refresh for ever; a store that is away is said once and asked again."""
+        away = False
+        while True:
+            await asyncio.sleep(REFRESH_SECONDS)
+            try:
+                await self.refresh()
+                away = False
+            except DatabaseUnavailable as error:
+                if not away:
+                    log.warning("keys are not refreshed: %s", error.message)
+                away = True
+
+    async def create(self, new: NewKey) -> tuple[str, KeyRecord]:
+        """Make a key and return it, once, with its record. Raises NotFound for an unknown tier, DatabaseUnavailable."""
+        if new.tier not in self._tiers:
+            raise NotFound(
+                f"There is no tier '{new.tier}'. Configured: {', '.join(self._tiers) or 'none'}.", param="tier"
+            )
+        secret = _KEY_PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+        record = KeyRecord(
+            id=self._clock.new_id("key"),
+            hash=digest(secret),
+            hint=secret[-4:],
+            tenant=new.tenant,
+            tier=new.tier,
+            user=new.user,
+            name=new.name,
+            created_at=self._clock.now(),
+            expires_at=new.expires_at,
+        )
+        await self._store.add(record)
+        await self.refresh()
+        return secret, record
+
+    async def revoke(self, key_id: str) -> KeyRecord:
+        """End a key now, one of the configuration too. Raises NotFound, DatabaseUnavailable."""
+        await self._adopt(key_id)
+        record = await self._store.revoke(key_id, self._clock.now())
+        await self.refresh()
+        return record
+
+    async def expire(self, key_id: str, at: float | None) -> KeyRecord:
+        """Set or clear when a key ends (Unix seconds). Raises NotFound, DatabaseUnavailable."""
+        await self._adopt(key_id)
+        record = await self._store.expire(key_id, at)
+        await self.refresh()
+        return record
+
+    async def rotate(self, key_id: str, *, overlap_seconds: float) -> tuple[str, KeyRecord]:
+        """Make a key like another one, which ends after the overlap. Raises NotFound, Conflict, DatabaseUnavailable."""
+        await self.refresh()
+        old = self._find(key_id)
+        if old.revoked_at is not None:
+            raise Conflict(f"The key {key_id} is revoked; create a new one instead.")
+        made = await self.create(
+            NewKey(tenant=old.tenant, tier=old.tier, user=old.user, name=old.name, expires_at=old.expires_at)
+        )
+        await self.expire(key_id, self._clock.now() + overlap_seconds)
+        return made
+
+    async def _adopt(self, key_id: str) -> None:
+        """A key of the configuration gets a row of its own before it can be changed: run-time changes win over the file."""
+        await self.refresh()
+        key = self._find(key_id)
+        if key.source == "config" and all(known.id != key_id for known in self._runtime):
+            await self._store.add(msgspec.structs.replace(key, created_at=self._clock.now()))
+
+    def _find(self, key_id: str) -> KeyRecord:
+        for key in self._keys.values():
+            if key.id == key_id:
+                return key
+        raise NotFound(f"There is no key '{key_id}'. `headgate keys list` shows them.", param="key_id")
+
+    def _rebuild(self) -> None:
+        keys = dict(self._configured)
+        for key in self._runtime:
+            configured = self._configured.get(key.hash)
+            if configured is not None:  # tenant, user and tier stay the file's
+                key = msgspec.structs.replace(configured, revoked_at=key.revoked_at, expires_at=key.expires_at)
+            elif key.source == "config":
+                continue  # it has left the file, so it has left
+            keys[key.hash] = key
+        self._keys = keys
+        unknown = Tier(name="", models=frozenset())
+        self._callers = {
+            key.hash: (key, Caller(key.id, key.tenant, key.user, self._tiers.get(key.tier, unknown)))
+            for key in keys.values()
+        }

@@ -1,0 +1,129 @@
+"""Dispatch: attempt after attempt until one reaches its commit point. The decisions are `policy.routing` and
+`policy.retrying`; this carries them out."""
+
+from __future__ import annotations
+
+import asyncio
+
+from headgate.errors import HeadgateError, NoDeployment, UpstreamError
+from headgate.gateway.attempts import Attempt, callers_fault, may_go_away
+from headgate.gateway.fleet import Deployment, ServedModel
+from headgate.gateway.journey import Journey
+from headgate.gateway.settling import Settler
+from headgate.policy import access, health, retrying, routing
+from headgate.policy.retrying import Failure, Move, Step
+from headgate.ports import Clock
+
+
+class Dispatcher:
+    """Makes the attempts of a request, up to the commit point."""
+
+    def __init__(self, clock: Clock, settler: Settler) -> None:
+        self._clock = clock
+        self._settler = settler
+
+    async def dispatch(self, journey: Journey) -> None:
+        """Leave a committed attempt in `journey.attempt`. Raises the last attempt's error, or NoDeployment."""
+        fallbacks = self._fallbacks(journey)
+        index = self._choose(journey, fallbacks)
+        while True:
+            try:
+                await self._attempt(journey, index)
+                return
+            except UpstreamError as error:
+                step = self._after(journey, index, error, len(fallbacks))
+                if step.move is Move.GIVE_UP:
+                    raise
+            if step.move is Move.RETRY:
+                journey.retries_used += 1
+                await asyncio.sleep(step.delay_seconds)
+                if not self._deployment(journey, index).usable(self._clock.monotonic()):
+                    journey.tried |= {index}
+                    index = self._choose(journey, fallbacks)
+            else:
+                journey.tried |= {index}
+                if step.move is Move.NEXT_MODEL:
+                    self._fall_back(journey, fallbacks)
+                index = self._choose(journey, fallbacks)
+
+    async def _attempt(self, journey: Journey, index: int) -> None:
+        model, watchdog = journey.model, journey.watchdog
+        assert model is not None and watchdog is not None, "the request was routed and admitted"
+        deployment = model.deployments[index]
+        number = len(journey.attempts) + 1
+        attempt = Attempt(journey.call, deployment, model.spec, number=number, clock=self._clock, watchdog=watchdog)
+        journey.attempt = attempt
+        try:
+            await attempt.open(journey.lowered_to)
+        except UpstreamError as error:
+            journey.attempt = None
+            watchdog.rest()
+            self._settler.close_failed(journey, attempt, error)
+            raise
+
+    def _after(self, journey: Journey, index: int, error: UpstreamError, other_models: int) -> Step:
+        model, now = journey.model, self._clock.monotonic()
+        assert model is not None and journey.watchdog is not None, "the request was routed and admitted"
+        deployment = model.deployments[index]
+        others = sum(candidate.usable for candidate in model.candidates(now, journey.tried | {index}))
+        another_key = deployment.keys.awake(now) > 0 and len(deployment.keys) > 1
+        failure = Failure(
+            retryable=may_go_away(error) or another_key,
+            callers_fault=callers_fault(error),
+            retry_after_seconds=None if another_key else error.retry_after_seconds,
+            retries_used=journey.retries_used,
+            retries_allowed=model.spec.retries,
+            deployment_usable=deployment.usable(now),
+            other_deployments=others,
+            other_models=other_models,
+            seconds_left=journey.watchdog.seconds_left(),
+        )
+        return retrying.next_step(failure, chance=self._clock.random.random())
+
+    def _choose(self, journey: Journey, fallbacks: list[ServedModel]) -> int:
+        """The next deployment, of the model or of its fallbacks. Raises NoDeployment."""
+        while True:
+            model, now = journey.model, self._clock.monotonic()
+            assert model is not None, "the request was routed"
+            model.turn += 1
+            choice = routing.choose(
+                model.candidates(now, journey.tried),
+                model.spec.balance,
+                turn=model.turn,
+                chance=self._clock.random.random(),
+            )
+            if choice.index is not None:
+                return choice.index
+            if not fallbacks:
+                raise self._nothing_usable(journey, now)
+            self._fall_back(journey, fallbacks)
+
+    def _fall_back(self, journey: Journey, fallbacks: list[ServedModel]) -> None:
+        journey.model = fallbacks.pop(0)
+        journey.tried = frozenset()
+        journey.retries_used = 0
+        limit = journey.model.spec.max_output_tokens
+        asked = journey.lowered_to or journey.call.max_output_tokens
+        if limit is not None and asked is not None and limit < asked:
+            journey.lowered_to = limit
+
+    def _fallbacks(self, journey: Journey) -> list[ServedModel]:
+        """The fallback models the caller may use; a real model never falls back to the simulated one."""
+        model, models, tier = journey.model, journey.setup.models, journey.caller.tier
+        assert model is not None, "the request was routed"
+        if not model.spec.fallback:
+            return []
+        found = [models[name] for name in model.spec.fallback if name in models and access.may_use(tier, name)]
+        return [fallback for fallback in found if model.simulated or not fallback.simulated]
+
+    def _nothing_usable(self, journey: Journey, now: float) -> HeadgateError:
+        model = journey.setup.models[journey.call.model]
+        waits = [health.opens_again_in_seconds(d.breaker, d.spec.rules, now) for d in model.deployments]
+        return NoDeployment(
+            f"No deployment of '{model.spec.name}' can be used now: every breaker is open. Try again later.",
+            retry_after_seconds=max(1.0, min(waits, default=1.0)),
+        )
+
+    def _deployment(self, journey: Journey, index: int) -> Deployment:
+        assert journey.model is not None, "the request was routed"
+        return journey.model.deployments[index]

@@ -1,0 +1,124 @@
+"""What the pipeline knows of one request on its way, from which its ledger rows are written at the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from headgate.errors import HeadgateError
+from headgate.gateway.attempts import Attempt
+from headgate.gateway.fleet import ServedModel, Setup
+from headgate.gateway.watchdog import Watchdog
+from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Usage
+from headgate.wire import openai, trace
+
+
+class AnswerHead(Frozen, frozen=True, gc=False):
+    """What is fixed at the commit point."""
+
+    request_id: str
+    stream: bool
+    model: str  # the public name that answered: the caller's, or a fallback
+    provider: str
+    deployment: str
+    attempts: str  # each attempt, e.g. "openai/gpt-4o 503, openai/gpt-4o-mini 200"
+    cache: str = "off"
+    cost_picousd: int | None = None  # known at once for JSON, at the end for streams
+    max_output_tokens: int | None = None  # when it was lowered
+
+
+class Journey:
+    """One request on its way."""
+
+    __slots__ = (
+        "attempt", "attempts", "bytes_out", "call", "caller", "counting", "error", "lowered_to", "model", "outcome", "record",
+        "setup", "started", "started_at", "tried", "retries_used", "watchdog",
+    )  # fmt: skip
+
+    def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
+        self.caller = caller
+        self.call = call
+        self.setup = setup
+        self.started = started  # monotonic
+        self.started_at = started_at  # wall
+        self.model: ServedModel | None = None  # the one being asked: the caller's, later perhaps a fallback
+        self.lowered_to: int | None = None
+        self.watchdog: Watchdog | None = None
+        self.attempt: Attempt | None = None  # the one under way, or the one that answered
+        self.attempts: list[AttemptRecord] = []  # those that ended
+        self.tried: frozenset[int] = frozenset()  # deployments of `model` that failed
+        self.retries_used = 0  # on `model`
+        self.bytes_out = 0
+        self.outcome = Outcome.DISCONNECTED  # what is true if nobody ever says more
+        self.error: HeadgateError | None = None
+        self.counting: asyncio.Task[RequestRecord] | None = None  # settling, when tokens must be counted first
+        self.record: RequestRecord | None = None  # once it is settled
+
+    def ends(self, outcome: Outcome, error: HeadgateError | None = None) -> None:
+        """Say how the request ended."""
+        self.outcome, self.error = outcome, error
+
+    def head(self) -> AnswerHead:
+        """What the client is told at the commit point."""
+        attempt, model = self.attempt, self.model
+        assert attempt is not None and model is not None, "there is an answer"
+        spec = attempt.deployment.spec
+        told = [f"{past.deployment} {past.status or past.error}" for past in self.attempts if past.id != attempt.id]
+        return AnswerHead(
+            request_id=self.call.id,
+            stream=self.call.stream,
+            model=model.spec.name,
+            provider=spec.provider,
+            deployment=spec.name,
+            attempts=", ".join([*told, f"{spec.name} {attempt.status}"]),
+            cost_picousd=self.record.cost_picousd if self.record else None,
+            max_output_tokens=self.lowered_to,
+        )
+
+    def request_record(self, now: float) -> RequestRecord:
+        """The ledger's row of the request, attempts included; `now` is monotonic."""
+        call, caller, last = self.call, self.caller, self.attempts[-1] if self.attempts else None
+        first_at = self.attempt.first_at if self.attempt else None
+        context = trace.parse_traceparent(call.traceparent) if call.traceparent else None
+        return RequestRecord(
+            id=call.id,
+            started_at=self.started_at,
+            tenant=caller.tenant,
+            user=caller.user or call.user,
+            key_id=caller.key_id,
+            route=call.route.value,
+            dialect="openai",
+            model=call.model,
+            stream=call.stream,
+            outcome=self.outcome,
+            status=openai.error_status(self.error) if self.error else 200,
+            error=self.error.code if self.error else "",
+            deployment=last.deployment if last else "",
+            provider=last.provider if last else "",
+            upstream_model=last.upstream_model if last else "",
+            session=call.session,
+            prompt_version=call.prompt_version,
+            tags=call.tags,
+            usage=last.usage if last else Usage(),
+            cost_picousd=sum(attempt.cost_picousd for attempt in self.attempts),
+            price_version=last.price_version if last else "",
+            config_hash=self.setup.config_hash,
+            ttft_seconds=None if first_at is None else first_at - self.started,
+            itl_seconds=self._mean_gap(),
+            e2e_seconds=now - self.started,
+            bytes_in=call.body_bytes,
+            bytes_out=self.bytes_out,
+            trace_id=context.trace_id if context else "",
+            attempts=tuple(self.attempts),
+        )
+
+    def itl_counts(self) -> Sequence[int]:
+        """Gaps between content events, counted into ITL_BUCKETS_SECONDS."""
+        return self.attempt.itl_counts if self.attempt else ()
+
+    def _mean_gap(self) -> float | None:
+        attempt = self.attempt
+        if attempt is None or attempt.first_at is None:
+            return None
+        gaps = sum(attempt.itl_counts)
+        return (attempt.last_at - attempt.first_at) / gaps if gaps else None

@@ -1,0 +1,90 @@
+"""Settle: the last step of the corridor. Books what a request used, once, whatever happened to it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from headgate.errors import UpstreamError
+from headgate.gateway.attempts import Attempt, outcome_of
+from headgate.gateway.journey import Journey
+from headgate.ports import Clock, Journal, Observer, TokenCounter
+from headgate.types import Call, Counted, RequestRecord, Route, Usage
+from headgate.wire import prompts
+
+
+class Settler:
+    """Turns journeys that ended into ledger rows, and tells the observers."""
+
+    def __init__(
+        self, journal: Journal, counter: TokenCounter, clock: Clock, observers: Sequence[Observer] = ()
+    ) -> None:
+        self._journal = journal
+        self._counter = counter
+        self._clock = clock
+        self._observers = tuple(observers)
+        self._counting: set[asyncio.Task[RequestRecord]] = set()
+
+    def has_room(self) -> bool:
+        """Whether another record will fit."""
+        return self._journal.room()
+
+    async def settle(self, journey: Journey) -> RequestRecord:
+        """Book the request, unless that was done. Counting tokens goes on when the caller is cancelled.
+
+        Raises LedgerFull when the record cannot be written: then the client must not get the end of the answer.
+        """
+        if journey.record is not None:
+            return journey.record
+        if journey.counting is None:
+            if journey.watchdog is not None:
+                journey.watchdog.stop()
+            attempt = journey.attempt
+            if attempt is None:
+                return self.record(journey)
+            attempt.close(outcome=journey.outcome, error=journey.error)
+            if attempt.usage is not None:
+                return self._book(journey, attempt, attempt.usage)
+            journey.counting = asyncio.get_running_loop().create_task(self._count_and_book(journey, attempt))
+            self._counting.add(journey.counting)
+            journey.counting.add_done_callback(self._counting.discard)
+        return await asyncio.shield(journey.counting)
+
+    def close_failed(self, journey: Journey, attempt: Attempt, error: UpstreamError) -> None:
+        """Book an attempt that failed before its commit point: nothing came of it."""
+        outcome = outcome_of(error)
+        attempt.close(outcome=outcome, error=error)
+        journey.attempts.append(attempt.record(outcome=outcome, error=error, usage=Usage()))
+
+    def record(self, journey: Journey) -> RequestRecord:
+        """Write the ledger's row. Raises LedgerFull."""
+        journey.record = record = journey.request_record(self._clock.monotonic())
+        for observer in self._observers:
+            observer.settled(record, journey.itl_counts())
+        self._journal.append(record)
+        return record
+
+    def undelivered(self, request_id: str) -> None:
+        """Note that the last write of a settled answer did not reach the client."""
+        self._journal.mark_undelivered(request_id)
+
+    async def finish(self) -> None:
+        """Wait until what is being counted is booked."""
+        if self._counting:
+            await asyncio.wait(self._counting)
+
+    async def _count_and_book(self, journey: Journey, attempt: Attempt) -> RequestRecord:
+        usage = await self._estimate(journey.call, attempt.deployment.spec.upstream_model, attempt.texts)
+        return self._book(journey, attempt, usage)
+
+    def _book(self, journey: Journey, attempt: Attempt, usage: Usage) -> RequestRecord:
+        journey.attempts.append(attempt.record(outcome=journey.outcome, error=journey.error, usage=usage))
+        return self.record(journey)
+
+    async def _estimate(self, call: Call, upstream_model: str, texts: tuple[str, ...]) -> Usage:
+        """Tokens of an answer whose provider reported none: it was cut, left, or the provider does not count."""
+        prompt = await self._counter.count(upstream_model, prompts.prompt_texts(call.route, call.fields))
+        generated = 0
+        if texts and call.route is not Route.EMBEDDINGS:
+            generated = await self._counter.count(upstream_model, ["".join(texts)])
+        return Usage(input=prompt, output=generated, counted=Counted.ESTIMATED)
