@@ -1,7 +1,7 @@
 """The configuration, typed: one frozen struct per block, defaults beside the fields, the comment is its documentation.
 
-`docs/configuration.md` and the JSON Schema are generated from this file, so a field's comment is what users read.
-Every block refuses unknown keys; `load.py` adds the line and the nearest valid name.
+`docs/configuration.md` and the JSON Schema are generated from this file, so a field's comment (on its line, or above it
+when it is long) is what users read. Every block refuses unknown keys; `decode.py` adds the line and the nearest name.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 CountFromZero = Annotated[int, msgspec.Meta(ge=0)]
-Usd = Decimal  # not negative; checked in check.py, msgspec has no bounds for Decimal
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Usd = Decimal  # not negative, at most 6 decimals; checked in decode.py, msgspec has no bounds for Decimal
 
 
 class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -24,33 +25,45 @@ class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tru
 
 
 class LogConfig(Block, frozen=True):
-    level: Literal["debug", "info", "warning", "error"] = "info"
-    format: Literal["json", "text"] = "json"
-    requests: Literal["all", "failures", "off"] = "all"  # one line for every request, for those that went wrong, or none
+    """What is written to standard error."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"  # the least important lines that are written
+    format: Literal["json", "text"] = "json"  # one JSON object a line, or text for people
+    requests: Literal["all", "failures", "off"] = "all"  # a line for every request, for those that went wrong, or none
     prompts: bool = False  # add prompt and answer text to the request line; off, because they are your users' words
 
 
 class MetricsConfig(Block, frozen=True):
-    access: Literal["open", "admin", "off"] = "open"  # on the gateway's own port: for everybody, with the admin key, or not
-    port: CountFromZero = 0  # an own listener on the same host; 0: none
+    """Prometheus metrics under /metrics."""
+
+    access: Literal["open", "admin", "off"] = "open"  # on the gateway's port: for everybody, with the admin key, or not
+    port: Port = 0  # an own listener on the same host; 0: none
 
 
 class TracingConfig(Block, frozen=True):
-    otlp_endpoint: str = ""  # where OpenTelemetry spans go, e.g. http://localhost:4318; empty: no spans. Needs headgate[otel]
+    """OpenTelemetry spans; needs the extra headgate[otel]."""
+
+    otlp_endpoint: str = ""  # where spans go (OTLP over HTTP), e.g. http://localhost:4318; empty: no spans
     sample_share: Share = 1.0  # share of requests without an incoming trace decision that are traced
 
 
 class LedgerConfig(Block, frozen=True):
+    """The record of requests and attempts."""
+
     retention_days: Count = 90  # older rows are folded into daily totals
     journal_max_bytes: Count = 256_000_000  # room for rows that wait for the database, per process
-    sync_seconds: NotNegative = 0  # 0: rows survive the process; above 0: fsync at least this often, they survive power loss
+    # 0: rows survive the death of the process; above 0: fsync at least this often, so that they survive power loss
+    sync_seconds: NotNegative = 0
 
 
 class ServerConfig(Block, frozen=True):
-    host: str = "127.0.0.1"
-    port: CountFromZero = 8080
+    """The listening process."""
+
+    host: str = "127.0.0.1"  # the address to listen on; 0.0.0.0: all of this machine's
+    port: Port = 8080  # 0: any free one
     data_dir: str = "./headgate-data"  # embedded default: journal and SQLite for ledger, keys and jobs live here
-    authentication: Literal["required", "off"] = "required"  # off: every caller is the tenant "anonymous" and may use every model
+    # off: every caller is the tenant "anonymous" and may use every model
+    authentication: Literal["required", "off"] = "required"
     max_body_bytes: Count = 10_000_000  # a larger body gets 413
     max_header_bytes: Count = 32_768  # larger headers get 431
     max_in_flight: Count = 2000  # requests under way per process; more get 503 with Retry-After, at once
@@ -59,19 +72,20 @@ class ServerConfig(Block, frozen=True):
     send_seconds: Positive = 30.0  # a client that takes nothing for this long while bytes wait is dropped
     keep_alive_seconds: Positive = 75.0  # an idle client connection is closed after this time
     drain_seconds: NotNegative = 30.0  # on SIGTERM: /readyz fails, streams finish, then exit
-    on_disconnect: Literal["cancel", "finish", "detach"] = "cancel"  # the client left: stop upstream, or read on to settle. detach: as finish, and keeps the events for a return
+    # the client left: stop upstream (cancel), or read on to settle (finish), or also keep the events for a return (detach)
+    on_disconnect: Literal["cancel", "finish", "detach"] = "cancel"
     trusted_proxies: list[str] = []  # addresses or networks whose x-forwarded-for is believed
-    log: LogConfig = LogConfig()
-    metrics: MetricsConfig = MetricsConfig()
-    tracing: TracingConfig = TracingConfig()
-    ledger: LedgerConfig = LedgerConfig()
+    log: LogConfig = LogConfig()  # what is written to standard error
+    metrics: MetricsConfig = MetricsConfig()  # Prometheus metrics under /metrics
+    tracing: TracingConfig = TracingConfig()  # OpenTelemetry spans
+    ledger: LedgerConfig = LedgerConfig()  # the record of requests and attempts
 
 
 class Spread(Block, frozen=True):
     """A log-normal distribution given by two of its points."""
 
-    median: NotNegative
-    p99: NotNegative
+    median: NotNegative  # half of the values are below it
+    p99: NotNegative  # 99 % of the values are below it
 
 
 class SimFaults(Block, frozen=True):
@@ -91,52 +105,68 @@ class SimFaults(Block, frozen=True):
 class SimConfig(Block, frozen=True):
     """The simulated model: seeded, deterministic, no network."""
 
-    seed: int = 0
-    ttft_seconds: Spread = Spread(median=0.15, p99=0.6)
-    itl_seconds: Spread = Spread(median=0.012, p99=0.05)
-    output_tokens: Spread = Spread(median=60, p99=400)
-    faults: SimFaults = SimFaults()
+    seed: int = 0  # the same seed and request give the same answer
+    ttft_seconds: Spread = Spread(median=0.15, p99=0.6)  # until the first content
+    itl_seconds: Spread = Spread(median=0.012, p99=0.05)  # between tokens
+    output_tokens: Spread = Spread(median=60, p99=400)  # length of an answer that is not cut by max_tokens
+    faults: SimFaults = SimFaults()  # shares of requests that go wrong
 
 
 class ProviderConfig(Block, frozen=True):
+    """An upstream API and how to reach it."""
+
+    # the API it speaks; openai also for vLLM, SGLang, Ollama, Groq, Together, Mistral, DeepSeek and the like
     kind: Literal["openai", "anthropic", "gemini", "azure", "bedrock", "vertex", "sim"]
     base_url: str = ""  # up to and including the version, e.g. https://api.openai.com/v1
-    api_key: str = ""  # a single key; "none" for a server that asks for none
+    api_key: str = ""  # a single key, the same as api_keys: [X]; "none" for a server that asks for none
     api_keys: list[str] = []  # several keys: a pool with a cooldown each
     headers: dict[str, str] = {}  # sent with every request
     proxy: str = ""  # http://host:port; default: HTTPS_PROXY and NO_PROXY of the environment. "none": never
     ca_file: str = ""  # trust these certificates too; default: the system's
-    verify_tls: bool = True
+    verify_tls: bool = True  # false accepts any certificate: for tests only
     connect_seconds: Positive = 5.0  # until the connection is made
     keep_alive_seconds: Positive = 60.0  # an idle upstream connection is kept this long
     stream_usage: bool = True  # ask for the usage chunk of a stream; false for servers that refuse stream_options
     sim: SimConfig = SimConfig()  # for kind: sim
 
+    def __post_init__(self) -> None:
+        """Both ways to write keys end in `api_keys`, so that nobody else has to look at `api_key`."""
+        if self.api_key not in ("", "none") and not self.api_keys:
+            msgspec.structs.force_setattr(self, "api_keys", [self.api_key])
+
 
 class PriceConfig(Block, frozen=True):
     """USD per million tokens, at most 6 decimals."""
 
-    input: Usd
-    output: Usd = Decimal(0)
-    cached_input: Usd | None = None  # default: as input
-    cache_write: Usd | None = None  # default: as input
-    reasoning: Usd | None = None  # default: as output
+    input: Usd  # prompt tokens
+    output: Usd = Decimal(0)  # answer tokens
+    cached_input: Usd | None = None  # prompt tokens read from the provider's cache; default: as input
+    cache_write: Usd | None = None  # prompt tokens written to it; default: as input
+    reasoning: Usd | None = None  # thinking tokens; default: as output
 
 
 class DeploymentLimits(Block, frozen=True):
-    requests_per_minute: Count | None = None
-    tokens_per_minute: Count | None = None
+    """What the provider allows."""
+
+    requests_per_minute: Count | None = None  # default: no limit
+    tokens_per_minute: Count | None = None  # default: no limit
 
 
 class DeploymentConfig(Block, frozen=True):
-    provider: str
+    """One upstream that serves a model."""
+
+    provider: str  # a name from the block `providers`
     model: str  # the name the provider knows it by
-    name: str = ""  # default: provider/model
+    name: str = ""  # what logs, metrics and the ledger call it; default: provider/model
     weight: NotNegative = 1.0  # share of the traffic when balance is weighted
     endpoints: list[str] = []  # several addresses of the same deployment; default: the provider's base_url
     max_connections: Count = 1000  # open connections to each endpoint; more wait, then 503
     price: Literal["free"] | PriceConfig | None = None  # default: the model's
-    limits: DeploymentLimits = DeploymentLimits()
+    limits: DeploymentLimits = DeploymentLimits()  # what the provider allows
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            msgspec.structs.force_setattr(self, "name", f"{self.provider}/{self.model}")
 
 
 class BreakerConfig(Block, frozen=True):
@@ -150,126 +180,159 @@ class BreakerConfig(Block, frozen=True):
 
 
 class ExactCacheConfig(Block, frozen=True):
-    ttl_seconds: Positive = 3600.0
+    """Answers to the same request again."""
+
+    ttl_seconds: Positive = 3600.0  # how long an answer is kept
 
 
 class SemanticCacheConfig(Block, frozen=True):
-    ttl_seconds: Positive = 3600.0
-    bound: Share = 0.01
-    shadow_share: Share = 0.02
+    """Answers to a request that means the same."""
+
+    ttl_seconds: Positive = 3600.0  # how long an answer is kept
+    bound: Share = 0.01  # the highest tolerated share of wrong answers among all hits
+    shadow_share: Share = 0.02  # share of hits that are asked upstream as well, to measure the wrong ones
 
 
 class CacheConfig(Block, frozen=True):
-    exact: ExactCacheConfig | None = None
-    semantic: SemanticCacheConfig | None = None
+    """Answering without a provider."""
+
+    exact: ExactCacheConfig | None = None  # the same request again; absent: off
+    semantic: SemanticCacheConfig | None = None  # a request that means the same; absent: off
 
 
 class ModelConfig(Block, frozen=True):
-    deployments: list[DeploymentConfig]
-    price: Literal["free"] | PriceConfig | None = None  # USD per million tokens; default: the packaged price list, by the upstream's name
-    context_tokens: Count | None = None
+    """A public model name and what serves it."""
+
+    deployments: list[DeploymentConfig]  # the upstreams that serve it
+    # USD per million tokens, or free; default: the packaged price list, by the upstream's name
+    price: Literal["free"] | PriceConfig | None = None
+    context_tokens: Count | None = None  # prompt and answer together; default: not known
     max_output_tokens: Count | None = None  # a higher request is lowered to it
     first_token_seconds: Positive = 60.0  # until the first content of a stream
     stall_seconds: Positive = 30.0  # between chunks
     total_seconds: Positive = 600.0  # the whole request, retries included
-    retries: CountFromZero = 2  # before the commit point, on 408, 409, 429, 5xx and connection errors; honours Retry-After
-    balance: Literal["round_robin", "weighted", "least_busy"] = "round_robin"
+    # before the first content, on 408, 409, 429, 5xx and connection errors; honours Retry-After
+    retries: CountFromZero = 2
+    balance: Literal["round_robin", "weighted", "least_busy"] = "round_robin"  # how the next deployment is chosen
     fallback: list[str] = []  # other models, tried in order; only those the caller's tier allows
-    breaker: BreakerConfig = BreakerConfig()
+    breaker: BreakerConfig = BreakerConfig()  # when a deployment is left alone for a while
+    # a field that the deployment's API cannot express: refuse the request, or drop it and list it in a header
     on_untranslatable: Literal["refuse", "drop"] = "refuse"
     cache: CacheConfig = CacheConfig()  # absent: off
 
 
 class ShadowConfig(Block, frozen=True):
-    share: Share = 0
-    max_usd_per_day: Usd = Decimal(0)
+    """Asking a second model beside the chosen one, to learn from the difference."""
+
+    share: Share = 0  # share of requests
+    max_usd_per_day: Usd = Decimal(0)  # no more once this much was spent on it
 
 
 class RouterConfig(Block, frozen=True):
-    from_: list[str] = msgspec.field(name="from")
-    cost_quality: Share = 0.5
-    appeal: bool = False
-    shadow: ShadowConfig = ShadowConfig()
+    """A public name behind which headgate chooses the model."""
+
+    from_: list[str] = msgspec.field(name="from")  # the models to choose from, the cheapest first
+    cost_quality: Share = 0.5  # 0: always the cheapest, 1: always the best
+    appeal: bool = False  # a user may ask for the better model when an answer was not good enough
+    shadow: ShadowConfig = ShadowConfig()  # asking a second model, to learn from the difference
 
 
 class FeaturesConfig(Block, frozen=True):
-    tools: bool = True
-    images: bool = True
+    """What a tier's requests may use."""
+
+    tools: bool = True  # tool calls
+    images: bool = True  # images in the prompt
 
 
 class BudgetsConfig(Block, frozen=True):
     """USD, calendar windows in the tenant's time zone."""
 
-    request: Usd | None = None
-    session: Usd | None = None
-    user_day: Usd | None = None
-    tenant_month: Usd | None = None
+    request: Usd | None = None  # a single request; default: no cap
+    session: Usd | None = None  # all requests with one x-headgate-session; default: no cap
+    user_day: Usd | None = None  # a user's calendar day; default: no cap
+    tenant_month: Usd | None = None  # a tenant's calendar month; default: no cap
 
 
 class VelocityConfig(Block, frozen=True):
-    usd_per_5_minutes: Usd | None = None
-    baseline_factor: Positive | None = None
-    action: Literal["block", "degrade", "alert"] = "block"
+    """A trip wire for money that is spent unusually fast."""
+
+    usd_per_5_minutes: Usd | None = None  # default: no limit
+    baseline_factor: Positive | None = None  # so many times what is usual at this hour; default: no limit
+    action: Literal["block", "degrade", "alert"] = "block"  # what happens when it trips
 
 
 class LoopGuardConfig(Block, frozen=True):
-    requests_per_session: Count | None = None
-    same_request_in_a_row: Count | None = None
+    """A trip wire for agents that run in circles."""
+
+    requests_per_session: Count | None = None  # default: no limit
+    same_request_in_a_row: Count | None = None  # default: no limit
 
 
 class TierConfig(Block, frozen=True):
-    models: list[str]  # public names, or ["*"]
-    features: FeaturesConfig = FeaturesConfig()
+    """A named set of limits and features."""
+
+    models: list[str]  # public names of models and routers, or ["*"]
+    features: FeaturesConfig = FeaturesConfig()  # what requests may use
     max_output_tokens: Count | None = None  # a higher request is lowered, and x-headgate-max-output-tokens says so
-    requests_per_minute: Count | None = None
-    tokens_per_minute: Count | None = None
-    concurrent_requests: Count | None = None
-    burst_seconds: Positive = 60.0
-    budgets: BudgetsConfig = BudgetsConfig()
-    on_exceed: Literal["reject"] | dict[Literal["degrade"], str] = "reject"  # reject | degrade: MODEL
-    velocity: VelocityConfig = VelocityConfig()
-    loop_guard: LoopGuardConfig = LoopGuardConfig()
-    enforce: bool = True
+    requests_per_minute: Count | None = None  # default: no limit
+    tokens_per_minute: Count | None = None  # default: no limit
+    concurrent_requests: Count | None = None  # default: no limit
+    burst_seconds: Positive = 60.0  # how much of a minute may be used at once
+    budgets: BudgetsConfig = BudgetsConfig()  # USD, calendar windows in the tenant's time zone
+    # when money is spent: reject, or go on with a cheaper model ({degrade: MODEL})
+    on_exceed: Literal["reject"] | dict[Literal["degrade"], str] = "reject"
+    velocity: VelocityConfig = VelocityConfig()  # a trip wire for money that is spent unusually fast
+    loop_guard: LoopGuardConfig = LoopGuardConfig()  # a trip wire for agents that run in circles
+    enforce: bool = True  # false: count and report what would have been refused
 
 
 class KeyConfig(Block, frozen=True):
-    key: str  # the virtual key itself, from the environment or a file
-    user: str | None = None
-    name: str = ""
+    """A virtual key that the file declares; others are created at run time."""
+
+    key: str  # the virtual key itself, from the environment or a file: hg- and at least 13 more characters
+    user: str | None = None  # whose requests these are; default: what the request says
+    name: str = ""  # to recognise it by
     tier: str = ""  # default: the tenant's
 
 
 class TenantConfig(Block, frozen=True):
-    tier: str
-    timezone: str = "UTC"
-    keys: list[KeyConfig] = []
+    """Who pays."""
+
+    tier: str  # a name from the block `tiers`
+    timezone: str = "UTC"  # an IANA name such as Europe/Berlin: where its days and months begin
+    keys: list[KeyConfig] = []  # virtual keys; more can be created at run time
 
 
 class AlertConfig(Block, frozen=True):
-    on: list[Literal["budget", "velocity", "drift", "store"]]
-    webhook: str
-    secret: str = ""
+    """Somebody to tell when something happens."""
+
+    on: list[Literal["budget", "velocity", "drift", "store"]]  # what happened
+    webhook: str  # the URL that is called with a POST
+    secret: str = ""  # signs the call
 
 
 class PiiConfig(Block, frozen=True):
-    store: list[str] = []
-    redact: list[str] = []
-    never: list[str] = []
+    """What may be kept of personal data in prompts and answers, by class; classes that are named nowhere are not kept."""
+
+    store: list[str] = []  # kept as it is
+    redact: list[str] = []  # kept with the value replaced
+    never: list[str] = []  # text that contains it is not kept at all
 
 
 class Config(Block, frozen=True):
     """The whole file."""
 
-    server: ServerConfig = ServerConfig()
+    server: ServerConfig = ServerConfig()  # the listening process
     store: str = "memory"  # hot counters and caches: memory | redis://host:port/0
     database: str = "sqlite"  # ledger, keys, jobs: sqlite (in data_dir) | postgresql://user@host/db
-    on_store_failure: Literal["deny", "allow"] = "deny"
-    on_database_failure: Literal["serve", "deny"] = "serve"  # the database is away: serve while the journal has room, or refuse
-    providers: dict[str, ProviderConfig] = {}
-    models: dict[str, ModelConfig] = {}
-    routers: dict[str, RouterConfig] = {}
-    tiers: dict[str, TierConfig] = {}
-    tenants: dict[str, TenantConfig] = {}
-    alerts: list[AlertConfig] = []
-    pii: PiiConfig = PiiConfig()
-    queue: str = "sql"
+    on_store_failure: Literal["deny", "allow"] = "deny"  # the store is away: refuse, or go on without limits
+    # the database is away: serve while the journal has room, or refuse
+    on_database_failure: Literal["serve", "deny"] = "serve"
+    providers: dict[str, ProviderConfig] = {}  # upstream APIs by name
+    models: dict[str, ModelConfig] = {}  # what callers may ask for, by public name
+    routers: dict[str, RouterConfig] = {}  # public names behind which headgate chooses the model
+    tiers: dict[str, TierConfig] = {}  # sets of limits and features by name
+    tenants: dict[str, TenantConfig] = {}  # who pays, by name
+    alerts: list[AlertConfig] = []  # whom to tell when something happens
+    pii: PiiConfig = PiiConfig()  # what may be kept of personal data
+    queue: str = "sql"  # doorbell and ingestion of jobs: sql | redis:// | amqp:// | kafka:// | sqs://
