@@ -280,6 +280,12 @@ class DatabaseUnavailable(HeadgateError):
     status, code, should_retry = 503, "database_unavailable", True
 
 
+class IncompatibleDatabase(HeadgateError):
+    """A newer release has changed the database in a way that this release cannot work with."""
+
+    code = "incompatible_database"
+
+
 class MissingExtra(HeadgateError):
     """A feature needs a package that is not installed; the sentence names the extra."""
 
