@@ -188,6 +188,7 @@ class RequestRecord(Frozen, frozen=True):
     bytes_out: int = 0
     trace_id: str = ""
     undelivered: bool = False  # the answer was complete, its last write to the client failed
+    traceparent: str = ""  # the caller's header as it came; for spans, no column of the ledger
     attempts: tuple[AttemptRecord, ...] = ()
 
 

@@ -21,8 +21,8 @@ from headgate.config.schema import LogConfig
 _SECRET = re.compile(
     r"\b(?P<prefix>hg-|sk-|gsk_|xai-|hf_|whsec_|AIza|AKIA)[\w-]{4,}"
     r"|(?P<bearer>\bBearer\s+)[\w.~+/=-]+"
-    r"|(?P<name>\b(?:x-)?(?:goog-)?api[-_]?key[\"']?\s*[:=]\s*[\"']?)[^\s\"',&}]+"
-    r"|(?P<url>://[^/\s:@\"']*:)[^/\s@\"']+(?=@)",
+    r"|(?P<name>\b(?:x-)?(?:goog-)?api[-_]?key\\*[\"']?\s*[:=]\s*\\*[\"']?)[^\s\"',&}\\]+"
+    r"|(?P<url>://[^/\s:@\"'\\]*:)[^/\s@\"'\\]+(?=@)",
     re.IGNORECASE,
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}

@@ -29,6 +29,7 @@ _MEMORY = Path("/proc/self/statm")
 class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
     """Where the present state is asked, when somebody looks at the metrics."""
 
+    version: str  # of headgate
     in_flight: Callable[[], int]
     client_connections: Callable[[], int]
     journal_backlog_bytes: Callable[[], int]
@@ -48,6 +49,7 @@ class Metrics:
         self._live = live
         self._is_model = is_model
         self._max_series = max_series
+        self._snapshots = 0
         self._totals = Totals()
         self._requests = self._totals.requests
         self._costs = self._totals.costs_picousd
@@ -108,11 +110,13 @@ class Metrics:
         """A copy of all numbers as they are now, which another thread may work on."""
         times = resource.getrusage(resource.RUSAGE_SELF)
         self._totals.cpu_seconds = times.ru_utime + times.ru_stime
-        return totals.decode(totals.encode(Snapshot(self._totals, self._gauges())))
+        self._snapshots += 1
+        return totals.decode(totals.encode(Snapshot(self._snapshots, self._totals, self._gauges())))
 
     def _gauges(self) -> Gauges:
         live = self._live
         return Gauges(
+            version=live.version,
             workers=1,
             in_flight=live.in_flight(),
             client_connections=live.client_connections(),

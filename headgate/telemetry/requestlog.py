@@ -29,7 +29,7 @@ class AttemptLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
 
 class RequestLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
-    """The line: `time` is when the request came, durations are seconds, `cost_usd` is exact. Empty fields are left out."""
+    """The line; what is empty is left out. `time` is when the request came, durations are seconds, cost is exact."""
 
     time: datetime
     level: str

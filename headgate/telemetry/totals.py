@@ -89,6 +89,7 @@ class Totals(msgspec.Struct):
 class Gauges(msgspec.Struct):
     """The state of one process now, or of several together."""
 
+    version: str = ""  # of headgate
     workers: int = 0
     in_flight: int = 0
     client_connections: int = 0
@@ -114,6 +115,7 @@ class Gauges(msgspec.Struct):
 class Snapshot(msgspec.Struct):
     """The numbers of one process at one moment, or of several together."""
 
+    number: int = 0  # counts the snapshots of a process, so that an older one is never taken for news
     totals: Totals = msgspec.field(default_factory=Totals)
     gauges: Gauges = msgspec.field(default_factory=Gauges)
 

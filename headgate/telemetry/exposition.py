@@ -1,0 +1,263 @@
+"""A snapshot as the text that Prometheus reads.
+
+Owns the names, labels and meanings of the metric families; `docs/metrics.md` lists the same ones and a test compares.
+The format itself is prometheus_client's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import accumulate
+
+import msgspec
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from headgate.telemetry.buckets import E2E_SECONDS, ITL_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS
+from headgate.telemetry.totals import Histogram, RequestTotals, Snapshot
+from headgate.types import PICO_PER_USD, Outcome
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+_COMPLETE = frozenset({Outcome.DONE.value, Outcome.CACHED.value})
+
+Labels = tuple[str, ...]
+
+
+class Family(msgspec.Struct, frozen=True):
+    """One metric family. `read` gives labels and amounts; amounts with equal labels are added up."""
+
+    name: str
+    meaning: str
+    labels: Labels
+    read: Callable[[Snapshot], Iterable[tuple[Labels, float]]]
+
+    @property
+    def kind(self) -> str:
+        """By the naming convention: what only grows ends in `_total`."""
+        return "counter" if self.name.endswith("_total") else "gauge"
+
+    def metric(self, snapshot: Snapshot) -> Metric:
+        """The family filled with a snapshot's numbers."""
+        amounts: dict[Labels, float] = {}
+        for labels, amount in self.read(snapshot):
+            amounts[labels] = amounts.get(labels, 0) + amount
+        make = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
+        family = make(self.name, self.meaning, labels=self.labels)
+        for labels, amount in amounts.items():
+            family.add_metric(labels, amount)
+        return family
+
+
+class HistogramFamily(msgspec.Struct, frozen=True):
+    """One family of histograms. Histograms with equal labels are added up."""
+
+    name: str
+    meaning: str
+    labels: Labels
+    bounds: Sequence[float]
+    read: Callable[[Snapshot], Iterable[tuple[Labels, Histogram]]]
+
+    kind = "histogram"
+
+    def metric(self, snapshot: Snapshot) -> Metric:
+        """The family filled with a snapshot's numbers; label sets without an observation are left out."""
+        sums: dict[Labels, Histogram] = {}
+        for labels, histogram in self.read(snapshot):
+            sums.setdefault(labels, Histogram.of(self.bounds)).add(histogram)
+        family = HistogramMetricFamily(self.name, self.meaning, labels=self.labels)
+        bounds = [*(str(bound) for bound in self.bounds), "+Inf"]
+        for labels, histogram in sums.items():
+            if any(histogram.counts):
+                buckets = list(zip(bounds, accumulate(histogram.counts), strict=True))
+                family.add_metric(labels, buckets, histogram.sum)
+        return family
+
+
+def _requests(snapshot: Snapshot) -> Iterator[tuple[Labels, float]]:
+    for (route, model, _, outcome, status), sums in snapshot.totals.requests.items():
+        yield (route, model, outcome, str(status)), sums.requests
+
+
+def _tokens(snapshot: Snapshot) -> Iterator[tuple[Labels, float]]:
+    for (_, model, deployment, _, _), sums in snapshot.totals.requests.items():
+        yield (model, deployment, "input"), sums.input_tokens
+        yield (model, deployment, "cached_input"), sums.cached_input_tokens
+        yield (model, deployment, "output"), sums.output_tokens
+        yield (model, deployment, "reasoning"), sums.reasoning_tokens
+
+
+def _estimated(snapshot: Snapshot) -> Iterator[tuple[Labels, float]]:
+    for (_, _, deployment, _, _), sums in snapshot.totals.requests.items():
+        if sums.estimated:
+            yield (deployment,), sums.estimated
+
+
+def _latency(
+    histogram_of: Callable[[RequestTotals], Histogram], complete_only: bool = False
+) -> Callable[[Snapshot], Iterator[tuple[Labels, Histogram]]]:
+    def read(snapshot: Snapshot) -> Iterator[tuple[Labels, Histogram]]:
+        for (_, model, deployment, outcome, _), sums in snapshot.totals.requests.items():
+            if not complete_only or outcome in _COMPLETE:
+                yield (model, deployment), histogram_of(sums)
+
+    return read
+
+
+def _single(counts: Iterable[tuple[str, float]]) -> Iterator[tuple[Labels, float]]:
+    return (((label,), count) for label, count in counts)
+
+
+FAMILIES: tuple[Family | HistogramFamily, ...] = (
+    Family(
+        "headgate_requests_total",
+        "Settled requests of authenticated callers, refused ones too.",
+        ("route", "model", "outcome", "status"),
+        _requests,
+    ),
+    HistogramFamily(
+        "headgate_ttft_seconds",
+        "Streams: request sent to first content.",
+        ("model", "deployment"),
+        TTFT_SECONDS,
+        _latency(lambda sums: sums.ttft),
+    ),
+    HistogramFamily(
+        "headgate_itl_seconds",
+        "Streams: gap between two content events.",
+        ("model", "deployment"),
+        ITL_SECONDS,
+        _latency(lambda sums: sums.itl),
+    ),
+    HistogramFamily(
+        "headgate_e2e_seconds",
+        "Requests answered completely: request sent to last content.",
+        ("model", "deployment"),
+        E2E_SECONDS,
+        _latency(lambda sums: sums.e2e, complete_only=True),
+    ),
+    Family(
+        "headgate_tokens_total",
+        "Tokens processed; cached_input is part of input, reasoning is part of output.",
+        ("model", "deployment", "type"),
+        _tokens,
+    ),
+    Family(
+        "headgate_cost_usd_total",
+        "Cost in USD as the ledger has it, failed attempts included.",
+        ("model", "tenant"),
+        lambda snapshot: ((key, cost / PICO_PER_USD) for key, cost in snapshot.totals.costs_picousd.items()),
+    ),
+    Family(
+        "headgate_attempts_total",
+        "Calls to deployments; error is empty when there was none.",
+        ("deployment", "outcome", "error"),
+        lambda snapshot: snapshot.totals.attempts.items(),
+    ),
+    Family(
+        "headgate_refused_total",
+        "Requests that headgate refused, by the code of the error table.",
+        ("code",),
+        lambda snapshot: _single(snapshot.totals.refusals.items()),
+    ),
+    Family(
+        "headgate_unauthenticated_total",
+        "Requests without a good key.",
+        (),
+        lambda snapshot: [((), snapshot.totals.unauthenticated)],
+    ),
+    Family(
+        "headgate_empty_usage_total",
+        "Requests whose tokens headgate counted itself, as the provider reported none.",
+        ("deployment",),
+        _estimated,
+    ),
+    Family(
+        "headgate_missing_done_total",
+        "Complete streams that ended without [DONE].",
+        ("deployment",),
+        lambda snapshot: _single(snapshot.totals.missing_done.items()),
+    ),
+    HistogramFamily(
+        "headgate_event_loop_lag_seconds",
+        "How late the event loop ran what was due, sampled twice a second in every worker.",
+        (),
+        LOOP_LAG_SECONDS,
+        lambda snapshot: [((), snapshot.totals.loop_lag)],
+    ),
+    Family(
+        "headgate_in_flight",
+        "Requests under way.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.in_flight)],
+    ),
+    Family(
+        "headgate_tokens_in_flight",
+        "Estimated tokens of the requests under way.",
+        ("deployment",),
+        lambda snapshot: _single(snapshot.gauges.tokens_in_flight.items()),
+    ),
+    Family(
+        "headgate_breaker_state",
+        "0 closed, 1 half-open, 2 open; of several workers the worst.",
+        ("deployment",),
+        lambda snapshot: _single(snapshot.gauges.breaker_states.items()),
+    ),
+    Family(
+        "headgate_client_connections",
+        "Open client connections.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.client_connections)],
+    ),
+    Family(
+        "headgate_journal_backlog_bytes",
+        "Rows on disk that wait for the database.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.journal_backlog_bytes)],
+    ),
+    Family(
+        "headgate_ledger_healthy",
+        "1 if every worker's last write to the database succeeded, else 0.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.ledger_healthy)],
+    ),
+    Family(
+        "headgate_workers",
+        "Worker processes alive.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.workers)],
+    ),
+    Family(
+        "headgate_build_info",
+        "Always 1; the version is in the label.",
+        ("version",),
+        lambda snapshot: [((snapshot.gauges.version,), 1)],
+    ),
+    Family(
+        "process_cpu_seconds_total",
+        "CPU time of all workers, user and system.",
+        (),
+        lambda snapshot: [((), snapshot.totals.cpu_seconds)],
+    ),
+    Family(
+        "process_resident_memory_bytes",
+        "Resident memory of all workers; pages they share are counted in each.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.resident_bytes)],
+    ),
+)
+
+
+class _SnapshotCollector(Collector):
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._snapshot = snapshot
+
+    def collect(self) -> Iterator[Metric]:
+        for family in FAMILIES:
+            yield family.metric(self._snapshot)
+
+
+def exposition(snapshot: Snapshot) -> bytes:
+    """The text for `/metrics`, to be sent as CONTENT_TYPE."""
+    return generate_latest(_SnapshotCollector(snapshot))
