@@ -15,7 +15,7 @@ MAX_NAMES_IN_HINT = 25
 
 
 class Origin(Frozen, frozen=True, gc=False):
-    """Where a value stands in the file, from 1. `substituted`: it came from the environment or a file, never print it."""
+    """Where a value stands in the file, from 1. A `substituted` one came from outside and is never printed."""
 
     line: int
     column: int
@@ -36,10 +36,6 @@ class Findings:
         if not self.is_broken(place):
             self._add(Severity.ERROR, place, message, hint, at)
         self._broken.add(place)
-
-    def also(self, place: Place, message: str, hint: str, at: Origin) -> None:
-        """Say an error that leaves the value at `place` usable: an unknown or a repeated key inside a block."""
-        self._add(Severity.ERROR, place, message, hint, at)
 
     def warning(self, place: Place, message: str, hint: str = "") -> None:
         self._add(Severity.WARNING, place, message, hint, None)

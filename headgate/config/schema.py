@@ -72,7 +72,7 @@ class ServerConfig(Block, frozen=True):
     send_seconds: Positive = 30.0  # a client that takes nothing for this long while bytes wait is dropped
     keep_alive_seconds: Positive = 75.0  # an idle client connection is closed after this time
     drain_seconds: NotNegative = 30.0  # on SIGTERM: /readyz fails, streams finish, then exit
-    # the client left: stop upstream (cancel), or read on to settle (finish), or also keep the events for a return (detach)
+    # the client left: stop upstream (cancel), read on to settle (finish), or also keep the events for a return (detach)
     on_disconnect: Literal["cancel", "finish", "detach"] = "cancel"
     trusted_proxies: list[str] = []  # addresses or networks whose x-forwarded-for is believed
     log: LogConfig = LogConfig()  # what is written to standard error
@@ -312,7 +312,7 @@ class AlertConfig(Block, frozen=True):
 
 
 class PiiConfig(Block, frozen=True):
-    """What may be kept of personal data in prompts and answers, by class; classes that are named nowhere are not kept."""
+    """What may be kept of personal data in prompts and answers, by class; a class named nowhere is not kept."""
 
     store: list[str] = []  # kept as it is
     redact: list[str] = []  # kept with the value replaced
