@@ -55,9 +55,9 @@ class OpenAIProvider:
                     f"A key of the provider {self.name} has a line break or another forbidden character."
                 )
             headers["authorization"] = f"Bearer {api_key}"
-        destination = self._client.destination(endpoint, route.value, headers | self._headers)
         if len(self._destinations) >= MAX_DESTINATIONS:
             self._destinations.clear()
             self._client.forget_unused()
+        destination = self._client.destination(endpoint, route.value, headers | self._headers)
         self._destinations[endpoint, route, api_key] = destination
         return destination
