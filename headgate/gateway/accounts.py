@@ -41,7 +41,7 @@ def digest(secret: str | bytes) -> str:
 
 
 def config_key(secret: str, *, tenant: str, tier: str, user: str | None, name: str) -> KeyRecord:
-    """The record of a key that stands in the configuration; its id follows from the key, so it is the same everywhere."""
+    """The record of a key that stands in the configuration; its id follows from the key: the same everywhere."""
     hashed = digest(secret)
     return KeyRecord(
         id=f"key_{hashed[:16]}",
@@ -176,7 +176,7 @@ class Accounts:
         return made
 
     async def _adopt(self, key_id: str) -> None:
-        """A key of the configuration gets a row of its own before it can be changed: run-time changes win over the file."""
+        """A key of the file gets a row of its own before it can be changed: run-time changes win over the file."""
         await self.refresh()
         key = self._find(key_id)
         if key.source == "config" and all(known.id != key_id for known in self._runtime):

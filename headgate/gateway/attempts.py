@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import AsyncGenerator
 
 from headgate.errors import (
+    ClientGone,
     Draining,
     FirstTokenTimeout,
     HeadgateError,
@@ -282,4 +283,6 @@ def outcome_of(error: HeadgateError) -> Outcome:
     """How a request or an attempt that ended with an error is recorded."""
     if isinstance(error, UpstreamError):
         return Outcome.REJECTED if callers_fault(error) else Outcome.FAILED
+    if isinstance(error, ClientGone):
+        return Outcome.DISCONNECTED
     return Outcome.FAILED if isinstance(error, Draining) else Outcome.REFUSED

@@ -37,7 +37,7 @@ DETACHED_LOG_BYTES = 4_000_000
 
 
 class Answer:
-    """What a caller gets: `head` is fixed at the commit point, `events` are the bytes to pass on, in pieces as they come.
+    """What a caller gets: `head` is fixed at the commit point, `events` are the bytes to pass on, as they come.
 
     A JSON answer is one piece. The last piece of a stream is its end marker or a typed error event.
     """

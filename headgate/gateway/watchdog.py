@@ -1,7 +1,7 @@
 """Deadlines of a request: one timer that turns a missed deadline into a typed error in the task that waits.
 
-Moving a deadline costs one assignment, because the timer looks at it only when it fires. That matters: the stall deadline
-moves with every event of every stream.
+Moving a deadline costs one assignment, because the timer looks at it only when it fires. That matters: the stall
+deadline moves with every event of every stream.
 """
 
 from __future__ import annotations
@@ -23,7 +23,10 @@ class Watchdog:
     deadline that passes there is told at the next `check`.
     """
 
-    __slots__ = ("_complaint", "_deadline", "_fires_at", "_loop", "_monotonic", "_resting", "_task", "_timer", "_total", "_total_complaint", "_verdict")  # fmt: skip
+    __slots__ = (
+        "_complaint", "_deadline", "_fires_at", "_loop", "_monotonic", "_resting", "_task", "_timer", "_total",
+        "_total_complaint", "_verdict",
+    )  # fmt: skip
 
     def __init__(self, monotonic: Callable[[], float], total_seconds: float, total_complaint: Complaint) -> None:
         task = asyncio.current_task()

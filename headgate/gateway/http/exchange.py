@@ -1,0 +1,222 @@
+"""One request and its response on a hot route: from the bytes of the body to the corridor and back to the socket."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Protocol
+
+from headgate.errors import BodyTooLarge, ClientGone, Draining, HeadgateError, InternalError, InvalidRequest, Overloaded
+from headgate.gateway.accounts import Accounts
+from headgate.gateway.http import headers as http_headers
+from headgate.gateway.http.headers import Headers
+from headgate.gateway.pipeline import Answer, Pipeline
+from headgate.ports import Clock
+from headgate.types import Call, Caller, Frozen, Route
+from headgate.wire import openai
+
+if TYPE_CHECKING:
+    from headgate.gateway.http.protocol import GatewayProtocol
+
+log = logging.getLogger(__name__)
+
+
+class EdgeLimits(Frozen, frozen=True, gc=False):
+    """What a client may ask of a connection."""
+
+    max_body_bytes: int = 10_000_000
+    max_header_bytes: int = 32_768
+    max_connections: int = 10_000
+    receive_seconds: float = 30.0
+    send_seconds: float = 30.0
+
+
+class Refusals(Protocol):
+    """Counts what never reaches the ledger."""
+
+    def unauthenticated(self) -> None: ...
+
+    def overloaded(self) -> None: ...
+
+
+class Edge:
+    """What every connection of this process shares."""
+
+    def __init__(
+        self, pipeline: Pipeline, accounts: Accounts, clock: Clock, refusals: Refusals, limits: EdgeLimits
+    ) -> None:
+        self.pipeline = pipeline
+        self.accounts = accounts
+        self.clock = clock
+        self.refusals = refusals
+        self.limits = limits
+        self.draining = False
+
+    def caller(self, headers: Headers) -> Caller:
+        """Let a request through the in-flight gate and find out whose it is."""
+        if self.draining:
+            raise Draining("This process is shutting down. Send the request again.", retry_after_seconds=1)
+        if self.pipeline.in_flight >= self.pipeline.setup.max_in_flight:
+            self.refusals.overloaded()
+            raise Overloaded("Too many requests are under way. Send the request again later.", retry_after_seconds=1)
+        try:
+            return self.accounts.authenticate(http_headers.secret(headers))
+        except HeadgateError:
+            self.refusals.unauthenticated()
+            raise
+
+
+class Exchange:
+    """Takes the place of uvicorn's request-response cycle on the hot routes; the names it shares are uvicorn's."""
+
+    __slots__ = (
+        "_body", "_connection", "_edge", "_size", "_task", "body_complete", "chunked", "disconnected", "expects_continue",
+        "headers", "id", "keep_alive", "message_event", "response_complete", "response_started", "route", "startable",
+    )  # fmt: skip
+
+    def __init__(
+        self, connection: GatewayProtocol, edge: Edge, route: Route, *, http_1_1: bool, keep_alive: bool
+    ) -> None:
+        self._connection = connection
+        self._edge = edge
+        self._body: list[bytes] = []
+        self._size = 0
+        self._task: asyncio.Task[None] | None = None
+        self.route = route
+        self.headers: Headers = {}
+        self.id = edge.clock.new_id("req")
+        self.chunked = http_1_1
+        self.keep_alive = keep_alive
+        self.expects_continue = False
+        self.startable = False  # it is this request's turn on the connection
+        self.body_complete = False
+        self.disconnected = False
+        self.response_started = False
+        self.response_complete = False
+        self.message_event = _NOBODY_WAITS
+
+    def receive(self, body: bytes) -> None:
+        """A piece of the body. Raises BodyTooLarge."""
+        self._size += len(body)
+        if self._size > self._edge.limits.max_body_bytes:
+            raise BodyTooLarge(f"The body is larger than {self._edge.limits.max_body_bytes} bytes.")
+        self._body.append(body)
+
+    def start(self, loop: asyncio.AbstractEventLoop) -> asyncio.Task[None]:
+        """Serve the request, whose body is complete."""
+        self._task = loop.create_task(self._run())
+        return self._task
+
+    def gone(self) -> None:
+        """The client left. What happens to the request then is configured."""
+        self.disconnected = True
+        if self._task is not None and self._edge.pipeline.setup.on_disconnect == "cancel":
+            self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            await self._serve()
+        except HeadgateError as error:
+            self._send_error(error)
+        except asyncio.CancelledError:
+            if not self.disconnected:  # not the client left, but the process ends
+                self._send_error(
+                    Draining("This process is shutting down. Send the request again.", retry_after_seconds=1)
+                )
+        except Exception:
+            log.exception("request %s failed inside headgate", self.id)
+            self._send_error(InternalError(f"headgate failed. The operator finds the cause under {self.id}."))
+
+    async def _serve(self) -> None:
+        edge = self._edge
+        caller = edge.caller(self.headers)
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        try:
+            call = openai.parse_call(self.route, body, self.id, http_headers.call_headers(self.headers, caller))
+        except HeadgateError as error:
+            unread = Call(id=self.id, route=self.route, model="", stream=False, fields={}, body_bytes=len(body))
+            edge.pipeline.refuse(caller, unread, error)
+            raise
+        self._body = []
+        async with edge.pipeline.handle(caller, call) as answer:
+            if call.stream:
+                await self._send_stream(answer)
+            else:
+                await self._send_whole(answer)
+        if self.disconnected or self._connection.transport.is_closing():
+            edge.pipeline.undelivered(self.id)
+        self._complete()
+
+    async def _send_whole(self, answer: Answer) -> None:
+        async for body in answer.events:
+            self._write(self._head(200, http_headers.answer_head(answer.head), len(body)) + body)
+
+    async def _send_stream(self, answer: Answer) -> None:
+        chunked, transport = self.chunked, self._connection.transport
+        start = self._head(200, http_headers.answer_head(answer.head), None)
+        async for piece in answer.events:
+            data = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
+            if start:
+                data, start = start + data, b""
+            if self.disconnected:
+                continue  # read on, to settle
+            self.response_started = True
+            transport.write(data)
+            if self._connection.flow.write_paused:
+                await self._drain()
+        if chunked:
+            self._write(b"0\r\n\r\n")
+
+    async def _drain(self) -> None:
+        seconds = self._edge.limits.send_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self._connection.flow.drain()
+        except TimeoutError:
+            self._connection.transport.abort()
+            raise ClientGone(f"The client took nothing for {seconds:g} seconds.") from None
+
+    def _send_error(self, error: HeadgateError) -> None:
+        if self.response_started:
+            # Whoever reads must not take what came for the whole: the connection ends without the message's end.
+            self._connection.transport.abort()
+            return
+        body = openai.error_body(error, self.id)
+        self._write(self._head(openai.error_status(error), http_headers.error_head(error, self.id), len(body)) + body)
+        self._complete()
+
+    def _head(self, status: int, headers: bytes, content_length: int | None) -> bytes:
+        if content_length is not None:
+            framing = b"content-length: %d\r\n" % content_length
+        elif self.chunked:
+            framing = b"transfer-encoding: chunked\r\n"
+        else:
+            framing, self.keep_alive = b"", False
+        close = b"" if self.keep_alive else b"connection: close\r\n"
+        return b"%b%b%b%b%b\r\n" % (
+            http_headers.status_line(status), self._connection.date_header(), headers, framing, close
+        )  # fmt: skip
+
+    def _write(self, data: bytes) -> None:
+        if not self.disconnected:
+            self.response_started = True
+            self._connection.transport.write(data)
+
+    def _complete(self) -> None:
+        if not self.response_complete:
+            self.response_complete = True
+            if not self.keep_alive:
+                self._connection.transport.close()
+            self._connection.on_response_complete()
+
+
+class _NobodyWaits(asyncio.Event):
+    """uvicorn wakes a cycle's reader through an event; an exchange has no reader."""
+
+    def set(self) -> None:
+        return
+
+
+_NOBODY_WAITS = _NobodyWaits()
+
+__all__ = ["Edge", "EdgeLimits", "Exchange", "InvalidRequest", "Refusals"]

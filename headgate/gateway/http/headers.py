@@ -1,0 +1,111 @@
+"""What a caller may say in headers, and how answers say theirs. Bytes and values only."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+from headgate.errors import Forbidden, HeadgateError, InvalidRequest, UpstreamRejected
+from headgate.gateway.journey import AnswerHead
+from headgate.policy import pricing
+from headgate.types import Caller
+from headgate.wire import openai
+from headgate.wire.openai import CallHeaders
+
+_LONGEST_VALUE = 256
+_MOST_TAGS = 16
+_REASONS = {
+    200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
+    405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict", 413: "Content Too Large",
+    422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
+    500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+}  # fmt: skip
+_SDK_RETRIES = frozenset({408, 409, 429})  # and every 5xx: what OpenAI's SDKs retry unless told not to
+
+Headers = Mapping[bytes, bytes]
+
+
+def secret(headers: Headers) -> bytes | None:
+    """The virtual key a request carries: `authorization: Bearer KEY` or `x-api-key: KEY`."""
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    if value and scheme.lower() == b"bearer":
+        return value.strip()
+    return headers.get(b"x-api-key")
+
+
+def call_headers(headers: Headers, caller: Caller) -> CallHeaders:
+    """Read headgate's own request headers. Raises InvalidRequest, or Forbidden for a key that is bound to a user."""
+    user = _text(headers, b"x-headgate-user")
+    if user is not None and caller.user is not None and user != caller.user:
+        raise Forbidden(
+            f"This key belongs to the user '{caller.user}' and may not act for another.", param="x-headgate-user"
+        )
+    tags = tuple(tag for part in (_text(headers, b"x-headgate-tags") or "").split(",") if (tag := part.strip()))
+    if len(tags) > _MOST_TAGS:
+        raise InvalidRequest(f"At most {_MOST_TAGS} tags may be sent, not {len(tags)}.", param="x-headgate-tags")
+    return CallHeaders(
+        session=_text(headers, b"x-headgate-session"),
+        user=user,
+        tags=tags,
+        prompt_version=_text(headers, b"x-headgate-prompt-version"),
+        traceparent=_text(headers, b"traceparent"),
+    )
+
+
+def _text(headers: Headers, name: bytes) -> str | None:
+    value = headers.get(name)
+    if not value:
+        return None
+    if len(value) > _LONGEST_VALUE:
+        raise InvalidRequest(f"The header is longer than {_LONGEST_VALUE} bytes.", param=name.decode())
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        raise InvalidRequest("The header is not valid UTF-8.", param=name.decode()) from None
+
+
+def status_line(status: int) -> bytes:
+    """The first line of a response."""
+    return f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}\r\n".encode()
+
+
+def answer_head(head: AnswerHead) -> bytes:
+    """The headers of an answer, without those of the connection."""
+    lines = [
+        f"x-request-id: {head.request_id}",
+        f"x-headgate-model: {_ascii(head.model)}",
+        f"x-headgate-provider: {_ascii(head.provider)}",
+        f"x-headgate-attempts: {_ascii(head.attempts)}",
+        f"x-headgate-cache: {head.cache}",
+    ]
+    if head.stream:
+        lines.append(
+            "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no"
+        )
+    else:
+        lines.append("content-type: application/json")
+    if head.cost_picousd is not None:
+        lines.append(f"x-headgate-cost-usd: {pricing.format_usd(head.cost_picousd)}")
+    if head.max_output_tokens is not None:
+        lines.append(f"x-headgate-max-output-tokens: {head.max_output_tokens}")
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def error_head(error: HeadgateError, request_id: str) -> bytes:
+    """The headers of an error, without those of the connection."""
+    status = openai.error_status(error)
+    lines = [f"x-request-id: {request_id}", "content-type: application/json"]
+    if error.retry_after_seconds is not None:
+        lines.append(f"retry-after: {math.ceil(error.retry_after_seconds)}")
+        lines.append(f"retry-after-ms: {math.ceil(error.retry_after_seconds * 1000)}")
+    sdk_would_retry = status in _SDK_RETRIES or status >= 500
+    if sdk_would_retry and not error.should_retry and not isinstance(error, UpstreamRejected):
+        lines.append("x-should-retry: false")
+    if status == 401:
+        lines.append("www-authenticate: Bearer")
+    return ("\r\n".join(lines) + "\r\n").encode()
+
+
+def _ascii(value: str) -> str:
+    """Header values are ASCII without control characters, whatever a name in the configuration is."""
+    return value if value.isascii() and value.isprintable() else value.encode("ascii", "backslashreplace").decode()

@@ -1,0 +1,203 @@
+"""The HTTP edge: uvicorn's httptools protocol with bounds on everything, and a short cut for the hot routes.
+
+A POST to an inference route becomes an `Exchange`, which goes straight into the corridor. Every other request goes the
+usual ASGI way. Keep-alive, pipelining, flow control and shutdown stay uvicorn's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import httptools
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.server import ServerState
+
+from headgate.errors import BodyTooLarge, HeadersTooLarge, HeadgateError, MalformedHttp, SlowSender
+from headgate.gateway.http import headers as http_headers
+from headgate.gateway.http.exchange import Edge, Exchange
+from headgate.types import Route
+from headgate.wire import openai
+
+_HOT_ROUTES = {f"/v1/{route.value}".encode(): route for route in Route}
+_LINGER_SECONDS = 2.0  # how long a client that is still sending may read its error
+
+
+class GatewayProtocol(HttpToolsProtocol):
+    """One client connection."""
+
+    cycle: Exchange | RequestResponseCycle  # type: ignore[assignment]  # an exchange is a cycle by its names
+
+    def __init__(
+        self,
+        edge: Edge,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        super().__init__(config, server_state, app_state, _loop)
+        self._edge = edge
+        self._header_bytes = 0
+        self._receiving = False
+        self._lingering = False
+        self._receive_timer: asyncio.TimerHandle | None = None
+
+    # --- the connection ---
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self._edge.limits.max_connections:
+            transport.abort()
+            return
+        self._receive_timer = self.loop.call_later(self._edge.limits.receive_seconds, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_receive_timer()
+        cycle = self.cycle
+        if isinstance(cycle, Exchange) and not cycle.response_complete:
+            cycle.gone()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> None:
+        """A client that stops sending in the middle of a request is told; one that waits for its answer has left."""
+        if self._receiving and not self._lingering:
+            self._fail(MalformedHttp("The connection ended before the request was complete."))
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingering:
+            return
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self.cycle.keep_alive = False  # an upgrade nobody offered is ignored (RFC 9110, 7.8)
+        except httptools.HttpParserCallbackError as error:
+            self._fail(_cause(error))
+        except httptools.HttpParserError:
+            self._fail(MalformedHttp("This is not a valid HTTP/1.1 request."))
+        if self._receiving and self._receive_timer is None:
+            self._receive_timer = self.loop.call_later(self._edge.limits.receive_seconds, self._too_slow)
+
+    # --- the parser ---
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._receiving = True
+        self._header_bytes = 0
+
+    def on_url(self, url: bytes) -> None:
+        self._count_header_bytes(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count_header_bytes(len(name) + len(value) + 4)
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        route = _HOT_ROUTES.get(self.url.partition(b"?")[0])
+        if route is None or self.parser.get_method() != b"POST":
+            super().on_headers_complete()
+            return
+        http_1_1 = self.parser.get_http_version() == "1.1"
+        before = self.cycle
+        exchange = Exchange(
+            self, self._edge, route, http_1_1=http_1_1, keep_alive=http_1_1 and self.parser.should_keep_alive()
+        )
+        exchange.headers = dict(self.headers)
+        exchange.expects_continue = self.expect_100_continue
+        self.cycle = exchange
+        if before is None or before.response_complete:
+            self._give_turn(exchange)
+        else:  # pipelined: it waits for the response before it
+            self.flow.pause_reading()
+            self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
+        announced = exchange.headers.get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > self._edge.limits.max_body_bytes:
+            raise BodyTooLarge(f"The body is larger than {self._edge.limits.max_body_bytes} bytes.")
+
+    def on_body(self, body: bytes) -> None:
+        if isinstance(self.cycle, Exchange):
+            self.cycle.receive(body)
+        else:
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._receiving = False
+        self._stop_receive_timer()
+        if not isinstance(self.cycle, Exchange):
+            super().on_message_complete()
+            return
+        self.cycle.body_complete = True
+        if self.cycle.startable:
+            self._start(self.cycle)
+
+    # --- requests in turn ---
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        """uvicorn calls this when it is a request's turn."""
+        if isinstance(cycle, Exchange):
+            self._give_turn(cycle)
+        else:
+            super()._start_asgi_task(cycle, app)
+
+    def _give_turn(self, exchange: Exchange) -> None:
+        exchange.startable = True
+        if exchange.body_complete:
+            self._start(exchange)
+        elif exchange.expects_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _start(self, exchange: Exchange) -> None:
+        task = exchange.start(self.loop)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def date_header(self) -> bytes:
+        """uvicorn renews the date once a second."""
+        return b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
+
+    # --- what goes wrong before there is a request ---
+
+    def _count_header_bytes(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > self._edge.limits.max_header_bytes:
+            raise HeadersTooLarge(f"The headers are larger than {self._edge.limits.max_header_bytes} bytes.")
+
+    def _too_slow(self) -> None:
+        self._receive_timer = None
+        if self._receiving:
+            self._fail(SlowSender(f"The request did not arrive within {self._edge.limits.receive_seconds:g} seconds."))
+        elif self.cycle is None:
+            self.transport.close()  # connected, and never sent anything
+
+    def _stop_receive_timer(self) -> None:
+        if self._receive_timer is not None:
+            self._receive_timer.cancel()
+            self._receive_timer = None
+
+    def _fail(self, error: HeadgateError) -> None:
+        """Answer what is not a request, let the client read it, and close."""
+        self._lingering = True
+        self._receiving = False
+        self._stop_receive_timer()
+        before = self.cycle
+        if isinstance(before, Exchange) and before.startable and not before.body_complete:
+            before.response_complete = True  # this is its response
+        elif before is not None and not before.response_complete:
+            self.transport.close()  # another response is on its way; an error in the middle of it would be read as part of it
+            return
+        request_id = self._edge.clock.new_id("req")
+        body = openai.error_body(error, request_id)
+        head = http_headers.status_line(error.status) + http_headers.error_head(error, request_id)
+        self.transport.write(b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(body), body))
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+
+
+def _cause(error: BaseException) -> HeadgateError:
+    """httptools wraps what its callbacks raise."""
+    cause = error.__context__ or error.__cause__
+    return cause if isinstance(cause, HeadgateError) else MalformedHttp("This is not a valid HTTP/1.1 request.")
