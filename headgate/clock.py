@@ -21,9 +21,9 @@ class SystemClock:
         self._bits = self.random.getrandbits
 
     def new_id(self, prefix: str) -> str:
-        """`prefix`, 12 hex digits of Unix milliseconds and 14 random ones, so ids sort by time to the millisecond.
+        """`prefix_`, 12 hex digits of Unix milliseconds and 14 random ones, so ids sort by time to the millisecond.
 
         10,000 ids made within one millisecond by all processes together collide with a probability of 7e-10
         (birthday bound, n^2 / 2^57).
         """
-        return f"{prefix}{int(self.now() * 1000):012x}{self._bits(56):014x}"
+        return f"{prefix}_{int(self.now() * 1000):012x}{self._bits(56):014x}"

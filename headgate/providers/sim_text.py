@@ -11,10 +11,10 @@ from array import array
 
 # Every word, with its leading space, is one token of o200k_base, and so is the full stop; a test counts them. The
 # numbers of words are coprime, so that picking number `i` of each list gives a new sentence 360,360 times over.
-_FIRST = ("The", "One", "Every", "Some", "Another")
+_FIRST = (" The", " One", " Every", " Some", " Another")
 _ADJECTIVES = (" slow", " old", " bright", " quiet", " narrow", " heavy", " wooden")
 _NOUNS = (
-    " river", " wheel", " stone", " bridge", " miller", " valley", " channel", " gate", " market", " garden", " season",
+    " river", " wheel", " stone", " bridge", " farmer", " valley", " channel", " gate", " market", " garden", " season",
 )  # fmt: skip
 _VERBS = (
     " turns", " waits", " rises", " falls", " stands", " works", " rests", " grows", " moves", " shines", " sings",
@@ -28,12 +28,8 @@ SENTENCES = 512
 
 
 def _write_book() -> tuple[str, ...]:
-    tokens: list[str] = []
-    for number in range(SENTENCES):
-        lists = (_FIRST, _ADJECTIVES, _NOUNS, _VERBS, _PREPOSITIONS, (" the",), _OBJECTS, (".",))
-        first, *rest = (words[number % len(words)] for words in lists)
-        tokens += [first if number == 0 else f" {first}", *rest]
-    return tuple(tokens)
+    lists = (_FIRST, _ADJECTIVES, _NOUNS, _VERBS, _PREPOSITIONS, (" the",), _OBJECTS, (".",))
+    return tuple(words[number % len(words)] for number in range(SENTENCES) for words in lists)
 
 
 BOOK = _write_book()
@@ -44,7 +40,10 @@ def passage(sentence: int, tokens: int) -> list[str]:
     start = sentence % SENTENCES * SENTENCE_TOKENS
     copies = 1 + (start + tokens) // len(BOOK)
     words = list((BOOK * copies)[start : start + tokens])
-    words[-1] = "."
+    if tokens % SENTENCE_TOKENS == 1 and tokens > 1:
+        words[-2] = " again"  # two full stops in a row would be one token
+    if tokens > 1:
+        words[-1] = "."
     words[0] = words[0].lstrip()
     return words
 

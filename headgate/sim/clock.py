@@ -27,4 +27,4 @@ class SimClock:
 
     def new_id(self, prefix: str) -> str:
         """As `headgate.clock.SystemClock.new_id`, repeatable."""
-        return f"{prefix}{int(self.now() * 1000):012x}{self._ids.getrandbits(56):014x}"
+        return f"{prefix}_{int(self.now() * 1000):012x}{self._ids.getrandbits(56):014x}"

@@ -46,21 +46,21 @@ def test_monotonic_time_never_goes_back(clock: Clock) -> None:
 
 def test_ids_are_the_prefix_the_milliseconds_and_randomness(clock: Clock) -> None:
     before = int(clock.now() * 1000)
-    made = clock.new_id("req_")
+    made = clock.new_id("req")
     after = int(clock.now() * 1000)
     assert ID.fullmatch(made)
     assert before <= int(made[4:16], 16) <= after
 
 
 def test_ids_are_unique(clock: Clock) -> None:
-    assert len({clock.new_id("req_") for _ in range(20_000)}) == 20_000
+    assert len({clock.new_id("req") for _ in range(20_000)}) == 20_000
 
 
 def test_the_random_source_is_a_generator_of_its_own(clock: Clock) -> None:
     assert isinstance(clock.random, random.Random)
     state = random.getstate()
     clock.random.random()
-    clock.new_id("req_")
+    clock.new_id("req")
     assert random.getstate() == state
 
 
@@ -69,11 +69,11 @@ def test_time_passes_and_ids_sort_by_it(make: Callable[[asyncio.AbstractEventLoo
 
     async def scenario() -> None:
         clock = make(asyncio.get_running_loop())
-        wall, monotonic, first = clock.now(), clock.monotonic(), clock.new_id("req_")
+        wall, monotonic, first = clock.now(), clock.monotonic(), clock.new_id("req")
         while clock.now() < wall + 0.002:  # noqa: ASYNC110  # the clock itself is what is waited for
             await asyncio.sleep(0.001)
         assert clock.monotonic() > monotonic
-        assert clock.new_id("req_") > first
+        assert clock.new_id("req") > first
 
     run_virtual(scenario())
 
@@ -83,12 +83,12 @@ def test_a_simulated_clock_repeats_itself_and_its_two_streams_do_not_touch() -> 
     loop.close()
     first, second, other = SimClock(loop, seed=3), SimClock(loop, seed=3), SimClock(loop, seed=4)
     first.random.random()
-    assert first.new_id("req_") == second.new_id("req_")
-    assert first.new_id("req_") != other.new_id("req_")
+    assert first.new_id("req") == second.new_id("req_")
+    assert first.new_id("req") != other.new_id("req_")
     assert second.random.random() == SimClock(loop, seed=3).random.random()
 
 
 def test_two_processes_do_not_share_their_randomness() -> None:
-    program = "from headgate.clock import SystemClock; print(SystemClock().new_id('req_')[16:])"
+    program = "from headgate.clock import SystemClock; print(SystemClock().new_id('req')[16:])"
     made = [subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout for _ in range(2)]
     assert made[0] != made[1]

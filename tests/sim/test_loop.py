@@ -248,7 +248,7 @@ def play(seed: int) -> list[str]:
 
         async def customer(number: int) -> None:
             await asyncio.sleep(clock.random.uniform(0, 20))
-            name = clock.new_id(f"customer{number}_")
+            name = clock.new_id(f"customer{number}")
             try:
                 async with asyncio.timeout(clock.random.uniform(1, 8)), counters:
                     log.append(f"{clock.now():.9f} {name} served")
