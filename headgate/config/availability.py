@@ -8,14 +8,14 @@ AVAILABLE_KINDS = ("openai", "sim")
 
 # A place in the configuration, * for any name or index: what it belongs to.
 NOT_YET = {
-    "store": "a shared store",
-    "on_store_failure": "a shared store",
+    "store": "shared store",
+    "on_store_failure": "shared store",
     "queue": "queues",
     "routers": "routers",
     "alerts": "alerts",
     "pii": "PII rules",
     "models.*.cache": "caches",
-    "models.*.on_untranslatable": "other dialects",
+    "models.*.on_untranslatable": "translation between dialects",
     "models.*.deployments.*.limits": "limits",
     "tiers.*.requests_per_minute": "limits",
     "tiers.*.tokens_per_minute": "limits",
@@ -23,7 +23,7 @@ NOT_YET = {
     "tiers.*.burst_seconds": "limits",
     "tiers.*.budgets": "budgets",
     "tiers.*.on_exceed": "budgets",
-    "tiers.*.velocity": "velocity",
+    "tiers.*.velocity": "spend velocity",
     "tiers.*.loop_guard": "loop guard",
     "tiers.*.enforce": "limits",
 }
@@ -31,7 +31,7 @@ _PATTERNS = {tuple(pattern.split(".")): capability for pattern, capability in NO
 
 
 def missing_capability(place: Place) -> str:
-    """What a setting belongs to that this version does not have; empty if it has an effect."""
+    """What this version lacks for a setting to have an effect; empty if it has one."""
     for pattern, capability in _PATTERNS.items():
         if len(pattern) == len(place) and all(step in ("*", name) for step, name in zip(pattern, place, strict=True)):
             return capability

@@ -72,7 +72,7 @@ class Catalogue:
         names = [upstream_model] if dated is None else [upstream_model, dated[1]]
         for name in names:
             model = self._models.get(name)
-            if model is not None and (not model.host or model.host == urlsplit(base_url).hostname):
+            if model is not None and (not model.host or model.host == _host(base_url)):
                 return model
         return None
 
@@ -118,6 +118,13 @@ def to_price(price: PriceConfig | Literal["free"], version: str = "config") -> P
 
 def _picousd(usd_per_million: Decimal) -> int:
     return int(usd_per_million * PICO_PER_TOKEN)
+
+
+def _host(url: str) -> str | None:
+    try:
+        return urlsplit(url).hostname
+    except ValueError:  # not a URL; check.py says so
+        return None
 
 
 def _is_current(model: CatalogueModel) -> bool:

@@ -117,7 +117,7 @@ class _Reader:
         if event.anchor is not None:
             self._anchors[event.anchor] = None
         if isinstance(event, yaml.ScalarEvent):
-            node: Node = Scalar(_origin(event.start_mark), event.value, event.style is None and event.tag is None)
+            node: Node = Scalar(_origin(event.start_mark), event.value, not event.style and event.tag is None)
         elif len(place) >= MAX_DEPTH:
             self._stop(place[:3], f"nested deeper than {MAX_DEPTH} levels", "no setting needs that", event)
         elif isinstance(event, yaml.SequenceStartEvent):
