@@ -1,0 +1,172 @@
+"""The drain: moves rows from the journal into the ledger, in the background, and adopts what dead processes left.
+
+Reading, decoding and database work happen on one worker thread in small batches, so that the event loop, which shares
+the interpreter lock with it, keeps streaming. Knows the journal's segments and the port `Ledger`; the ledger being
+idempotent by id is what makes reading a segment twice harmless.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import TypeVar, TypeVarTuple, Unpack
+
+from headgate.errors import HeadgateError
+from headgate.ports import Ledger
+from headgate.stores.frames import Batch, FrameReader
+from headgate.stores.journal import FileJournal
+from headgate.stores.segments import Orphan, Orphanage, read_frames
+
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+Arguments = TypeVarTuple("Arguments")
+
+INTERVAL_SECONDS = 0.25  # readers see rows within a second
+ADOPT_SECONDS = 5.0  # how often dead processes are looked for
+BACKOFF_SECONDS = 5.0  # the longest pause while the database is away
+BATCH_FRAMES = 200  # rows in a transaction: decoding them holds the interpreter lock for well under a millisecond
+
+
+class Drain:
+    """Start it after the journal; `aclose` it before the ledger. Times are the event loop's."""
+
+    def __init__(self, journal: FileJournal, ledger: Ledger, worker: Executor, *, sync_seconds: float = 0) -> None:
+        """`worker` has one thread. `sync_seconds` above 0: also flush the journal to the disk that often."""
+        self.last_error = ""  # why the last attempt failed; empty when it succeeded
+        self.damaged_bytes = 0  # skipped in segments since the start
+        self.unknown_frames = 0  # left in place for a release that knows them
+        self._journal = journal
+        self._ledger = ledger
+        self._worker = worker
+        self._sync_seconds = sync_seconds
+        self._reader = FrameReader()
+        self._orphanage = Orphanage(journal.directory)
+        self._turn = asyncio.Lock()  # one mover at a time: the background task or a flush
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def healthy(self) -> bool:
+        """False while rows wait because the ledger cannot be written."""
+        return not self.last_error
+
+    @property
+    def backlog_bytes(self) -> int:
+        return self._journal.waiting_bytes
+
+    @property
+    def backlog_rows(self) -> int:
+        return self._journal.waiting_frames
+
+    def start(self) -> None:
+        self._tasks.append(asyncio.create_task(self._run(), name="drain"))
+        if self._sync_seconds > 0:
+            self._tasks.append(asyncio.create_task(self._keep_synced(), name="journal-sync"))
+
+    async def flush(self) -> None:
+        """Return when everything appended so far is in the ledger. Raises what the ledger raises
+        (DatabaseUnavailable)."""
+        target = self._journal.appended_bytes
+        async with self._turn:
+            await self._move(target)
+
+    async def adopt(self) -> None:
+        """Move the segments of dead processes into the ledger now. Raises what the ledger raises."""
+        async with self._turn:
+            while (orphan := await self._work(self._orphanage.adopt, self._journal.paths())) is not None:
+                await self._take_over(orphan)
+
+    async def aclose(self) -> None:
+        """Stop, after one last attempt; rows that the ledger does not take now wait on disk for the next start."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        try:
+            await self.flush()
+        except HeadgateError as error:
+            log.warning("rows wait in the journal for the next start: %s", error, extra={"rows": self.backlog_rows})
+
+    async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        pause = INTERVAL_SECONDS
+        adopt_at = loop.time()
+        while True:
+            try:
+                self._journal.recover()
+                await self.flush()
+                if loop.time() >= adopt_at:
+                    await self.adopt()
+                    adopt_at = loop.time() + ADOPT_SECONDS
+                pause = INTERVAL_SECONDS
+                self._report("")
+            except Exception as error:  # whatever it was, rows go on waiting on disk and are tried again
+                pause = min(pause * 2, BACKOFF_SECONDS)
+                self._report(str(error) or type(error).__name__)
+            await asyncio.sleep(pause)
+
+    def _report(self, error: str) -> None:
+        """Once when it breaks and once when it is well again; in between the gauges tell."""
+        if error and not self.last_error:
+            log.error("rows wait in the journal: %s", error, extra={"rows": self.backlog_rows}, exc_info=True)
+        elif self.last_error and not error:
+            log.info("the ledger takes rows again")
+        self.last_error = error
+
+    async def _move(self, target: int) -> None:
+        while self._journal.drained_bytes < target and (span := self._journal.unread()) is not None:
+            descriptor = span.segment.descriptor
+            batch = await self._work(read_frames, self._reader, descriptor, span.start, span.end, BATCH_FRAMES)
+            await self._store(batch)
+            self._journal.arrived(span.segment, batch.end, batch.frames)
+
+    async def _take_over(self, orphan: Orphan) -> None:
+        rows = 0
+        try:
+            while (batch := await self._work(orphan.read, BATCH_FRAMES)) is not None:
+                await self._store(batch)
+                rows += len(batch.records)
+        except BaseException:
+            orphan.close()
+            raise
+        unknown = await self._work(orphan.finish)
+        if unknown:
+            self.unknown_frames += unknown
+            self._orphanage.leave(orphan.path)
+            log.error(
+                "frames that this release does not know are left in the journal for a newer one",
+                extra={"path": str(orphan.path), "frames": unknown},
+            )
+        log.info("adopted a dead process's journal", extra={"path": orphan.path.name, "rows": rows})
+
+    async def _store(self, batch: Batch) -> None:
+        if batch.records or batch.undelivered:
+            await self._ledger.write(batch.records, batch.undelivered)
+        if batch.damaged_bytes:
+            self.damaged_bytes += batch.damaged_bytes
+            log.error("damaged bytes in the journal were skipped", extra={"bytes": batch.damaged_bytes})
+        if batch.torn_bytes:
+            log.warning("an unfinished write at the end of a journal was dropped", extra={"bytes": batch.torn_bytes})
+
+    async def _keep_synced(self) -> None:
+        """Group commit. On a thread of its own: it must go on while the worker waits for a database."""
+        while True:
+            await asyncio.sleep(self._sync_seconds)
+            try:
+                if descriptors := self._journal.unsynced():
+                    await asyncio.to_thread(_sync, descriptors)
+            except OSError as error:
+                log.error("the journal cannot be flushed to the disk: %s", error)
+
+    def _work(self, function: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> asyncio.Future[Result]:
+        return asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
+
+
+def _sync(descriptors: list[int]) -> None:
+    for descriptor in descriptors:
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

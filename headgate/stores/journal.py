@@ -1,0 +1,242 @@
+"""The file-backed journal: where a settled request is written before its last byte leaves.
+
+Owns this process's segments in `data_dir/journal/` and the room they may take. Knows nothing of the ledger: the drain
+asks for what is unread, and says what arrived. Everything here runs on the event loop and never waits for a disk
+flush; what `write(2)` has taken survives the death of the process, and `unsynced` hands out what a power loss could
+still take.
+
+A segment is locked (`flock`) by its owner for the owner's life. A lock that can be taken means that the owner is
+dead, and any process may adopt the segment.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import logging
+import os
+from collections import deque
+from pathlib import Path
+
+import msgspec
+
+from headgate.errors import LedgerFull
+from headgate.ports import Clock
+from headgate.stores.frames import FILE_HEADER, FrameWriter, file_header
+from headgate.types import RequestRecord
+
+log = logging.getLogger(__name__)
+
+SUFFIX = ".hgj"
+UNBORN_SUFFIX = ".new"
+SEGMENT_BYTES = 8 * 2**20
+RESERVE_BYTES = 4 * 2**20  # kept for requests that are already admitted when the room runs out: 2000 rows of 2 kB
+PROBE_BYTES = 64 * 2**10  # must fit on a disk that was full before requests are admitted again
+
+
+class Segment:
+    """One file of the journal, open and locked. Offsets are bytes from the start of the file."""
+
+    __slots__ = ("descriptor", "drained", "frames", "path", "size", "torn")
+
+    def __init__(self, path: Path, descriptor: int) -> None:
+        self.path = path
+        self.descriptor = descriptor
+        self.size = FILE_HEADER.size  # everything before it is whole frames
+        self.drained = FILE_HEADER.size  # everything before it is in the ledger
+        self.frames = 0  # between the two
+        self.torn = False  # holds half a frame that could not be cut off: nothing may be added
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A stretch of whole frames that the ledger does not have yet."""
+
+    segment: Segment
+    start: int
+    end: int
+
+
+class FileJournal:
+    """The port `Journal` on files. One per process, created after any fork, used on the event loop only."""
+
+    def __init__(
+        self, directory: Path, clock: Clock, *, max_bytes: int = 256_000_000, segment_bytes: int = SEGMENT_BYTES
+    ) -> None:
+        """Creates the directory and the first segment; an OSError here means that the process cannot start."""
+        self.directory = directory
+        self.appended_bytes = 0  # since the start
+        self.drained_bytes = 0  # of these, known to be in the ledger
+        self.waiting_frames = 0
+        self._clock = clock
+        self._max_bytes = max_bytes
+        self._reserve_bytes = min(RESERVE_BYTES, max_bytes // 4)
+        self._segment_bytes = segment_bytes
+        self._writer = FrameWriter()
+        self._number = 0
+        self._disk_full = False
+        self._names_unsynced = True
+        self._unsynced: set[Segment] = set()
+        self._segments: deque[Segment] = deque()
+        directory.mkdir(parents=True, exist_ok=True)
+        self._current = self._open_segment()
+
+    @property
+    def waiting_bytes(self) -> int:
+        """What the ledger does not have yet."""
+        return self.appended_bytes - self.drained_bytes
+
+    def paths(self) -> frozenset[Path]:
+        return frozenset(segment.path for segment in self._segments)
+
+    def append(self, record: RequestRecord) -> None:
+        data = self._writer.record(record)
+        if self.appended_bytes - self.drained_bytes + len(data) > self._max_bytes:
+            raise LedgerFull("The database is away and the journal is full (server.ledger.journal_max_bytes).")
+        self._write(data)
+
+    def mark_undelivered(self, request_id: str) -> None:
+        """A note is small and at most one per record, so it may go beyond the bound; on a full disk it is lost."""
+        try:
+            self._write(self._writer.undelivered(request_id))
+        except LedgerFull:
+            log.warning("the note that a client did not take its answer is lost", extra={"request_id": request_id})
+
+    def room(self) -> bool:
+        return not self._disk_full and self.waiting_bytes + self._reserve_bytes <= self._max_bytes
+
+    def recover(self) -> None:
+        """After a full disk: try whether there is space again. Cheap when nothing was wrong."""
+        if not self._disk_full:
+            return
+        try:
+            if self._current.torn:
+                self._rotate()
+            probe = os.write(self._current.descriptor, bytes(PROBE_BYTES))
+            os.ftruncate(self._current.descriptor, self._current.size)
+            self._disk_full = probe < PROBE_BYTES
+        except OSError:
+            self._cut_torn_tail()
+
+    def unread(self) -> Span | None:
+        """The oldest stretch that is not in the ledger."""
+        for segment in self._segments:
+            if segment.drained < segment.size:
+                return Span(segment, segment.drained, segment.size)
+        return None
+
+    def arrived(self, segment: Segment, end: int, frames: int) -> None:
+        """The ledger has everything of this segment before `end`: give the room back, and the file when it is done."""
+        if end == segment.size:
+            frames = segment.frames  # damaged ones were not counted by the reader
+        self.drained_bytes += end - segment.drained
+        self.waiting_frames -= frames
+        segment.frames -= frames
+        segment.drained = end
+        if segment.drained < segment.size:
+            return
+        if segment is not self._current:
+            self._remove(segment)
+        elif not segment.torn:
+            # Not left until the segment is full: a row read again after retention folded it would count twice.
+            os.ftruncate(segment.descriptor, FILE_HEADER.size)
+            segment.size = segment.drained = FILE_HEADER.size
+
+    def unsynced(self) -> list[int]:
+        """Duplicates of all descriptors that need `fsync` before everything appended so far survives a power loss."""
+        descriptors = [os.dup(segment.descriptor) for segment in self._unsynced]
+        self._unsynced.clear()
+        if self._names_unsynced:
+            descriptors.append(os.open(self.directory, os.O_RDONLY))
+            self._names_unsynced = False
+        return descriptors
+
+    def close(self) -> None:
+        """Unlock everything; rows that still wait are adopted by another process or the next start."""
+        for segment in tuple(self._segments):
+            if segment.drained >= segment.size:
+                self._remove(segment)
+            else:
+                os.close(segment.descriptor)
+        self._segments.clear()
+
+    def _write(self, data: bytes) -> None:
+        segment = self._current
+        if segment.torn or segment.size + len(data) > self._segment_bytes:
+            segment = self._rotate()
+        try:
+            written = os.write(segment.descriptor, data)
+        except OSError as error:
+            raise self._no_space(str(error)) from error
+        if written != len(data):
+            raise self._no_space("no space left on the device")
+        segment.size += written
+        segment.frames += 1
+        self.appended_bytes += written
+        self.waiting_frames += 1
+        self._unsynced.add(segment)
+
+    def _no_space(self, reason: str) -> LedgerFull:
+        self._cut_torn_tail()
+        self._disk_full = True
+        log.error("the journal cannot be written: %s", reason, extra={"directory": str(self.directory)})
+        return LedgerFull(f"The journal cannot be written: {reason}. Free space in server.data_dir.")
+
+    def _cut_torn_tail(self) -> None:
+        try:
+            os.ftruncate(self._current.descriptor, self._current.size)
+        except OSError:
+            self._current.torn = True
+
+    def _rotate(self) -> Segment:
+        """Start a new segment; when that fails, a whole one may grow beyond its size."""
+        before = self._current
+        try:
+            self._current = self._open_segment()
+        except OSError as error:
+            if before.torn:
+                raise self._no_space(str(error)) from error
+            return before
+        if before.drained >= before.size:
+            self._remove(before)
+        return self._current
+
+    def _open_segment(self) -> Segment:
+        """Locked and with its header before it has its name, so that nobody adopts a segment that is being born."""
+        start = int(self._clock.now() * 1000)
+        while True:
+            self._number += 1
+            path = self.directory / f"journal-{os.getpid()}-{start}-{self._number}{SUFFIX}"
+            descriptor = _create_locked(path)
+            if descriptor is None:
+                continue
+            segment = Segment(path, descriptor)
+            self._segments.append(segment)
+            self._names_unsynced = True
+            return segment
+
+    def _remove(self, segment: Segment) -> None:
+        segment.path.unlink(missing_ok=True)
+        self._segments.remove(segment)
+        self._unsynced.discard(segment)
+        os.close(segment.descriptor)
+
+
+def _create_locked(path: Path) -> int | None:
+    """A new locked file with a header; None if the name is taken or somebody swept up the unborn file."""
+    unborn = path.with_suffix(UNBORN_SUFFIX)
+    descriptor = os.open(unborn, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
+        if os.write(descriptor, file_header()) != FILE_HEADER.size:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.link(unborn, path)
+    except (FileExistsError, FileNotFoundError, BlockingIOError):
+        os.close(descriptor)
+        return None
+    except OSError:
+        os.close(descriptor)
+        raise
+    finally:
+        unborn.unlink(missing_ok=True)
+    return descriptor

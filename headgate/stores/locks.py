@@ -1,0 +1,26 @@
+"""Advisory locks that processes of one PostgreSQL database agree on, held until the end of the transaction.
+
+SQLite needs none: it has one writer at a time, and a reader sees all that was committed before.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, func, select, text
+
+MIGRATIONS = 0x68656164_67617465  # "headgate" in ASCII, so that nobody else's lock is hit
+LEDGER = MIGRATIONS + 1
+WAIT = "10s"  # a holder that vanished without a word is noticed by the server's keep-alives, not here
+
+
+def share(connection: Connection, number: int) -> None:
+    """Together with others who share it; waits for who holds it alone."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT}'"))
+        connection.execute(select(func.pg_advisory_xact_lock_shared(number)))
+
+
+def hold(connection: Connection, number: int) -> None:
+    """Alone; waits for everybody else, and statements after it see what they committed."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT}'"))
+        connection.execute(select(func.pg_advisory_xact_lock(number)))

@@ -1,0 +1,73 @@
+"""Folding old rows of the ledger into daily totals, and giving the room back."""
+
+from __future__ import annotations
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from headgate.stores import locks
+from headgate.stores.cleaning import MAX_INTEGER
+from headgate.stores.schema import attempts, daily_totals, requests
+from headgate.stores.totals import SUMMED, joined, sums
+
+FOLD_SEQUENCES = 2000  # how many numbers one transaction looks at: short enough that no writer waits for long
+FREE_SHARE = 0.25  # a SQLite file may keep this much empty, for the rows of the next days
+VACUUM_PAGES = 2000
+
+
+def fold(connection: Connection, before_day: int) -> int:
+    """Move the oldest rows of days before `before_day` into the totals; returns how many, 0 when there are none
+    left."""
+    locks.hold(connection, locks.LEDGER)  # no row may come between adding up and deleting
+    oldest_day = connection.execute(select(func.min(requests.c.day))).scalar()
+    if oldest_day is None or oldest_day >= before_day:
+        return 0
+    first = connection.execute(
+        select(requests.c.sequence).where(requests.c.day < before_day).order_by(requests.c.sequence).limit(1)
+    ).scalar_one()
+    chosen = and_(requests.c.day < before_day, requests.c.sequence.between(first, first + FOLD_SEQUENCES - 1))
+    _add_to_totals(connection, chosen)
+    connection.execute(delete(attempts).where(attempts.c.request_id.in_(select(requests.c.id).where(chosen))))
+    return connection.execute(delete(requests).where(chosen)).rowcount
+
+
+def _add_to_totals(connection: Connection, chosen: ColumnElement[bool]) -> None:
+    group = (
+        requests.c.day,
+        requests.c.tenant,
+        func.coalesce(requests.c.user_name, "").label("user_name"),
+        requests.c.key_id,
+        requests.c.model,
+        requests.c.outcome,
+    )
+    names = [column.name for column in group]
+    found = connection.execute(
+        select(*group, func.count(), *sums(requests.c[name] for name in SUMMED)).where(chosen).group_by(*group)
+    )
+    values = [
+        dict(zip(names, row, strict=False))
+        | {"requests": row[len(names)]}
+        | {name: min(total, MAX_INTEGER) for name, total in zip(SUMMED, joined(row[len(names) + 1 :]), strict=True)}
+        for row in found
+    ]
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    addition = dialect.insert(daily_totals)
+    added = {name: daily_totals.c[name] + addition.excluded[name] for name in ("requests", *SUMMED)}
+    connection.execute(addition.on_conflict_do_update(index_elements=names, set_=added), values)
+
+
+def vacuum(connection: Connection) -> bool:
+    """Give some of SQLite's empty pages back to the file system; whether there is more to give. PostgreSQL does it
+    itself."""
+    if connection.dialect.name != "sqlite":
+        return False
+    pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
+    free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    if free <= pages * FREE_SHARE:
+        return False
+    # On the driver's cursor: each step of this pragma frees a page, but it has no columns, so SQLAlchemy would step it once.
+    cursor = connection.connection.cursor()
+    cursor.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
+    cursor.fetchall()
+    cursor.close()
+    return bool(connection.exec_driver_sql("PRAGMA freelist_count").scalar_one() < free)

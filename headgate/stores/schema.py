@@ -1,0 +1,129 @@
+"""The tables as this release knows them, for building queries. What creates and changes them is `migrations.py`.
+
+Money is in pico-dollars (1e-12 USD), times are Unix seconds, durations seconds, days the number of UTC days since
+1970. Indexes are few because every one is paid for by every request: `sequence` pages the ledger, the unique `id`
+makes writing twice harmless, and (day, tenant) serves retention, usage of everybody and usage of one tenant. The
+primary key of `attempts` keeps a request's attempts together and is their only index.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, SmallInteger, Table, Text
+
+metadata = MetaData()
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True),  # order of arrival in the ledger
+    Column("id", Text, nullable=False, unique=True),
+    Column("day", Integer, nullable=False),  # of started_at
+    Column("started_at", Double, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("user_name", Text),  # `user` is a reserved word
+    Column("key_id", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("dialect", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("stream", SmallInteger, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("upstream_model", Text, nullable=False),
+    Column("session", Text),
+    Column("prompt_version", Text),
+    Column("tags", Text, nullable=False),  # JSON array of strings
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("counted", Text, nullable=False),
+    Column("cost_picousd", BigInteger, nullable=False),
+    Column("price_version", Text, nullable=False),
+    Column("config_hash", Text, nullable=False),
+    Column("ttft_seconds", Double),
+    Column("itl_seconds", Double),
+    Column("e2e_seconds", Double, nullable=False),
+    Column("bytes_in", BigInteger, nullable=False),
+    Column("bytes_out", BigInteger, nullable=False),
+    Column("trace_id", Text, nullable=False),
+    Column("undelivered", SmallInteger, nullable=False),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("id", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("upstream_model", Text, nullable=False),
+    Column("key_fingerprint", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("status", Integer, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("upstream_id", Text, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("counted", Text, nullable=False),
+    Column("cost_picousd", BigInteger, nullable=False),
+    Column("price_version", Text, nullable=False),
+    Column("seconds", Double, nullable=False),
+)
+
+daily_totals = Table(
+    "daily_totals",
+    metadata,
+    Column("day", Integer, primary_key=True),
+    Column("tenant", Text, primary_key=True),
+    Column("user_name", Text, primary_key=True),  # empty: none
+    Column("key_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    Column("requests", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("cached_input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("reasoning_tokens", BigInteger, nullable=False),
+    Column("cost_picousd", BigInteger, nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("hint", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("tier", Text, nullable=False),
+    Column("user_name", Text),
+    Column("name", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("expires_at", Double),
+    Column("revoked_at", Double),
+    Column("source", Text, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),  # keys_version: changes with every change of a key
+    Column("value", BigInteger, nullable=False),
+)
+
+migrations = Table(
+    "migrations",
+    metadata,
+    Column("version", Integer, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column(
+        "compatible_since", Integer, nullable=False
+    ),  # the oldest version of headgate's schema that may go on working
+)

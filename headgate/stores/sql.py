@@ -1,0 +1,161 @@
+"""The ledger in SQL: SQLite or PostgreSQL, the same statements for both.
+
+Owns the rows of `requests` and `attempts`; `retention.py` folds them into `daily_totals`. On PostgreSQL transactions
+may commit in another order than their rows were numbered. So writers share an advisory lock, and a reader of pages
+takes it alone for a moment: when it has it, every number given out so far is committed, and a cursor never passes a
+row that would appear later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
+from typing import TypeVar
+
+from sqlalchemy import Connection, Table, select, update
+
+from headgate.errors import InvalidRequest
+from headgate.stores import locks
+from headgate.stores.cleaning import MAX_INTEGER, cleaned
+from headgate.stores.database import Database, Unstorable
+from headgate.stores.groups import check_group, day_of
+from headgate.stores.retention import fold, vacuum
+from headgate.stores.rows import (
+    ATTEMPT_COLUMNS,
+    REQUEST_COLUMNS,
+    Value,
+    attempt_record,
+    attempt_row,
+    insert_text,
+    request_record,
+    request_row,
+)
+from headgate.stores.schema import attempts, requests
+from headgate.stores.totals import Question, usage
+from headgate.types import AttemptRecord, RequestRecord, UsageRow
+
+Result = TypeVar("Result")
+
+PAGE_ROWS = 1000
+STATEMENT_ROWS = (
+    64,
+    8,
+    1,
+)  # few sizes, so that drivers keep statements prepared; large ones leave Python alone for longer
+
+
+class SqlLedger:
+    """The port `Ledger` on a `Database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._insert_requests = _Insert(requests, REQUEST_COLUMNS, database.dialect)
+        self._insert_attempts = _Insert(attempts, ATTEMPT_COLUMNS, database.dialect)
+
+    async def write(self, records: Sequence[RequestRecord], undelivered: Sequence[str] = ()) -> None:
+        try:
+            await self._change(lambda connection: self._write(connection, records, undelivered))
+        except Unstorable:
+            fit = [cleaned(record) for record in records]
+            await self._change(lambda connection: self._write(connection, fit, undelivered))
+
+    async def page(self, limit: int, after: str | None = None) -> tuple[list[RequestRecord], str | None]:
+        """At most 1000 rows, in the order in which they came into the ledger. Raises InvalidRequest for a bad
+        cursor."""
+        position = _position(after)
+        rows = max(1, min(limit, PAGE_ROWS))
+        return await self._database.run(self._database.reading, lambda connection: _page(connection, rows, position))
+
+    async def usage(
+        self,
+        by: str,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        tenant: str | None = None,
+        user: str | None = None,
+        key_id: str | None = None,
+    ) -> list[UsageRow]:
+        """`until` is exclusive. A folded day counts as a whole, when its midnight lies between the two.
+
+        Raises InvalidRequest for an unknown `by`.
+        """
+        check_group(by)
+        question = Question(by, since, until, tenant, user, key_id)
+        return await self._database.run(self._database.reading, lambda connection: usage(connection, question))
+
+    async def compact(self, before: float) -> int:
+        """Only whole UTC days are folded, in many short transactions, each of which folds exactly the rows that it
+        deletes: the totals are right at every moment, and new rows need not wait for a day's worth of old ones."""
+        day = day_of(before)
+        total = 0
+        while count := await self._change(lambda connection: fold(connection, day)):
+            total += count
+        while total and await self._change(vacuum):
+            pass
+        return total
+
+    def _write(self, connection: Connection, records: Sequence[RequestRecord], undelivered: Sequence[str]) -> None:
+        locks.share(connection, locks.LEDGER)
+        self._insert_requests(connection, [request_row(record) for record in records])
+        self._insert_attempts(connection, [attempt_row(attempt) for record in records for attempt in record.attempts])
+        if undelivered:
+            connection.execute(update(requests).where(requests.c.id.in_(undelivered)).values(undelivered=1))
+
+    async def _change(self, work: Callable[[Connection], Result]) -> Result:
+        return await self._database.run(self._database.writing, work, writes=True)
+
+
+class _Insert:
+    """Adds rows to one table, many in a statement; rows that are there already stay as they are."""
+
+    def __init__(self, table: Table, columns: Sequence[str], dialect: str) -> None:
+        placeholder = "?" if dialect == "sqlite" else "%s"
+        self._texts = {size: insert_text(table, columns, size, placeholder) for size in STATEMENT_ROWS}
+
+    def __call__(self, connection: Connection, rows: Sequence[tuple[Value, ...]]) -> None:
+        start = 0
+        for size in _pieces(len(rows)):
+            connection.exec_driver_sql(self._texts[size], tuple(chain.from_iterable(rows[start : start + size])))
+            start += size
+
+
+def _pieces(count: int) -> Iterator[int]:
+    """The sizes of statements that add up to `count` rows, large ones first."""
+    for size in STATEMENT_ROWS:
+        while count >= size:
+            yield size
+            count -= size
+
+
+def _cursor(sequence: int) -> str:
+    return f"c{sequence:x}"
+
+
+def _position(after: str | None) -> int:
+    if after is None:
+        return 0
+    try:
+        position = int(after[1:], 16) if after.startswith("c") else -1
+    except ValueError:
+        position = -1
+    if not 0 <= position <= MAX_INTEGER:
+        raise InvalidRequest("`after` is not a cursor that this ledger gave out.", param="after")
+    return position
+
+
+def _page(connection: Connection, limit: int, position: int) -> tuple[list[RequestRecord], str | None]:
+    locks.hold(connection, locks.LEDGER)
+    rows = connection.execute(
+        select(requests).where(requests.c.sequence > position).order_by(requests.c.sequence).limit(limit + 1)
+    ).all()
+    page, more = rows[:limit], len(rows) > limit
+    found: dict[str, list[AttemptRecord]] = {}
+    for row in connection.execute(
+        select(attempts)
+        .where(attempts.c.request_id.in_([row.id for row in page]))
+        .order_by(attempts.c.request_id, attempts.c.number)
+    ):
+        found.setdefault(row.request_id, []).append(attempt_record(row))
+    records = [request_record(row, tuple(found.get(row.id, ()))) for row in page]
+    return records, _cursor(page[-1].sequence) if more else None

@@ -1,0 +1,117 @@
+"""Adding up usage: the rows that are still there and the days that were folded, as one answer.
+
+Sums are exact. SQLite stops with an error when a sum passes 64 bits, and 2**63 pico-dollars are only 9.2 million USD;
+so every number is summed in two parts, what is above and what is below `PART`, and put together in Python.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    case,
+    func,
+    literal,
+    literal_column,
+    select,
+)
+
+from headgate.stores.groups import GROUPS, SECONDS_PER_DAY, day_of, group_name
+from headgate.stores.schema import daily_totals, requests
+from headgate.types import Outcome, UsageRow
+
+PART = 10**9
+SUMMED = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_picousd")
+SEEKS = 400  # so many days are looked up one by one for a tenant, rather than read through for all tenants
+
+
+class Question(msgspec.Struct, frozen=True):
+    """What is asked: how to group, and what to count. Times are Unix seconds, `until` is exclusive."""
+
+    by: str
+    since: float | None = None
+    until: float | None = None
+    tenant: str | None = None
+    user: str | None = None
+    key_id: str | None = None
+
+
+def usage(connection: Connection, question: Question) -> list[UsageRow]:
+    """One row for each group, sorted by its name. In one snapshot if the connection's transaction has one."""
+    groups: dict[str, list[int]] = {}
+    for row in (*_sum_rows(connection, question), *_sum_days(connection, question)):
+        name = group_name(row[0])
+        numbers = joined(row[1:])
+        before = groups.get(name)
+        groups[name] = numbers if before is None else [a + b for a, b in zip(before, numbers, strict=True)]
+    return [UsageRow(name, *numbers) for name, numbers in sorted(groups.items())]
+
+
+def sums(columns: Iterable[ColumnElement[int]]) -> list[ColumnElement[int]]:
+    """Two parts of the sum of each column. Division and remainder truncate alike in SQLite and PostgreSQL."""
+    part = literal_column(str(PART), BigInteger)
+    return [func.sum(half) for column in columns for half in (column.op("/")(part), column.op("%")(part))]
+
+
+def joined(parts: Sequence[int]) -> list[int]:
+    """The whole sums again, in the order of the columns."""
+    return [int(high) * PART + int(low) for high, low in zip(parts[::2], parts[1::2], strict=True)]
+
+
+def _sum_rows(connection: Connection, question: Question) -> Sequence[Row[Any]]:
+    first, last = connection.execute(
+        select(select(func.min(requests.c.day)).scalar_subquery(), select(func.max(requests.c.day)).scalar_subquery())
+    ).one()
+    if first is None:
+        return ()
+    wanted = _wanted(requests, question)
+    if question.since is not None:
+        wanted.append(requests.c.started_at >= question.since)
+        first = max(first, day_of(question.since))
+    if question.until is not None:
+        wanted.append(requests.c.started_at < question.until)
+        last = min(last, day_of(question.until))
+    if question.tenant is not None and last - first < SEEKS:
+        wanted.append(requests.c.day.in_(range(first, last + 1)))
+    else:
+        wanted.append(requests.c.day.between(first, last))
+    return _sum(connection, requests, literal(1, BigInteger), question, wanted)
+
+
+def _sum_days(connection: Connection, question: Question) -> Sequence[Row[Any]]:
+    """A folded day counts as a whole, when its midnight lies in the range: ranges side by side count nothing twice."""
+    wanted = _wanted(daily_totals, question)
+    if question.since is not None:
+        wanted.append(daily_totals.c.day >= -(-question.since // SECONDS_PER_DAY))
+    if question.until is not None:
+        wanted.append(daily_totals.c.day < -(-question.until // SECONDS_PER_DAY))
+    return _sum(connection, daily_totals, daily_totals.c.requests, question, wanted)
+
+
+def _wanted(table: Table, question: Question) -> list[ColumnElement[bool]]:
+    filters = {"tenant": question.tenant, "user_name": question.user, "key_id": question.key_id}
+    return [table.c[name] == value for name, value in filters.items() if value is not None]
+
+
+def _sum(
+    connection: Connection,
+    table: Table,
+    count: ColumnElement[int],
+    question: Question,
+    wanted: list[ColumnElement[bool]],
+) -> Sequence[Row[Any]]:
+    group = table.c[GROUPS[question.by]]
+    counts = [
+        count,
+        *(case((table.c.outcome == outcome, count), else_=0) for outcome in (Outcome.FAILED, Outcome.REFUSED)),
+    ]
+    numbers = sums([*counts, *(table.c[name] for name in SUMMED)])
+    return connection.execute(select(group, *numbers).where(and_(True, *wanted)).group_by(group)).all()
