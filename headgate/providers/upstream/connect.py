@@ -36,9 +36,7 @@ class Connector:
 
     def __init__(self, settings: ConnectSettings) -> None:
         self.settings = settings
-        self._context: ssl.SSLContext | None = (
-            None  # made when first needed: reading the system's certificates takes a while
-        )
+        self._context: ssl.SSLContext | None = None  # made when needed: reading the system's certificates takes a while
 
     def proxy_for(self, target: Target) -> Proxy | None:
         """The proxy before a target. Raises UpstreamUnreachable if its URL cannot be used."""
@@ -129,6 +127,7 @@ class ProxyAnswer(asyncio.Protocol):
     def _refuse(self, what: str) -> None:
         if not self.accepted.done():
             self.accepted.set_exception(UpstreamUnreachable(f"The proxy {self._proxy.address} {what}."))
+            self.accepted.exception()  # nobody may be waiting any more, and that is no reason to log it
 
 
 def render_connect(target: Target, proxy: Proxy) -> bytes:

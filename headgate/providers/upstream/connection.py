@@ -73,9 +73,9 @@ class Response:
 
     async def read(self) -> bytes:
         """What has arrived, b"" at the clean end. Raises StreamIncomplete or StreamMalformed. Safe to cancel."""
-        if not self.pieces and not self.ended:
-            await self.wait()
         pieces = self.pieces
+        if not pieces and not self.ended:
+            await self.wait()
         if not pieces:
             if self.failure is not None:
                 raise self.failure
@@ -219,6 +219,7 @@ class Connection(asyncio.Protocol):
             response.end(self._lost(response))
         self._gone()
         self._transport = None
+        del self._parser  # it refers back to this connection
 
     def _lost(self, response: Response) -> HeadgateError:
         if response.status:

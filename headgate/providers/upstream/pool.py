@@ -80,7 +80,7 @@ class Pool:
         self._closing = True
         self._close_idle()
         while (waiter := self._next_waiter()) is not None:
-            waiter.set_exception(self._refusal("headgate is closing its connections to it"))
+            waiter.set_exception(self._closed())
 
     # --- called by connections --------------------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ class Pool:
 
     async def _acquire(self) -> Connection:
         if self._closing:
-            raise self._refusal("headgate is closing its connections to it")
+            raise self._closed()
         if self._slots_taken < self._settings.max_connections:
             self._slots_taken += 1
         else:
@@ -181,6 +181,9 @@ class Pool:
             f"All {self._settings.max_connections} connections to {self._target.address} are busy and {why}. "
             "Raise the deployment's max_connections if the provider can take more."
         )
+
+    def _closed(self) -> UpstreamUnreachable:
+        return UpstreamUnreachable(f"headgate has closed its connections to {self._target.address}.")
 
     # --- idle connections -------------------------------------------------------------------------------------------
 
