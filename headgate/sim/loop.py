@@ -11,6 +11,7 @@ the order in which several children are cancelled is not fixed.)
 from __future__ import annotations
 
 import asyncio
+import math
 import selectors
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -75,6 +76,16 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds."""
         return self._virtual.now
+
+    @property
+    def _clock_resolution(self) -> float:
+        """How far from now asyncio calls a timer due. Its constant of 1 ns is lost in the rounding of large times, and
+        then a timer that is due would never fire."""
+        return math.ulp(self._virtual.now)
+
+    @_clock_resolution.setter
+    def _clock_resolution(self, seconds: float) -> None:
+        """asyncio sets the resolution of the real clock."""
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Arguments], object], *args: *Arguments, context: Context | None = None

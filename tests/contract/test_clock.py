@@ -83,8 +83,8 @@ def test_a_simulated_clock_repeats_itself_and_its_two_streams_do_not_touch() -> 
     loop.close()
     first, second, other = SimClock(loop, seed=3), SimClock(loop, seed=3), SimClock(loop, seed=4)
     first.random.random()
-    assert first.new_id("req") == second.new_id("req_")
-    assert first.new_id("req") != other.new_id("req_")
+    assert first.new_id("req") == second.new_id("req")
+    assert first.new_id("req") != other.new_id("req")
     assert second.random.random() == SimClock(loop, seed=3).random.random()
 
 

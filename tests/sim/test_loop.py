@@ -31,6 +31,19 @@ def test_time_starts_where_it_is_told_and_jumps_to_each_timer() -> None:
     )
 
 
+@pytest.mark.parametrize("start", [1e6, 3.4e7, 1e9, 1e12, 1e15])
+def test_timers_fire_at_large_times_too(start: float) -> None:
+    async def scenario() -> float:
+        loop = asyncio.get_running_loop()
+        for seconds in (0.1, 0.3, 1e-7, 1.0):
+            before = loop.time()
+            await asyncio.sleep(seconds)
+            assert loop.time() >= before + seconds
+        return loop.time()
+
+    assert run_virtual(scenario(), start=start) == pytest.approx(start + 1.4, abs=4)
+
+
 def test_work_takes_no_time() -> None:
     async def scenario() -> float:
         for _ in range(1000):
