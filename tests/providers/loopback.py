@@ -1,4 +1,4 @@
-"""Real servers on loopback for the upstream client's tests: they do exactly what a test's handler says, byte for byte."""
+"""Real servers on loopback for the tests of the upstream client: they do what a test says, byte for byte."""
 
 from __future__ import annotations
 

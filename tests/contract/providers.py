@@ -1,0 +1,68 @@
+"""Every provider adapter, ready to be asked: add one here and the contract is checked for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+
+from headgate.clock import SystemClock
+from headgate.config.schema import SimConfig, Spread
+from headgate.ports import Provider
+from headgate.providers.openai import OpenAIProvider
+from headgate.providers.sim import SimProvider
+from headgate.providers.upstream.connect import Connector, ConnectSettings
+from headgate.providers.upstream.pool import PoolSettings
+from tests.providers.loopback import Peer, serving
+
+EVENTS = 50
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A provider and how to call it. It answers chat completions with JSON, and streams of at least a few events."""
+
+    provider: Provider
+    endpoint: str
+    api_key: str
+
+
+async def speak_openai(peer: Peer) -> None:
+    """A server of OpenAI's dialect, as small as it can be."""
+    event = b'data: {"choices":[{"index":0,"delta":{"content":"word "},"finish_reason":null}]}\n\n'
+    while True:
+        head, body = await peer.request()
+        if not head.startswith("POST /v1/") or not body:
+            await peer.send(b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n")
+        elif json.loads(body).get("stream"):
+            await peer.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+            for frame in [event] * EVENTS + [b"data: [DONE]\n\n"]:
+                await peer.send(b"%x\r\n%s\r\n" % (len(frame), frame))
+            await peer.send(b"0\r\n\r\n")
+        else:
+            answer = b'{"object": "chat.completion", "choices": []}'
+            await peer.send(
+                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(answer)
+            )
+            await peer.send(answer)
+
+
+@asynccontextmanager
+async def openai() -> AsyncIterator[Subject]:
+    async with serving(speak_openai) as server:
+        provider = OpenAIProvider("openai", Connector(ConnectSettings()), PoolSettings(), {})
+        yield Subject(provider, server.url, "sk-contract")
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def sim() -> AsyncIterator[Subject]:
+    at_once = Spread(median=0, p99=0)
+    config = SimConfig(ttft_seconds=at_once, itl_seconds=at_once, output_tokens=Spread(median=EVENTS, p99=EVENTS))
+    provider = SimProvider("sim", config, SystemClock())
+    yield Subject(provider, "", "none")
+    await provider.aclose()
+
+
+FACTORIES: dict[str, Callable[[], AbstractAsyncContextManager[Subject]]] = {"openai": openai, "sim": sim}
