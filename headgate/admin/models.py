@@ -1,0 +1,60 @@
+"""The models a caller may use, in OpenAI's shape."""
+
+from __future__ import annotations
+
+from headgate.admin.endpoint import Input, Name, Nothing, Visit
+from headgate.errors import ModelNotFound
+from headgate.gateway.fleet import ServedModel
+from headgate.policy.access import may_use
+from headgate.types import Frozen
+
+
+class ModelId(Input, frozen=True):
+    """Which model."""
+
+    model: Name
+
+
+class Model(Frozen, frozen=True):
+    """A model by its public name. `created` is when this process read its configuration, in Unix seconds."""
+
+    id: str
+    object: str
+    created: int
+    owned_by: str  # the provider of its first deployment
+
+
+class ModelList(Frozen, frozen=True):
+    """The models of the caller's tier."""
+
+    object: str
+    data: list[Model]
+
+
+async def list_models(visit: Visit, _: Nothing) -> ModelList:
+    """The models that the caller's tier may use."""
+    return ModelList("list", list(_allowed(visit).values()))
+
+
+async def get_model(visit: Visit, wanted: ModelId) -> Model:
+    """One of the models that the caller's tier may use."""
+    models = _allowed(visit)
+    if wanted.model not in models:
+        raise ModelNotFound(
+            f"The model '{wanted.model}' does not exist or your key may not use it. GET /v1/models lists yours.",
+            param="model",
+        )
+    return models[wanted.model]
+
+
+def _allowed(visit: Visit) -> dict[str, Model]:
+    tier, running = visit.caller().tier, visit.services.running()
+    return {
+        name: Model(name, "model", int(running.loaded_at), _owner(model))
+        for name, model in running.setup.models.items()
+        if may_use(tier, name)
+    }
+
+
+def _owner(model: ServedModel) -> str:
+    return model.deployments[0].spec.provider if model.deployments else "headgate"

@@ -1,0 +1,151 @@
+"""The state of the process as operators see it: health, metrics, deployments, configuration, reload."""
+
+from __future__ import annotations
+
+import os
+
+import msgspec
+
+from headgate.admin import audit
+from headgate.admin.admin_key import require_admin
+from headgate.admin.difference import Change, difference
+from headgate.admin.endpoint import Input, Nothing, Reply, Visit
+from headgate.config.problems import line_of, report
+from headgate.errors import ConfigInvalid, RouteNotFound
+from headgate.gateway.fleet import Deployment
+from headgate.policy import health
+from headgate.policy.health import Gate
+from headgate.types import Frozen
+
+
+class Health(Frozen, frozen=True):
+    """The process is alive."""
+
+    status: str
+
+
+class DeploymentState(Frozen, frozen=True):
+    """One deployment as this process sees it: each worker has breakers and counts of its own."""
+
+    name: str
+    provider: str
+    kind: str
+    upstream_model: str
+    models: list[str]
+    endpoints: int
+    gate: Gate
+    reason: str
+    opens_again_in_seconds: float
+    requests_in_flight: int
+    tokens_in_flight: int
+    keys: int
+    keys_resting: int
+
+
+class DeploymentList(Frozen, frozen=True):
+    """All deployments, in the order of the configuration."""
+
+    process: int
+    data: list[DeploymentState]
+
+
+class ConfigState(Frozen, frozen=True):
+    """The configuration in force. `loaded_at` is Unix seconds."""
+
+    path: str
+    hash: str
+    loaded_at: float
+    warnings: list[str]
+
+
+class ConfigDifference(Frozen, frozen=True):
+    """What run-time commands changed against the file."""
+
+    path: str
+    data: list[Change]
+
+
+class Reload(Input, frozen=True):
+    """Read the configuration again, in every worker."""
+
+
+class Reloaded(Frozen, frozen=True):
+    """The configuration now in force, and what is different."""
+
+    hash: str
+    changes: list[str]
+
+
+async def alive(_visit: Visit, _: Nothing) -> Health:
+    """Answers as long as the process does."""
+    return Health("alive")
+
+
+async def ready(visit: Visit, _: Nothing) -> Reply:
+    """Whether this process may take traffic: 200, or 503 with what is missing."""
+    readiness = visit.services.readiness()
+    return Reply(msgspec.json.encode(readiness), status=200 if readiness.ready else 503)
+
+
+async def metrics(visit: Visit, _: Nothing) -> Reply:
+    """Metrics for Prometheus, over all workers. Open, with the admin key, or off by `server.metrics.access`."""
+    services = visit.services
+    access = services.running().loaded.config.server.metrics.access
+    if access == "off":
+        raise RouteNotFound("Metrics are switched off on this port by server.metrics.access.")
+    if access == "admin":
+        require_admin(visit.secret, services.admin_key_hash)
+    return Reply(await services.metrics(), content_type=services.metrics_content_type)
+
+
+async def deployments(visit: Visit, _: Nothing) -> DeploymentList:
+    """Breaker, load and provider keys of every deployment, as the process that answers sees them."""
+    setup, now = visit.services.running().setup, visit.services.clock.monotonic()
+    states = [
+        _state(deployment, [name for name, model in setup.models.items() if deployment in model.deployments], now)
+        for deployment in setup.deployments()
+    ]
+    return DeploymentList(os.getpid(), states)
+
+
+def _state(deployment: Deployment, models: list[str], now: float) -> DeploymentState:
+    spec, breaker = deployment.spec, deployment.breaker
+    return DeploymentState(
+        name=spec.name,
+        provider=spec.provider,
+        kind=spec.kind,
+        upstream_model=spec.upstream_model,
+        models=models,
+        endpoints=len(spec.endpoints),
+        gate=deployment.gate(now),
+        reason=breaker.reason,
+        opens_again_in_seconds=round(health.opens_again_in_seconds(breaker, spec.rules, now), 3),
+        requests_in_flight=deployment.requests_in_flight,
+        tokens_in_flight=deployment.tokens_in_flight,
+        keys=len(deployment.keys),
+        keys_resting=len(deployment.keys) - deployment.keys.awake(now),
+    )
+
+
+async def config_state(visit: Visit, _: Nothing) -> ConfigState:
+    """Which configuration is in force, and what was worth a warning in it."""
+    running = visit.services.running()
+    loaded = running.loaded
+    return ConfigState(loaded.source, loaded.hash, running.loaded_at, [line_of(note) for note in loaded.notes])
+
+
+async def config_difference(visit: Visit, _: Nothing) -> ConfigDifference:
+    """Keys made, revoked or expired at run time: they win over the file and survive restarts."""
+    services = visit.services
+    return ConfigDifference(services.running().loaded.source, difference(services.accounts.keys()))
+
+
+async def reload(visit: Visit, command: Reload) -> Reloaded:
+    """Read the configuration again, in every worker, without dropping a request. If it has errors nothing changes."""
+    try:
+        changes = await visit.services.reload()
+    except ConfigInvalid as error:
+        error.message = report(error.problems)  # an operator wants to see all of them
+        raise
+    audit.record(command, by="admin key", request_id=visit.request_id)
+    return Reloaded(visit.services.running().loaded.hash, list(changes))

@@ -1,0 +1,52 @@
+"""The table of everything that is not a hot route, and the ASGI application that serves it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headgate.admin import keys, models, openapi, operations, usage
+from headgate.admin.asgi import ColdPaths
+from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
+from headgate.admin.services import Readiness, Services
+
+KEY_PATH = "/admin/keys/{key_id}"
+
+
+async def openapi_document(_visit: Visit, _: Nothing) -> Reply:
+    """This API as an OpenAPI 3.1 document."""
+    return Reply(openapi.document(ENDPOINTS))
+
+
+ENDPOINTS: tuple[Endpoint[Any], ...] = (
+    Endpoint("GET", "/v1/models", models.list_models, Nothing, models.ModelList, Access.CALLER),
+    Endpoint("GET", "/v1/models/{model:path}", models.get_model, models.ModelId, models.Model, Access.CALLER),
+    Endpoint("GET", "/v1/usage", usage.own_usage, usage.OwnUsageQuery, usage.OwnUsage, Access.CALLER),
+    Endpoint("GET", "/healthz", operations.alive, Nothing, operations.Health, Access.PUBLIC),
+    Endpoint("GET", "/readyz", operations.ready, Nothing, Readiness, Access.PUBLIC),
+    Endpoint("GET", "/metrics", operations.metrics, Nothing, None, Access.PUBLIC),
+    Endpoint("GET", "/openapi.json", openapi_document, Nothing, None, Access.PUBLIC),
+    Endpoint("GET", "/admin/keys", keys.list_keys, Nothing, keys.KeyList),
+    Endpoint("POST", "/admin/keys", keys.create_key, keys.CreateKey, keys.CreatedKey, status=201),
+    Endpoint("GET", KEY_PATH, keys.get_key, keys.KeyId, keys.Key),
+    Endpoint("PATCH", KEY_PATH, keys.expire_key, keys.ExpireKey, keys.Key),
+    Endpoint("DELETE", KEY_PATH, keys.revoke_key, keys.RevokeKey, keys.Key),
+    Endpoint("POST", f"{KEY_PATH}/revoke", keys.revoke_key, keys.RevokeKey, keys.Key),
+    Endpoint("POST", f"{KEY_PATH}/rotate", keys.rotate_key, keys.RotateKey, keys.CreatedKey, status=201),
+    Endpoint("GET", "/admin/usage", usage.usage, usage.UsageQuery, usage.Usage),
+    Endpoint("GET", "/admin/ledger", usage.ledger_page, usage.LedgerQuery, usage.LedgerPage),
+    Endpoint("GET", "/admin/deployments", operations.deployments, Nothing, operations.DeploymentList),
+    Endpoint("GET", "/admin/config", operations.config_state, Nothing, operations.ConfigState),
+    Endpoint("GET", "/admin/config/diff", operations.config_difference, Nothing, operations.ConfigDifference),
+    Endpoint("POST", "/admin/reload", operations.reload, operations.Reload, operations.Reloaded),
+)
+METRICS_ENDPOINTS = tuple(endpoint for endpoint in ENDPOINTS if endpoint.path in ("/metrics", "/healthz"))
+
+
+def build_asgi(services: Services) -> ColdPaths:
+    """Every URL but the hot routes."""
+    return ColdPaths(services, ENDPOINTS)
+
+
+def build_metrics_asgi(services: Services) -> ColdPaths:
+    """What the listener of its own for metrics serves."""
+    return ColdPaths(services, METRICS_ENDPOINTS)

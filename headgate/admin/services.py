@@ -1,0 +1,46 @@
+"""What the admin API needs of the process it runs in. Made in `app.py`; must not know how any of it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+import msgspec
+
+from headgate.config.load import Loaded
+from headgate.gateway.accounts import Accounts
+from headgate.gateway.fleet import Setup
+from headgate.ports import Clock, Ledger
+from headgate.types import Frozen
+
+
+class Running(msgspec.Struct, frozen=True):
+    """What the process runs on right now; a reload replaces it as a whole. `loaded_at` is Unix seconds."""
+
+    loaded: Loaded
+    setup: Setup
+    loaded_at: float
+
+
+class Readiness(Frozen, frozen=True):
+    """Whether this process may take traffic: each thing that was looked at, and what was found ("ok" if all is well)."""
+
+    ready: bool
+    checks: Mapping[str, str]
+
+
+class Services(msgspec.Struct, frozen=True):
+    """Everything the admin API may use.
+
+    `reload` reads the configuration again, in every worker, and returns sentences that say what changed; it raises
+    ConfigInvalid and then nothing has changed. `metrics` is the exposition for Prometheus, over all workers.
+    """
+
+    clock: Clock
+    accounts: Accounts
+    ledger: Ledger
+    admin_key_hash: str  # SHA-256, hex
+    running: Callable[[], Running]
+    readiness: Callable[[], Readiness]
+    metrics: Callable[[], Awaitable[bytes]]
+    metrics_content_type: str
+    reload: Callable[[], Awaitable[Sequence[str]]]

@@ -1,0 +1,235 @@
+"""What was used and what it cost, as JSON: totals by group, a caller's own, and the rows of the ledger.
+
+Money is decimal text ("0.000082"), exact as the ledger keeps it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Literal
+
+import msgspec
+
+from headgate.admin.endpoint import Input, Text, Visit
+from headgate.admin.moments import Moment, moment
+from headgate.errors import InvalidRequest
+from headgate.policy.pricing import format_usd
+from headgate.types import AttemptRecord, Frozen, RequestRecord, UsageRow
+
+GROUPS = ("tenant", "user", "model", "key", "day")
+PAGE_ROWS = 100
+_SUMMED = tuple(name for name in UsageRow.__struct_fields__ if name != "group")
+
+
+class UsageQuery(Input, frozen=True):
+    """Which requests, and how to group them. `until` is exclusive."""
+
+    by: Literal["tenant", "user", "model", "key", "day"] = "tenant"
+    since: Moment | None = None
+    until: Moment | None = None
+    tenant: Text | None = None
+
+
+class OwnUsageQuery(Input, frozen=True):
+    """Which of the caller's requests: those of the key itself, of its user, or of its whole tenant."""
+
+    scope: Literal["key", "user", "tenant"] = "key"
+    since: Moment | None = None
+    until: Moment | None = None
+
+
+class LedgerQuery(Input, frozen=True):
+    """A page of the ledger: so many rows, after the cursor that the page before gave as `next`."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = PAGE_ROWS
+    after: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[0-9A-Za-z_.:-]+$")] | None = None
+
+
+class Totals(Frozen, frozen=True):
+    """Totals of one group of requests."""
+
+    group: str
+    requests: int
+    failed: int
+    refused: int
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_usd: str
+
+
+class Usage(Frozen, frozen=True):
+    """Totals by group, and of everything together."""
+
+    by: str
+    since: float | None
+    until: float | None
+    data: list[Totals]
+    total: Totals
+
+
+class OwnUsage(Frozen, frozen=True):
+    """What a caller used: all of it, by day (UTC) and by model."""
+
+    scope: str
+    tenant: str
+    user: str | None
+    key_id: str
+    since: float | None
+    until: float | None
+    total: Totals
+    by_day: list[Totals]
+    by_model: list[Totals]
+
+
+class Attempt(Frozen, frozen=True):
+    """One call to one deployment. Times are Unix seconds, durations seconds."""
+
+    number: int
+    id: str
+    started_at: float
+    seconds: float
+    deployment: str
+    provider: str
+    endpoint: str
+    upstream_model: str
+    upstream_id: str
+    key_fingerprint: str
+    outcome: str
+    status: int
+    error: str
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    tokens_counted: str
+    cost_usd: str
+    price_version: str
+
+
+class Request(Frozen, frozen=True):
+    """One row of the ledger: a request with its attempts. Times are Unix seconds, durations seconds."""
+
+    id: str  # the x-request-id of its answer
+    started_at: float
+    tenant: str
+    user: str | None
+    key_id: str
+    session: str | None
+    prompt_version: str | None
+    tags: tuple[str, ...]
+    route: str
+    dialect: str
+    model: str
+    stream: bool
+    outcome: str
+    status: int
+    error: str
+    undelivered: bool
+    deployment: str
+    provider: str
+    upstream_model: str
+    input_tokens: int
+    cached_input_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    tokens_counted: str
+    cost_usd: str
+    price_version: str
+    config_hash: str
+    ttft_seconds: float | None
+    itl_seconds: float | None
+    e2e_seconds: float
+    bytes_in: int
+    bytes_out: int
+    trace_id: str
+    attempts: list[Attempt]
+
+
+class LedgerPage(Frozen, frozen=True):
+    """Rows in the order in which they came in; `next` asks for those after them and is null at the end."""
+
+    data: list[Request]
+    next: str | None
+
+
+def totals(row: UsageRow) -> Totals:
+    """A group's totals as they are shown."""
+    fields = msgspec.structs.asdict(row)
+    return Totals(**{**fields, "cost_usd": format_usd(fields.pop("cost_picousd"))})
+
+
+def sum_of(rows: Iterable[UsageRow], group: str = "total") -> UsageRow:
+    """All groups together."""
+    listed = list(rows)
+    return UsageRow(group, **{name: sum(getattr(row, name) for row in listed) for name in _SUMMED})
+
+
+async def usage(visit: Visit, query: UsageQuery) -> Usage:
+    """Totals of requests, tokens and cost by tenant, user, model, key or day (UTC)."""
+    since, until = _between(query.since, query.until, visit)
+    rows = await visit.services.ledger.usage(query.by, since=since, until=until, tenant=query.tenant)
+    return Usage(query.by, since, until, [totals(row) for row in rows], totals(sum_of(rows)))
+
+
+async def own_usage(visit: Visit, query: OwnUsageQuery) -> OwnUsage:
+    """What the caller's key, user or tenant has used and what it cost."""
+    caller, ledger = visit.caller(), visit.services.ledger
+    if query.scope == "user" and caller.user is None:
+        raise InvalidRequest("This key is not bound to a user; ask for scope=key or scope=tenant.", param="scope")
+    since, until = _between(query.since, query.until, visit)
+    user = caller.user if query.scope == "user" else None
+    key_id = caller.key_id if query.scope == "key" else None
+
+    async def by(group: str) -> list[UsageRow]:
+        return await ledger.usage(group, since=since, until=until, tenant=caller.tenant, user=user, key_id=key_id)
+
+    days, models = await by("day"), await by("model")
+    return OwnUsage(
+        scope=query.scope,
+        tenant=caller.tenant,
+        user=caller.user,
+        key_id=caller.key_id,
+        since=since,
+        until=until,
+        total=totals(sum_of(days)),
+        by_day=[totals(row) for row in days],
+        by_model=[totals(row) for row in models],
+    )
+
+
+async def ledger_page(visit: Visit, query: LedgerQuery) -> LedgerPage:
+    """Requests with their attempts, oldest first, refused ones too."""
+    records, following = await visit.services.ledger.page(query.limit, query.after)
+    return LedgerPage([request(record) for record in records], following)
+
+
+def request(record: RequestRecord) -> Request:
+    """A row of the ledger as it is shown."""
+    shown = msgspec.structs.asdict(record) | _tokens_and_cost(record)
+    shown["attempts"] = [attempt(one) for one in record.attempts]
+    return Request(**{name: shown[name] for name in Request.__struct_fields__})
+
+
+def attempt(record: AttemptRecord) -> Attempt:
+    """An attempt as it is shown."""
+    shown = msgspec.structs.asdict(record) | _tokens_and_cost(record)
+    return Attempt(**{name: shown[name] for name in Attempt.__struct_fields__})
+
+
+def _tokens_and_cost(record: RequestRecord | AttemptRecord) -> dict[str, int | str]:
+    used = record.usage
+    return {
+        "input_tokens": used.input,
+        "cached_input_tokens": used.cached_input,
+        "output_tokens": used.output,
+        "reasoning_tokens": used.reasoning,
+        "tokens_counted": used.counted.value,
+        "cost_usd": format_usd(record.cost_picousd),
+    }
+
+
+def _between(since: str | None, until: str | None, visit: Visit) -> tuple[float | None, float | None]:
+    now = visit.services.clock.now()
+    return moment(since, now, "since"), moment(until, now, "until")
