@@ -24,6 +24,9 @@ FRAME = struct.Struct("<4sBII")
 MARKER = b"\xffHG\n"
 MAX_PAYLOAD_BYTES = 64 * 2**20  # a larger length can only be damage
 
+KIND_OFFSET = len(MARKER)
+NO_FRAME, CUT_OFF, END_OF_DATA = -1, -2, -3  # instead of the end of a frame
+
 RECORD = 1  # a RequestRecord with its attempts
 UNDELIVERED = 2  # the id of a request whose answer was complete but not taken by the client
 
@@ -89,56 +92,48 @@ class FrameReader:
         `final` says that nothing follows `data`: what is incomplete then is torn. Otherwise reading stops before it.
         """
         batch = Batch([], [], [])
+        view = memoryview(data)
         position = 0
-        while position < len(data) and batch.frames < limit:
-            begin = _next_frame(data, position, final)
-            if begin is None:
-                if final:
-                    batch.torn_bytes = len(data) - position
-                    position = len(data)
+        for _ in range(limit):
+            begin = position
+            end = _end_of_frame(view, begin)
+            while end == NO_FRAME or (end == CUT_OFF and final):
+                begin = data.find(MARKER, begin + 1)
+                end = _end_of_frame(view, begin) if begin != -1 else END_OF_DATA
+            if end < 0:
                 break
             batch.damaged_bytes += begin - position
-            _, kind, length, _ = FRAME.unpack_from(data, begin)
-            position = begin + FRAME.size + length
-            self._add(batch, kind, data[begin:position])
+            self._add(batch, view[begin:end])
+            position = end
+        if final and end == END_OF_DATA:
+            batch.torn_bytes = len(data) - position
+            position = len(data)
         batch.end = position
         return batch
 
-    def _add(self, batch: Batch, kind: int, whole: bytes) -> None:
-        payload = memoryview(whole)[FRAME.size :]
+    def _add(self, batch: Batch, whole: memoryview) -> None:
+        kind = whole[KIND_OFFSET]
+        payload = whole[FRAME.size :]
         try:
             if kind == RECORD:
                 batch.records.append(self._record.decode(payload))
             elif kind == UNDELIVERED:
                 batch.undelivered.append(self._request_id.decode(payload))
             else:
-                batch.unknown.append(whole)
+                batch.unknown.append(bytes(whole))
         except msgspec.DecodeError:  # intact, so another release wrote it: a new outcome, say
-            batch.unknown.append(whole)
+            batch.unknown.append(bytes(whole))
 
 
-def _next_frame(data: bytes, position: int, final: bool) -> int | None:
-    """Where the first intact frame at or behind `position` begins; None when there is none, or more bytes are
-    needed."""
-    candidate = position
-    while candidate != -1:
-        verdict = _intact(data, candidate)
-        if verdict:
-            return candidate
-        if verdict is None and not final:
-            return None
-        candidate = data.find(MARKER, candidate + 1)
-    return None
-
-
-def _intact(data: bytes, position: int) -> bool | None:
-    """Whether a frame begins here; None when the data ends before that can be told."""
-    if position + FRAME.size > len(data):
-        return None
-    marker, kind, length, checksum = FRAME.unpack_from(data, position)
+def _end_of_frame(view: memoryview, begin: int) -> int:
+    """Where an intact frame that begins here ends, or why there is none."""
+    payload = begin + FRAME.size
+    if payload > len(view):
+        return CUT_OFF if begin < len(view) else END_OF_DATA
+    marker, kind, length, checksum = FRAME.unpack_from(view, begin)
     if marker != MARKER or not 0 < length <= MAX_PAYLOAD_BYTES:
-        return False
-    end = position + FRAME.size + length
-    if end > len(data):
-        return None
-    return bool(crc32(memoryview(data)[position + FRAME.size : end], kind) == checksum)
+        return NO_FRAME
+    end: int = payload + length
+    if end > len(view):
+        return CUT_OFF
+    return end if crc32(view[payload:end], kind) == checksum else NO_FRAME

@@ -57,15 +57,14 @@ def _add_to_totals(connection: Connection, chosen: ColumnElement[bool]) -> None:
 
 
 def vacuum(connection: Connection) -> bool:
-    """Give some of SQLite's empty pages back to the file system; whether there is more to give. PostgreSQL does it
-    itself."""
+    """Give some of SQLite's empty pages back; whether there is more to give. PostgreSQL does it by itself."""
     if connection.dialect.name != "sqlite":
         return False
     pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
     free = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
     if free <= pages * FREE_SHARE:
         return False
-    # On the driver's cursor: each step of this pragma frees a page, but it has no columns, so SQLAlchemy would step it once.
+    # On the driver's cursor: each step of it frees a page, and SQLAlchemy does not step through what has no columns.
     cursor = connection.connection.cursor()
     cursor.execute(f"PRAGMA incremental_vacuum({VACUUM_PAGES})")
     cursor.fetchall()

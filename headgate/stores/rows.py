@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Table
+from sqlalchemy import Row
 
 from headgate.stores.groups import SECONDS_PER_DAY
 from headgate.stores.schema import attempts, requests
@@ -16,16 +15,6 @@ Value = str | int | float | None
 
 REQUEST_COLUMNS = tuple(column.name for column in requests.columns if column.name != "sequence")
 ATTEMPT_COLUMNS = tuple(column.name for column in attempts.columns)
-
-
-def insert_text(table: Table, columns: Sequence[str], rows: int, placeholder: str) -> str:
-    """One statement for many rows, understood by SQLite and PostgreSQL alike; rows that are there already stay as
-    they are.
-
-    It names its columns, so that it works on tables to which a later release has added some.
-    """
-    row = f"({', '.join([placeholder] * len(columns))})"
-    return f"INSERT INTO {table.name} ({', '.join(columns)}) VALUES {', '.join([row] * rows)} ON CONFLICT DO NOTHING"
 
 
 def request_row(record: RequestRecord) -> tuple[Value, ...]:

@@ -8,25 +8,23 @@ row that would appear later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, select, update
 
 from headgate.errors import InvalidRequest
 from headgate.stores import locks
 from headgate.stores.cleaning import MAX_INTEGER, cleaned
 from headgate.stores.database import Database, Unstorable
 from headgate.stores.groups import check_group, day_of
+from headgate.stores.inserts import inserter
 from headgate.stores.retention import fold, vacuum
 from headgate.stores.rows import (
     ATTEMPT_COLUMNS,
     REQUEST_COLUMNS,
-    Value,
     attempt_record,
     attempt_row,
-    insert_text,
     request_record,
     request_row,
 )
@@ -37,11 +35,6 @@ from headgate.types import AttemptRecord, RequestRecord, UsageRow
 Result = TypeVar("Result")
 
 PAGE_ROWS = 1000
-STATEMENT_ROWS = (
-    64,
-    8,
-    1,
-)  # few sizes, so that drivers keep statements prepared; large ones leave Python alone for longer
 
 
 class SqlLedger:
@@ -49,8 +42,8 @@ class SqlLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert_requests = _Insert(requests, REQUEST_COLUMNS, database.dialect)
-        self._insert_attempts = _Insert(attempts, ATTEMPT_COLUMNS, database.dialect)
+        self._insert_requests = inserter(requests, REQUEST_COLUMNS, database.dialect)
+        self._insert_attempts = inserter(attempts, ATTEMPT_COLUMNS, database.dialect)
 
     async def write(self, records: Sequence[RequestRecord], undelivered: Sequence[str] = ()) -> None:
         try:
@@ -104,28 +97,6 @@ class SqlLedger:
 
     async def _change(self, work: Callable[[Connection], Result]) -> Result:
         return await self._database.run(self._database.writing, work, writes=True)
-
-
-class _Insert:
-    """Adds rows to one table, many in a statement; rows that are there already stay as they are."""
-
-    def __init__(self, table: Table, columns: Sequence[str], dialect: str) -> None:
-        placeholder = "?" if dialect == "sqlite" else "%s"
-        self._texts = {size: insert_text(table, columns, size, placeholder) for size in STATEMENT_ROWS}
-
-    def __call__(self, connection: Connection, rows: Sequence[tuple[Value, ...]]) -> None:
-        start = 0
-        for size in _pieces(len(rows)):
-            connection.exec_driver_sql(self._texts[size], tuple(chain.from_iterable(rows[start : start + size])))
-            start += size
-
-
-def _pieces(count: int) -> Iterator[int]:
-    """The sizes of statements that add up to `count` rows, large ones first."""
-    for size in STATEMENT_ROWS:
-        while count >= size:
-            yield size
-            count -= size
 
 
 def _cursor(sequence: int) -> str:

@@ -1,0 +1,158 @@
+"""What a row of the ledger costs: microseconds per append to the journal, and per row (request and attempt) drained.
+
+    python -m benchmarks.ledger [--rows 20000] [--rounds 5] [--database sqlite | postgresql://...]
+
+Append is wall time on the calling thread, drain is CPU time of this process; the least of all rounds is printed, since
+what else the machine does can only add. The last line says how late an event loop's timer fires while rows are drained.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import tempfile
+import time
+from pathlib import Path
+
+import msgspec
+
+from headgate.stores.database import Database
+from headgate.stores.drain import Drain
+from headgate.stores.journal import FileJournal
+from headgate.stores.sql import SqlLedger
+from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Usage
+
+USAGE = Usage(input=812, cached_input=512, output=96, reasoning=0, counted=Counted.REPORTED)
+LATE_EVERY_SECONDS = 0.005
+
+
+class WallClock:
+    """The port `Clock`, as far as the journal needs it."""
+
+    def __init__(self) -> None:
+        self.random = random.Random()
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def new_id(self, prefix: str) -> str:
+        return f"{prefix}_{time.time_ns():016x}{self.random.getrandbits(64):016x}"
+
+
+def record(clock: WallClock) -> RequestRecord:
+    """One streamed chat completion with one attempt, as the gateway writes it."""
+    request_id, now = clock.new_id("req"), clock.now()
+    attempt = AttemptRecord(
+        id=clock.new_id("att"),
+        request_id=request_id,
+        number=1,
+        started_at=now,
+        deployment="openai/gpt-4o-mini",
+        provider="openai",
+        endpoint="https://api.openai.com/v1",
+        upstream_model="gpt-4o-mini",
+        key_fingerprint="9f86d081",
+        outcome=Outcome.DONE,
+        status=200,
+        upstream_id="req_4c1f2a9d7b",
+        usage=USAGE,
+        cost_picousd=179_400_000,
+        price_version="2025-11-01",
+        seconds=1.25,
+    )
+    return RequestRecord(
+        id=request_id,
+        started_at=now,
+        tenant=f"tenant-{clock.random.randrange(50)}",
+        user="alice",
+        key_id="key_2f1c90aa",
+        route="chat/completions",
+        dialect="openai",
+        model="small",
+        stream=True,
+        outcome=Outcome.DONE,
+        status=200,
+        deployment=attempt.deployment,
+        provider=attempt.provider,
+        upstream_model=attempt.upstream_model,
+        usage=USAGE,
+        cost_picousd=attempt.cost_picousd,
+        price_version=attempt.price_version,
+        config_hash="a1b2c3d4",
+        ttft_seconds=0.31,
+        itl_seconds=0.0098,
+        e2e_seconds=1.25,
+        bytes_in=4_210,
+        bytes_out=18_320,
+        attempts=(attempt,),
+    )
+
+
+def with_ids(rows: int, clock: WallClock) -> list[RequestRecord]:
+    return [record(clock) for _ in range(rows)]
+
+
+class Timing(msgspec.Struct):
+    """Microseconds a row, and the latest a timer fired."""
+
+    append: float
+    drain: float
+    late_milliseconds: float
+
+
+async def lateness(stop: asyncio.Event) -> float:
+    """The longest delay of a timer, in seconds, until told to stop."""
+    loop, worst = asyncio.get_running_loop(), 0.0
+    while not stop.is_set():
+        due = loop.time() + LATE_EVERY_SECONDS
+        await asyncio.sleep(LATE_EVERY_SECONDS)
+        worst = max(worst, loop.time() - due)
+    return worst
+
+
+async def measure(rows: int, url: str, folder: Path) -> Timing:
+    clock = WallClock()
+    records = with_ids(rows, clock)
+    database = Database(url, folder)
+    journal = FileJournal(folder / "journal", clock)
+    drain = Drain(journal, SqlLedger(database), database.writing)
+    await database.prepare()
+    started = time.perf_counter()
+    for each in records:
+        journal.append(each)
+    append = time.perf_counter() - started
+    stop = asyncio.Event()
+    watch = asyncio.create_task(lateness(stop))
+    cpu = time.process_time()
+    await drain.flush()
+    drained = time.process_time() - cpu
+    stop.set()
+    late = await watch
+    await drain.aclose()
+    journal.close()
+    await database.aclose()
+    return Timing(append / rows * 1e6, drained / rows * 1e6, late * 1e3)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--database", default="sqlite")
+    options = parser.parse_args()
+    timings = []
+    for _ in range(options.rounds):
+        with tempfile.TemporaryDirectory() as folder:
+            timings.append(asyncio.run(measure(options.rows, options.database, Path(folder))))
+    database = options.database.split(":")[0]
+    print(f"append {min(timing.append for timing in timings):6.2f} us a row")
+    print(f"drain  {min(timing.drain for timing in timings):6.2f} us a row with its attempt, into {database}")
+    print(f"timer  {min(timing.late_milliseconds for timing in timings):6.2f} ms late at worst in the calmest round")
+
+
+if __name__ == "__main__":
+    main()
