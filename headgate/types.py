@@ -71,7 +71,7 @@ class Usage(Frozen, frozen=True, gc=False):
 
 
 class Features(Frozen, frozen=True, gc=False):
-    """What a tier allows, and what a request uses."""
+    """What a tier allows, or what a request uses."""
 
     tools: bool = False
     images: bool = False
@@ -123,7 +123,6 @@ class Call(Frozen, frozen=True, gc=False):
     stream: bool
     fields: dict[str, msgspec.Raw]
     body_bytes: int
-    features: Features = Features()
     choices: int = 1  # how many answers (`n`), or prompts times n for completions
     max_output_tokens: int | None = None
     wants_usage: bool = False  # the caller asked for the usage chunk of a stream

@@ -28,7 +28,7 @@ from headgate.policy import pricing
 from headgate.policy.retrying import is_retryable_status
 from headgate.ports import Clock, UpstreamResponse
 from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Outcome, Usage
-from headgate.wire import http, openai
+from headgate.wire import http, openai, trace
 from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES, StreamReader
 
 MAX_ANSWER_BYTES = 64_000_000
@@ -60,7 +60,7 @@ class Attempt:
         self._response: UpstreamResponse | None = None
         self._head = b""  # preamble and first content, held until the commit point
         self._reader = StreamReader(strip_usage=deployment.spec.ask_usage and not call.wants_usage)
-        self.id = clock.new_id("att")
+        self.id = f"{call.id}.{number}"
         self.number = number
         self.deployment = deployment
         self.started_at = clock.now()
@@ -88,7 +88,6 @@ class Attempt:
         """Go to the commit point. Raises UpstreamError; nothing has been shown to the client then."""
         call, spec = self._call, self.deployment.spec
         body = openai.upstream_body(call, spec.upstream_model, max_output_tokens=lowered_to, ask_usage=spec.ask_usage)
-        headers = (("traceparent", call.traceparent),) if call.traceparent else ()
         if call.stream:
             self._watchdog.watch(self._model.first_token_seconds, self._no_first_token)
         else:
@@ -96,7 +95,7 @@ class Attempt:
         self._watchdog.check()
         try:
             self._response = response = await self.deployment.provider.send(
-                call.route, body, endpoint=self._endpoint, api_key=self._key, headers=headers
+                call.route, body, endpoint=self._endpoint, api_key=self._key, headers=self._trace_headers()
             )
             self.status = response.status
             self.upstream_id = next((v for name in _UPSTREAM_ID_HEADERS if (v := response.headers.get(name))), "")
@@ -177,6 +176,12 @@ class Attempt:
             seconds=self._clock.monotonic() - self._started,
         )
 
+    def _trace_headers(self) -> tuple[tuple[str, str], ...]:
+        """The caller's trace goes on, with this attempt as the parent."""
+        sent = self._call.traceparent
+        context = trace.parse_traceparent(sent) if sent else None
+        return (("traceparent", trace.child(context, trace.span_id_of(self.id))),) if context else ()
+
     async def _open_stream(self, response: UpstreamResponse) -> None:
         if not http.is_event_stream(response.headers):
             await self._refuse_other_content(response)
@@ -238,14 +243,13 @@ class Attempt:
             return UpstreamAuth(
                 f"The provider refused headgate's key with {response.status}. The operator must mend it."
             )
-        error = UpstreamRejected(
+        return UpstreamRejected(
             f"The provider answered {response.status}: {words}",
             upstream_status=response.status,
             body=body,
             content_type=response.headers.get("content-type", ""),
             retry_after_seconds=http.retry_after_seconds(response.headers, self._clock.now()),
         )
-        return error
 
     def _no_first_token(self) -> HeadgateError:
         return FirstTokenTimeout(f"No content came within {self._model.first_token_seconds:g} seconds.")

@@ -31,8 +31,8 @@ class Journey:
     """One request on its way."""
 
     __slots__ = (
-        "attempt", "attempts", "bytes_out", "call", "caller", "counting", "error", "lowered_to", "model", "outcome", "record",
-        "setup", "started", "started_at", "tried", "retries_used", "watchdog",
+        "attempt", "attempts", "bytes_out", "call", "caller", "counting", "error", "lowered_to", "model", "outcome",
+        "record", "setup", "started", "started_at", "tried", "retries_used", "watchdog",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
@@ -110,6 +110,7 @@ class Journey:
             bytes_out=self.bytes_out,
             trace_id=context.trace_id if context else "",
             attempts=tuple(self.attempts),
+            traceparent=call.traceparent or "",
         )
 
     def itl_counts(self) -> Sequence[int]:

@@ -9,7 +9,6 @@ Knows nothing of HTTP: the edge, and later job workers, WebSockets, the batch AP
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from headgate.errors import (
     Draining,
@@ -30,9 +29,11 @@ from headgate.gateway.watchdog import Watchdog
 from headgate.policy import access, pricing
 from headgate.policy.access import Denial
 from headgate.ports import Clock
-from headgate.types import Call, Caller, Outcome
-from headgate.wire import openai_stream, sse
+from headgate.types import Call, Caller, Features, Outcome
+from headgate.wire import openai, openai_stream, sse
 
+ALL_FEATURES = Features(tools=True, images=True)
+NO_FEATURES = Features()
 DETACHED_LOG_BYTES = 4_000_000
 
 
@@ -50,56 +51,75 @@ class Answer:
         self.events = events
 
 
+class Passage:
+    """One call's way through the corridor. Entering takes it to its answer, leaving settles it, exactly once.
+
+    Use: `async with pipeline.handle(caller, call) as answer`. Entering raises HeadgateError when there is no answer to
+    show. Leaving before the last event counts as a client that went away.
+    """
+
+    __slots__ = ("_journey", "_pipeline")
+
+    def __init__(self, pipeline: Pipeline, journey: Journey) -> None:
+        self._pipeline = pipeline
+        self._journey = journey
+
+    async def __aenter__(self) -> Answer:
+        pipeline, journey = self._pipeline, self._journey
+        pipeline.under_way.add(journey)
+        try:
+            # authenticate: the caller comes authenticated (accounts.py); look up: a cache will answer here
+            pipeline.route(journey)
+            pipeline.admit(journey)
+            await pipeline.dispatch(journey)
+            if journey.call.stream:
+                return pipeline.stream_answer(journey)
+            await pipeline.settle(journey, Outcome.DONE)
+            return pipeline.whole_answer(journey)
+        except BaseException as error:
+            await self._leave(error)
+            raise
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        await self._leave(error)
+
+    async def _leave(self, error: BaseException | None) -> None:
+        pipeline, journey = self._pipeline, self._journey
+        pipeline.under_way.discard(journey)
+        if journey.record is not None:
+            return  # settled
+        if isinstance(error, HeadgateError):
+            await pipeline.settle(journey, outcome_of(error), error)
+        elif isinstance(error, Exception):
+            await pipeline.settle(journey, Outcome.FAILED, InternalError(f"headgate failed: {type(error).__name__}."))
+        else:
+            await pipeline.settle(journey, Outcome.DISCONNECTED)
+
+
 class Pipeline:
     """One process's corridor. `setup` is replaced as a whole by a reload; requests under way keep theirs."""
 
     def __init__(self, setup: Setup, clock: Clock, settler: Settler) -> None:
         self.setup = setup
+        self.under_way: set[Journey] = set()
         self._clock = clock
         self._settler = settler
         self._dispatcher = Dispatcher(clock, settler)
-        self._under_way: set[Journey] = set()
+
+    # --- from outside ---
 
     @property
     def in_flight(self) -> int:
-        """Requests between admission and settlement."""
-        return len(self._under_way)
+        """Requests between arrival and settlement."""
+        return len(self.under_way)
 
-    @asynccontextmanager
-    async def handle(self, caller: Caller, call: Call) -> AsyncIterator[Answer]:
-        """Take an authenticated call through the corridor.
-
-        Raises HeadgateError when there is no answer to show. Whatever happens, the request is settled exactly once:
-        leaving the block early counts as a client that went away.
-        """
-        clock = self._clock
-        journey = Journey(caller, call, self.setup, started=clock.monotonic(), started_at=clock.now())
-        self._under_way.add(journey)
-        try:
-            self._route(journey)
-            self._admit(journey)
-            await self._dispatcher.dispatch(journey)
-            if not call.stream:
-                journey.ends(Outcome.DONE)
-                journey.bytes_out = len(journey.attempt.body) if journey.attempt else 0
-                await self._settler.settle(journey)
-            log = EventLog(DETACHED_LOG_BYTES if journey.setup.on_disconnect == "detach" else 0)
-            yield Answer(journey.head(), log, self._stream(journey, log) if call.stream else self._whole(journey))
-        except HeadgateError as error:
-            journey.ends(outcome_of(error), error)
-            raise
-        except Exception as error:
-            journey.ends(Outcome.FAILED, InternalError(f"headgate failed: {type(error).__name__}."))
-            raise
-        finally:
-            if journey.watchdog is not None:
-                journey.watchdog.stop()
-            self._under_way.discard(journey)
-            await self._settler.settle(journey)
+    def handle(self, caller: Caller, call: Call) -> Passage:
+        """Take an authenticated call through the corridor."""
+        return Passage(self, self._journey(caller, call))
 
     def refuse(self, caller: Caller, call: Call, error: HeadgateError) -> None:
         """Record a request that was refused before it could become a call: its body could not be read, say."""
-        journey = Journey(caller, call, self.setup, started=self._clock.monotonic(), started_at=self._clock.now())
+        journey = self._journey(caller, call)
         journey.ends(Outcome.REFUSED, error)
         self._settler.record(journey)
 
@@ -108,16 +128,19 @@ class Pipeline:
         self._settler.undelivered(request_id)
 
     def interrupt(self, error: Draining) -> None:
-        """End every stream still under way with a typed error."""
-        for journey in list(self._under_way):
+        """End every request still under way with a typed error."""
+        for journey in list(self.under_way):
             if journey.watchdog is not None:
                 journey.watchdog.interrupt(error)
 
-    def _route(self, journey: Journey) -> None:
+    # --- the steps ---
+
+    def route(self, journey: Journey) -> None:
         """Find the model, and what the caller's tier lets the request do with it."""
         call, tier = journey.call, journey.caller.tier
         model = journey.setup.models.get(call.model)
-        decision = access.decide(tier, call, model.spec.max_output_tokens if model else None)
+        used = NO_FEATURES if tier.features == ALL_FEATURES else openai.features(call)  # looking for images takes time
+        decision = access.decide(tier, call, used, model.spec.max_output_tokens if model else None)
         if model is None or decision.denied is Denial.MODEL:
             raise ModelNotFound(
                 f"The model '{call.model}' does not exist or your key may not use it. GET /v1/models lists yours.",
@@ -129,42 +152,75 @@ class Pipeline:
             )
         journey.model, journey.lowered_to = model, decision.lowered_to
 
-    def _admit(self, journey: Journey) -> None:
+    def admit(self, journey: Journey) -> None:
         """Let the request in if it can be accounted for. Limits and budgets will hold their share here."""
         if not self._settler.has_room():
-            raise LedgerFull(
-                "The ledger cannot take another record now; the operator has been told.", retry_after_seconds=5
-            )
-        if (model := journey.model) is not None:
-            seconds = model.spec.total_seconds
-            journey.watchdog = Watchdog(
-                self._clock.monotonic,
-                seconds,
-                lambda: TotalTimeout(f"The request was not finished within {seconds:g} seconds."),
-            )
+            raise LedgerFull("The ledger cannot take another record now. Try again later.", retry_after_seconds=5)
+        assert journey.model is not None, "the request was routed"
+        seconds = journey.model.spec.total_seconds
+        journey.watchdog = Watchdog(
+            self._clock.monotonic,
+            seconds,
+            lambda: TotalTimeout(f"The request was not finished within {seconds:g} seconds."),
+        )
 
-    async def _whole(self, journey: Journey) -> AsyncIterator[bytes]:
-        """A JSON answer: settled before it is shown."""
-        if journey.attempt is not None:
-            yield journey.attempt.body
+    async def dispatch(self, journey: Journey) -> None:
+        """Attempt after attempt, until one is committed."""
+        await self._dispatcher.dispatch(journey)
+
+    async def settle(self, journey: Journey, outcome: Outcome, error: HeadgateError | None = None) -> None:
+        """Book what the request used. Raises LedgerFull: then the client must not get the end of its answer."""
+        journey.ends(outcome, error)
+        await self._settler.settle(journey)
+
+    # --- answers ---
+
+    def whole_answer(self, journey: Journey) -> Answer:
+        """A JSON answer, settled before it is shown."""
+        assert journey.attempt is not None, "there is an answer"
+        return Answer(journey.head(), EventLog(), OnePiece(journey.attempt.body))
+
+    def stream_answer(self, journey: Journey) -> Answer:
+        """A stream, settled before its end is shown."""
+        log = EventLog(DETACHED_LOG_BYTES if journey.setup.on_disconnect == "detach" else 0)
+        return Answer(journey.head(), log, self._stream(journey, log))
 
     async def _stream(self, journey: Journey, log: EventLog) -> AsyncIterator[bytes]:
-        """A stream: its pieces as they come, and its end once it is settled."""
         attempt, epoch = journey.attempt, log.claim()
         assert attempt is not None, "there is an answer"
-        pieces = attempt.pieces()
         try:
-            async for piece in pieces:
+            async for piece in attempt.pieces():
                 journey.bytes_out += len(piece)
                 log.append(epoch, piece)
                 yield piece
-            journey.ends(Outcome.DONE)
-            record = await self._settler.settle(journey)
-            last = sse.comment(f"x-headgate-cost-usd={pricing.format_usd(record.cost_picousd)}") + attempt.tail
+            await self.settle(journey, Outcome.DONE)
+            assert journey.record is not None, "the request was settled"
+            cost = pricing.format_usd(journey.record.cost_picousd)
+            last = sse.comment(f"x-headgate-cost-usd={cost}") + attempt.tail
         except HeadgateError as error:
-            journey.ends(outcome_of(error), error)
-            await self._settler.settle(journey)
+            await self.settle(journey, outcome_of(error), error)
             last = openai_stream.error_event(error, journey.call.id)
         log.append(epoch, last)
         log.close(epoch, journey.error)
         yield last
+
+    def _journey(self, caller: Caller, call: Call) -> Journey:
+        return Journey(caller, call, self.setup, started=self._clock.monotonic(), started_at=self._clock.now())
+
+
+class OnePiece:
+    """The events of a JSON answer: its body, once."""
+
+    __slots__ = ("_body",)
+
+    def __init__(self, body: bytes) -> None:
+        self._body: bytes | None = body
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        body, self._body = self._body, None
+        if body is None:
+            raise StopAsyncIteration
+        return body

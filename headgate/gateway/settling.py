@@ -59,9 +59,11 @@ class Settler:
     def record(self, journey: Journey) -> RequestRecord:
         """Write the ledger's row. Raises LedgerFull."""
         journey.record = record = journey.request_record(self._clock.monotonic())
-        for observer in self._observers:
-            observer.settled(record, journey.itl_counts())
-        self._journal.append(record)
+        try:
+            self._journal.append(record)
+        finally:
+            for observer in self._observers:
+                observer.settled(record, journey.itl_counts())
         return record
 
     def undelivered(self, request_id: str) -> None:

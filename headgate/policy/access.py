@@ -23,17 +23,25 @@ class Access(Frozen, frozen=True, gc=False):
     lowered_to: int | None = None
 
 
+_ALLOWED = Access(None, "allowed")
+
+
 def may_use(tier: Tier, model: str) -> bool:
     """Whether a tier may use a model at all."""
     return "*" in tier.models or model in tier.models
 
 
-def decide(tier: Tier, call: Call, model_ceiling: int | None) -> Access:
-    """Decide on a call to a known model; `model_ceiling` is the model's own limit on output tokens."""
+def decide(tier: Tier, call: Call, used: Features, model_ceiling: int | None) -> Access:
+    """Decide on a call to a known model.
+
+    `used` are the features the call uses, `model_ceiling` is the model's own limit on output tokens.
+    """
     if not may_use(tier, call.model):
         return Access(Denial.MODEL, f"the tier '{tier.name}' does not include the model '{call.model}'")
-    if denied := _missing_feature(tier.features, call.features):
+    if denied := _missing_feature(tier.features, used):
         return Access(denied, f"the tier '{tier.name}' does not allow {denied}")
+    if tier.max_output_tokens is None and model_ceiling is None:
+        return _ALLOWED
     ceilings = [ceiling for ceiling in (tier.max_output_tokens, model_ceiling) if ceiling is not None]
     if call.max_output_tokens is None:
         # Without a tier ceiling the model's own limit holds anyway: the body can stay as the caller wrote it.
@@ -41,7 +49,7 @@ def decide(tier: Tier, call: Call, model_ceiling: int | None) -> Access:
     lowest = min(ceilings, default=call.max_output_tokens)
     if lowest < call.max_output_tokens:
         return Access(None, f"output lowered from {call.max_output_tokens} to {lowest} tokens", lowest)
-    return Access(None, "allowed")
+    return _ALLOWED
 
 
 def _missing_feature(allowed: Features, used: Features) -> Denial | None:

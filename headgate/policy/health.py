@@ -71,7 +71,7 @@ def started(breaker: Breaker, now: float) -> Breaker:
 
 
 def abandoned(breaker: Breaker) -> Breaker:
-    """An attempt ended without saying anything of the deployment's health: the client left, or the request was wrong."""
+    """An attempt ended and says nothing of the deployment's health: the client left, or the request was wrong."""
     return breaker if breaker.probe_at is None else msgspec.structs.replace(breaker, probe_at=None)
 
 

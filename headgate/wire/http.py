@@ -7,7 +7,7 @@ from email.utils import parsedate_to_datetime
 
 
 def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
-    """How long a provider asks to wait: `retry-after-ms`, or `retry-after` in seconds or as a date (RFC 9110, 10.2.3)."""
+    """How long a provider asks to wait: `retry-after-ms`, or `retry-after` as seconds or a date (RFC 9110, 10.2.3)."""
     if milliseconds := _number(headers.get("retry-after-ms")):
         return milliseconds / 1000
     value = headers.get("retry-after")

@@ -80,7 +80,6 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         stream=bool(view.stream) and route is not Route.EMBEDDINGS,
         fields=fields,
         body_bytes=len(body),
-        features=Features(tools=_uses_tools(fields), images=_uses_images(fields)),
         choices=choices,
         max_output_tokens=ceiling,
         wants_usage=bool(view.stream_options and view.stream_options.include_usage),
@@ -118,6 +117,11 @@ def _invalid_member(sentence: str) -> InvalidRequest:
         return InvalidRequest(f"The member '{member}' is missing.", param=member)
     member = path.strip(".`")
     return InvalidRequest(f"{what} in '{member}'." if member else f"{what}.", param=member or None)
+
+
+def features(call: Call) -> Features:
+    """Which features a request uses."""
+    return Features(tools=_uses_tools(call.fields), images=_uses_images(call.fields))
 
 
 def _uses_tools(fields: Fields) -> bool:

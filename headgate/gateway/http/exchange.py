@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from headgate.errors import BodyTooLarge, ClientGone, Draining, HeadgateError, InternalError, InvalidRequest, Overloaded
+from headgate.errors import BodyTooLarge, ClientGone, Draining, HeadgateError, InternalError, Overloaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.http import headers as http_headers
 from headgate.gateway.http.headers import Headers
@@ -36,7 +36,7 @@ class Refusals(Protocol):
 
     def unauthenticated(self) -> None: ...
 
-    def overloaded(self) -> None: ...
+    def refused(self, code: str) -> None: ...
 
 
 class Edge:
@@ -57,7 +57,7 @@ class Edge:
         if self.draining:
             raise Draining("This process is shutting down. Send the request again.", retry_after_seconds=1)
         if self.pipeline.in_flight >= self.pipeline.setup.max_in_flight:
-            self.refusals.overloaded()
+            self.refusals.refused(Overloaded.code)
             raise Overloaded("Too many requests are under way. Send the request again later.", retry_after_seconds=1)
         try:
             return self.accounts.authenticate(http_headers.secret(headers))
@@ -70,8 +70,8 @@ class Exchange:
     """Takes the place of uvicorn's request-response cycle on the hot routes; the names it shares are uvicorn's."""
 
     __slots__ = (
-        "_body", "_connection", "_edge", "_size", "_task", "body_complete", "chunked", "disconnected", "expects_continue",
-        "headers", "id", "keep_alive", "message_event", "response_complete", "response_started", "route", "startable",
+        "_body", "_connection", "_edge", "_size", "_task", "body_complete", "chunked", "disconnected",
+        "expects_continue", "headers", "id", "keep_alive", "message_event", "response_complete", "response_started", "route", "startable",
     )  # fmt: skip
 
     def __init__(
@@ -218,5 +218,3 @@ class _NobodyWaits(asyncio.Event):
 
 
 _NOBODY_WAITS = _NobodyWaits()
-
-__all__ = ["Edge", "EdgeLimits", "Exchange", "InvalidRequest", "Refusals"]

@@ -186,7 +186,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if isinstance(before, Exchange) and before.startable and not before.body_complete:
             before.response_complete = True  # this is its response
         elif before is not None and not before.response_complete:
-            self.transport.close()  # another response is on its way; an error in the middle of it would be read as part of it
+            self.transport.close()  # another response is on its way, and the error would be read as part of it
             return
         request_id = self._edge.clock.new_id("req")
         body = openai.error_body(error, request_id)

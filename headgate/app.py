@@ -1,0 +1,263 @@
+"""The composition root: picks the adapters, ties them together, starts and stops them. Everything else is handed what
+it needs and asks nobody for it."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+
+from headgate import __version__, assembly
+from headgate.assembly import Assembly
+from headgate.clock import SystemClock
+from headgate.config.load import BUILT_IN, Loaded, load
+from headgate.errors import ConfigInvalid, DatabaseUnavailable, Draining, HeadgateError
+from headgate.gateway.accounts import Accounts
+from headgate.gateway.fleet import Deployment, Setup
+from headgate.gateway.http.exchange import Edge, EdgeLimits
+from headgate.gateway.http.protocol import GatewayProtocol
+from headgate.gateway.pipeline import Pipeline
+from headgate.gateway.settling import Settler
+from headgate.policy.health import Gate
+from headgate.ports import Observer
+from headgate.stores.database import Database
+from headgate.stores.drain import Drain
+from headgate.stores.journal import FileJournal
+from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_keys import SqlKeyStore
+from headgate.telemetry.directory import MetricsDirectory
+from headgate.telemetry.lines import LineWriter
+from headgate.telemetry.looplag import LoopLag
+from headgate.telemetry.metrics import LiveGauges, Metrics
+from headgate.telemetry.page import MetricsPage
+from headgate.telemetry.requestlog import RequestLog
+from headgate.tokens import OfflineTokenCounter
+from headgate.types import Frozen
+
+_GATE_NUMBERS = {Gate.CLOSED: 0, Gate.HALF_OPEN: 1, Gate.OPEN: 2}
+_DATABASE_RETRY_SECONDS = 1.0
+_COMPACT_EVERY_SECONDS = 3600.0
+_SECONDS_PER_DAY = 86_400
+
+log = logging.getLogger(__name__)
+
+
+class Readiness(Frozen, frozen=True):
+    """Whether this process may take traffic, and why not."""
+
+    ready: bool
+    checks: Mapping[str, str]
+
+
+class Application:
+    """One gateway process. Make it inside the event loop; `start`, later `drain`, `interrupt`, `stop`."""
+
+    def __init__(
+        self, loaded: Loaded, environment: Mapping[str, str], *, metrics_directory: Path | None = None
+    ) -> None:
+        server = loaded.config.server
+        data_dir = Path(server.data_dir)
+        data_dir.mkdir(parents=True, exist_ok=True)
+        self.loaded = loaded
+        self.clock = SystemClock()
+        self._environment = environment
+        self._tasks: list[asyncio.Task[None]] = []
+        self._database_answered = False
+        self._database = Database(loaded.config.database, data_dir)
+        self.ledger = SqlLedger(self._database)
+        self.key_store = SqlKeyStore(self._database)
+        self.accounts = Accounts(self.key_store, self.clock)
+        self._journal = FileJournal(data_dir / "journal", self.clock, max_bytes=server.ledger.journal_max_bytes)
+        self.ledger_drain = Drain(
+            self._journal, self.ledger, self._database.writing, sync_seconds=server.ledger.sync_seconds
+        )
+        self._assembly = Assembly(self.clock, environment)
+        setup = self._assembly.setup(loaded.config, loaded.hash, None)
+        self._configure_accounts(loaded)
+        self._connections: Callable[[], int] = lambda: 0
+        self.metrics = Metrics(self._gauges(), lambda name: name in self.pipeline.setup.models)
+        self.metrics_page = MetricsPage(
+            self.metrics, MetricsDirectory(metrics_directory) if metrics_directory is not None else None
+        )
+        self._lines = LineWriter(sys.stderr.fileno())
+        self._lag = LoopLag(self.metrics.loop_lagged)
+        self._counter = OfflineTokenCounter()
+        self._settler = Settler(self._journal, self._counter, self.clock, self._observers(loaded))
+        self.pipeline = Pipeline(setup, self.clock, self._settler)
+        self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
+
+    # --- life ---
+
+    async def start(self) -> None:
+        """Begin the background work. The database may be away: `readiness` says so until it has answered."""
+        self._lag.start()
+        self.ledger_drain.start()
+        for work in (self._connect, self.metrics_page.publish_forever, self._compact_forever):
+            self._run(work())
+
+    async def stop(self) -> None:
+        """Settle what is left and close everything. Rows the database does not take wait on disk for the next start."""
+        await self._settler.finish()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.ledger_drain.aclose()
+        self._lag.stop()
+        self.metrics_page.close()
+        for deployment in self.pipeline.setup.deployments():
+            await deployment.provider.aclose()
+        self._journal.close()
+        await self._database.aclose()
+        await self._lines.aclose()
+
+    def drain(self) -> None:
+        """Take no new requests; those under way go on."""
+        self.edge.draining = True
+
+    def interrupt(self) -> None:
+        """End what is still under way with a typed error."""
+        self.pipeline.interrupt(
+            Draining("This process is shutting down. Send the request again.", retry_after_seconds=1)
+        )
+
+    def reload(self) -> tuple[str, ...]:
+        """Read the configuration again, without dropping a request. Raises ConfigInvalid and changes nothing then.
+
+        Returns the settings that changed in the file and need a restart to take effect.
+        """
+        loaded = load(None if self.loaded.source == BUILT_IN else self.loaded.source, self._environment)
+        before = self.pipeline.setup
+        self.pipeline.setup = self._assembly.setup(loaded.config, loaded.hash, before)
+        self.edge.limits = _edge_limits(loaded)
+        kept = {id(deployment) for deployment in self.pipeline.setup.deployments()}
+        for deployment in before.deployments():
+            if id(deployment) not in kept:
+                self._run(deployment.provider.aclose())
+        fixed = _needs_restart(self.loaded, loaded)
+        self.loaded = loaded
+        self._configure_accounts(loaded)
+        log.info("configuration %s is in use", loaded.hash)
+        return fixed
+
+    # --- what others ask ---
+
+    @property
+    def setup(self) -> Setup:
+        """What requests that come in now run on."""
+        return self.pipeline.setup
+
+    def readiness(self) -> Readiness:
+        """The database must have answered once, and one deployment must be usable."""
+        usable = any(deployment.usable(self.clock.monotonic()) for deployment in self.setup.deployments())
+        ledger = "ok" if self.ledger_drain.healthy else f"degraded: rows wait on disk ({self.ledger_drain.last_error})"
+        checks = {
+            "database": ledger if self._database_answered else "has not answered yet",
+            "deployments": "ok" if usable else "none is usable",
+            "draining": "yes" if self.edge.draining else "no",
+        }
+        return Readiness(self._database_answered and usable and not self.edge.draining, checks)
+
+    def protocol(self, count_connections: Callable[[], int]) -> Callable[..., GatewayProtocol]:
+        """What uvicorn makes for each connection."""
+        self._connections = count_connections
+        return functools.partial(GatewayProtocol, self.edge)
+
+    # --- parts ---
+
+    def _run(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.append(task)
+        task.add_done_callback(self._tasks.remove)
+
+    async def _connect(self) -> None:
+        """Until the database has answered, then for ever: keys."""
+        while not self._database_answered:
+            try:
+                await self._database.prepare()
+                await self.accounts.refresh()
+                self._database_answered = True
+            except DatabaseUnavailable as error:
+                log.warning("not ready: %s", error.message)
+                await asyncio.sleep(_DATABASE_RETRY_SECONDS)
+        await self.accounts.keep_fresh()
+
+    async def _compact_forever(self) -> None:
+        while True:
+            await asyncio.sleep(_COMPACT_EVERY_SECONDS * (0.5 + self.clock.random.random()))
+            days = self.loaded.config.server.ledger.retention_days
+            try:
+                folded = await self.ledger.compact(self.clock.now() - days * _SECONDS_PER_DAY)
+            except HeadgateError as error:
+                log.warning("the ledger was not compacted: %s", error.message)
+            else:
+                if folded:
+                    log.info("%d rows older than %d days were folded into daily totals", folded, days)
+
+    def _configure_accounts(self, loaded: Loaded) -> None:
+        config = loaded.config
+        anonymous = assembly.ANONYMOUS if config.server.authentication == "off" else None
+        self.accounts.configure(assembly.configured_keys(config), assembly.tiers(config), anonymous)
+
+    def _observers(self, loaded: Loaded) -> list[Observer]:
+        server = loaded.config.server
+        observers: list[Observer] = [self.metrics]
+        if server.log.requests != "off":
+            observers.append(RequestLog(self._lines.write, server.log.requests))
+        if server.tracing.otlp_endpoint:
+            from headgate.telemetry.tracing import Spans, otlp_processor
+
+            observers.append(
+                Spans(otlp_processor(server.tracing.otlp_endpoint), server.tracing.sample_share, __version__)
+            )
+        return observers
+
+    def _gauges(self) -> LiveGauges:
+        return LiveGauges(
+            version=__version__,
+            in_flight=lambda: self.pipeline.in_flight,
+            client_connections=lambda: self._connections(),
+            journal_backlog_bytes=lambda: self.ledger_drain.backlog_bytes,
+            ledger_healthy=lambda: self.ledger_drain.healthy,
+            breaker_states=lambda: self._of_deployments(self._gate_number),
+            tokens_in_flight=lambda: self._of_deployments(lambda deployment: deployment.tokens_in_flight),
+        )
+
+    def _of_deployments(self, read: Callable[[Deployment], int]) -> dict[str, int]:
+        return {deployment.spec.name: read(deployment) for deployment in self.setup.deployments()}
+
+    def _gate_number(self, deployment: Deployment) -> int:
+        return _GATE_NUMBERS[deployment.gate(self.clock.monotonic())]
+
+
+def _edge_limits(loaded: Loaded) -> EdgeLimits:
+    server = loaded.config.server
+    return EdgeLimits(
+        max_body_bytes=server.max_body_bytes,
+        max_header_bytes=server.max_header_bytes,
+        max_connections=server.max_connections,
+        receive_seconds=server.receive_seconds,
+        send_seconds=server.send_seconds,
+    )
+
+
+def _needs_restart(before: Loaded, after: Loaded) -> tuple[str, ...]:
+    """Settings that are read at start only."""
+    old, new = before.config, after.config
+    settings = {
+        "server.host": (old.server.host, new.server.host),
+        "server.port": (old.server.port, new.server.port),
+        "server.data_dir": (old.server.data_dir, new.server.data_dir),
+        "server.log": (old.server.log, new.server.log),
+        "server.metrics": (old.server.metrics, new.server.metrics),
+        "server.tracing": (old.server.tracing, new.server.tracing),
+        "server.ledger": (old.server.ledger, new.server.ledger),
+        "database": (old.database, new.database),
+        "store": (old.store, new.store),
+    }
+    return tuple(name for name, (was, now) in settings.items() if was != now)
+
+
+__all__ = ["Application", "ConfigInvalid", "Readiness"]

@@ -1,0 +1,138 @@
+"""From the configuration to what the pipeline runs on: models, deployments, tiers, keys. Picks the provider classes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+
+import msgspec
+
+from headgate.config.catalogue import Catalogue
+from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig
+from headgate.gateway import accounts
+from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
+from headgate.policy.health import BreakerRules
+from headgate.policy.routing import Balance
+from headgate.ports import Clock, Provider
+from headgate.providers.openai import OpenAIProvider
+from headgate.providers.sim import SimProvider
+from headgate.providers.upstream.connect import Connector, ConnectSettings
+from headgate.providers.upstream.pool import PoolSettings
+from headgate.providers.upstream.proxy import proxy_settings
+from headgate.types import Caller, Features, KeyRecord, Tier
+
+AVAILABLE_KINDS = frozenset({"openai", "sim"})
+ANONYMOUS = Caller(key_id="", tenant="anonymous", user=None, tier=Tier(name="anonymous", models=frozenset({"*"})))
+_NOWHERE = "sim:"  # the simulated model has no address
+
+
+class Assembly:
+    """Builds setups. One per process; `environment` says where the proxies are."""
+
+    def __init__(self, clock: Clock, environment: Mapping[str, str]) -> None:
+        self._clock = clock
+        self._environment = environment
+        self._catalogue = Catalogue.packaged()
+
+    def setup(self, config: Config, config_hash: str, previous: Setup | None) -> Setup:
+        """Everything a request needs. Deployments that did not change keep their connections and breakers."""
+        plans = {_model_spec(name, model): self._plans(config, model) for name, model in config.models.items()}
+        return Setup(
+            models=assemble({spec: plan for spec, plan in plans.items() if plan}, previous),
+            config_hash=config_hash,
+            max_in_flight=config.server.max_in_flight,
+            on_disconnect=config.server.on_disconnect,
+            on_database_failure=config.on_database_failure,
+        )
+
+    def _plans(self, config: Config, model: ModelConfig) -> list[DeploymentPlan]:
+        providers = config.providers
+        return [
+            self._plan(deployment, model, deployment.provider, providers[deployment.provider])
+            for deployment in model.deployments
+            if providers[deployment.provider].kind in AVAILABLE_KINDS
+        ]
+
+    def _plan(
+        self, deployment: DeploymentConfig, model: ModelConfig, provider_name: str, provider: ProviderConfig
+    ) -> DeploymentPlan:
+        price = self._catalogue.price_of(deployment, model, provider)
+        rules = msgspec.convert(msgspec.to_builtins(model.breaker), BreakerRules)
+        spec = DeploymentSpec(
+            name=deployment.name,
+            provider=provider_name,
+            kind=provider.kind,
+            upstream_model=deployment.model,
+            endpoints=_endpoints(deployment, provider),
+            price=price,
+            weight=deployment.weight,
+            ask_usage=provider.stream_usage,
+            rules=rules,
+            connection=_digest(provider, deployment.max_connections),
+        )
+        return DeploymentPlan(
+            spec=spec,
+            make_provider=lambda: self._provider(provider_name, provider, deployment.max_connections),
+            api_keys=tuple(provider.api_keys),
+        )
+
+    def _provider(self, name: str, config: ProviderConfig, max_connections: int) -> Provider:
+        if config.kind == "sim":
+            return SimProvider(name, config.sim, self._clock)
+        connector = Connector(
+            ConnectSettings(
+                connect_seconds=config.connect_seconds,
+                ca_file=config.ca_file,
+                verify_tls=config.verify_tls,
+                proxy=proxy_settings(config.proxy, self._environment),
+            )
+        )
+        pools = PoolSettings(max_connections=max_connections, keep_alive_seconds=config.keep_alive_seconds)
+        return OpenAIProvider(name, connector, pools, config.headers)
+
+
+def _model_spec(name: str, model: ModelConfig) -> ModelSpec:
+    return ModelSpec(
+        name=name,
+        balance=Balance(model.balance),
+        fallback=tuple(model.fallback),
+        max_output_tokens=model.max_output_tokens,
+        retries=model.retries,
+        first_token_seconds=model.first_token_seconds,
+        stall_seconds=model.stall_seconds,
+        total_seconds=model.total_seconds,
+    )
+
+
+def _endpoints(deployment: DeploymentConfig, provider: ProviderConfig) -> tuple[str, ...]:
+    if provider.kind == "sim":
+        return (_NOWHERE,)
+    endpoints = deployment.endpoints or ([provider.base_url] if provider.base_url else [])
+    return tuple(endpoint.rstrip("/") for endpoint in endpoints)
+
+
+def _digest(provider: ProviderConfig, max_connections: int) -> str:
+    """Changes with everything a provider adapter is built from, the keys included, without telling them."""
+    return hashlib.sha256(msgspec.json.encode((provider, max_connections))).hexdigest()[:16]
+
+
+def tiers(config: Config) -> dict[str, Tier]:
+    """The tiers by name."""
+    return {
+        name: Tier(
+            name=name,
+            models=frozenset(tier.models),
+            features=Features(tools=tier.features.tools, images=tier.features.images),
+            max_output_tokens=tier.max_output_tokens,
+        )
+        for name, tier in config.tiers.items()
+    }
+
+
+def configured_keys(config: Config) -> list[KeyRecord]:
+    """The virtual keys that stand in the configuration."""
+    return [
+        accounts.config_key(key.key, tenant=name, tier=key.tier or tenant.tier, user=key.user, name=key.name)
+        for name, tenant in config.tenants.items()
+        for key in tenant.keys
+    ]
