@@ -18,6 +18,7 @@ from headgate.config.problems import Findings, Origin, Place
 MAX_NODES = 50_000  # after expanding aliases: more is an attack, not a configuration
 MAX_DEPTH = 40
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+_LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML counts lines
 _PARSER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the same events, 10 times faster, where libyaml is built in
 
 
@@ -78,7 +79,7 @@ def read_document(text: str, findings: Findings) -> Node | None:
     except yaml.MarkedYAMLError as error:
         began = f", which began in line {error.context_mark.line + 1}" if error.context_mark is not None else ""
         context = f" {error.context}{began}" if error.context else ""
-        at = _origin(error.problem_mark or error.context_mark)
+        at = _within(text, _origin(error.problem_mark or error.context_mark))
         findings.error((), f"not valid YAML: {error.problem}{context}", _syntax_hint(error.problem or ""), at)
     except Unreadable:
         pass
@@ -184,6 +185,12 @@ class _Reader:
 
 def _origin(mark: Mark | None) -> Origin:
     return Origin(mark.line + 1, mark.column + 1) if mark is not None else Origin(1, 1)
+
+
+def _within(text: str, origin: Origin) -> Origin:
+    """What is found missing at the end of the file is told at the end of its last line, where people look for it."""
+    lines = _LINE_BREAK.split(text.rstrip())
+    return origin if origin.line <= len(lines) else Origin(len(lines), len(lines[-1]) + 1)
 
 
 def _syntax_hint(problem: str) -> str:

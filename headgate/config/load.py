@@ -18,7 +18,7 @@ from headgate.config.check import check
 from headgate.config.decode import decode
 from headgate.config.defaults import zero_config
 from headgate.config.document import read_document
-from headgate.config.problems import Findings, Origin
+from headgate.config.problems import NOWHERE, Findings, Origin
 from headgate.config.schema import Config
 from headgate.config.substitute import Substitution
 from headgate.errors import ConfigInvalid
@@ -27,7 +27,6 @@ from headgate.types import Problem
 MAX_FILE_BYTES = 1_000_000
 BUILT_IN = "(no file)"  # the source when no configuration file is given
 HASH_DIGITS = 12
-WHOLE_FILE = Origin(0, 0)
 
 
 class Loaded(msgspec.Struct, frozen=True):
@@ -46,7 +45,7 @@ def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
     """
     if path is None:
         config = zero_config(environ)
-        return _checked(config, Findings(BUILT_IN), "\n".join(config.models).encode())
+        return _checked(config, Findings(BUILT_IN, NOWHERE), "\n".join(config.models).encode())
     return parse(_read(path), path, environ)
 
 
@@ -89,6 +88,6 @@ def _text(content: bytes, findings: Findings) -> str:
         _refuse(findings, "not UTF-8 text", "save the file as UTF-8", at)
 
 
-def _refuse(findings: Findings, message: str, hint: str, at: Origin = WHOLE_FILE) -> NoReturn:
+def _refuse(findings: Findings, message: str, hint: str, at: Origin = NOWHERE) -> NoReturn:
     findings.error((), message, hint, at)
     raise ConfigInvalid(findings.errors())

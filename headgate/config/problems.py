@@ -22,11 +22,16 @@ class Origin(Frozen, frozen=True, gc=False):
     substituted: bool = False
 
 
+START = Origin(1, 1)  # of a file
+NOWHERE = Origin(0, 0)  # about a file as a whole, or there is none
+
+
 class Findings:
     """Collects all problems of one configuration, so that they are told at once and in the order of the file."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, start: Origin = START) -> None:
         self.path = path
+        self._start = start
         self.origins: dict[Place, Origin] = {}
         self._problems: list[Problem] = []
         self._broken: set[Place] = set()
@@ -52,7 +57,7 @@ class Findings:
         for length in range(len(place), 0, -1):
             if place[:length] in self.origins:
                 return self.origins[place[:length]]
-        return Origin(1, 1)
+        return self._start
 
     def quoted(self, place: Place, value: str) -> str:
         """A value for a message: in quotes, or described if it was substituted."""
