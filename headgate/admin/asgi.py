@@ -40,7 +40,7 @@ _NOT_HERE = {
     "/v1/responses": "The Responses API is not served here. Use POST /v1/chat/completions.",
     "/v1/messages": "Anthropic's Messages API is not served here. Use POST /v1/chat/completions.",
     "/v1/audio": "Audio is not served here: headgate speaks text and embeddings. Ask the provider directly.",
-    "/v1/images": "Image generation is not served here: headgate speaks text and embeddings. Ask the provider directly.",
+    "/v1/images": "Images are not made here: headgate speaks text and embeddings. Ask the provider directly.",
     "/v1/realtime": "Realtime sessions are not served here. Use POST /v1/chat/completions with 'stream': true.",
     "/v1/jobs": "Jobs are not served here.",
 }
@@ -101,7 +101,7 @@ class ColdPaths:
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, request_id: str) -> Response:
-        endpoint, path_parameters = self._find(request.method, request.url.path)
+        endpoint, path_parameters = self._find(request.method, request.scope["path"])
         secret = http_headers.secret(dict(request.headers.raw))
         visit = Visit(self._services, request_id, secret)
         if endpoint.access is Access.ADMIN:

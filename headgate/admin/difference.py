@@ -1,4 +1,4 @@
-"""What was changed at run time and so differs from the configuration file: it wins over the file and survives restarts."""
+"""What run-time commands changed against the configuration file: it wins over the file and survives restarts."""
 
 from __future__ import annotations
 

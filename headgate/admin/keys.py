@@ -94,14 +94,16 @@ class KeyDesk:
         self._by = by
         self._request_id = request_id
 
-    def list(self) -> KeyList:
-        return KeyList([self._view(record) for record in self._accounts.keys()])
+    def all(self) -> KeyList:
+        """Every key, revoked and expired ones too."""
+        records = self._accounts.keys()
+        return KeyList([self._view(record) for record in records])
 
     def get(self, key_id: str) -> Key:
         """Raises NotFound."""
-        for record in self._accounts.keys():
-            if record.id == key_id:
-                return self._view(record)
+        for key in self.all().data:
+            if key.id == key_id:
+                return key
         raise NotFound(f"There is no key '{key_id}'. GET /admin/keys lists them all.", param="key_id")
 
     async def create(self, command: CreateKey) -> CreatedKey:
@@ -177,7 +179,7 @@ def _desk(visit: Visit) -> KeyDesk:
 
 async def list_keys(visit: Visit, _: Nothing) -> KeyList:
     """All virtual keys, without their secrets."""
-    return _desk(visit).list()
+    return _desk(visit).all()
 
 
 async def get_key(visit: Visit, wanted: KeyId) -> Key:

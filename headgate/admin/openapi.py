@@ -20,7 +20,11 @@ from headgate.wire.openai import MAX_CHOICES
 Json = dict[str, Any]
 
 _REFERENCE = "#/components/schemas/{name}"
-_SECURITY = {Access.PUBLIC: [], Access.CALLER: [{"virtualKey": []}], Access.ADMIN: [{"adminKey": []}]}
+_SECURITY: dict[Access, list[Json]] = {
+    Access.PUBLIC: [],
+    Access.CALLER: [{"virtualKey": []}],
+    Access.ADMIN: [{"adminKey": []}],
+}
 _TAGS = {Access.PUBLIC: "operations", Access.CALLER: "callers", Access.ADMIN: "admin"}
 _STREAM = "text/event-stream"
 _REFUSED: Json = {

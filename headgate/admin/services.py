@@ -22,7 +22,7 @@ class Running(msgspec.Struct, frozen=True):
 
 
 class Readiness(Frozen, frozen=True):
-    """Whether this process may take traffic: each thing that was looked at, and what was found ("ok" if all is well)."""
+    """Whether this process may take traffic, and what was found of each thing that was looked at."""
 
     ready: bool
     checks: Mapping[str, str]

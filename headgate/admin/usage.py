@@ -156,8 +156,8 @@ class LedgerPage(Frozen, frozen=True):
 
 def totals(row: UsageRow) -> Totals:
     """A group's totals as they are shown."""
-    fields = msgspec.structs.asdict(row)
-    return Totals(**{**fields, "cost_usd": format_usd(fields.pop("cost_picousd"))})
+    fields = {name: value for name, value in msgspec.structs.asdict(row).items() if name != "cost_picousd"}
+    return Totals(**fields, cost_usd=format_usd(row.cost_picousd))
 
 
 def sum_of(rows: Iterable[UsageRow], group: str = "total") -> UsageRow:

@@ -1,0 +1,136 @@
+"""The admin API over a real database and a real configuration, asked in process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+
+from headgate import assembly
+from headgate.admin.admin_key import admin_key
+from headgate.admin.routes import build_asgi
+from headgate.admin.services import Readiness, Running, Services
+from headgate.assembly import Assembly
+from headgate.clock import SystemClock
+from headgate.config.load import parse
+from headgate.gateway.accounts import Accounts
+from headgate.stores.database import Database
+from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_keys import SqlKeyStore
+from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Usage
+
+ADMIN = {"authorization": "Bearer hg-admin-for-tests"}
+ALICE = {"authorization": "Bearer hg-acme-alice-0001"}
+CAROL = {"authorization": "Bearer hg-hobby-carol-0003"}
+STARTED_AT = 1_790_000_000.0
+
+CONFIG = b"""
+providers:
+  sim: {kind: sim}
+models:
+  small: {price: {input: 0.15, output: 0.60}, deployments: [{provider: sim, model: sim-small}]}
+  house/large: {price: free, deployments: [{provider: sim, model: sim-large, name: big}]}
+tiers:
+  free: {models: [small]}
+  pro: {models: ["*"]}
+tenants:
+  acme: {tier: pro, keys: [{key: hg-acme-alice-0001, user: alice}]}
+  hobby: {tier: free, keys: [{key: hg-hobby-carol-0003}]}
+"""
+
+
+class Office:
+    """What a test may look at and turn: the services behind the API, and a client."""
+
+    def __init__(self, data_dir: Path, config: bytes) -> None:
+        self.clock = SystemClock()
+        self.database = Database("sqlite", data_dir)
+        self.ledger = SqlLedger(self.database)
+        self.accounts = Accounts(SqlKeyStore(self.database), self.clock)
+        self.readiness = Readiness(True, {"database": "ok"})
+        self.reload: Callable[[], Awaitable[list[str]]] = self._reload
+        self.reloads = 0
+        loaded = parse(config, "headgate.yaml", {})
+        setup = Assembly(self.clock, {}).setup(loaded.config, loaded.hash, None)
+        self.running = Running(loaded, setup, STARTED_AT)
+        anonymous = assembly.ANONYMOUS if loaded.config.server.authentication == "off" else None
+        self.accounts.configure(assembly.configured_keys(loaded.config), assembly.tiers(loaded.config), anonymous)
+        services = Services(
+            clock=self.clock,
+            accounts=self.accounts,
+            ledger=self.ledger,
+            admin_key_hash=admin_key(data_dir, "hg-admin-for-tests").hash,
+            running=lambda: self.running,
+            readiness=lambda: self.readiness,
+            metrics=self._metrics,
+            metrics_content_type="text/plain; version=0.0.4; charset=utf-8",
+            reload=lambda: self.reload(),
+        )
+        transport = httpx.ASGITransport(build_asgi(services), raise_app_exceptions=False)
+        self.client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
+
+    async def get(self, url: str, headers: dict[str, str] = ADMIN, **parameters: object) -> httpx.Response:
+        return await self.client.get(url, headers=headers, params=parameters or None)
+
+    async def post(self, url: str, body: object = None, headers: dict[str, str] = ADMIN) -> httpx.Response:
+        content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
+        return await self.client.post(url, headers=headers, content=content)
+
+    async def _metrics(self) -> bytes:
+        return b"headgate_requests_total 1\n"
+
+    async def _reload(self) -> list[str]:
+        self.reloads += 1
+        return []
+
+
+@asynccontextmanager
+async def office(data_dir: Path, config: bytes = CONFIG) -> AsyncIterator[Office]:
+    made = Office(data_dir, config)
+    await made.database.prepare()
+    await made.accounts.refresh()
+    try:
+        yield made
+    finally:
+        await made.client.aclose()
+        await made.database.aclose()
+
+
+def in_office(data_dir: Path, scenario: Callable[[Office], Coroutine[Any, Any, None]], config: bytes = CONFIG) -> None:
+    """Run a scenario against the admin API."""
+
+    async def run() -> None:
+        async with office(data_dir, config) as made:
+            await scenario(made)
+
+    asyncio.run(run())
+
+
+def error_of(response: httpx.Response, status: int) -> dict[str, Any]:
+    """The error of a response that must be one, in OpenAI's shape."""
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code", "request_id"}
+    assert error["request_id"] == response.headers["x-request-id"]
+    return dict(error)
+
+
+def ledger_row(number: int, *, tenant: str = "acme", cost_picousd: int = 82_000_000, **fields: Any) -> RequestRecord:
+    """A request of the ledger with one attempt; number n was made n seconds after the first."""
+    usage = Usage(input=100, cached_input=20, output=50, reasoning=5, counted=Counted.REPORTED)
+    attempt = AttemptRecord(
+        id=f"att_{number}", request_id=f"req_{number}", number=1, started_at=STARTED_AT + number, outcome=Outcome.DONE,
+        status=200, deployment="sim/sim-small", provider="sim", endpoint="sim:", upstream_model="sim-small",
+        key_fingerprint="", usage=usage, cost_picousd=cost_picousd, price_version="config", seconds=0.5,
+    )  # fmt: skip
+    made = RequestRecord(
+        id=f"req_{number}", started_at=STARTED_AT + number, tenant=tenant, user=None, key_id="key_1",
+        route="chat/completions", dialect="openai", model="small", stream=False, outcome=Outcome.DONE, status=200,
+        usage=usage, cost_picousd=cost_picousd, attempts=(attempt,),
+    )  # fmt: skip
+    return msgspec.structs.replace(made, **fields)
