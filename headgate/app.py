@@ -11,12 +11,16 @@ from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from headgate import __version__, assembly
+from headgate.admin import admin_key
+from headgate.admin.asgi import ColdPaths
+from headgate.admin.routes import build_asgi, build_metrics_asgi
+from headgate.admin.services import Readiness, Running, Services
 from headgate.assembly import Assembly
 from headgate.clock import SystemClock
 from headgate.config.load import BUILT_IN, Loaded, load
-from headgate.errors import ConfigInvalid, DatabaseUnavailable, Draining, HeadgateError
+from headgate.errors import DatabaseUnavailable, Draining, HeadgateError
 from headgate.gateway.accounts import Accounts
-from headgate.gateway.fleet import Deployment, Setup
+from headgate.gateway.fleet import Deployment
 from headgate.gateway.http.exchange import Edge, EdgeLimits
 from headgate.gateway.http.protocol import GatewayProtocol
 from headgate.gateway.pipeline import Pipeline
@@ -29,13 +33,13 @@ from headgate.stores.journal import FileJournal
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.telemetry.directory import MetricsDirectory
+from headgate.telemetry.exposition import CONTENT_TYPE
 from headgate.telemetry.lines import LineWriter
 from headgate.telemetry.looplag import LoopLag
 from headgate.telemetry.metrics import LiveGauges, Metrics
 from headgate.telemetry.page import MetricsPage
 from headgate.telemetry.requestlog import RequestLog
 from headgate.tokens import OfflineTokenCounter
-from headgate.types import Frozen
 
 _GATE_NUMBERS = {Gate.CLOSED: 0, Gate.HALF_OPEN: 1, Gate.OPEN: 2}
 _DATABASE_RETRY_SECONDS = 1.0
@@ -45,24 +49,25 @@ _SECONDS_PER_DAY = 86_400
 log = logging.getLogger(__name__)
 
 
-class Readiness(Frozen, frozen=True):
-    """Whether this process may take traffic, and why not."""
-
-    ready: bool
-    checks: Mapping[str, str]
-
-
 class Application:
-    """One gateway process. Make it inside the event loop; `start`, later `drain`, `interrupt`, `stop`."""
+    """One gateway process. Make it inside the event loop; `start`, later `drain`, `interrupt`, `stop`.
+
+    `metrics_directory` is shared by the workers of a service, `reload_others` tells the other workers to reload.
+    """
 
     def __init__(
-        self, loaded: Loaded, environment: Mapping[str, str], *, metrics_directory: Path | None = None
+        self,
+        loaded: Loaded,
+        environment: Mapping[str, str],
+        *,
+        metrics_directory: Path | None = None,
+        reload_others: Callable[[], None] = lambda: None,
     ) -> None:
         server = loaded.config.server
         data_dir = Path(server.data_dir)
         data_dir.mkdir(parents=True, exist_ok=True)
-        self.loaded = loaded
         self.clock = SystemClock()
+        self._reload_others = reload_others
         self._environment = environment
         self._tasks: list[asyncio.Task[None]] = []
         self._database_answered = False
@@ -88,6 +93,10 @@ class Application:
         self._settler = Settler(self._journal, self._counter, self.clock, self._observers(loaded))
         self.pipeline = Pipeline(setup, self.clock, self._settler)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
+        self.running = Running(loaded, setup, self.clock.now())
+        self.services = self._services(admin_key.admin_key(data_dir, environment.get(admin_key.VARIABLE)).hash)
+        self.asgi: ColdPaths = build_asgi(self.services)
+        self.metrics_asgi: ColdPaths = build_metrics_asgi(self.services)
 
     # --- life ---
 
@@ -126,32 +135,27 @@ class Application:
     def reload(self) -> tuple[str, ...]:
         """Read the configuration again, without dropping a request. Raises ConfigInvalid and changes nothing then.
 
-        Returns the settings that changed in the file and need a restart to take effect.
+        Returns sentences that say what changed.
         """
-        loaded = load(None if self.loaded.source == BUILT_IN else self.loaded.source, self._environment)
-        before = self.pipeline.setup
-        self.pipeline.setup = self._assembly.setup(loaded.config, loaded.hash, before)
+        source, before = self.running.loaded, self.pipeline.setup
+        loaded = load(None if source.source == BUILT_IN else source.source, self._environment)
+        self.pipeline.setup = setup = self._assembly.setup(loaded.config, loaded.hash, before)
         self.edge.limits = _edge_limits(loaded)
-        kept = {id(deployment) for deployment in self.pipeline.setup.deployments()}
+        self._configure_accounts(loaded)
+        self.running = Running(loaded, setup, self.clock.now())
+        kept = {id(deployment) for deployment in setup.deployments()}
         for deployment in before.deployments():
             if id(deployment) not in kept:
                 self._run(deployment.provider.aclose())
-        fixed = _needs_restart(self.loaded, loaded)
-        self.loaded = loaded
-        self._configure_accounts(loaded)
-        log.info("configuration %s is in use", loaded.hash)
-        return fixed
+        changes = changed(source, loaded)
+        log.info("configuration %s is in use: %s", loaded.hash, " ".join(changes))
+        return changes
 
     # --- what others ask ---
 
-    @property
-    def setup(self) -> Setup:
-        """What requests that come in now run on."""
-        return self.pipeline.setup
-
     def readiness(self) -> Readiness:
         """The database must have answered once, and one deployment must be usable."""
-        usable = any(deployment.usable(self.clock.monotonic()) for deployment in self.setup.deployments())
+        usable = any(deployment.usable(self.clock.monotonic()) for deployment in self.pipeline.setup.deployments())
         ledger = "ok" if self.ledger_drain.healthy else f"degraded: rows wait on disk ({self.ledger_drain.last_error})"
         checks = {
             "database": ledger if self._database_answered else "has not answered yet",
@@ -187,7 +191,7 @@ class Application:
     async def _compact_forever(self) -> None:
         while True:
             await asyncio.sleep(_COMPACT_EVERY_SECONDS * (0.5 + self.clock.random.random()))
-            days = self.loaded.config.server.ledger.retention_days
+            days = self.running.loaded.config.server.ledger.retention_days
             try:
                 folded = await self.ledger.compact(self.clock.now() - days * _SECONDS_PER_DAY)
             except HeadgateError as error:
@@ -200,6 +204,24 @@ class Application:
         config = loaded.config
         anonymous = assembly.ANONYMOUS if config.server.authentication == "off" else None
         self.accounts.configure(assembly.configured_keys(config), assembly.tiers(config), anonymous)
+
+    async def _reload_all(self) -> tuple[str, ...]:
+        changes = self.reload()
+        self._reload_others()
+        return changes
+
+    def _services(self, admin_key_hash: str) -> Services:
+        return Services(
+            clock=self.clock,
+            accounts=self.accounts,
+            ledger=self.ledger,
+            admin_key_hash=admin_key_hash,
+            running=lambda: self.running,
+            readiness=self.readiness,
+            metrics=self.metrics_page.text,
+            metrics_content_type=CONTENT_TYPE,
+            reload=self._reload_all,
+        )
 
     def _observers(self, loaded: Loaded) -> list[Observer]:
         server = loaded.config.server
@@ -226,7 +248,7 @@ class Application:
         )
 
     def _of_deployments(self, read: Callable[[Deployment], int]) -> dict[str, int]:
-        return {deployment.spec.name: read(deployment) for deployment in self.setup.deployments()}
+        return {deployment.spec.name: read(deployment) for deployment in self.pipeline.setup.deployments()}
 
     def _gate_number(self, deployment: Deployment) -> int:
         return _GATE_NUMBERS[deployment.gate(self.clock.monotonic())]
@@ -243,10 +265,12 @@ def _edge_limits(loaded: Loaded) -> EdgeLimits:
     )
 
 
-def _needs_restart(before: Loaded, after: Loaded) -> tuple[str, ...]:
-    """Settings that are read at start only."""
+def changed(before: Loaded, after: Loaded) -> tuple[str, ...]:
+    """What a reload changed, and what of it waits for a restart because it is read at start only."""
+    if before.config == after.config:
+        return ("Nothing changed.",)
     old, new = before.config, after.config
-    settings = {
+    at_start = {
         "server.host": (old.server.host, new.server.host),
         "server.port": (old.server.port, new.server.port),
         "server.data_dir": (old.server.data_dir, new.server.data_dir),
@@ -257,7 +281,5 @@ def _needs_restart(before: Loaded, after: Loaded) -> tuple[str, ...]:
         "database": (old.database, new.database),
         "store": (old.store, new.store),
     }
-    return tuple(name for name, (was, now) in settings.items() if was != now)
-
-
-__all__ = ["Application", "ConfigInvalid", "Readiness"]
+    waiting = [f"{name} changed and waits for a restart." for name, (was, now) in at_start.items() if was != now]
+    return (f"Configuration {before.hash} was replaced by {after.hash}.", *waiting)

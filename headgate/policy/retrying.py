@@ -52,7 +52,7 @@ def backoff_seconds(retries_used: int, chance: float) -> float:
 
     Source: M. Brooker, "Exponential Backoff and Jitter", AWS Architecture Blog, 2015.
     """
-    return chance * min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2**retries_used)
+    return chance * min(LONGEST_BACKOFF_SECONDS, FIRST_BACKOFF_SECONDS * 2.0**retries_used)
 
 
 def next_step(failure: Failure, *, chance: float) -> Step:
