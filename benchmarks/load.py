@@ -64,7 +64,10 @@ class Tally:
 
 @dataclass(frozen=True)
 class Result:
-    """One load run. TTFT is the time to the first bytes of the body, a gap the time between two reads of a stream."""
+    """One load run. TTFT is the time to the first bytes of the body, a gap the time between two reads of a stream.
+
+    `core_percent` is CPU time over wall time: near 100 the process was the limit, else the load or its neighbours were.
+    """
 
     mode: str
     concurrency: int
@@ -81,6 +84,7 @@ class Result:
     events_per_request: float | None
     cpu_us_per_request: float | None
     cpu_us_per_event: float | None
+    core_percent: float | None
     rss_mb: float | None
 
 
@@ -229,6 +233,7 @@ def summarise(
         events_per_request=round(tally.events / requests, 1) if requests and target.stream else None,
         cpu_us_per_request=round(used / requests * 1e6, 1) if used is not None and requests else None,
         cpu_us_per_event=round(used / tally.events * 1e6, 2) if used is not None and tally.events else None,
+        core_percent=round(used / took * 100, 1) if used is not None else None,
         rss_mb=round(rss_mb, 1) if rss_mb is not None else None,
     )
 

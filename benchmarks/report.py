@@ -32,6 +32,7 @@ class Row:
     rounds: int
     json_cpu_us: float | None
     json_rps: float | None
+    json_core_percent: float | None
     json_p50_ms: float | None
     json_p99_ms: float | None
     stream_cpu_us_per_event: float | None
@@ -61,6 +62,7 @@ def summarise_one(samples: Sequence[Sample]) -> Row:
         rounds=len(samples),
         json_cpu_us=middle("json", "cpu_us_per_request") if behind else None,
         json_rps=middle("json", "rps"),
+        json_core_percent=middle("json", "core_percent") if behind else None,
         json_p50_ms=middle("json", "p50_ms"),
         json_p99_ms=middle("json", "p99_ms"),
         stream_cpu_us_per_event=middle("stream", "cpu_us_per_event") if behind else None,
@@ -90,6 +92,7 @@ def events_per_second(result: dict[str, Any]) -> float | None:
 COLUMNS: tuple[tuple[str, str, int], ...] = (
     ("JSON: CPU µs/request", "json_cpu_us", 0),
     ("requests/s", "json_rps", 0),
+    ("core %", "json_core_percent", 0),
     ("p50 ms", "json_p50_ms", 1),
     ("p99 ms", "json_p99_ms", 1),
     ("stream: CPU µs/event", "stream_cpu_us_per_event", 1),
