@@ -60,7 +60,7 @@ class Price(Frozen, frozen=True, gc=False):
     version: str = "config"
 
 
-class Usage(Frozen, frozen=True, gc=False):
+class Usage(Frozen, frozen=True, gc=False, omit_defaults=True):
     """Tokens of one answer. `cached_input` is part of `input`, `reasoning` is part of `output`."""
 
     input: int = 0
@@ -133,7 +133,7 @@ class Call(Frozen, frozen=True, gc=False):
     traceparent: str | None = None
 
 
-class AttemptRecord(Frozen, frozen=True):
+class AttemptRecord(Frozen, frozen=True, omit_defaults=True):
     """One paid (or failed) call to one deployment: a row of the ledger. Times are Unix seconds, durations seconds."""
 
     id: str
@@ -155,7 +155,7 @@ class AttemptRecord(Frozen, frozen=True):
     seconds: float = 0.0
 
 
-class RequestRecord(Frozen, frozen=True):
+class RequestRecord(Frozen, frozen=True, omit_defaults=True):
     """One authenticated request, refused ones too: a row of the ledger. Times are Unix seconds, durations seconds."""
 
     id: str

@@ -86,6 +86,7 @@ class Settler:
     async def _estimate(self, call: Call, upstream_model: str, texts: tuple[str, ...]) -> Usage:
         """Tokens of an answer whose provider reported none: it was cut, left, or the provider does not count."""
         prompt = await self._counter.count(upstream_model, prompts.prompt_texts(call.route, call.fields))
+        prompt += prompts.overhead_tokens(call.route, call.fields)
         generated = 0
         if texts and call.route is not Route.EMBEDDINGS:
             generated = await self._counter.count(upstream_model, ["".join(texts)])
