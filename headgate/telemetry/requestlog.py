@@ -1,4 +1,4 @@
-"""One JSON line for every settled request: its row of the ledger, attempts included, with time, level and cost in front.
+"""One JSON line for every settled request: its row of the ledger with attempts; time, level and cost are in front.
 
 What is empty is left out. There is no prompt, no answer and no secret in a record, so there is none in a line. The
 fields are documented in `docs/logging.md`.

@@ -1,6 +1,6 @@
 """The token counters: exact for the families whose vocabulary is at hand, estimated for all others.
 
-Owns which model has which vocabulary, and the life of the process that counts (`token_child.py`). What a request adds around
+Owns which model has which vocabulary, and the life of the process that counts (`child.py`). What a request adds around
 its texts is `wire/prompts.py`'s.
 """
 
@@ -37,7 +37,7 @@ def encoding_of(upstream_model: str) -> str | None:
     return next((encoding for encoding, family in _FAMILIES if family.match(name)), None)
 
 
-class EstimatingTokenCounter:
+class EstimatingCounter:
     """Implements `ports.TokenCounter` by `policy.estimating` alone: no process, no extra, same on a virtual loop."""
 
     async def count(self, upstream_model: str, texts: Sequence[str]) -> int:
@@ -45,7 +45,7 @@ class EstimatingTokenCounter:
         return sum(estimate_tokens(text) for text in texts)
 
 
-class OfflineTokenCounter:
+class OfflineCounter:
     """Implements `ports.TokenCounter`. Without the extra `headgate[tokenizers]` it estimates everything.
 
     The counting process starts with the first text of a known family. If it fails or is too slow, that text is
@@ -54,7 +54,7 @@ class OfflineTokenCounter:
 
     def __init__(self) -> None:
         self._available = importlib.util.find_spec("toktok") is not None
-        self._estimator = EstimatingTokenCounter()
+        self._estimator = EstimatingCounter()
         self._child: asyncio.subprocess.Process | None = None
         self._turn = asyncio.Lock()
 
@@ -94,7 +94,7 @@ class OfflineTokenCounter:
         self._child = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "headgate.token_child",
+            "headgate.tokens.child",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             start_new_session=True,

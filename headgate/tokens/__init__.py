@@ -1,0 +1,1 @@
+"""Counting tokens when a provider reports none."""
