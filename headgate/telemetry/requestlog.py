@@ -37,4 +37,4 @@ class RequestLog:
         time = datetime.fromtimestamp(record.started_at, UTC).isoformat(timespec="milliseconds")
         cost = format_usd(record.cost_picousd)
         front = f'{{"time":"{time}","level":"{level}","event":"request","cost_usd":"{cost}",'.encode()
-        return b"%b%b\n" % (front, memoryview(self._encode(record))[1:])
+        return b"".join((front, memoryview(self._encode(record))[1:], b"\n"))
