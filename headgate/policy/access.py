@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from headgate.types import Call, Features, Frozen, Tier
+from headgate.types import Call, Features, Frozen, Route, Tier
 
 
 class Denial(StrEnum):
@@ -40,7 +40,7 @@ def decide(tier: Tier, call: Call, used: Features, model_ceiling: int | None) ->
         return Access(Denial.MODEL, f"the tier '{tier.name}' does not include the model '{call.model}'")
     if denied := _missing_feature(tier.features, used):
         return Access(denied, f"the tier '{tier.name}' does not allow {denied}")
-    if tier.max_output_tokens is None and model_ceiling is None:
+    if (tier.max_output_tokens is None and model_ceiling is None) or call.route is Route.EMBEDDINGS:
         return _ALLOWED
     ceilings = [ceiling for ceiling in (tier.max_output_tokens, model_ceiling) if ceiling is not None]
     if call.max_output_tokens is None:
