@@ -46,21 +46,24 @@ def choose(candidates: Sequence[Candidate], balance: Balance, *, turn: int, chan
     first = usable[turn % len(usable)]
     if balance is Balance.ROUND_ROBIN:
         return Choice(first.index, f"turn {turn}")
+    weighted = [candidate for candidate in usable if candidate.weight > 0]
+    if not weighted:
+        return Choice(first.index, f"turn {turn}: every usable deployment has weight 0")
     if balance is Balance.WEIGHTED:
-        return _weighted(usable, chance)
-    weighted = [candidate for candidate in usable if candidate.weight > 0] or usable
+        return _weighted(weighted, chance)
     start = turn % len(weighted)
     least = min(
-        weighted[start:] + weighted[:start], key=lambda candidate: candidate.tokens_in_flight / (candidate.weight or 1)
+        weighted[start:] + weighted[:start], key=lambda candidate: candidate.tokens_in_flight / candidate.weight
     )
     return Choice(least.index, f"{least.tokens_in_flight} tokens in flight, the least")
 
 
-def _weighted(usable: Sequence[Candidate], chance: float) -> Choice:
-    total = sum(candidate.weight for candidate in usable)
-    mark = chance * total
-    for candidate in usable:
+def _weighted(weighted: Sequence[Candidate], chance: float) -> Choice:
+    total = sum(candidate.weight for candidate in weighted)
+    mark, chosen = chance * total, weighted[-1]  # the last one also when rounding leaves a rest of the mark
+    for candidate in weighted:
         mark -= candidate.weight
         if mark < 0:
-            return Choice(candidate.index, f"weight {candidate.weight:g} of {total:g}")
-    return Choice(usable[-1].index, "every usable deployment has weight 0")
+            chosen = candidate
+            break
+    return Choice(chosen.index, f"weight {chosen.weight:g} of {total:g}")
