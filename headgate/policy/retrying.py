@@ -75,6 +75,8 @@ def next_step(failure: Failure, *, chance: float) -> Step:
         return Step(Move.RETRY, "as long as the provider asks for", delay)
     delay = backoff_seconds(failure.retries_used, chance)
     if delay >= failure.seconds_left:
+        if elsewhere.move is not Move.GIVE_UP:
+            return elsewhere
         return Step(Move.GIVE_UP, "the request's deadline comes before the next retry")
     return Step(Move.RETRY, f"retry {failure.retries_used + 1} of {failure.retries_allowed}", delay)
 
