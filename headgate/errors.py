@@ -33,6 +33,7 @@ class HeadgateError(Exception):
         self.message = message
         self.param = param
         self.retry_after_seconds = retry_after_seconds
+        self.attempts = ""  # which deployments were asked before it came to this
 
 
 class InternalError(HeadgateError):
@@ -284,6 +285,12 @@ class IncompatibleDatabase(HeadgateError):
     """A newer release has changed the database in a way that this release cannot work with."""
 
     code = "incompatible_database"
+
+
+class CannotListen(HeadgateError):
+    """The address to listen on is in use, or not this machine's."""
+
+    code = "cannot_listen"
 
 
 class MissingExtra(HeadgateError):

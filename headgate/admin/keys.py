@@ -123,6 +123,11 @@ class KeyDesk:
         self._audit(command, record)
         return self.get(record.id)
 
+    async def expire_in(self, key_id: str, seconds: float | None) -> Key:
+        """As `expire`, counted from now."""
+        at = None if seconds is None else self._clock.now() + seconds
+        return await self.expire(ExpireKey(key_id=key_id, expires_at=at))
+
     async def rotate(self, command: RotateKey) -> CreatedKey:
         """Raises NotFound, or Conflict for a revoked key."""
         secret, record = await self._accounts.rotate(command.key_id, overlap_seconds=command.overlap_seconds)

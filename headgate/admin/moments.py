@@ -56,3 +56,8 @@ def moment(text: str | None, now: float, param: str) -> float | None:
         raise InvalidRequest(
             f"'{text}' is not a time. Write a day (2026-11-01), how long ago (7d), or Unix seconds.", param=param
         ) from None
+
+
+def written(at: float | None) -> str:
+    """A time for people: `2026-11-01 12:30 UTC`."""
+    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -5,7 +5,7 @@ Money is decimal text ("0.000082"), exact as the ledger keeps it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
@@ -160,17 +160,21 @@ def totals(row: UsageRow) -> Totals:
     return Totals(**fields, cost_usd=format_usd(row.cost_picousd))
 
 
-def sum_of(rows: Iterable[UsageRow], group: str = "total") -> UsageRow:
+def sum_of(rows: Sequence[UsageRow]) -> UsageRow:
     """All groups together."""
-    listed = list(rows)
-    return UsageRow(group, **{name: sum(getattr(row, name) for row in listed) for name in _SUMMED})
+    return UsageRow("total", **{name: sum(getattr(row, name) for row in rows) for name in _SUMMED})
+
+
+def summed(by: str, since: float | None, until: float | None, rows: Sequence[UsageRow]) -> Usage:
+    """The answer to a question for usage."""
+    return Usage(by, since, until, [totals(row) for row in rows], totals(sum_of(rows)))
 
 
 async def usage(visit: Visit, query: UsageQuery) -> Usage:
     """Totals of requests, tokens and cost by tenant, user, model, key or day (UTC)."""
     since, until = _between(query.since, query.until, visit)
     rows = await visit.services.ledger.usage(query.by, since=since, until=until, tenant=query.tenant)
-    return Usage(query.by, since, until, [totals(row) for row in rows], totals(sum_of(rows)))
+    return summed(query.by, since, until, rows)
 
 
 async def own_usage(visit: Visit, query: OwnUsageQuery) -> OwnUsage:

@@ -1,0 +1,57 @@
+"""The command line: which commands there are, and how they fail.
+
+A command's module is imported when it is called, so that none pays for what only another one needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+import click
+
+from headgate.config.problems import report
+from headgate.errors import ConfigInvalid, HeadgateError
+
+COMMANDS = {
+    "serve": "headgate.commands.serve:serve",
+    "check": "headgate.commands.config:check",
+    "keys": "headgate.commands.keys:keys",
+    "usage": "headgate.commands.usage:usage",
+    "config": "headgate.commands.config:config",
+    "backup": "headgate.commands.backup:backup",
+    "version": "headgate.commands.version:version",
+}
+
+
+class Commands(click.Group):
+    """Finds commands by their names in `COMMANDS`."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.command(cls=Commands)
+@click.version_option(package_name="headgate")
+def headgate() -> None:
+    """Keep an LLM product fast, cheap and stable under load."""
+
+
+def main() -> None:
+    """Run a command. What goes wrong is said in one sentence on stderr: exit code 1, or 2 for a wrong command line."""
+    try:
+        headgate.main(prog_name="headgate")
+    except ConfigInvalid as error:
+        sys.exit(f"{report(error.problems)}")
+    except HeadgateError as error:
+        sys.exit(f"headgate: {error.message}")
+    except OSError as error:
+        sys.exit(f"headgate: {error.filename or 'the system'}: {error.strerror or error}")

@@ -1,0 +1,1 @@
+"""The commands of `headgate`, one module each, loaded only when they are called."""

@@ -1,0 +1,48 @@
+"""`headgate usage`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+import click
+import msgspec
+
+from headgate.admin.moments import moment
+from headgate.admin.usage import GROUPS, Totals, Usage, summed
+from headgate.commands.options import database_options, json_option
+from headgate.commands.tables import show
+from headgate.offline import Where, open_books
+
+
+@click.command()
+@click.option("--by", type=click.Choice(GROUPS), default="tenant", show_default=True, help="What the totals are of.")
+@click.option("--since", metavar="TIME", help="A day (2026-11-01, UTC), or how long ago (7d); default: the beginning.")
+@click.option("--until", metavar="TIME", help="The same; default: now.")
+@click.option("--tenant", help="Of this tenant only.")
+@json_option
+@database_options
+def usage(where: Where, by: str, since: str | None, until: str | None, tenant: str | None, as_json: bool) -> None:
+    """Print what was used and what it cost."""
+    answer = asyncio.run(_usage(where, by, since, until, tenant))
+    if as_json:
+        click.echo(msgspec.json.encode(answer))
+        return
+    numbers = ("requests", "failed", "refused", "input", "cached", "output", "reasoning", "USD")
+    show((by, *numbers), map(_row, answer.data), numbers=numbers, total=_row(answer.total))
+
+
+async def _usage(where: Where, by: str, since: str | None, until: str | None, tenant: str | None) -> Usage:
+    async with open_books(where, os.environ) as books:
+        now = books.clock.now()
+        first, last = moment(since, now, "since"), moment(until, now, "until")
+        rows = await books.ledger.usage(by, since=first, until=last, tenant=tenant)
+        return summed(by, first, last, rows)
+
+
+def _row(totals: Totals) -> tuple[str, ...]:
+    counts = (
+        totals.requests, totals.failed, totals.refused, totals.input_tokens, totals.cached_input_tokens,
+        totals.output_tokens, totals.reasoning_tokens,
+    )  # fmt: skip
+    return (totals.group, *(f"{count:,}" for count in counts), totals.cost_usd)

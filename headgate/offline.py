@@ -1,0 +1,52 @@
+"""The composition root of commands that work on the database directly, beside a server or without one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import msgspec
+
+from headgate import assembly
+from headgate.clock import SystemClock
+from headgate.config.load import load
+from headgate.config.schema import Config
+from headgate.gateway.accounts import Accounts
+from headgate.ports import Clock, Ledger
+from headgate.stores.database import Database
+from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_keys import SqlKeyStore
+
+JOURNAL_DIRECTORY = "journal"  # in data_dir
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Which database: that of a configuration file, or of a data directory."""
+
+    config_path: str | None
+    data_dir: str | None
+
+
+class Books(msgspec.Struct, frozen=True):
+    """Keys and ledger. A running server sees changes within 2 seconds."""
+
+    config: Config
+    accounts: Accounts
+    ledger: Ledger
+    clock: Clock
+
+
+@asynccontextmanager
+async def open_books(where: Where, environment: Mapping[str, str]) -> AsyncIterator[Books]:
+    """Open the database of a configuration. Raises ConfigInvalid, DatabaseUnavailable, InvalidRequest, MissingExtra."""
+    config = load(where.config_path, environment).config
+    clock = SystemClock()
+    database = Database(config.database, Path(where.data_dir or config.server.data_dir))
+    try:
+        accounts = Accounts(SqlKeyStore(database), clock)
+        accounts.configure(assembly.configured_keys(config), assembly.tiers(config), None)
+        await accounts.refresh()
+        yield Books(config, accounts, SqlLedger(database), clock)
+    finally:
+        await database.aclose()

@@ -1,0 +1,44 @@
+"""Listening sockets: bound before anything else happens, so that a port in use is the first thing that is said."""
+
+from __future__ import annotations
+
+import errno
+import socket
+
+from headgate.errors import CannotListen
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket bound to an address (port 0: any free one) that does not accept yet. Raises CannotListen."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+    except (socket.gaierror, UnicodeError):
+        raise CannotListen(f"'{host}' is not an address of this machine. Check server.host or --host.") from None
+    bound = socket.socket(family, kind, protocol)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for old connections
+    try:
+        bound.bind(address)
+    except OSError as error:
+        bound.close()
+        raise CannotListen(_sentence(error, host, port)) from None
+    bound.setblocking(False)
+    return bound
+
+
+def url_of(bound: socket.socket) -> str:
+    """Where a client on this machine reaches the socket."""
+    host, port = bound.getsockname()[:2]
+    shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+def _sentence(error: OSError, host: str, port: int) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} on {host} is in use. Stop what listens there, or choose another one with --port."
+    if error.errno == errno.EACCES:
+        return f"Port {port} on {host} needs more rights than this user has. Choose one above 1023 with --port."
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"'{host}' is not an address of this machine. Check server.host or --host."
+    return f"Cannot listen on {host}, port {port}: {error.strerror or error}."

@@ -1,0 +1,54 @@
+"""What is printed once at a start: where to send requests, and the keys that were made just now.
+
+The first virtual key is made only when there is no configuration file and no key at all.
+"""
+
+from __future__ import annotations
+
+from headgate.app import Application
+from headgate.config.defaults import DEFAULT_TENANT, DEFAULT_TIER
+from headgate.config.load import BUILT_IN
+from headgate.gateway.accounts import NewKey
+from headgate.types import Frozen
+
+_NO_KEY_HERE = "hg-..."
+
+
+class Welcome(Frozen, frozen=True):
+    """What there is to say. Secrets are there only if they were made just now."""
+
+    version: str
+    url: str
+    data_dir: str
+    model: str
+    admin_secret: str | None
+    virtual_key: str | None
+    needs_key: bool
+
+    def text(self) -> str:
+        """Ends with a line that can be pasted into a shell."""
+        lines = [f"headgate {self.version} listens on {self.url}", ""]
+        if self.admin_secret:
+            lines.append(f"  admin key     {self.admin_secret}")
+        if self.virtual_key:
+            lines.append(f"  virtual key   {self.virtual_key}")
+        if self.admin_secret or self.virtual_key:
+            lines += [f"  (shown this once; {self.data_dir} keeps only their hashes)", ""]
+        if self.needs_key and not self.virtual_key:
+            lines += [f"  a virtual key: headgate keys create --tenant {DEFAULT_TENANT}", ""]
+        return "\n".join([*lines, self._curl(), ""])
+
+    def _curl(self) -> str:
+        key = f" -H 'authorization: Bearer {self.virtual_key or _NO_KEY_HERE}'" if self.needs_key else ""
+        body = f'{{"model": "{self.model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'
+        return f"curl {self.url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{body}'"
+
+
+async def first_key(application: Application) -> str | None:
+    """Make the first virtual key, if this is the first start without a configuration. Raises DatabaseUnavailable."""
+    accounts = application.accounts
+    await accounts.refresh()
+    if application.running.loaded.source != BUILT_IN or accounts.keys():
+        return None
+    secret, _ = await accounts.create(NewKey(tenant=DEFAULT_TENANT, tier=DEFAULT_TIER, name="first"))
+    return secret
