@@ -147,7 +147,7 @@ class Attempt:
         if self._call.stream:
             self.usage = self._reader.usage
             self.texts = tuple(self._reader.texts)
-        self.deployment.end(self._tokens, healthy=_healthy(outcome, error), now=now)
+        self.deployment.end(self._tokens, healthy=_healthy(outcome, error), began=self._started, now=now)
         if isinstance(error, UpstreamAuth):
             self.deployment.keys.rest(self._key, now + AUTH_COOLDOWN_SECONDS)
         elif isinstance(error, UpstreamRejected) and error.upstream_status == 429:

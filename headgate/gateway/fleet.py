@@ -106,16 +106,16 @@ class Deployment:
         self.tokens_in_flight += tokens
         self.requests_in_flight += 1
 
-    def end(self, tokens: int, *, healthy: bool | None, now: float) -> None:
-        """An attempt ended; `healthy` is None when it says nothing of the deployment's health."""
+    def end(self, tokens: int, *, healthy: bool | None, began: float, now: float) -> None:
+        """The attempt that began then ended now; `healthy` is None when it says nothing of the deployment's health."""
         self.tokens_in_flight -= tokens
         self.requests_in_flight -= 1
         if healthy is None:
-            self.breaker = health.abandoned(self.breaker)
+            self.breaker = health.abandoned(self.breaker, began=began)
         elif healthy:
-            self.breaker = health.succeeded(self.breaker, self.spec.rules, now)
+            self.breaker = health.succeeded(self.breaker, self.spec.rules, began=began, now=now)
         else:
-            self.breaker = health.failed(self.breaker, self.spec.rules, now)
+            self.breaker = health.failed(self.breaker, self.spec.rules, began=began, now=now)
 
 
 class ModelSpec(Frozen, frozen=True):

@@ -16,7 +16,7 @@ class Denial(StrEnum):
 
 
 class Access(Frozen, frozen=True, gc=False):
-    """The decision. `lowered_to` is the output ceiling to send upstream, when the caller asked for more or for nothing."""
+    """The decision. `lowered_to` is the output ceiling to send upstream, if the caller asked for more or named none."""
 
     denied: Denial | None
     reason: str

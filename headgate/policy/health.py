@@ -2,6 +2,9 @@
 
 closed --(failures in a row, or error rate)--> open --(open_seconds)--> half open --(probe ok)--> closed
                                                  ^------------------------(probe failed)---|
+
+While it is open only the probe's end counts. An attempt is known by the time it `began`: those that were under way when
+the breaker opened tell of the past.
 """
 
 from __future__ import annotations
@@ -70,15 +73,15 @@ def started(breaker: Breaker, now: float) -> Breaker:
     return breaker if breaker.opened_at is None else msgspec.structs.replace(breaker, probe_at=now)
 
 
-def abandoned(breaker: Breaker) -> Breaker:
+def abandoned(breaker: Breaker, *, began: float) -> Breaker:
     """An attempt ended and says nothing of the deployment's health: the client left, or the request was wrong."""
-    return breaker if breaker.probe_at is None else msgspec.structs.replace(breaker, probe_at=None)
+    return msgspec.structs.replace(breaker, probe_at=None) if breaker.probe_at == began else breaker
 
 
-def succeeded(breaker: Breaker, rules: BreakerRules, now: float) -> Breaker:
+def succeeded(breaker: Breaker, rules: BreakerRules, *, began: float, now: float) -> Breaker:
     """An attempt went well; a good probe closes the breaker."""
     if breaker.opened_at is not None:
-        return Breaker(window_began=now)
+        return Breaker(window_began=now) if breaker.probe_at == began else breaker
     expired = now - breaker.window_began > rules.window_seconds
     return Breaker(
         window_began=now if expired else breaker.window_began,
@@ -87,10 +90,10 @@ def succeeded(breaker: Breaker, rules: BreakerRules, now: float) -> Breaker:
     )
 
 
-def failed(breaker: Breaker, rules: BreakerRules, now: float) -> Breaker:
+def failed(breaker: Breaker, rules: BreakerRules, *, began: float, now: float) -> Breaker:
     """An attempt failed: open on the last straw; a failed probe starts the wait again."""
     if breaker.opened_at is not None:
-        return Breaker(opened_at=now, reason="the probe failed")
+        return Breaker(opened_at=now, reason="the probe failed") if breaker.probe_at == began else breaker
     expired = now - breaker.window_began > rules.window_seconds
     in_a_row = breaker.consecutive_failures + 1
     attempts = 1 if expired else breaker.window_attempts + 1

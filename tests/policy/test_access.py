@@ -9,6 +9,7 @@ from headgate.policy import access
 from headgate.policy.access import Denial
 from headgate.types import Call, Features, Route, Tier
 
+EVERYTHING = Features(tools=True, images=True)
 MODELS = ("small", "large", "embed")
 ceilings = st.none() | st.integers(1, 100_000)
 
@@ -17,7 +18,7 @@ def call(model: str = "small", route: Route = Route.CHAT, max_output_tokens: int
     return Call("req_1", route, model, False, {}, 0, max_output_tokens=max_output_tokens)
 
 
-def tier(*models: str, features: Features = Features(True, True), max_output_tokens: int | None = None) -> Tier:
+def tier(*models: str, features: Features = EVERYTHING, max_output_tokens: int | None = None) -> Tier:
     return Tier("free", frozenset(models), features, max_output_tokens)
 
 
