@@ -52,21 +52,8 @@ def list_keys(where: Where, as_json: bool) -> None:
     if as_json:
         click.echo(msgspec.json.encode(listed))
         return
-    rows = [
-        (
-            key.id,
-            key.state,
-            key.tenant,
-            key.user or "",
-            key.tier,
-            key.name,
-            f"…{key.hint}",
-            key.source,
-            written(key.expires_at),
-        )
-        for key in listed.data
-    ]
-    show(("id", "state", "tenant", "user", "tier", "name", "key", "source", "ends"), rows)
+    rows = [_row(key) for key in listed.data]
+    show(("id", "state", "tenant", "user", "tier", "name", "hint", "source", "ends"), rows)
 
 
 @keys.command()
@@ -89,9 +76,7 @@ def expire(where: Where, key_id: str, ends_in: str | None) -> None:
 
 @keys.command()
 @click.argument("key_id", metavar="ID")
-@click.option(
-    "--overlap", metavar="TIME", default="1d", show_default=True, help="How long the old key goes on working."
-)
+@click.option("--overlap", metavar="TIME", default="1d", show_default=True, help="How long the old key still works.")
 @database_options
 def rotate(where: Where, key_id: str, overlap: str) -> None:
     """Make a key like another one, which ends after the overlap, and print it, this once."""
@@ -107,6 +92,11 @@ def _at_desk(where: Where, command: Callable[[KeyDesk], Awaitable[Result]]) -> R
             return await command(KeyDesk(books.accounts, books.config, books.clock, by="command line"))
 
     return asyncio.run(run())
+
+
+def _row(key: Key) -> tuple[str, ...]:
+    named = (key.id, key.state, key.tenant, key.user or "", key.tier, key.name)
+    return (*named, key.hint, key.source, written(key.expires_at))
 
 
 def _print_created(made: CreatedKey) -> None:

@@ -21,8 +21,8 @@ def show(
     table = Table(box=SIMPLE_HEAD, show_footer=bool(total), pad_edge=False)
     right = frozenset(numbers)
     for index, column in enumerate(columns):
-        justify = "right" if column in right else "left"
-        table.add_column(column, total[index] if total else "", justify=justify, overflow="fold")
+        footer = total[index] if total else ""
+        table.add_column(column, footer, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table, markup=False)
