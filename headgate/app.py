@@ -7,7 +7,7 @@ import asyncio
 import functools
 import logging
 import sys
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 
 from headgate import __version__, assembly
@@ -39,7 +39,7 @@ from headgate.telemetry.looplag import LoopLag
 from headgate.telemetry.metrics import LiveGauges, Metrics
 from headgate.telemetry.page import MetricsPage
 from headgate.telemetry.requestlog import RequestLog
-from headgate.tokens import OfflineTokenCounter
+from headgate.tokens.counter import OfflineCounter
 
 _GATE_NUMBERS = {Gate.CLOSED: 0, Gate.HALF_OPEN: 1, Gate.OPEN: 2}
 _DATABASE_RETRY_SECONDS = 1.0
@@ -61,7 +61,7 @@ class Application:
         environment: Mapping[str, str],
         *,
         metrics_directory: Path | None = None,
-        reload_others: Callable[[], None] = lambda: None,
+        reload_others: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         server = loaded.config.server
         data_dir = Path(server.data_dir)
@@ -89,7 +89,7 @@ class Application:
         )
         self._lines = LineWriter(sys.stderr.fileno())
         self._lag = LoopLag(self.metrics.loop_lagged)
-        self._counter = OfflineTokenCounter()
+        self._counter = OfflineCounter()
         self._settler = Settler(self._journal, self._counter, self.clock, self._observers(loaded))
         self.pipeline = Pipeline(setup, self.clock, self._settler)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
@@ -120,6 +120,7 @@ class Application:
             await deployment.provider.aclose()
         self._journal.close()
         await self._database.aclose()
+        await self._counter.aclose()
         await self._lines.aclose()
 
     def drain(self) -> None:
@@ -207,7 +208,8 @@ class Application:
 
     async def _reload_all(self) -> tuple[str, ...]:
         changes = self.reload()
-        self._reload_others()
+        if self._reload_others is not None:
+            await self._reload_others()
         return changes
 
     def _services(self, admin_key_hash: str) -> Services:

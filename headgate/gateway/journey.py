@@ -63,17 +63,23 @@ class Journey:
         attempt, model = self.attempt, self.model
         assert attempt is not None and model is not None, "there is an answer"
         spec = attempt.deployment.spec
-        told = [f"{past.deployment} {past.status or past.error}" for past in self.attempts if past.id != attempt.id]
         return AnswerHead(
             request_id=self.call.id,
             stream=self.call.stream,
             model=model.spec.name,
             provider=spec.provider,
             deployment=spec.name,
-            attempts=", ".join([*told, f"{spec.name} {attempt.status}"]),
+            attempts=self.attempts_told(),
             cost_picousd=self.record.cost_picousd if self.record else None,
             max_output_tokens=self.lowered_to,
         )
+
+    def attempts_told(self) -> str:
+        """The attempts as a header says them: each deployment with the provider's status, or the error's code."""
+        told = [f"{past.deployment} {past.status or past.error}" for past in self.attempts]
+        if self.attempt is not None and self.record is None:
+            told.append(f"{self.attempt.deployment.spec.name} {self.attempt.status}")
+        return ", ".join(told)
 
     def request_record(self, now: float) -> RequestRecord:
         """The ledger's row of the request, attempts included; `now` is monotonic."""

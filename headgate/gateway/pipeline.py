@@ -89,6 +89,7 @@ class Passage:
         if journey.record is not None:
             return  # settled
         if isinstance(error, HeadgateError):
+            error.attempts = journey.attempts_told()
             await pipeline.settle(journey, outcome_of(error), error)
         elif isinstance(error, Exception):
             await pipeline.settle(journey, Outcome.FAILED, InternalError(f"headgate failed: {type(error).__name__}."))

@@ -17,6 +17,7 @@ Fields = dict[str, msgspec.Raw]
 
 MAX_CHOICES = 128
 
+ABSENT = msgspec.Raw(b"null")  # msgspec takes `Raw | None` for null alone
 _NOTHING = (b"null", b"[]", b"{}", b'""')
 
 
@@ -196,9 +197,9 @@ class _AnswerChoice(msgspec.Struct):
 
 class _AnswerView(msgspec.Struct):
     choices: list[_AnswerChoice] | None = None
-    data: msgspec.Raw | None = None
+    data: msgspec.Raw = ABSENT
     usage: UsageView | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = ABSENT
 
 
 class WholeAnswer(msgspec.Struct, frozen=True):
@@ -225,10 +226,10 @@ def read_answer(route: Route, body: bytes) -> WholeAnswer:
         return WholeAnswer(empty=not shape, failed="", usage=None, texts=())
     except (msgspec.DecodeError, RecursionError) as error:
         raise ValueError(str(error)) from None
-    if view.error is not None and bytes(view.error) not in _NOTHING:
+    if bytes(view.error) not in _NOTHING:
         return WholeAnswer(empty=False, failed=error_message(body), usage=None, texts=())
     if route is Route.EMBEDDINGS:
-        empty, choices = view.data is None or bytes(view.data) in _NOTHING, []
+        empty, choices = bytes(view.data) in _NOTHING, []
     else:
         empty, choices = not view.choices, view.choices or []
     aborted = next((c.finish_reason for c in choices if c.finish_reason in FAILED_FINISHES), None)

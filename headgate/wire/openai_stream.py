@@ -12,7 +12,7 @@ import msgspec
 from headgate.errors import HeadgateError, StreamFailed, StreamIncomplete, StreamMalformed, UpstreamEmpty
 from headgate.types import Usage
 from headgate.wire import sse
-from headgate.wire.openai import FAILED_FINISHES, UsageView, error_body, error_message
+from headgate.wire.openai import ABSENT, FAILED_FINISHES, UsageView, error_body, error_message
 
 MAX_FRAME_BYTES = 16_000_000  # an image in base64 may be one event
 MAX_PREAMBLE_BYTES = 16_384
@@ -25,7 +25,7 @@ class _Delta(msgspec.Struct):
     reasoning_content: str | None = None
     reasoning: str | None = None
     refusal: str | None = None
-    tool_calls: msgspec.Raw | None = None
+    tool_calls: msgspec.Raw = ABSENT
 
 
 class _Choice(msgspec.Struct):
@@ -38,7 +38,7 @@ class _Choice(msgspec.Struct):
 class _Chunk(msgspec.Struct):
     choices: list[_Choice] = []
     usage: UsageView | None = None
-    error: msgspec.Raw | None = None
+    error: msgspec.Raw = ABSENT
 
 
 _chunk = msgspec.json.Decoder(_Chunk)
@@ -117,7 +117,7 @@ class StreamReader:
         except (msgspec.DecodeError, RecursionError):
             self.failure = StreamMalformed("The provider sent an event that is not valid JSON.")
             return False
-        if chunk.error is not None and bytes(chunk.error) != _NULL:
+        if chunk.error is not ABSENT and bytes(chunk.error) != _NULL:
             self.failure = StreamFailed(f"The provider reported an error in the stream: {error_message(data)}")
             return False
         if chunk.usage is not None:
@@ -150,9 +150,8 @@ class StreamReader:
         if delta.content:
             self._keep(delta.content)
             return True
-        calls = delta.tool_calls
-        if calls is not None and bytes(calls) not in (_NULL, b"[]"):
-            self._keep(bytes(calls).decode(errors="replace"))
+        if (calls := bytes(delta.tool_calls)) not in (_NULL, b"[]"):
+            self._keep(calls.decode(errors="replace"))
             return True
         if text := delta.reasoning_content or delta.reasoning or delta.refusal:
             self._keep(text)

@@ -95,6 +95,8 @@ def error_head(error: HeadgateError, request_id: str) -> bytes:
     """The headers of an error, without those of the connection."""
     status = openai.error_status(error)
     lines = [f"x-request-id: {request_id}", "content-type: application/json"]
+    if error.attempts:
+        lines.append(f"x-headgate-attempts: {_ascii(error.attempts)}")
     if error.retry_after_seconds is not None:
         lines.append(f"retry-after: {math.ceil(error.retry_after_seconds)}")
         lines.append(f"retry-after-ms: {math.ceil(error.retry_after_seconds * 1000)}")
