@@ -1,0 +1,61 @@
+# headgate needs Python 3.11 or newer and make; everything else is installed into .venv, with the hashes in the lock files.
+#
+#   make run         the gateway on http://127.0.0.1:8080; options: make run OPTIONS="--config headgate.yaml --port 9000"
+#   make test        lint, types, tests
+#   make test-full   the same, with the long runs at full size
+#   make lint        format what can be formatted, and tell the rest
+#   make lock        write the lock files anew from pyproject.toml (needs uv)
+#   make bench       measure headgate beside other gateways; options: make bench OPTIONS="--only headgate"
+
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+VENV ?= .venv
+OPTIONS ?=
+PYTEST_OPTIONS ?=
+
+RUN := PYTHONPATH=. $(VENV)/bin/python
+INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
+LOCK := uv export --quiet --no-emit-project --no-header --no-annotate
+
+.PHONY: run test test-full check lint lock bench
+
+run: $(VENV)/.run-installed
+	@$(RUN) -m headgate serve $(OPTIONS)
+
+test: check
+	$(RUN) -m pytest -n 2 -m "not full" $(PYTEST_OPTIONS)
+
+test-full: check
+	$(RUN) -m pytest -n 2 $(PYTEST_OPTIONS)
+
+check: $(VENV)/.dev-installed
+	$(VENV)/bin/ruff check
+	$(VENV)/bin/ruff format --check
+	$(VENV)/bin/mypy
+
+lint: $(VENV)/.dev-installed
+	$(VENV)/bin/ruff check --fix
+	$(VENV)/bin/ruff format
+	$(VENV)/bin/mypy
+
+lock:
+	uv lock
+	$(LOCK) --no-dev --output-file requirements.lock
+	$(LOCK) --all-extras --output-file requirements-dev.lock
+
+bench: $(VENV)/.run-installed
+	$(RUN) -m benchmarks.gateways $(OPTIONS)
+
+$(VENV)/bin/pip:
+	@test -n "$(PYTHON)" || { echo "headgate needs Python 3.11 or newer (Debian: apt-get install python3)." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { echo "$(PYTHON) cannot make virtual environments" \
+		"(Debian: apt-get install python3-venv)." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.run-installed: requirements.lock | $(VENV)/bin/pip
+	$(INSTALL) -r requirements.lock
+	@touch $@
+
+$(VENV)/.dev-installed: requirements-dev.lock | $(VENV)/bin/pip
+	$(INSTALL) -r requirements-dev.lock
+	@touch $@ $(VENV)/.run-installed
