@@ -26,9 +26,8 @@ class MemoryLedger:
         self._folded: dict[Group, UsageRow] = {}
         self._last = 0
 
-    @property
-    def full(self) -> bool:
-        return len(self._rows) >= self.max_rows
+    def __len__(self) -> int:
+        return len(self._rows)
 
     def add(self, record: RequestRecord) -> None:
         """Without waiting; a record whose id is there already is left as it is."""
@@ -93,13 +92,14 @@ class MemoryLedger:
 
 
 class MemoryJournal:
-    """The port `Journal` on a `MemoryLedger`; it has room while the ledger has."""
+    """The port `Journal` on a `MemoryLedger`, and bounded by its `max_rows`."""
 
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
+        self._reserved_rows = ledger.max_rows // 4  # for requests that are already admitted when the room runs out
 
     def append(self, record: RequestRecord) -> None:
-        if self._ledger.full:
+        if len(self._ledger) >= self._ledger.max_rows:
             raise LedgerFull("The ledger in memory has no room left.")
         self._ledger.add(record)
 
@@ -107,7 +107,7 @@ class MemoryJournal:
         self._ledger.mark_undelivered(request_id)
 
     def room(self) -> bool:
-        return not self._ledger.full
+        return len(self._ledger) + self._reserved_rows < self._ledger.max_rows
 
 
 class MemoryKeyStore:

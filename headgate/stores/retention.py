@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, select
+from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from headgate.stores import locks
@@ -52,8 +52,13 @@ def _add_to_totals(connection: Connection, chosen: ColumnElement[bool]) -> None:
     ]
     dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
     addition = dialect.insert(daily_totals)
-    added = {name: daily_totals.c[name] + addition.excluded[name] for name in ("requests", *SUMMED)}
+    added = {name: _sum_within_64_bits(daily_totals.c[name], addition.excluded[name]) for name in ("requests", *SUMMED)}
     connection.execute(addition.on_conflict_do_update(index_elements=names, set_=added), values)
+
+
+def _sum_within_64_bits(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    """Numbers that a provider made up must not stop retention: a day's total of one group ends at 9.2 million USD."""
+    return case((one > MAX_INTEGER - other, MAX_INTEGER), else_=one + other)
 
 
 def vacuum(connection: Connection) -> bool:

@@ -1,0 +1,21 @@
+"""The stores that the contract suites run against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.contract.stores import Open, memory, on_database
+from tests.servers import PostgresqlServer
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
+    """Opens stores on an empty place."""
+    if request.param == "memory":
+        return memory
+    if request.param == "sqlite":
+        return on_database("sqlite", tmp_path)
+    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    return on_database(server.new_database(), tmp_path)

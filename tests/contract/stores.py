@@ -1,0 +1,64 @@
+"""Every ledger, key store and journal, ready to be used: add one here and the contract is checked for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from headgate.clock import SystemClock
+from headgate.ports import Journal, KeyStore, Ledger
+from headgate.stores.database import Database
+from headgate.stores.drain import Drain
+from headgate.stores.journal import FileJournal
+from headgate.stores.memory import MemoryJournal, MemoryKeyStore, MemoryLedger
+from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_keys import SqlKeyStore
+
+JOURNAL_ROWS = 20  # about as many fit into the journals below
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What one process has. Several may be open on the same place."""
+
+    journal: Journal
+    ledger: Ledger
+    keys: KeyStore
+    arrive: Callable[[], Awaitable[None]]  # until everything appended is in the ledger
+    make_room: Callable[[], Awaitable[None]]  # let the bounded journal take rows again
+
+
+Open = Callable[[], AbstractAsyncContextManager[Stores]]
+
+
+@asynccontextmanager
+async def memory() -> AsyncIterator[Stores]:
+    ledger = MemoryLedger(max_rows=JOURNAL_ROWS)
+    journal = MemoryJournal(ledger)
+
+    async def arrive() -> None:
+        """Rows are there at once."""
+
+    async def make_room() -> None:
+        await ledger.compact(float(2**40))
+
+    yield Stores(journal, ledger, MemoryKeyStore(), arrive, make_room)
+
+
+def on_database(url: str, folder: Path) -> Open:
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Stores]:
+        database = Database(url, folder)
+        journal = FileJournal(folder / "journal", SystemClock(), max_bytes=JOURNAL_ROWS * 1000)
+        ledger = SqlLedger(database)
+        drain = Drain(journal, ledger, database.writing)
+        try:
+            yield Stores(journal, ledger, SqlKeyStore(database), drain.flush, drain.flush)
+        finally:
+            await drain.aclose()
+            journal.close()
+            await database.aclose()
+
+    return opened

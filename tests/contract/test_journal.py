@@ -1,0 +1,71 @@
+"""What every `ports.Journal` must do."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from headgate.errors import LedgerFull
+from tests.contract.stores import JOURNAL_ROWS, Open
+from tests.contract.test_ledger import everything
+from tests.stores.records import record, request_id
+
+
+def test_what_is_appended_arrives_in_its_order(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            records = [record(number) for number in range(10)]
+            for each in records:
+                opened.journal.append(each)
+            await opened.arrive()
+            assert await everything(opened.ledger) == records
+
+    asyncio.run(scenario())
+
+
+def test_a_note_arrives_after_its_record(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            opened.journal.append(record(1))
+            opened.journal.append(record(2))
+            opened.journal.mark_undelivered(request_id(1))
+            await opened.arrive()
+            assert [row.undelivered for row in await everything(opened.ledger)] == [True, False]
+
+    asyncio.run(scenario())
+
+
+def test_a_full_journal_refuses_by_name_and_recovers(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            assert opened.journal.room()
+            taken = 0
+            with pytest.raises(LedgerFull):
+                while taken < 10 * JOURNAL_ROWS:
+                    opened.journal.append(record(taken))
+                    taken += 1
+            assert taken >= JOURNAL_ROWS // 2
+            assert not opened.journal.room()
+            await opened.make_room()
+            assert opened.journal.room()
+            opened.journal.append(record(taken))
+            await opened.arrive()
+            assert sum(row.requests for row in await opened.ledger.usage("tenant")) == taken + 1
+
+    asyncio.run(scenario())
+
+
+def test_there_is_no_room_before_the_last_record_is_refused(stores: Open) -> None:
+    """Requests that were admitted while there was room still find a place."""
+
+    async def scenario() -> None:
+        async with stores() as opened:
+            number = 0
+            while opened.journal.room():
+                opened.journal.append(record(number))
+                number += 1
+            assert 0 < number <= 10 * JOURNAL_ROWS
+            opened.journal.append(record(number))
+
+    asyncio.run(scenario())
