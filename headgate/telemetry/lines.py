@@ -6,12 +6,13 @@ Owns the buffer, its bound and the thread that may block on a slow reader. Must 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import select
 import stat
+import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 
 FLUSH_SECONDS = 0.1
 FLUSH_BYTES = 64 * 1024
@@ -34,8 +35,10 @@ class LineWriter:
         self._lines: list[bytes] = []
         self._buffered_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._writing: asyncio.Future[None] | None = None
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="headgate-log")
+        self._failed = False  # the last time; said once, not ten times a second
+        self._dropped_told = 0
+        self._idle = asyncio.Event()  # no thread is writing
+        self._idle.set()
 
     def write(self, line: bytes) -> None:
         """Take one line, with its newline. Must be called on the event loop."""
@@ -53,31 +56,43 @@ class LineWriter:
         """Write what is left, but wait no longer than this for a reader that does not read."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                while self._lines or self._writing:
+                while self._lines or not self._idle.is_set():
                     self._flush()
-                    if self._writing:
-                        await asyncio.wait((self._writing,))
+                    await self._idle.wait()
         except TimeoutError:
-            _log.warning("the request log's reader did not read: %d lines are lost", len(self._lines) + self.dropped)
+            _log.warning("the reader of the request log did not read: its last lines are lost")
         if self._timer:
             self._timer.cancel()
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
     def _flush(self) -> None:
         if self._timer:
             self._timer.cancel()
             self._timer = None
-        if self._writing or not self._lines:
+        if not self._idle.is_set() or not self._lines:
             return
         lines, self._lines, self._buffered_bytes = self._lines, [], 0
+        self._idle.clear()
+        # A daemon, not an executor's thread: those are waited for when the process ends, and this one may be stuck.
         loop = asyncio.get_running_loop()
-        self._writing = loop.run_in_executor(self._thread, _write_lines, self._descriptor, lines)
-        self._writing.add_done_callback(self._written)
+        threading.Thread(target=self._write_and_tell, args=(loop, lines), daemon=True).start()
 
-    def _written(self, writing: asyncio.Future[None]) -> None:
-        self._writing = None
-        if not writing.cancelled() and (error := writing.exception()):
-            _log.error("the request log could not be written: %s", error)
+    def _write_and_tell(self, loop: asyncio.AbstractEventLoop, lines: list[bytes]) -> None:
+        failure = None
+        try:
+            _write_lines(self._descriptor, lines)
+        except OSError as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
+            loop.call_soon_threadsafe(self._written, failure)
+
+    def _written(self, failure: OSError | None) -> None:
+        self._idle.set()
+        if failure and not self._failed:
+            _log.error("the request log cannot be written, its lines are lost: %s", failure)
+        self._failed = failure is not None
+        if self.dropped > self._dropped_told:
+            _log.warning("the request log is read too slowly: %d lines dropped so far", self.dropped)
+            self._dropped_told = self.dropped
         if self._buffered_bytes >= FLUSH_BYTES:
             self._flush()
 
