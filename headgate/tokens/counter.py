@@ -26,8 +26,8 @@ _TOTAL = struct.Struct(">Q")
 
 # By the public statements of OpenAI (tiktoken's model list). Names may carry an owner ("openai/gpt-4o").
 _FAMILIES = (
-    ("o200k_base", re.compile(r"(chatgpt-4o|gpt-4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9])(\b|[-_.:])")),
-    ("cl100k_base", re.compile(r"(gpt-4|gpt-3\.?5|text-embedding-(3|ada-002)|(babbage|davinci)-002)(\b|[-_.:])")),
+    ("o200k_base", re.compile(r"(ft:)?(chatgpt-4o|gpt-4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9])(\b|[-_.:])")),
+    ("cl100k_base", re.compile(r"(ft:)?(gpt-4|gpt-3\.?5|text-embedding-(3|ada-002)|(babbage|davinci)-002)(\b|[-_.:])")),
 )
 
 
