@@ -6,6 +6,7 @@ tomorrow works today.
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from headgate.types import Call, Counted, Features, Route, Usage
 Fields = dict[str, msgspec.Raw]
 
 MAX_CHOICES = 128
+CEILINGS = ("max_completion_tokens", "max_tokens")  # the members that limit the output, the newer one first
 
 ABSENT = msgspec.Raw(b"null")  # msgspec takes `Raw | None` for null alone
 _NOTHING = (b"null", b"[]", b"{}", b'""')
@@ -38,7 +40,8 @@ class _CallView(msgspec.Struct):
 
 
 class _Part(msgspec.Struct):
-    type: str = ""
+    type: str | None = ""
+    image_url: msgspec.Raw = ABSENT  # some servers take a part without its type
 
 
 class _Message(msgspec.Struct):
@@ -46,6 +49,7 @@ class _Message(msgspec.Struct):
 
 
 _fields = msgspec.json.Decoder(Fields)
+_optional_fields = msgspec.json.Decoder(Fields | None)
 _view = msgspec.json.Decoder(_CallView)
 _messages = msgspec.json.Decoder(list[_Message])
 _required = {Route.CHAT: "messages", Route.COMPLETIONS: "prompt", Route.EMBEDDINGS: "input"}
@@ -69,11 +73,9 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         raise InvalidRequest(f"The member '{required}' is missing.", param=required)
     if not view.model:
         raise InvalidRequest("The member 'model' is empty. GET /v1/models lists the models of your key.", param="model")
-    choices, ceiling = view.n or 1, view.max_completion_tokens or view.max_tokens
+    choices = 1 if view.n is None else view.n
     if not 1 <= choices <= MAX_CHOICES:
         raise InvalidRequest(f"'n' must be between 1 and {MAX_CHOICES}, not {choices}.", param="n")
-    if ceiling is not None and ceiling < 1:
-        raise InvalidRequest(f"The limit on output tokens must be at least 1, not {ceiling}.", param="max_tokens")
     return Call(
         id=call_id,
         route=route,
@@ -82,7 +84,7 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         fields=fields,
         body_bytes=len(body),
         choices=choices,
-        max_output_tokens=ceiling,
+        max_output_tokens=_output_ceiling(route, view),
         wants_usage=bool(view.stream_options and view.stream_options.include_usage),
         session=headers.session,
         user=headers.user or view.user,
@@ -90,6 +92,16 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         prompt_version=headers.prompt_version,
         traceparent=headers.traceparent,
     )
+
+
+def _output_ceiling(route: Route, view: _CallView) -> int | None:
+    """The larger one, if a caller gives both: servers differ in which they obey."""
+    least = 0 if route is Route.COMPLETIONS else 1  # a completion of nothing scores the prompt
+    given = {name: value for name in CEILINGS if (value := getattr(view, name)) is not None}
+    for name, value in given.items():
+        if value < least:
+            raise InvalidRequest(f"'{name}' must be at least {least}, not {value}.", param=name)
+    return max(given.values(), default=None)
 
 
 def _decode(body: bytes) -> tuple[Fields, _CallView]:
@@ -126,7 +138,11 @@ def features(call: Call) -> Features:
 
 
 def _uses_tools(fields: Fields) -> bool:
-    return any(bytes(fields[name]) not in _NOTHING for name in ("tools", "functions") if name in fields)
+    return any(not _is_nothing(fields[name]) for name in ("tools", "functions") if name in fields)
+
+
+def _is_nothing(raw: msgspec.Raw) -> bool:
+    return b"".join(bytes(raw).split()) in _NOTHING
 
 
 def _uses_images(fields: Fields) -> bool:
@@ -135,11 +151,10 @@ def _uses_images(fields: Fields) -> bool:
         return False
     try:
         messages = _messages.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return b"image_url" in raw
-    return any(
-        "image" in part.type for message in messages if isinstance(message.content, list) for part in message.content
-    )
+    except (ValueError, RecursionError):
+        return True  # an image could hide in what cannot be read
+    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
+    return any("image" in (part.type or "") or part.image_url is not ABSENT for part in parts)
 
 
 def upstream_body(call: Call, upstream_model: str, *, max_output_tokens: int | None, ask_usage: bool) -> bytes:
@@ -147,12 +162,29 @@ def upstream_body(call: Call, upstream_model: str, *, max_output_tokens: int | N
     fields = dict(call.fields)
     fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
     if max_output_tokens is not None and call.route is not Route.EMBEDDINGS:
-        legacy = "max_tokens" in fields or call.route is Route.COMPLETIONS
-        fields["max_tokens" if legacy else "max_completion_tokens"] = msgspec.Raw(b"%d" % max_output_tokens)
+        _lower_output(fields, call.route, max_output_tokens)
     if call.stream and ask_usage and not call.wants_usage:
-        options = msgspec.json.decode(fields.get("stream_options", b"null")) or {}
+        options = _options(fields.get("stream_options", ABSENT))
         fields["stream_options"] = msgspec.Raw(msgspec.json.encode({**options, "include_usage": True}))
     return msgspec.json.encode(fields)
+
+
+def _lower_output(fields: Fields, route: Route, max_output_tokens: int) -> None:
+    """Lower every limit the caller gave that is higher, or set one if there is none."""
+    given = [name for name in CEILINGS if bytes(fields.get(name, ABSENT)) != b"null"]
+    for name in given:
+        if int(bytes(fields[name])) > max_output_tokens:
+            fields[name] = msgspec.Raw(b"%d" % max_output_tokens)
+    if not given:
+        name = "max_tokens" if "max_tokens" in fields or route is Route.COMPLETIONS else "max_completion_tokens"
+        fields[name] = msgspec.Raw(b"%d" % max_output_tokens)
+
+
+def _options(raw: msgspec.Raw) -> Fields:
+    try:
+        return _optional_fields.decode(raw) or {}
+    except RecursionError:
+        raise InvalidRequest("'stream_options' is nested too deeply.", param="stream_options") from None
 
 
 class _TokenDetails(msgspec.Struct):
@@ -165,34 +197,45 @@ class UsageView(msgspec.Struct):
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    total_tokens: int | None = None
     prompt_tokens_details: _TokenDetails | None = None
     completion_tokens_details: _TokenDetails | None = None
     prompt_cache_hit_tokens: int | None = None
 
     def value(self) -> Usage | None:
-        """The neutral form, or None if the object says nothing."""
+        """The neutral form, or None if the object says nothing.
+
+        Gemini and xAI leave what the model thought out of the completion and count it in the total alone. xAI reports
+        more cached tokens than the prompt has: a part is never taken for larger than its whole.
+        """
         if self.prompt_tokens is None and self.completion_tokens is None:
             return None
         prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
         cached = (prompt.cached_tokens if prompt else None) or self.prompt_cache_hit_tokens or 0
+        reasoning = (completion.reasoning_tokens if completion else None) or 0
+        tokens_in, tokens_out = max(0, self.prompt_tokens or 0), max(0, self.completion_tokens or 0)
+        thought_beside = max(0, (self.total_tokens or 0) - tokens_in - tokens_out)
         return Usage(
-            input=self.prompt_tokens or 0,
-            cached_input=cached,
-            output=self.completion_tokens or 0,
-            reasoning=(completion.reasoning_tokens if completion else None) or 0,
+            input=tokens_in,
+            cached_input=min(max(0, cached), tokens_in),
+            output=tokens_out + thought_beside,
+            reasoning=min(max(reasoning, thought_beside), tokens_out + thought_beside),
             counted=Counted.REPORTED,
         )
 
 
 class _AnswerMessage(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
+    """What was generated is text, or, from some servers, any JSON: a list of content parts, say."""
+
+    content: object = None
+    reasoning_content: object = None
+    tool_calls: object = None
 
 
 class _AnswerChoice(msgspec.Struct):
     finish_reason: str | None = None
     message: _AnswerMessage | None = None
-    text: str | None = None
+    text: object = None
 
 
 class _AnswerView(msgspec.Struct):
@@ -220,12 +263,11 @@ def read_answer(route: Route, body: bytes) -> WholeAnswer:
     """Read a JSON answer of status 200. Raises ValueError if it is not JSON."""
     try:
         view = _answer.decode(body)
-    except msgspec.ValidationError:
+    except (ValueError, RecursionError) as error:
+        if not is_json(body):
+            raise ValueError(str(error)) from None
         # A shape headgate does not know: valid JSON passes as it is, and counts as unmetered.
-        shape = msgspec.json.decode(body)
-        return WholeAnswer(empty=not shape, failed="", usage=None, texts=())
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
+        return WholeAnswer(empty=body.strip() in _NOTHING, failed="", usage=None, texts=())
     if bytes(view.error) not in _NOTHING:
         return WholeAnswer(empty=False, failed=error_message(body), usage=None, texts=())
     if route is Route.EMBEDDINGS:
@@ -240,14 +282,30 @@ def read_answer(route: Route, body: bytes) -> WholeAnswer:
 
 def _texts(choice: _AnswerChoice) -> list[str]:
     message = choice.message or _AnswerMessage()
-    return [text for text in (choice.text, message.content, message.reasoning_content) if text]
+    generated = (choice.text, message.content, message.reasoning_content, message.tool_calls)
+    return [as_text(value) for value in generated if value]
+
+
+def as_text(generated: object) -> str:
+    """What a model generated, as text to count tokens by."""
+    return generated if isinstance(generated, str) else msgspec.json.encode(generated).decode()
+
+
+def is_json(data: bytes) -> bool:
+    """Whether it is JSON by the letter. msgspec is stricter: it refuses halves of surrogate pairs, and some servers
+    that cut text into events cut between them."""
+    try:
+        json.loads(data.decode())
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def error_message(body: bytes) -> str:
     """The sentence in a provider's error body, whatever its shape; the start of the body if there is none."""
     try:
         value: Any = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return body[:300].decode(errors="replace").strip() or "no message"
     for name in ("error", "message", "detail"):
         if isinstance(value, dict) and value.get(name):

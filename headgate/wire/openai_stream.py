@@ -12,7 +12,7 @@ import msgspec
 from headgate.errors import HeadgateError, StreamFailed, StreamIncomplete, StreamMalformed, UpstreamEmpty
 from headgate.types import Usage
 from headgate.wire import sse
-from headgate.wire.openai import ABSENT, FAILED_FINISHES, UsageView, error_body, error_message
+from headgate.wire.openai import ABSENT, FAILED_FINISHES, UsageView, as_text, error_body, error_message, is_json
 
 MAX_FRAME_BYTES = 16_000_000  # an image in base64 may be one event
 MAX_PREAMBLE_BYTES = 16_384
@@ -21,22 +21,24 @@ _NULL = b"null"
 
 
 class _Delta(msgspec.Struct):
-    content: str | None = None
-    reasoning_content: str | None = None
-    reasoning: str | None = None
-    refusal: str | None = None
+    """What is generated is text, or, from some servers, any JSON: a list of content parts, say."""
+
+    content: object = None
+    reasoning_content: object = None
+    reasoning: object = None
+    refusal: object = None
     tool_calls: msgspec.Raw = ABSENT
 
 
 class _Choice(msgspec.Struct):
-    index: int = 0
+    index: int | None = 0
     delta: _Delta | None = None
-    text: str | None = None
+    text: object = None
     finish_reason: str | None = None
 
 
 class _Chunk(msgspec.Struct):
-    choices: list[_Choice] = []
+    choices: list[_Choice] | None = None
     usage: UsageView | None = None
     error: msgspec.Raw = ABSENT
 
@@ -48,8 +50,8 @@ _any = msgspec.json.Decoder()
 class StreamReader:
     """Reads one stream of chat or text completion chunks.
 
-    `feed` returns the bytes to forward. `[DONE]` is withheld in `tail`, so that it can follow the ledger's record. The
-    usage chunk is taken out when headgate asked for it and the caller did not.
+    `feed` returns the bytes to forward. `[DONE]`, or what else `finish` finds unsaid, is withheld in `tail`, so that it
+    can follow the ledger's record. The usage chunk is taken out when headgate asked for it and the caller did not.
     """
 
     __slots__ = ("_choices", "_frames", "_kept", "_strip_usage", "content_events", "failure", "tail", "texts", "usage")
@@ -91,8 +93,10 @@ class StreamReader:
         """The HTTP message ended cleanly: decide whether the stream was complete."""
         if self.failure:
             return
-        if rest := self._frames.rest.strip():
-            self._forward(rest + b"\n\n")  # some servers forget the last blank line; nothing else may be lost by it
+        if rest := self._frames.take_rest().strip():
+            last = rest + b"\n\n"  # some servers forget the last blank line; nothing else may be lost by it
+            if self._forward(last):
+                self.tail = last
         if self.failure:
             return
         if not self._choices:
@@ -111,29 +115,34 @@ class StreamReader:
             return False
         try:
             chunk = _chunk.decode(data)
-        except msgspec.ValidationError:
-            self.content_events += 1  # a shape headgate does not know passes untouched
-            return True
-        except (msgspec.DecodeError, RecursionError):
-            self.failure = StreamMalformed("The provider sent an event that is not valid JSON.")
-            return False
+        except (ValueError, RecursionError) as error:
+            return self._pass_unread(data, error)
+        if chunk.usage is not None:
+            self.usage = chunk.usage.value() or self.usage
         if chunk.error is not ABSENT and bytes(chunk.error) != _NULL:
             self.failure = StreamFailed(f"The provider reported an error in the stream: {error_message(data)}")
             return False
-        if chunk.usage is not None:
-            self.usage = chunk.usage.value() or self.usage
-            if not chunk.choices and self._strip_usage:
-                return False
+        if chunk.usage is not None and not chunk.choices and self._strip_usage:
+            return False
         return self._meter(chunk, data)
+
+    def _pass_unread(self, data: bytes, error: Exception) -> bool:
+        """A shape headgate does not know passes untouched, if it is JSON."""
+        if not isinstance(error, msgspec.ValidationError) and not is_json(data):
+            self.failure = StreamMalformed("The provider sent an event that is not valid JSON.")
+            return False
+        self.content_events += 1
+        return True
 
     def _meter(self, chunk: _Chunk, data: bytes) -> bool:
         content = False
-        for choice in chunk.choices:
+        for choice in chunk.choices or ():
             reason = choice.finish_reason
             if reason in FAILED_FINISHES:
                 self.failure = StreamFailed(f"The provider gave up: finish_reason is '{reason}'.")
                 return False
-            self._choices[choice.index] = self._choices.get(choice.index, False) or reason is not None
+            index = choice.index or 0
+            self._choices[index] = self._choices.get(index, False) or reason is not None
             content = self._read_choice(choice) or reason is not None or content
         if not content and not self.content_events:
             content = _has_unknown_content(data)
@@ -158,8 +167,9 @@ class StreamReader:
             return True
         return False
 
-    def _keep(self, text: str) -> None:
+    def _keep(self, generated: object) -> None:
         if self._kept < _MAX_KEPT_CHARACTERS:
+            text = as_text(generated)
             self._kept += len(text)
             self.texts.append(text)
 

@@ -31,8 +31,8 @@ def prompt_texts(route: Route, fields: Mapping[str, msgspec.Raw]) -> list[str]:
         values = [_decoded(fields, name) for name in _PROMPT_FIELDS[route]]
         return [text for value in values for text in _strings(value)]
     texts = [text for message in _messages(fields) for text in _message_texts(message)]
-    texts += [bytes(fields[name]).decode("utf-8", "replace") for name in _DESCRIPTIONS if name in fields]
-    return texts
+    descriptions = [bytes(fields[name]) for name in _DESCRIPTIONS if name in fields]
+    return texts + [raw.decode("utf-8", "replace") for raw in descriptions if raw not in (b"null", b"[]")]
 
 
 def overhead_tokens(route: Route, fields: Mapping[str, msgspec.Raw]) -> int:

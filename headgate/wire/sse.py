@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-_FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n")
+_FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n|\n\r(?=[^\n])")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _LONGEST_END = 4
 
@@ -26,10 +26,10 @@ class FrameSplitter:
         self._rest = b""
         self._max_frame_bytes = max_frame_bytes
 
-    @property
-    def rest(self) -> bytes:
-        """What came after the last whole frame."""
-        return self._rest
+    def take_rest(self) -> bytes:
+        """What came after the last whole frame, once."""
+        rest, self._rest = self._rest, b""
+        return rest
 
     def feed(self, data: bytes) -> list[bytes]:
         """Return the frames that `data` completes. Raises FrameTooLong."""
