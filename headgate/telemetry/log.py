@@ -38,19 +38,19 @@ class JsonFormatter(logging.Formatter):
 
     def __init__(self) -> None:
         super().__init__()
-        self._encoder = msgspec.json.Encoder(enc_hook=str)
+        self._encoder = msgspec.json.Encoder()
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _text(record.getMessage()),
         }
-        line.update((name, value) for name, value in vars(record).items() if name not in _STANDARD)
+        line.update((name, _plain(value)) for name, value in vars(record).items() if name not in _STANDARD)
         if record.exc_info:
-            line["error"] = "".join(traceback.format_exception(*record.exc_info))
-        return mask_secrets(self._encoder.encode(line).decode())
+            line["error"] = _text("".join(traceback.format_exception(*record.exc_info)))
+        return self._encoder.encode(line).decode()
 
 
 class TextFormatter(logging.Formatter):
@@ -61,6 +61,16 @@ class TextFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return mask_secrets(super().format(record))
+
+
+def _plain(value: object) -> object:
+    # As text a mapping shows names and values together, so that a value is masked for its name.
+    return value if value is None or isinstance(value, bool | int | float) else _text(str(value))
+
+
+def _text(text: str) -> str:
+    # Half a surrogate pair has no UTF-8 form; it must not cost the whole line.
+    return mask_secrets(text).encode("utf-8", "backslashreplace").decode()
 
 
 def configure_logging(config: LogConfig, stream: TextIO | None = None) -> None:

@@ -68,6 +68,7 @@ def test_no_secret_gets_out(stream: io.StringIO, format_name: str, secret: str) 
     log.error('{"error": {"message": "Incorrect API key provided: %s."}}', secret)
     log.error("url", extra={"url": f"https://host/v1?key={secret}&x=1"})
     log.error("opaque", extra={"header": "Authorization: Bearer opaque-0123456789", "body": '{"api_key": "opaque2"}'})
+    log.error("on a line of its own:\n%s\nand on", secret)
     log.error("postgresql://headgate:opaque3@127.0.0.1/db is away")
     text = stream.getvalue()
     assert secret not in text
@@ -82,6 +83,12 @@ def test_no_secret_gets_out(stream: io.StringIO, format_name: str, secret: str) 
 )
 def test_what_is_no_secret_stays(text: str) -> None:
     assert mask_secrets(text) == text
+
+
+def test_a_lone_surrogate_is_logged(stream: io.StringIO) -> None:
+    configure_logging(LogConfig(), stream)
+    logging.getLogger("headgate.test").error("half a pair: \ud83d")
+    assert "half a pair" in json.loads(stream.getvalue())["message"]
 
 
 @given(st.text(), st.sampled_from(["", "Bearer ", "sk-abcd", "api_key=", '"x-api-key": "', "redis://:"]), st.text())

@@ -39,6 +39,10 @@ def test_a_chat() -> None:
     assert overhead_tokens(Route.CHAT, body) == 3 + 4 * 4 + 1 + 765 + 85
 
 
+def test_no_tools_are_no_text() -> None:
+    assert prompt_texts(Route.CHAT, fields(messages=[], tools=[], functions=None)) == []
+
+
 @pytest.mark.parametrize(
     ("route", "body", "texts", "overhead"),
     [
