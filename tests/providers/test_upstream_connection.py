@@ -16,6 +16,7 @@ from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.connection import MAX_HEAD_BYTES, PAUSE_ABOVE_BYTES, Connection, Response
 from headgate.providers.upstream.target import parse_target
 from tests.providers.loopback import JSON_ANSWER, Peer, Server, answering, serving
+from tests.providers.wire import Wire
 
 OnEachLoop = Callable[[Coroutine[None, None, None]], None]
 REQUEST = b"POST /v1/chat/completions HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\n{}"
@@ -272,29 +273,6 @@ def test_cancelling_reaches_the_socket_at_once(step: str, on_each_loop: OnEachLo
 
 
 # --- over a wire in memory: any bytes, in any pieces ----------------------------------------------------------------
-
-
-class Wire(asyncio.Transport):
-    """A transport whose other side is the test."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.aborted = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        pass
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def abort(self) -> None:
-        self.aborted = True
-
-    def pause_reading(self) -> None:
-        pass
-
-    def resume_reading(self) -> None:
-        pass
 
 
 @dataclass

@@ -13,11 +13,12 @@ from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.connection import Response
 from headgate.providers.upstream.pool import Pool, PoolSettings
 from headgate.providers.upstream.target import parse_target
+from headgate.sim.loop import run_virtual
 from tests.providers.loopback import JSON_ANSWER, Peer, Server, answering, serving
+from tests.providers.wire import Wired
 
 OnEachLoop = Callable[[Coroutine[None, None, None]], None]
 DEFAULTS = PoolSettings()
-SOON = 0.1  # seconds; long enough to be later, short enough to wait for
 
 
 def request(number: int = 0) -> bytes:
@@ -25,8 +26,8 @@ def request(number: int = 0) -> bytes:
     return b"POST / HTTP/1.1\r\nhost: test\r\ncontent-length: %d\r\n\r\n%s" % (len(body), body)
 
 
-def pool_for(server: Server, settings: PoolSettings = DEFAULTS, connect_seconds: float = 5.0) -> Pool:
-    return Pool(parse_target(server.url), Connector(ConnectSettings(connect_seconds=connect_seconds)), settings)
+def pool_for(server: Server, settings: PoolSettings = DEFAULTS) -> Pool:
+    return Pool(parse_target(server.url), Connector(ConnectSettings()), settings)
 
 
 async def ask(pool: Pool, number: int = 0) -> bytes:
@@ -109,28 +110,6 @@ def test_no_more_connections_than_allowed_and_turns_in_order_of_asking(on_each_l
     on_each_loop(scenario())
 
 
-def test_a_full_pool_says_which_setting_bounds_it(on_each_loop: OnEachLoop) -> None:
-    async def scenario() -> None:
-        gated = Gated()
-        async with serving(gated) as server:
-            pool = pool_for(server, PoolSettings(max_connections=1, max_waiting=1), connect_seconds=5 * SOON)
-            busy = asyncio.ensure_future(ask(pool))
-            await gated.began.get()
-            waiting = asyncio.ensure_future(ask(pool))
-            await some_rounds()
-            with pytest.raises(UpstreamBusy, match=r"1 requests are waiting.*max_connections"):
-                await ask(pool)
-            with pytest.raises(UpstreamBusy, match=r"within connect_seconds.*max_connections"):
-                await waiting
-            gated.permits.release()
-            assert await busy
-            gated.permits.release()
-            assert await ask(pool)
-            pool.close()
-
-    on_each_loop(scenario())
-
-
 def test_who_stops_waiting_takes_no_turn(on_each_loop: OnEachLoop) -> None:
     async def scenario() -> None:
         gated = Gated()
@@ -152,21 +131,21 @@ def test_who_stops_waiting_takes_no_turn(on_each_loop: OnEachLoop) -> None:
     on_each_loop(scenario())
 
 
-def test_a_turn_given_in_the_instant_of_cancelling_goes_to_the_next(on_each_loop: OnEachLoop) -> None:
+@pytest.mark.parametrize("answer", [JSON_ANSWER, JSON_ANSWER[:-1]], ids=["a connection", "the slot of a lost one"])
+def test_a_turn_given_in_the_instant_of_cancelling_goes_to_the_next(answer: bytes, on_each_loop: OnEachLoop) -> None:
     async def scenario() -> None:
-        async with serving(answering(JSON_ANSWER)) as server:
+        async with serving(answering(answer, JSON_ANSWER)) as server:
             pool = pool_for(server, PoolSettings(max_connections=1))
-            for abort in (False, True):  # what is handed on: a connection, and the slot of one that was aborted
-                held = await pool.send(request())
-                cancelled = asyncio.ensure_future(ask(pool))
-                patient = asyncio.ensure_future(ask(pool))
-                await some_rounds()
-                if not abort:
-                    assert await held.read()
-                held.close()
-                cancelled.cancel()
-                assert await patient == b'{"ok":true}'
-                assert cancelled.cancelled() or await asyncio.gather(cancelled, return_exceptions=True)
+            held = await pool.send(request())
+            cancelled = asyncio.ensure_future(ask(pool))
+            patient = asyncio.ensure_future(pool.send(request()))
+            await some_rounds()
+            assert await held.read()
+            held.close()
+            cancelled.cancel()
+            assert (await patient).status == 200
+            assert cancelled.cancelled()
+            (await patient).close()
             pool.close()
             assert pool.unused
 
@@ -181,61 +160,6 @@ def test_a_failed_connection_frees_its_slot_for_the_next(on_each_loop: OnEachLoo
         failures = await asyncio.gather(*(ask(pool) for _ in range(5)), return_exceptions=True)
         assert [type(failure) for failure in failures] == [UpstreamUnreachable] * 5
         assert pool.unused
-
-    on_each_loop(scenario())
-
-
-def test_an_idle_connection_is_closed_after_its_time(on_each_loop: OnEachLoop) -> None:
-    async def scenario() -> None:
-        gated = Gated()
-        async with serving(gated) as server:
-            pool = pool_for(server, PoolSettings(keep_alive_seconds=SOON))
-            for _ in range(2):
-                gated.permits.release()
-                await ask(pool)
-                assert not pool.unused
-                await gated.gone.get()
-                assert pool.unused
-            assert len(server.peers) == 2
-
-    on_each_loop(scenario())
-
-
-def test_only_what_has_been_idle_for_too_long_expires(on_each_loop: OnEachLoop) -> None:
-    async def scenario() -> None:
-        gated = Gated()
-        async with serving(gated) as server:
-            pool = pool_for(server, PoolSettings(keep_alive_seconds=SOON))
-            gated.permits.release()
-            gated.permits.release()
-            older, younger = await pool.send(request()), await pool.send(request())
-            await drain(older)
-            while gated.gone.empty():  # the younger one is used all the time, and idle for no time
-                await drain(younger)
-                gated.permits.release()
-                younger = await pool.send(request())
-            assert len(server.peers) == 2
-            await drain(younger)
-            assert not pool.unused
-            pool.close()
-
-    on_each_loop(scenario())
-
-
-def test_a_connection_too_old_is_not_taken_even_if_the_timer_is_late(on_each_loop: OnEachLoop) -> None:
-    async def scenario() -> None:
-        async with serving(answering(JSON_ANSWER)) as server:
-            pool = pool_for(server, PoolSettings(keep_alive_seconds=0.0))
-            responses = [await pool.send(request()) for _ in range(3)]
-            for response in responses:
-                while await response.read():
-                    pass
-            for response in responses:
-                response.close()
-            follow_up = asyncio.ensure_future(ask(pool))  # no timer has run since
-            assert await follow_up == b'{"ok":true}'
-            assert len(server.peers) == 4
-            pool.close()
 
     on_each_loop(scenario())
 
@@ -258,16 +182,22 @@ def test_an_idle_connection_closed_by_the_other_side_is_forgotten(on_each_loop: 
     on_each_loop(scenario())
 
 
-def test_a_stale_connection_is_replaced_and_its_elders_with_it(on_each_loop: OnEachLoop) -> None:
+def test_a_stale_connection_is_replaced_and_its_elders_are_closed(on_each_loop: OnEachLoop) -> None:
     async def scenario() -> None:
+        elders_gone: asyncio.Queue[Peer] = asyncio.Queue()
+
         async def handler(peer: Peer) -> None:
             await peer.request()
             await peer.send(JSON_ANSWER)
-            if len(server.peers) <= 3:
+            number = server.peers.index(peer)
+            if number == 2:
                 await peer.request()  # taken, and not answered
                 peer.reset()
-                return
-            await answering(JSON_ANSWER)(peer)
+            elif number < 2:
+                await peer.gone()
+                elders_gone.put_nowait(peer)
+            else:
+                await answering(JSON_ANSWER)(peer)
 
         async with serving(handler) as server:
             pool = pool_for(server)
@@ -276,6 +206,7 @@ def test_a_stale_connection_is_replaced_and_its_elders_with_it(on_each_loop: OnE
             assert await ask(pool, 7) == b'{"ok":true}'
             assert [body for _, body in server.peers[2].requests] == [b"0", b"7"]
             assert [body for _, body in server.peers[3].requests] == [b"7"]
+            assert {await elders_gone.get(), await elders_gone.get()} == set(server.peers[:2])
             assert await ask(pool) == b'{"ok":true}'
             assert len(server.peers) == 4
             pool.close()
@@ -374,3 +305,79 @@ def test_whatever_is_cancelled_and_whenever_nothing_leaks(seed: int, on_each_loo
             assert pool.unused
 
     on_each_loop(scenario())
+
+
+# --- in virtual time -------------------------------------------------------------------------------------------------
+
+ANSWERED = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}"
+
+
+def wired_pool(settings: PoolSettings) -> tuple[Pool, Wired]:
+    connector = Wired(ConnectSettings(connect_seconds=5.0))
+    return Pool(parse_target("http://wired:1"), connector, settings), connector
+
+
+async def begin(pool: Pool, connector: Wired, number: int) -> Response:
+    """A request on connection `number`, answered and not yet closed."""
+    sending = asyncio.ensure_future(pool.send(request()))
+    await some_rounds()
+    connector.opened[number].data_received(ANSWERED)
+    response = await sending
+    assert await response.read() == b"{}"
+    return response
+
+
+def test_an_idle_connection_is_closed_after_its_time_and_not_before() -> None:
+    async def scenario() -> None:
+        pool, connector = wired_pool(PoolSettings(keep_alive_seconds=60.0))
+        older, younger = await begin(pool, connector, 0), await begin(pool, connector, 1)
+        older.close()
+        await asyncio.sleep(59.0)
+        younger.close()
+        assert not connector.opened[0].closed
+        await asyncio.sleep(1.0)
+        assert connector.opened[0].closed
+        await asyncio.sleep(58.9)
+        assert not connector.opened[1].closed
+        await asyncio.sleep(0.2)
+        assert connector.opened[1].closed
+        assert pool.unused
+        (await begin(pool, connector, 2)).close()
+        await asyncio.sleep(60.0)
+        assert pool.unused
+
+    run_virtual(scenario())
+
+
+def test_a_connection_too_old_is_not_taken_even_if_the_timer_is_late() -> None:
+    async def scenario() -> None:
+        pool, connector = wired_pool(PoolSettings(keep_alive_seconds=0.0))
+        (await begin(pool, connector, 0)).close()
+        (await begin(pool, connector, 1)).close()  # asked in the same instant: no timer has run
+        assert connector.opened[0].closed
+        pool.close()
+
+    run_virtual(scenario())
+
+
+def test_a_full_pool_says_which_setting_bounds_it() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        pool, connector = wired_pool(PoolSettings(max_connections=1, max_waiting=1))
+        held = await begin(pool, connector, 0)
+        given_up = asyncio.ensure_future(pool.send(request()))
+        await some_rounds()
+        with pytest.raises(
+            UpstreamBusy, match=r"All 1 connections to wired:1 .* 1 requests are waiting .*max_connections"
+        ):
+            await pool.send(request())
+        given_up.cancel()
+        await asyncio.gather(given_up, return_exceptions=True)
+        with pytest.raises(UpstreamBusy, match=r"within connect_seconds \(5\).*max_connections"):
+            await pool.send(request())
+        assert loop.time() == 5.0
+        held.close()
+        (await begin(pool, connector, 0)).close()
+        pool.close()
+
+    run_virtual(scenario())

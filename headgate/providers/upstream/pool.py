@@ -49,7 +49,7 @@ class Pool:
         self._connector = connector
         self._settings = settings
         self._loop = asyncio.get_running_loop()
-        self._idle: dict[Connection, float] = {}  # -> since when, on the loop's clock; the newest is last
+        self._idle: dict[Connection, float] = {}  # -> kept until, on the loop's clock; the newest is last
         self._slots_taken = 0
         self._waiters: deque[asyncio.Future[Connection | None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -91,9 +91,9 @@ class Pool:
         elif (waiter := self._next_waiter()) is not None:
             waiter.set_result(connection)
         else:
-            self._idle[connection] = self._loop.time()
+            self._idle[connection] = until = self._loop.time() + self._settings.keep_alive_seconds
             if self._timer is None:
-                self._timer = self._loop.call_later(self._settings.keep_alive_seconds, self._expire)
+                self._timer = self._loop.call_at(until, self._expire)
 
     def forget(self, connection: Connection) -> None:
         """A connection is gone, and its slot free."""
@@ -105,11 +105,10 @@ class Pool:
     def _take_idle(self) -> Connection | None:
         if not self._idle:
             return None
-        connection, since = self._idle.popitem()
-        if self._loop.time() - since < self._settings.keep_alive_seconds:
+        connection, until = self._idle.popitem()
+        if until > self._loop.time():
             return connection
         connection.abort()
-        self._close_idle()  # the newest was too old, so all are
         return None
 
     async def _acquire(self) -> Connection:
@@ -190,10 +189,10 @@ class Pool:
     def _expire(self) -> None:
         """Close what has been idle for too long, and look again when the next one will be."""
         self._timer = None
-        oldest_allowed = self._loop.time() - self._settings.keep_alive_seconds
-        for connection, since in list(self._idle.items()):
-            if since > oldest_allowed:
-                self._timer = self._loop.call_at(since + self._settings.keep_alive_seconds, self._expire)
+        now = self._loop.time()
+        for connection, until in list(self._idle.items()):
+            if until > now:
+                self._timer = self._loop.call_at(until, self._expire)
                 return
             connection.abort()
 
