@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 
 from headgate.errors import (
     ClientGone,
@@ -34,7 +34,6 @@ from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES, StreamReader
 MAX_ANSWER_BYTES = 64_000_000
 MAX_ERROR_BYTES = 1_000_000
 _TYPICAL_OUTPUT_TOKENS = 256  # assumed for `least_busy` when the caller sets no limit
-_UPSTREAM_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id", "cf-ray")
 
 
 class Attempt:
@@ -98,7 +97,7 @@ class Attempt:
                 call.route, body, endpoint=self._endpoint, api_key=self._key, headers=self._trace_headers()
             )
             self.status = response.status
-            self.upstream_id = next((v for name in _UPSTREAM_ID_HEADERS if (v := response.headers.get(name))), "")
+            self.upstream_id = _upstream_id(response.headers)
             if not 200 <= response.status < 300:
                 raise await self._rejection(response)
             await (self._open_stream(response) if call.stream else self._open_json(response))
@@ -259,6 +258,16 @@ class Attempt:
 
     def _stalled(self) -> HeadgateError:
         return StreamStalled(f"The provider sent nothing for {self._model.stall_seconds:g} seconds.")
+
+
+def _upstream_id(headers: Mapping[str, str]) -> str:
+    """The provider's own name for the request, to ask its support with."""
+    return (
+        headers.get("x-request-id")
+        or headers.get("request-id")
+        or headers.get("apim-request-id")
+        or headers.get("cf-ray", "")
+    )
 
 
 def may_go_away(error: UpstreamError) -> bool:

@@ -51,6 +51,15 @@ class Edge:
         self.refusals = refusals
         self.limits = limits
         self.draining = False
+        self._common_headers: list[tuple[bytes, bytes]] = []
+        self._rendered = b""
+
+    def rendered(self, headers: list[tuple[bytes, bytes]]) -> bytes:
+        """The headers every response has. The list is another object when they change, once a second."""
+        if headers is not self._common_headers:
+            self._common_headers = headers
+            self._rendered = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return self._rendered
 
     def caller(self, headers: Headers) -> Caller:
         """Let a request through the in-flight gate and find out whose it is."""
@@ -71,7 +80,8 @@ class Exchange:
 
     __slots__ = (
         "_body", "_connection", "_edge", "_size", "_task", "body_complete", "chunked", "disconnected",
-        "expects_continue", "headers", "id", "keep_alive", "message_event", "response_complete", "response_started", "route", "startable",
+        "expects_continue", "headers", "id", "keep_alive", "message_event", "response_complete", "response_started",
+        "route", "startable",
     )  # fmt: skip
 
     def __init__(

@@ -20,7 +20,22 @@ _REASONS = {
     422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 }  # fmt: skip
+_OK = b"HTTP/1.1 200 OK\r\n"
+_END = "\r\n"
+_JSON = "content-type: application/json\r\n"
+_STREAM = "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 _SDK_RETRIES = frozenset({408, 409, 429})  # and every 5xx: what OpenAI's SDKs retry unless told not to
+
+_OURS = frozenset(
+    {
+        b"x-headgate-session",
+        b"x-headgate-user",
+        b"x-headgate-tags",
+        b"x-headgate-prompt-version",
+        b"traceparent",
+    }
+)
+_NOTHING_SAID = CallHeaders()
 
 Headers = Mapping[bytes, bytes]
 
@@ -35,6 +50,8 @@ def secret(headers: Headers) -> bytes | None:
 
 def call_headers(headers: Headers, caller: Caller) -> CallHeaders:
     """Read headgate's own request headers. Raises InvalidRequest, or Forbidden for a key that is bound to a user."""
+    if not headers.keys() & _OURS:
+        return _NOTHING_SAID
     user = _text(headers, b"x-headgate-user")
     if user is not None and caller.user is not None and user != caller.user:
         raise Forbidden(
@@ -66,29 +83,22 @@ def _text(headers: Headers, name: bytes) -> str | None:
 
 def status_line(status: int) -> bytes:
     """The first line of a response."""
-    return f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}\r\n".encode()
+    return _OK if status == 200 else f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}\r\n".encode()
 
 
 def answer_head(head: AnswerHead) -> bytes:
     """The headers of an answer, without those of the connection."""
-    lines = [
-        f"x-request-id: {head.request_id}",
-        f"x-headgate-model: {_ascii(head.model)}",
-        f"x-headgate-provider: {_ascii(head.provider)}",
-        f"x-headgate-attempts: {_ascii(head.attempts)}",
-        f"x-headgate-cache: {head.cache}",
-    ]
-    if head.stream:
-        lines.append(
-            "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no"
-        )
-    else:
-        lines.append("content-type: application/json")
-    if head.cost_picousd is not None:
-        lines.append(f"x-headgate-cost-usd: {pricing.format_usd(head.cost_picousd)}")
-    if head.max_output_tokens is not None:
-        lines.append(f"x-headgate-max-output-tokens: {head.max_output_tokens}")
-    return ("\r\n".join(lines) + "\r\n").encode()
+    cost, lowered = head.cost_picousd, head.max_output_tokens
+    return (
+        f"x-request-id: {head.request_id}\r\n"
+        f"x-headgate-model: {_ascii(head.model)}\r\n"
+        f"x-headgate-provider: {_ascii(head.provider)}\r\n"
+        f"x-headgate-attempts: {_ascii(head.attempts)}\r\n"
+        f"x-headgate-cache: {head.cache}\r\n"
+        f"{_STREAM if head.stream else _JSON}"
+        f"{'' if cost is None else f'x-headgate-cost-usd: {pricing.format_usd(cost)}{_END}'}"
+        f"{'' if lowered is None else f'x-headgate-max-output-tokens: {lowered}{_END}'}"
+    ).encode()
 
 
 def error_head(error: HeadgateError, request_id: str) -> bytes:

@@ -82,23 +82,39 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # --- the parser ---
 
+    # uvicorn prepares an ASGI scope for every request; here it is prepared when it turns out to be needed.
+
     def on_message_begin(self) -> None:
-        super().on_message_begin()
         self._receiving = True
         self._header_bytes = 0
+        self.url = b""
+        self.headers = []
 
     def on_url(self, url: bytes) -> None:
+        self.url += url
         self._count_header_bytes(len(url))
-        super().on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_header_bytes(len(name) + len(value) + 4)
-        super().on_header(name, value)
+        self._count_header_bytes(len(name) + len(value))
+        self.headers.append((name.lower(), value))
+
+    def _count_header_bytes(self, size: int) -> None:
+        self._header_bytes += size
+        if self._header_bytes > self._edge.limits.max_header_bytes:
+            raise HeadersTooLarge(f"The headers are larger than {self._edge.limits.max_header_bytes} bytes.")
+
+    def _on_cold_headers_complete(self) -> None:
+        url, headers = self.url, self.headers
+        super().on_message_begin()
+        self.url = url
+        for name, value in headers:
+            super().on_header(name, value)
+        super().on_headers_complete()
 
     def on_headers_complete(self) -> None:
         route = _HOT_ROUTES.get(self.url.partition(b"?")[0])
         if route is None or self.parser.get_method() != b"POST":
-            super().on_headers_complete()
+            self._on_cold_headers_complete()
             return
         http_1_1 = self.parser.get_http_version() == "1.1"
         before = self.cycle
@@ -106,7 +122,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self, self._edge, route, http_1_1=http_1_1, keep_alive=http_1_1 and self.parser.should_keep_alive()
         )
         exchange.headers = dict(self.headers)
-        exchange.expects_continue = self.expect_100_continue
+        exchange.expects_continue = exchange.headers.get(b"expect", b"").lower() == b"100-continue"
         self.cycle = exchange
         if before is None or before.response_complete:
             self._give_turn(exchange)
@@ -156,14 +172,9 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def date_header(self) -> bytes:
         """uvicorn renews the date once a second."""
-        return b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
+        return self._edge.rendered(self.server_state.default_headers)
 
     # --- what goes wrong before there is a request ---
-
-    def _count_header_bytes(self, size: int) -> None:
-        self._header_bytes += size
-        if self._header_bytes > self._edge.limits.max_header_bytes:
-            raise HeadersTooLarge(f"The headers are larger than {self._edge.limits.max_header_bytes} bytes.")
 
     def _too_slow(self) -> None:
         self._receive_timer = None
