@@ -20,7 +20,7 @@ LOCK := uv export --quiet --no-emit-project --no-header --no-annotate
 .PHONY: run test test-full check lint lock bench
 
 run: $(VENV)/.run-installed
-	@$(RUN) -m headgate serve $(OPTIONS)
+	@PYTHONPATH=. exec $(VENV)/bin/python -m headgate serve $(OPTIONS)
 
 test: check
 	$(RUN) -m pytest -n 2 -m "not full" $(PYTEST_OPTIONS)

@@ -10,6 +10,7 @@ import sys
 
 import click
 
+from headgate import __version__
 from headgate.config.problems import report
 from headgate.errors import ConfigInvalid, HeadgateError
 
@@ -40,7 +41,7 @@ class Commands(click.Group):
 
 
 @click.command(cls=Commands)
-@click.version_option(package_name="headgate")
+@click.version_option(__version__)
 def headgate() -> None:
     """Keep an LLM product fast, cheap and stable under load."""
 

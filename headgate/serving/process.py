@@ -28,6 +28,7 @@ from headgate.serving.link import Link
 from headgate.serving.listener import Listener
 from headgate.serving.sockets import url_of
 from headgate.serving.welcome import Welcome, first_key
+from headgate.types import Severity
 
 LOOK_SECONDS = 0.05  # how often a draining process looks whether it is done
 LAST_WORDS_SECONDS = 5.0  # how long interrupted streams have to say so
@@ -157,7 +158,7 @@ class Process:
 
     async def _welcome(self) -> None:
         for note in self._application.running.loaded.notes:
-            log.warning("%s", line_of(note))
+            log.log(logging.WARNING if note.severity is Severity.WARNING else logging.INFO, "%s", line_of(note))
         virtual_key, known = None, False
         while not known:
             try:

@@ -6,16 +6,17 @@ What can be found wrong before there is any process is found here.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+import socket
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
 
-from headgate.config.load import Loaded, load
+from headgate.config.load import load
 from headgate.serving.link import WorkerOptions
 from headgate.serving.process import Place, run_process
-from headgate.serving.sockets import bind
+from headgate.serving.sockets import bind, bind_for_workers
 from headgate.serving.supervisor import Supervisor
 from headgate.telemetry.directory import start_directory
 from headgate.telemetry.log import configure_logging
@@ -40,26 +41,31 @@ def serve(options: ServeOptions, environment: Mapping[str, str]) -> int:
     loaded = load(options.config, environment)
     server = loaded.config.server
     configure_logging(server.log)
+    host, port = options.host or server.host, server.port if options.port is None else options.port
     with ExitStack() as sockets:
-        host = options.host or server.host
-        listen = sockets.enter_context(bind(host, server.port if options.port is None else options.port))
+        listens = [sockets.enter_context(one) for one in bind_for_workers(host, port, options.workers)]
         metrics = sockets.enter_context(bind(host, server.metrics.port)) if server.metrics.port else None
-        place = Place(listen, metrics)
         if options.workers == 1:
-            run_process(loaded, environment, place)
+            run_process(loaded, environment, Place(listens[0], metrics))
             return 0
-        return _supervise(options, loaded, environment, place)
+        posts = _posts(options.config, server.data_dir, listens, metrics)
+
+        async def supervise() -> int:
+            return await Supervisor(posts, sockets.close, loaded, environment).run()
+
+        return asyncio.run(supervise())
 
 
-def _supervise(options: ServeOptions, loaded: Loaded, environment: Mapping[str, str], place: Place) -> int:
-    worker = WorkerOptions(
-        config=options.config,
-        listen=place.listen.fileno(),
-        metrics=None if place.metrics is None else place.metrics.fileno(),
-        metrics_directory=str(start_directory(Path(loaded.config.server.data_dir) / METRICS_DIRECTORY)),
-    )
-
-    async def run() -> int:
-        return await Supervisor(worker, options.workers, loaded, environment).run()
-
-    return asyncio.run(run())
+def _posts(
+    config: str | None, data_dir: str, listens: Sequence[socket.socket], metrics: socket.socket | None
+) -> list[WorkerOptions]:
+    directory = start_directory(Path(data_dir) / METRICS_DIRECTORY)
+    return [
+        WorkerOptions(
+            config=config,
+            listen=listen.fileno(),
+            metrics=None if metrics is None else metrics.fileno(),
+            metrics_directory=str(directory),
+        )
+        for listen in listens
+    ]

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
+from contextlib import ExitStack
 
 from headgate.errors import CannotListen
 
 
-def bind(host: str, port: int) -> socket.socket:
+def bind_for_workers(host: str, port: int, workers: int) -> list[socket.socket]:
+    """A socket for each worker, all on one address. Raises CannotListen.
+
+    On Linux each has a queue of its own and the kernel spreads connections evenly over them; from a single shared queue
+    the workers that wake first would take most. Elsewhere there is only the shared one.
+    """
+    first = bind(host, port)
+    if workers == 1 or sys.platform != "linux":
+        return [first] * workers
+    host, port = first.getsockname()[:2]
+    first.close()  # it was asked alone, because sockets that share an address would not notice a stranger there
+    with ExitStack() as bound:
+        sockets = [bound.enter_context(bind(host, port, shares_address=True)) for _ in range(workers)]
+        bound.pop_all()
+    return sockets
+
+
+def bind(host: str, port: int, *, shares_address: bool = False) -> socket.socket:
     """A socket bound to an address (port 0: any free one) that does not accept yet. Raises CannotListen."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -18,6 +37,8 @@ def bind(host: str, port: int) -> socket.socket:
         raise CannotListen(f"'{host}' is not an address of this machine. Check server.host or --host.") from None
     bound = socket.socket(family, kind, protocol)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a restart need not wait for old connections
+    if shares_address:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         bound.bind(address)
     except OSError as error:

@@ -13,7 +13,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 import msgspec
 
@@ -24,7 +24,7 @@ from headgate.serving.link import READY, RELOAD, RELOADED, WorkerOptions, read_w
 
 WORKER_MODULE = "headgate.serving.worker"
 FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_PAUSE_SECONDS = 5.0
 SETTLED_SECONDS = 60.0  # a worker that lived this long did not die of starting
 RELOAD_SECONDS = 10.0  # how long a reload waits for a worker's word
 GRACE_SECONDS = 30.0  # beyond the time for draining, before a worker that does not end is killed
@@ -63,9 +63,18 @@ class Worker:
 class Supervisor:
     """Made and run once, inside the event loop; `run` returns the exit code of the whole service."""
 
-    def __init__(self, options: WorkerOptions, count: int, loaded: Loaded, environment: Mapping[str, str]) -> None:
-        self._options = options
-        self._count = count
+    def __init__(
+        self,
+        posts: Sequence[WorkerOptions],
+        close_sockets: Callable[[], None],
+        loaded: Loaded,
+        environment: Mapping[str, str],
+    ) -> None:
+        """A worker for each of `posts`. Their sockets stay open here until the service ends, so that connections wait
+        while a worker that died is replaced."""
+        self._posts = posts
+        self._close_sockets = close_sockets
+        self._config = posts[0].config
         self._drain_seconds = loaded.config.server.drain_seconds
         self._environment = environment
         self._workers: set[Worker] = set()
@@ -82,17 +91,17 @@ class Supervisor:
         loop.add_signal_handler(signal.SIGHUP, lambda: self._begin(self._reload_all()))
         self._begin(self._end_workers())
         async with asyncio.TaskGroup() as posts:
-            posts.create_task(self._keep_filled(is_first=True))
+            posts.create_task(self._keep_filled(msgspec.structs.replace(self._posts[0], is_first=True)))
             await self._first_is_ready.wait()
-            for _ in range(self._count - 1):
-                posts.create_task(self._keep_filled(is_first=False))
+            for options in self._posts[1:]:
+                posts.create_task(self._keep_filled(options))
         return 1 if self._gave_up else 0
 
-    async def _keep_filled(self, *, is_first: bool) -> None:
+    async def _keep_filled(self, options: WorkerOptions) -> None:
         """One post, with one worker after the other on it."""
         loop, failures = asyncio.get_running_loop(), 0
         while not self._stopping.is_set():
-            worker, began = await self._start(is_first=is_first and not failures), loop.time()
+            worker, began = await self._start(options), loop.time()
             why = _why(await worker.process.wait())
             self._workers.discard(worker)
             if self._stopping.is_set():
@@ -102,15 +111,16 @@ class Supervisor:
                 self._gave_up = True
                 self._stop()
                 return
+            options = msgspec.structs.replace(options, is_first=False)
             failures = 1 if loop.time() - began >= SETTLED_SECONDS else failures + 1
             pause_seconds = min(FIRST_PAUSE_SECONDS * 2 ** (failures - 1), LONGEST_PAUSE_SECONDS)
             log.error("worker %d ended (%s); another one starts in %g s", worker.process.pid, why, pause_seconds)
             await self._pause(pause_seconds)
 
-    async def _start(self, *, is_first: bool) -> Worker:
+    async def _start(self, options: WorkerOptions) -> Worker:
         ours, theirs = socket.socketpair()
         with theirs:
-            options = msgspec.structs.replace(self._options, link=theirs.fileno(), is_first=is_first)
+            options = msgspec.structs.replace(options, link=theirs.fileno())
             inherited = [number for number in (options.listen, options.metrics, options.link) if number is not None]
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", WORKER_MODULE, msgspec.json.encode(options).decode()),
@@ -143,7 +153,7 @@ class Supervisor:
     async def _reload_all(self) -> None:
         """A broken configuration is said once, and no worker hears of it."""
         try:
-            loaded = load(self._options.config, self._environment)
+            loaded = load(self._config, self._environment)
         except ConfigInvalid as error:
             log.error("the configuration was not reloaded, the old one stays in use:\n%s", report(error.problems))
             return
@@ -168,6 +178,7 @@ class Supervisor:
 
     async def _end_workers(self) -> None:
         await self._stopping.wait()
+        self._close_sockets()
         for worker in self._workers:
             worker.send(signal.SIGTERM)
         await asyncio.sleep(self._drain_seconds + GRACE_SECONDS)
