@@ -19,6 +19,7 @@ from headgate.types import Route
 
 NEVER = math.inf
 _JSON = {"content-type": "application/json"}
+_REFUSALS = frozenset({Fault.RATE_LIMITED, Fault.SERVER_ERROR, Fault.OVERLOADED})
 _EVENTS = {"content-type": "text/event-stream; charset=utf-8"}
 
 
@@ -47,19 +48,15 @@ class Reply(msgspec.Struct):
 def plan(route: Route, request: Request, draws: Draws, created: int) -> Reply:
     """Decide on the whole reply. `created` is Unix seconds. Raises BadRequest."""
     fault = draws.fault(request.model)
-    match fault:
-        case Fault.RATE_LIMITED:
-            return _rate_limited(draws.retry_after_seconds)
-        case Fault.SERVER_ERROR:
-            return refusal(500, "server_error", "The simulated model had an error, as it was told to.")
-        case Fault.OVERLOADED:
-            return refusal(529, "overloaded_error", "The simulated model is overloaded, as it was told to be.")
-    if route is Route.EMBEDDINGS:
-        reply = _whole(embeddings(request, draws.seed), 0, draws.ttft_seconds())
-    else:
-        reply = _generate(route, request, draws, created)
+    reply = _refuse(fault, draws.retry_after_seconds) if fault in _REFUSALS else _answer(route, request, draws, created)
     reply.headers = {**reply.headers, "x-request-id": f"req_{draws.identity}"}
     return _break(reply, fault) if fault else reply
+
+
+def _answer(route: Route, request: Request, draws: Draws, created: int) -> Reply:
+    if route is Route.EMBEDDINGS:
+        return _whole(embeddings(request, draws.seed), 0, draws.ttft_seconds())
+    return _generate(route, request, draws, created)
 
 
 def _generate(route: Route, request: Request, draws: Draws, created: int) -> Reply:
@@ -103,15 +100,20 @@ def _tear(pieces: Iterator[Piece], torn: int, end: bytes = b"") -> Iterator[Piec
             yield piece
 
 
+def _refuse(fault: Fault | None, retry_after_seconds: float) -> Reply:
+    if fault is Fault.SERVER_ERROR:
+        return refusal(500, "server_error", "The simulated model had an error, as it was told to.")
+    if fault is Fault.OVERLOADED:
+        return refusal(529, "overloaded_error", "The simulated model is overloaded, as it was told to be.")
+    sentence = f"The simulated model's rate limit is reached, as it was told. Try again in {retry_after_seconds:g} s."
+    reply = refusal(429, "requests", sentence, code="rate_limit_exceeded")
+    milliseconds = math.ceil(retry_after_seconds * 1000)
+    waits = {"retry-after": str(math.ceil(retry_after_seconds)), "retry-after-ms": str(milliseconds)}
+    reply.headers = {**reply.headers, **waits}
+    return reply
+
+
 def refusal(status: int, kind: str, sentence: str, *, code: str | None = None) -> Reply:
     """An answer with OpenAI's error object."""
     error = {"message": sentence, "type": kind, "param": None, "code": code}
     return Reply(status, _JSON, iter([Piece(0.0, msgspec.json.encode({"error": error}), 0)]))
-
-
-def _rate_limited(seconds: float) -> Reply:
-    sentence = f"Rate limit reached at the simulated model, as it was told to. Try again in {seconds:g} s."
-    reply = refusal(429, "requests", sentence, code="rate_limit_exceeded")
-    waits = {"retry-after": str(math.ceil(seconds)), "retry-after-ms": str(math.ceil(seconds * 1000))}
-    reply.headers = {**reply.headers, **waits}
-    return reply

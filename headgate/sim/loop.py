@@ -68,6 +68,8 @@ class VirtualSelector(selectors.BaseSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """`time()` starts at `start` seconds and moves only when every task waits, straight to the next timer."""
 
+    _scheduled: list[asyncio.TimerHandle]  # asyncio's own
+
     def __init__(self, start: float = 0.0) -> None:
         self._virtual = VirtualSelector(start)
         self._thread_id_of_maker = threading.get_ident()
@@ -86,6 +88,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     @_clock_resolution.setter
     def _clock_resolution(self, seconds: float) -> None:
         """asyncio sets the resolution of the real clock."""
+
+    def timers(self) -> int:
+        """How many timers are set, those that were cancelled not counted."""
+        return sum(not timer.cancelled() for timer in self._scheduled)
 
     def call_soon_threadsafe(
         self, callback: Callable[[*Arguments], object], *args: *Arguments, context: Context | None = None
