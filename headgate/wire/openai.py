@@ -17,6 +17,7 @@ from headgate.types import Call, Counted, Features, Route, Usage
 Fields = dict[str, msgspec.Raw]
 
 MAX_CHOICES = 128
+MAX_OUTPUT_TOKENS = 1_000_000_000  # more than any model can, and small enough to calculate with
 CEILINGS = ("max_completion_tokens", "max_tokens")  # the members that limit the output, the newer one first
 
 ABSENT = msgspec.Raw(b"null")  # msgspec takes `Raw | None` for null alone
@@ -99,8 +100,8 @@ def _output_ceiling(route: Route, view: _CallView) -> int | None:
     least = 0 if route is Route.COMPLETIONS else 1  # a completion of nothing scores the prompt
     given = {name: value for name in CEILINGS if (value := getattr(view, name)) is not None}
     for name, value in given.items():
-        if value < least:
-            raise InvalidRequest(f"'{name}' must be at least {least}, not {value}.", param=name)
+        if not least <= value <= MAX_OUTPUT_TOKENS:
+            raise InvalidRequest(f"'{name}' must be between {least} and {MAX_OUTPUT_TOKENS}.", param=name)
     return max(given.values(), default=None)
 
 
