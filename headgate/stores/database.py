@@ -40,17 +40,19 @@ class Unstorable(Exception):
 class Database:
     """Shared by the ledger and the key store; close it last."""
 
-    def __init__(self, url: str, data_dir: Path, *, power_safe: bool = False) -> None:
+    def __init__(
+        self, url: str, data_dir: Path, *, power_safe: bool = False, busy_seconds: float = BUSY_SECONDS
+    ) -> None:
         """`url` as in the configuration: `sqlite` or `postgresql://...`. Connects to nothing yet.
 
-        `power_safe`: a commit is on the disk when it returns, not only in the operating system's hands (PostgreSQL
-        always). Raises MissingExtra, IncompatibleDatabase (an SQLite library that is too old) or InvalidRequest (not
-        a database URL).
+        `busy_seconds`: how long SQLite waits for another process's transaction. `power_safe`: a commit is on the disk
+        when it returns, not only in the operating system's hands (PostgreSQL always). Raises MissingExtra,
+        IncompatibleDatabase (an SQLite library that is too old) or InvalidRequest (not a database URL).
         """
         self.writing = ThreadPoolExecutor(1, "headgate-ledger-write")
         self.reading = ThreadPoolExecutor(1, "headgate-ledger-read")
         self.keys = ThreadPoolExecutor(1, "headgate-keys")
-        self._engine, self._password = _engine(url, data_dir, power_safe)
+        self._engine, self._password = _engine(url, data_dir / SQLITE_FILE, power_safe, busy_seconds)
         self._migrating = threading.Lock()
         self._migrated = False
 
@@ -102,10 +104,10 @@ class Database:
         return line.replace(self._password, "***") if self._password else line
 
 
-def _engine(url: str, data_dir: Path, power_safe: bool) -> tuple[Engine, str]:
+def _engine(url: str, sqlite_file: Path, power_safe: bool, busy_seconds: float) -> tuple[Engine, str]:
     """The engine, and the password in its URL."""
     if url == "sqlite":
-        return _sqlite(data_dir / SQLITE_FILE, power_safe), ""
+        return _sqlite(sqlite_file, power_safe, busy_seconds), ""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -139,7 +141,7 @@ def _postgresql(url: URL) -> Engine:
     )
 
 
-def _sqlite(path: Path, power_safe: bool) -> Engine:
+def _sqlite(path: Path, power_safe: bool, busy_seconds: float) -> Engine:
     if sqlite3.sqlite_version_info < SQLITE_OLDEST:
         raise IncompatibleDatabase(
             f"This Python has SQLite {sqlite3.sqlite_version}, headgate needs {'.'.join(map(str, SQLITE_OLDEST))}."
@@ -147,7 +149,7 @@ def _sqlite(path: Path, power_safe: bool) -> Engine:
     path.parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
-        connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False},
+        connect_args={"timeout": busy_seconds, "check_same_thread": False},
         pool_size=LANES,
         max_overflow=0,
         hide_parameters=True,

@@ -155,8 +155,8 @@ class Drain:
         while True:
             await asyncio.sleep(self._sync_seconds)
             try:
-                if descriptors := self._journal.unsynced():
-                    await asyncio.to_thread(_sync, descriptors)
+                if self._journal.needs_sync:
+                    await asyncio.to_thread(_sync, self._journal.unsynced())
             except OSError as error:
                 log.error("the journal cannot be flushed to the disk: %s", error)
 

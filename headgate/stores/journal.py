@@ -141,6 +141,11 @@ class FileJournal:
             os.ftruncate(segment.descriptor, FILE_HEADER.size)
             segment.size = segment.drained = FILE_HEADER.size
 
+    @property
+    def needs_sync(self) -> bool:
+        """Whether a power loss could take something that was appended and not handed out by `unsynced` since."""
+        return self._names_unsynced or bool(self._unsynced)
+
     def unsynced(self) -> list[int]:
         """Duplicates of all descriptors that need `fsync` before everything appended so far survives a power loss."""
         descriptors = [os.dup(segment.descriptor) for segment in self._unsynced]

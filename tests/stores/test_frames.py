@@ -1,0 +1,127 @@
+"""The journal's format: what is whole is read, what is torn or damaged is not, what is unknown is kept."""
+
+from __future__ import annotations
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from headgate.stores.frames import (
+    RECORD,
+    UNDELIVERED,
+    Batch,
+    FrameReader,
+    FrameWriter,
+    file_header,
+    frame,
+    known_header,
+)
+from headgate.types import RequestRecord
+from tests.stores.records import record, record_lists, request_id
+
+WRITER = FrameWriter()
+THREE = [WRITER.record(record(number)) for number in range(3)]
+
+
+def read(data: bytes, *, final: bool = True, limit: int = 1000) -> Batch:
+    return FrameReader().read(data, final=final, limit=limit)
+
+
+@settings(max_examples=50, deadline=None)
+@given(records=record_lists())
+def test_every_record_is_read_as_it_was_written(records: list[RequestRecord]) -> None:
+    data = b"".join(map(WRITER.record, records))
+    batch = read(data)
+    assert batch.records == records
+    assert (batch.end, batch.damaged_bytes, batch.torn_bytes) == (len(data), 0, 0)
+
+
+def test_torn_at_any_byte_it_yields_exactly_what_is_complete() -> None:
+    data = b"".join(THREE)
+    ends = [0, len(THREE[0]), len(THREE[0] + THREE[1]), len(data)]
+    for cut in range(len(data) + 1):
+        complete = sum(end <= cut for end in ends) - 1
+        batch = read(data[:cut])
+        assert batch.records == [record(number) for number in range(complete)]
+        assert batch.torn_bytes == cut - ends[complete]
+        assert batch.damaged_bytes == 0
+        assert batch.end == cut
+        waiting = read(data[:cut], final=False)
+        assert (waiting.records, waiting.end) == (batch.records, ends[complete]), "more may come"
+
+
+def test_a_tail_of_zeros_is_torn() -> None:
+    """As a file system leaves it after a power loss."""
+    batch = read(THREE[0] + bytes(5000))
+    assert batch.records == [record(0)]
+    assert batch.torn_bytes == 5000
+
+
+@given(position=st.integers(0, len(THREE[1]) - 1), bit=st.integers(0, 7))
+def test_one_wrong_bit_costs_one_record(position: int, bit: int) -> None:
+    middle = bytearray(THREE[1])
+    middle[position] ^= 1 << bit
+    batch = read(THREE[0] + middle + THREE[2])
+    assert batch.records == [record(0), record(2)]
+    assert batch.damaged_bytes == len(middle)
+
+
+@given(junk=st.binary(max_size=300), limit=st.integers(1, 4))
+def test_whatever_lies_between_two_records_both_are_read(junk: bytes, limit: int) -> None:
+    data = THREE[0] + junk + THREE[1]
+    found: list[RequestRecord] = []
+    position = 0
+    while position < len(data):
+        batch = read(data[position:], limit=limit)
+        assert batch.end > 0
+        found += batch.records
+        position += batch.end
+    assert found == [record(0), record(1)]
+
+
+def test_a_batch_ends_at_its_limit() -> None:
+    batch = read(b"".join(THREE), limit=2)
+    assert batch.records == [record(0), record(1)]
+    assert batch.end == len(THREE[0] + THREE[1])
+
+
+def test_notes_are_told_from_records() -> None:
+    batch = read(THREE[0] + WRITER.undelivered(request_id(0)))
+    assert (len(batch.records), batch.undelivered, batch.frames) == (1, [request_id(0)], 2)
+
+
+def test_a_kind_of_another_release_is_kept_whole() -> None:
+    unknown = frame(77, b"from the future")
+    batch = read(THREE[0] + unknown + THREE[1])
+    assert batch.records == [record(0), record(1)]
+    assert batch.unknown == [unknown]
+
+
+def test_a_value_of_another_release_is_kept_whole() -> None:
+    fields = msgspec.to_builtins(record(1)) | {"outcome": "teleported"}
+    unknown = frame(RECORD, msgspec.msgpack.encode(fields))
+    assert read(unknown).unknown == [unknown]
+
+
+def test_members_of_another_release_are_skipped_and_absent_ones_have_their_default() -> None:
+    fields = msgspec.to_builtins(record(1, bytes_in=7)) | {"carbon_grams": 0.2}
+    del fields["bytes_in"]
+    assert read(frame(RECORD, msgspec.msgpack.encode(fields))).records == [record(1)]
+
+
+def test_values_that_cannot_be_encoded_do_not_lose_the_record() -> None:
+    wild = record(1, model="\ud800", cost_picousd=2**80)
+    (row,) = read(WRITER.record(wild)).records
+    assert (row.model, row.cost_picousd) == ("?", 2**63 - 1)
+
+
+def test_an_empty_payload_is_no_frame() -> None:
+    assert read(frame(UNDELIVERED, b"")).frames == 0
+
+
+def test_only_headers_of_known_formats_are_known() -> None:
+    header = file_header()
+    assert known_header(header + THREE[0])
+    assert not known_header(header[:-1])
+    assert not known_header(b"HGJL\xff\x00\x00\x00")
+    assert not known_header(b"SQLite format 3")

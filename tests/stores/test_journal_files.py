@@ -1,0 +1,169 @@
+"""The file-backed journal: its segments, its locks, its bounds and a disk that is full."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from headgate.clock import SystemClock
+from headgate.errors import LedgerFull
+from headgate.stores.frames import FILE_HEADER, FrameReader, FrameWriter
+from headgate.stores.journal import PROBE_BYTES, FileJournal
+from headgate.stores.segments import read_frames
+from headgate.types import RequestRecord
+from tests.stores.records import record, request_id
+
+ROW_BYTES = len(FrameWriter().record(record(1)))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "journal"
+
+
+@contextmanager
+def opened(folder: Path, **bounds: int) -> Iterator[FileJournal]:
+    journal = FileJournal(folder, SystemClock(), **bounds)
+    yield journal
+    journal.close()
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """A write beyond this size is cut short or refused, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def drain(journal: FileJournal) -> list[RequestRecord]:
+    """What the drain would take, all at once."""
+    rows: list[RequestRecord] = []
+    while (span := journal.unread()) is not None:
+        batch = read_frames(FrameReader(), span.segment.descriptor, span.start, span.end, 3)
+        rows += batch.records
+        journal.arrived(span.segment, batch.end, batch.frames)
+    return rows
+
+
+def segments(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.hgj"))
+
+
+def test_segments_are_named_after_the_process_and_locked(folder: Path) -> None:
+    with opened(folder):
+        (path,) = segments(folder)
+        assert path.name.startswith(f"journal-{os.getpid()}-")
+        with path.open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_rows_move_to_new_segments_and_drained_ones_are_deleted(folder: Path) -> None:
+    records = [record(number) for number in range(20)]
+    with opened(folder, segment_bytes=5 * ROW_BYTES) as journal:
+        for each in records:
+            journal.append(each)
+        assert len(segments(folder)) >= 4
+        assert journal.waiting_frames == 20
+        assert drain(journal) == records
+        assert (journal.waiting_frames, journal.waiting_bytes) == (0, 0)
+        assert [path.stat().st_size for path in segments(folder)] == [FILE_HEADER.size]
+
+
+def test_what_was_drained_is_not_left_behind(folder: Path) -> None:
+    with opened(folder) as journal:
+        for number in range(5):
+            journal.append(record(number))
+            assert drain(journal) == [record(number)]
+            (path,) = segments(folder)
+            assert path.stat().st_size == FILE_HEADER.size
+
+
+def test_closing_deletes_drained_segments_and_keeps_the_others(folder: Path) -> None:
+    with opened(folder) as journal:
+        journal.append(record(1))
+        drain(journal)
+    assert list(folder.iterdir()) == []
+    with opened(folder) as journal:
+        journal.append(record(1))
+    assert len(segments(folder)) == 1
+
+
+def test_processes_share_the_folder(folder: Path) -> None:
+    with opened(folder) as first, opened(folder) as second:
+        first.append(record(1))
+        second.append(record(2))
+        assert drain(first) == [record(1)]
+        assert drain(second) == [record(2)]
+
+
+def test_the_bound_counts_what_the_ledger_does_not_have(folder: Path) -> None:
+    with opened(folder, max_bytes=8 * ROW_BYTES) as journal:
+        for number in range(8):
+            assert journal.room() == (number <= 6), "a quarter is kept for requests that are under way"
+            journal.append(record(number))
+        with pytest.raises(LedgerFull, match="journal_max_bytes"):
+            journal.append(record(8))
+        journal.mark_undelivered(request_id(7))
+        assert len(drain(journal)) == 8
+        assert journal.room()
+        journal.append(record(8))
+        assert drain(journal) == [record(8)]
+
+
+def test_a_full_disk_refuses_leaves_no_torn_row_and_recovers(folder: Path) -> None:
+    with opened(folder) as journal:
+        journal.append(record(1))
+        (path,) = segments(folder)
+        size = path.stat().st_size
+        for space in (0, 1, ROW_BYTES // 2, ROW_BYTES - 1):
+            with largest_file(size + space), pytest.raises(LedgerFull, match=r"server\.data_dir"):
+                journal.append(record(2))
+            assert path.stat().st_size == size
+            assert not journal.room()
+            with largest_file(size + space):
+                journal.recover()
+            with largest_file(size):
+                journal.mark_undelivered(request_id(1))
+            assert not journal.room()
+        with largest_file(size + PROBE_BYTES):
+            journal.recover()
+        assert journal.room()
+        journal.append(record(3))
+        assert drain(journal) == [record(1), record(3)]
+
+
+def test_when_no_new_segment_can_be_made_the_old_one_grows(folder: Path) -> None:
+    with opened(folder, segment_bytes=2 * ROW_BYTES) as journal:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (3, before[1]))
+        try:
+            for number in range(5):
+                journal.append(record(number))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        assert len(segments(folder)) == 1
+        assert drain(journal) == [record(number) for number in range(5)]
+
+
+def test_what_needs_a_disk_flush_is_handed_out_once(folder: Path) -> None:
+    with opened(folder) as journal:
+        handed = []
+        for rows in (1, 0):
+            for _ in range(rows):
+                journal.append(record(1))
+            descriptors = journal.unsynced()
+            handed.append(len(descriptors))
+            for descriptor in descriptors:
+                os.fsync(descriptor)
+                os.close(descriptor)
+        assert handed == [2, 0], "the segment and the folder with its name"

@@ -1,0 +1,128 @@
+"""Migrations: many processes at once, two releases side by side, and a clear no where that cannot be."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, inspect, text
+
+from headgate.errors import IncompatibleDatabase
+from headgate.stores.database import Database
+from headgate.stores.migrations import STEPS, Migration, migrate
+from headgate.stores.schema import metadata
+from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_keys import SqlKeyStore
+from tests.stores.records import key, record
+
+PREPARE = """
+import asyncio, sys
+from pathlib import Path
+from headgate.stores.database import Database
+async def main():
+    database = Database(sys.argv[1], Path(sys.argv[2]))
+    await database.prepare()
+    await database.aclose()
+asyncio.run(main())
+"""
+
+
+def next_release(compatible_since: int) -> Sequence[Migration]:
+    """What the release after this one might add."""
+    statements = (
+        "ALTER TABLE requests ADD COLUMN carbon_grams DOUBLE PRECISION",
+        "ALTER TABLE requests ADD COLUMN region TEXT NOT NULL DEFAULT ''",
+        "CREATE TABLE jobs (id TEXT NOT NULL PRIMARY KEY)",
+        "CREATE INDEX requests_model ON requests (model)",
+    )
+    version = len(STEPS) + 1
+    return (*STEPS, Migration(f"release {version}", {"sqlite": statements, "postgresql": statements}, compatible_since))
+
+
+async def upgrade(database: Database, compatible_since: int) -> None:
+    await database.run(
+        database.writing, lambda connection: migrate(connection, next_release(compatible_since)), writes=True
+    )
+
+
+def columns(connection: Connection) -> dict[str, set[str]]:
+    found = inspect(connection)
+    return {table: {column["name"] for column in found.get_columns(table)} for table in found.get_table_names()}
+
+
+def test_the_steps_make_the_tables_that_the_queries_expect(database_url: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        database = Database(database_url, tmp_path)
+        expected = {table.name: set(table.columns.keys()) for table in metadata.tables.values()}
+        assert await database.run(database.reading, columns) == expected
+        await database.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_processes_may_all_start_at_once(database_url: str, tmp_path: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", PREPARE, database_url, str(tmp_path)]
+    processes = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(6)]
+    errors = [process.communicate()[1] for process in processes]
+    assert [process.returncode for process in processes] == [0] * 6, b"\n".join(errors).decode()
+
+    async def applied() -> int:
+        database = Database(database_url, tmp_path)
+        query = text("SELECT count(*) FROM migrations")
+        count = await database.run(database.reading, lambda connection: connection.execute(query).scalar_one())
+        await database.aclose()
+        return int(count)
+
+    assert asyncio.run(applied()) == len(STEPS)
+
+
+def test_this_release_goes_on_beside_the_next_one(database_url: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        running = Database(database_url, tmp_path)
+        ledger, keys = SqlLedger(running), SqlKeyStore(running)
+        await ledger.write([record(1)])
+        await upgrade(running, compatible_since=1)
+        started_later = Database(database_url, tmp_path)
+        for database in (running, started_later):
+            assert (await SqlLedger(database).page(10))[0][0] == record(1)
+        await ledger.write([record(2)])
+        await SqlLedger(started_later).write([record(number) for number in range(3, 90)])
+        await keys.add(key(1))
+        assert len((await ledger.page(100))[0]) == 89
+        assert await ledger.compact(2**40) == 89
+        assert [row.requests for row in await ledger.usage("tenant")] == [89]
+        await started_later.aclose()
+        await running.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_change_that_this_release_cannot_live_with_is_named(database_url: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        running = Database(database_url, tmp_path)
+        await upgrade(running, compatible_since=len(STEPS) + 1)
+        later = Database(database_url, tmp_path)
+        with pytest.raises(IncompatibleDatabase, match=r"Upgrade headgate, or restore the backup"):
+            await later.prepare()
+        await later.aclose()
+        await running.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_step_that_fails_leaves_nothing_behind(database_url: str, tmp_path: Path) -> None:
+    async def scenario() -> None:
+        database = Database(database_url, tmp_path)
+        before = await database.run(database.reading, columns)
+        statements = ("CREATE TABLE half (id TEXT)", "CREATE TABLE half (id TEXT)")
+        steps = (*STEPS, Migration("broken", {"sqlite": statements, "postgresql": statements}))
+        with pytest.raises(Exception, match="half"):
+            await database.run(database.writing, lambda connection: migrate(connection, steps), writes=True)
+        assert await database.run(database.reading, columns) == before
+        await database.aclose()
+
+    asyncio.run(scenario())
