@@ -30,13 +30,13 @@ class ConnectSettings(Frozen, frozen=True, gc=False):
 
 
 class Connector:
-    """Opens connections as one provider's settings say. Shared by all its deployments, so that TLS is set up once."""
+    """Opens connections. One for all that have the same settings, so that certificates are read and kept once."""
 
     __slots__ = ("_context", "settings")
 
     def __init__(self, settings: ConnectSettings) -> None:
         self.settings = settings
-        self._context: ssl.SSLContext | None = None  # made when needed: reading the system's certificates takes a while
+        self._context: asyncio.Future[ssl.SSLContext] | None = None
 
     def proxy_for(self, target: Target) -> Proxy | None:
         """The proxy before a target. Raises UpstreamUnreachable if its URL cannot be used."""
@@ -70,27 +70,31 @@ class Connector:
             return connection
         host, port = (target.host, target.port) if proxy is None else (proxy.host, proxy.port)
         if target.scheme == "https":
-            await loop.create_connection(lambda: connection, host, port, ssl=self._tls(), server_hostname=target.host)
+            tls = await self._tls()
+            await loop.create_connection(lambda: connection, host, port, ssl=tls, server_hostname=target.host)
         else:
             await loop.create_connection(lambda: connection, host, port)
         return connection
 
     async def _open_tunnel(self, connection: Connection, target: Target, proxy: Proxy) -> None:
         loop = asyncio.get_running_loop()
+        tls = await self._tls()
         transport, answer = await loop.create_connection(lambda: ProxyAnswer(proxy), proxy.host, proxy.port)
         try:
             transport.write(render_connect(target, proxy))
             await answer.accepted
-            secure = await loop.start_tls(transport, connection, self._tls(), server_hostname=target.host)
+            secure = await loop.start_tls(transport, connection, tls, server_hostname=target.host)
             connection.connection_made(cast("asyncio.Transport", secure))
         except BaseException:
             transport.abort()
             raise
 
-    def _tls(self) -> ssl.SSLContext:
-        if self._context is None:
-            self._context = tls_context(self.settings.ca_file, self.settings.verify_tls)
-        return self._context
+    async def _tls(self) -> ssl.SSLContext:
+        """The TLS settings, made once and off the event loop: reading the system's certificates takes about 60 ms."""
+        if self._context is None or (self._context.done() and self._context.exception() is not None):
+            making = asyncio.to_thread(tls_context, self.settings.ca_file, self.settings.verify_tls)
+            self._context = asyncio.ensure_future(making)
+        return await asyncio.shield(self._context)
 
 
 class ProxyAnswer(asyncio.Protocol):
