@@ -38,6 +38,7 @@ from headgate.telemetry.lines import LineWriter
 from headgate.telemetry.looplag import LoopLag
 from headgate.telemetry.metrics import LiveGauges, Metrics
 from headgate.telemetry.page import MetricsPage
+from headgate.telemetry.promptlog import PromptLog
 from headgate.telemetry.requestlog import RequestLog
 from headgate.tokens.counter import OfflineCounter
 
@@ -70,6 +71,7 @@ class Application:
         self._reload_others = reload_others
         self._environment = environment
         self._tasks: list[asyncio.Task[None]] = []
+        self._close_spans: Callable[[], None] = lambda: None
         self._database_answered = False
         self._database = Database(loaded.config.database, data_dir)
         self.ledger = SqlLedger(self._database)
@@ -90,8 +92,9 @@ class Application:
         self._lines = LineWriter(sys.stderr.fileno())
         self._lag = LoopLag(self.metrics.loop_lagged)
         self._counter = OfflineCounter()
-        self._settler = Settler(self._journal, self._counter, self.clock, self._observers(loaded))
-        self.pipeline = Pipeline(setup, self.clock, self._settler)
+        witness = PromptLog(self._lines.write) if server.log.prompts else None
+        self._settler = Settler(self._journal, self._counter, self.clock, self._observers(loaded), witness)
+        self.pipeline = Pipeline(setup, self.clock, self._settler, self.metrics.missing_done)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
         self.running = Running(loaded, setup, self.clock.now())
         self.services = self._services(admin_key.admin_key(data_dir, environment.get(admin_key.VARIABLE)).hash)
@@ -121,6 +124,7 @@ class Application:
         self._journal.close()
         await self._database.aclose()
         await self._counter.aclose()
+        await asyncio.to_thread(self._close_spans)
         await self._lines.aclose()
 
     def drain(self) -> None:
@@ -233,9 +237,9 @@ class Application:
         if server.tracing.otlp_endpoint:
             from headgate.telemetry.tracing import Spans, otlp_processor
 
-            observers.append(
-                Spans(otlp_processor(server.tracing.otlp_endpoint), server.tracing.sample_share, __version__)
-            )
+            spans = Spans(otlp_processor(server.tracing.otlp_endpoint), server.tracing.sample_share, __version__)
+            observers.append(spans)
+            self._close_spans = spans.close
         return observers
 
     def _gauges(self) -> LiveGauges:

@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from headgate.types import KeyRecord, RequestRecord, Route, UsageRow
+from headgate.types import Call, KeyRecord, RequestRecord, Route, UsageRow
 
 
 class Clock(Protocol):
@@ -85,8 +85,14 @@ class Ledger(Protocol):
         """Rows oldest first, and the cursor of the next page or None."""
 
     async def usage(
-        self, by: str, *, since: float | None = None, until: float | None = None, tenant: str | None = None,
-        user: str | None = None, key_id: str | None = None,
+        self,
+        by: str,
+        *,
+        since: float | None = None,
+        until: float | None = None,
+        tenant: str | None = None,
+        user: str | None = None,
+        key_id: str | None = None,
     ) -> list[UsageRow]:
         """Totals by `tenant`, `user`, `model`, `key` or `day` (UTC), compacted days included; `since` is inclusive."""
 
@@ -125,3 +131,10 @@ class Observer(Protocol):
 
     def settled(self, record: RequestRecord, itl_counts: Sequence[int]) -> None:
         """`itl_counts` are the gaps between content events counted into `types.ITL_BUCKETS_SECONDS`."""
+
+
+class Witness(Protocol):
+    """Told the words of a request, when the operator asked for them."""
+
+    def saw(self, call: Call, answer: str) -> None:
+        """`answer` is the generated text of a stream, or the JSON body."""

@@ -8,7 +8,7 @@ Knows nothing of HTTP: the edge, and later job workers, WebSockets, the batch AP
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 from headgate.errors import (
     Draining,
@@ -100,11 +100,19 @@ class Passage:
 class Pipeline:
     """One process's corridor. `setup` is replaced as a whole by a reload; requests under way keep theirs."""
 
-    def __init__(self, setup: Setup, clock: Clock, settler: Settler) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        clock: Clock,
+        settler: Settler,
+        missing_done: Callable[[str], None] = lambda deployment: None,
+    ) -> None:
+        """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`."""
         self.setup = setup
         self.under_way: set[Journey] = set()
         self._clock = clock
         self._settler = settler
+        self._missing_done = missing_done
         self._dispatcher = Dispatcher(clock, settler)
 
     # --- from outside ---
@@ -194,6 +202,8 @@ class Pipeline:
                 journey.bytes_out += len(piece)
                 log.append(epoch, piece)
                 yield piece
+            if not attempt.tail:
+                self._missing_done(attempt.deployment.spec.name)
             await self.settle(journey, Outcome.DONE)
             assert journey.record is not None, "the request was settled"
             cost = pricing.format_usd(journey.record.cost_picousd)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from headgate.errors import UpstreamError
 from headgate.gateway.attempts import Attempt, outcome_of
 from headgate.gateway.journey import Journey
-from headgate.ports import Clock, Journal, Observer, TokenCounter
+from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
 from headgate.types import Call, Counted, RequestRecord, Route, Usage
 from headgate.wire import prompts
 
@@ -17,12 +17,18 @@ class Settler:
     """Turns journeys that ended into ledger rows, and tells the observers."""
 
     def __init__(
-        self, journal: Journal, counter: TokenCounter, clock: Clock, observers: Sequence[Observer] = ()
+        self,
+        journal: Journal,
+        counter: TokenCounter,
+        clock: Clock,
+        observers: Sequence[Observer] = (),
+        witness: Witness | None = None,
     ) -> None:
         self._journal = journal
         self._counter = counter
         self._clock = clock
         self._observers = tuple(observers)
+        self._witness = witness
         self._counting: set[asyncio.Task[RequestRecord]] = set()
 
     def has_room(self) -> bool:
@@ -81,6 +87,8 @@ class Settler:
 
     def _book(self, journey: Journey, attempt: Attempt, usage: Usage) -> RequestRecord:
         journey.attempts.append(attempt.record(outcome=journey.outcome, error=journey.error, usage=usage))
+        if self._witness is not None:
+            self._witness.saw(journey.call, attempt.body.decode(errors="replace") or "".join(attempt.texts))
         return self.record(journey)
 
     async def _estimate(self, call: Call, upstream_model: str, texts: tuple[str, ...]) -> Usage:
