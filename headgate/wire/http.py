@@ -8,7 +8,8 @@ from email.utils import parsedate_to_datetime
 
 def retry_after_seconds(headers: Mapping[str, str], now: float) -> float | None:
     """How long a provider asks to wait: `retry-after-ms`, or `retry-after` as seconds or a date (RFC 9110, 10.2.3)."""
-    if milliseconds := _number(headers.get("retry-after-ms")):
+    milliseconds = _number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
         return milliseconds / 1000
     value = headers.get("retry-after")
     if value is None:

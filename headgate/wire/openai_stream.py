@@ -115,8 +115,8 @@ class StreamReader:
             return False
         try:
             chunk = _chunk.decode(data)
-        except (ValueError, RecursionError) as error:
-            return self._pass_unread(data, error)
+        except (ValueError, RecursionError):
+            return self._pass_unread(data)
         if chunk.usage is not None:
             self.usage = chunk.usage.value() or self.usage
         if chunk.error is not ABSENT and bytes(chunk.error) != _NULL:
@@ -126,9 +126,9 @@ class StreamReader:
             return False
         return self._meter(chunk, data)
 
-    def _pass_unread(self, data: bytes, error: Exception) -> bool:
+    def _pass_unread(self, data: bytes) -> bool:
         """A shape headgate does not know passes untouched, if it is JSON."""
-        if not isinstance(error, msgspec.ValidationError) and not is_json(data):
+        if not is_json(data):
             self.failure = StreamMalformed("The provider sent an event that is not valid JSON.")
             return False
         self.content_events += 1

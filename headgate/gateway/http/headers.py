@@ -120,4 +120,4 @@ def error_head(error: HeadgateError, request_id: str) -> bytes:
 
 def _ascii(value: str) -> str:
     """Header values are ASCII without control characters, whatever a name in the configuration is."""
-    return value if value.isascii() and value.isprintable() else value.encode("ascii", "backslashreplace").decode()
+    return value if value.isascii() and value.isprintable() else value.encode("unicode_escape").decode()
