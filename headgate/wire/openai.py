@@ -311,7 +311,9 @@ def error_message(body: bytes) -> str:
     for name in ("error", "message", "detail"):
         if isinstance(value, dict) and value.get(name):
             value = value[name]
-    return value[:1000] if isinstance(value, str) else msgspec.json.encode(value)[:300].decode(errors="replace")
+    if isinstance(value, str):
+        return value.strip()[:1000] or "no message"
+    return msgspec.json.encode(value)[:300].decode(errors="replace")
 
 
 def error_status(error: HeadgateError) -> int:
