@@ -95,7 +95,12 @@ async def metrics(visit: Visit, _: Nothing) -> Reply:
         raise RouteNotFound("Metrics are switched off on this port by server.metrics.access.")
     if access == "admin":
         require_admin(visit.secret, services.admin_key_hash)
-    return Reply(await services.metrics(), content_type=services.metrics_content_type)
+    return await own_metrics(visit, _)
+
+
+async def own_metrics(visit: Visit, _: Nothing) -> Reply:
+    """Metrics on the listener of their own: whoever reaches it may read them."""
+    return Reply(await visit.services.metrics(), content_type=visit.services.metrics_content_type)
 
 
 async def deployments(visit: Visit, _: Nothing) -> DeploymentList:

@@ -39,7 +39,10 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("GET", "/admin/config/diff", operations.config_difference, Nothing, operations.ConfigDifference),
     Endpoint("POST", "/admin/reload", operations.reload, operations.Reload, operations.Reloaded),
 )
-METRICS_ENDPOINTS = tuple(endpoint for endpoint in ENDPOINTS if endpoint.path in ("/metrics", "/healthz"))
+METRICS_ENDPOINTS: tuple[Endpoint[Any], ...] = (
+    Endpoint("GET", "/metrics", operations.own_metrics, Nothing, None, Access.PUBLIC),
+    Endpoint("GET", "/healthz", operations.alive, Nothing, operations.Health, Access.PUBLIC),
+)
 
 
 def build_asgi(services: Services) -> ColdPaths:
