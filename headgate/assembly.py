@@ -33,9 +33,11 @@ class Assembly:
         self._clock = clock
         self._environment = environment
         self._catalogue = Catalogue.packaged()
+        self._connectors: dict[ConnectSettings, Connector] = {}
 
     def setup(self, config: Config, config_hash: str, previous: Setup | None) -> Setup:
         """Everything a request needs. Deployments that did not change keep their connections and breakers."""
+        self._connectors = {}  # shared, because each reads the system's certificates
         plans = {_model_spec(name, model): self._plans(config, model) for name, model in config.models.items()}
         return Setup(
             models=assemble({spec: plan for spec, plan in plans.items() if plan}, previous),
@@ -79,14 +81,13 @@ class Assembly:
     def _provider(self, name: str, config: ProviderConfig, max_connections: int) -> Provider:
         if config.kind == "sim":
             return SimProvider(name, config.sim, self._clock)
-        connector = Connector(
-            ConnectSettings(
-                connect_seconds=config.connect_seconds,
-                ca_file=config.ca_file,
-                verify_tls=config.verify_tls,
-                proxy=proxy_settings(config.proxy, self._environment),
-            )
+        settings = ConnectSettings(
+            connect_seconds=config.connect_seconds,
+            ca_file=config.ca_file,
+            verify_tls=config.verify_tls,
+            proxy=proxy_settings(config.proxy, self._environment),
         )
+        connector = self._connectors.setdefault(settings, Connector(settings))
         pools = PoolSettings(max_connections=max_connections, keep_alive_seconds=config.keep_alive_seconds)
         return OpenAIProvider(name, connector, pools, config.headers)
 
