@@ -87,7 +87,7 @@ class Database:
                     self._transact(migrate, writes=True)
                     self._migrated = True
             return self._transact(work, writes)
-        except (DataError, IntegrityError, OverflowError, UnicodeEncodeError) as error:
+        except (DataError, IntegrityError, OverflowError, ValueError) as error:
             raise Unstorable(self._sentence(error)) from error
         except SQLAlchemyError as error:
             raise DatabaseUnavailable(f"The database did not answer: {self._sentence(error)}") from error
@@ -147,6 +147,7 @@ def _sqlite(path: Path, power_safe: bool, busy_seconds: float) -> Engine:
             f"This Python has SQLite {sqlite3.sqlite_version}, headgate needs {'.'.join(map(str, SQLITE_OLDEST))}."
         )
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch(mode=0o600)  # SQLite would let everybody read it
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         connect_args={"timeout": busy_seconds, "check_same_thread": False},

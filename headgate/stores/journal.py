@@ -32,6 +32,7 @@ UNBORN_SUFFIX = ".new"
 SEGMENT_BYTES = 8 * 2**20
 RESERVE_BYTES = 4 * 2**20  # kept for requests that are already admitted when the room runs out: 2000 rows of 2 kB
 PROBE_BYTES = 64 * 2**10  # must fit on a disk that was full before requests are admitted again
+RETRY_SECONDS = 5.0  # the drain asks the database at least this often, so room may come this soon
 
 
 class Segment:
@@ -91,7 +92,10 @@ class FileJournal:
     def append(self, record: RequestRecord) -> None:
         data = self._writer.record(record)
         if self.appended_bytes - self.drained_bytes + len(data) > self._max_bytes:
-            raise LedgerFull("The database is away and the journal is full (server.ledger.journal_max_bytes).")
+            raise LedgerFull(
+                "The database is away and the journal is full (server.ledger.journal_max_bytes).",
+                retry_after_seconds=RETRY_SECONDS,
+            )
         self._write(data)
 
     def mark_undelivered(self, request_id: str) -> None:
@@ -114,7 +118,7 @@ class FileJournal:
             probe = os.write(self._current.descriptor, bytes(PROBE_BYTES))
             os.ftruncate(self._current.descriptor, self._current.size)
             self._disk_full = probe < PROBE_BYTES
-        except OSError:
+        except (OSError, LedgerFull):
             self._cut_torn_tail()
 
     def unread(self) -> Span | None:
@@ -184,7 +188,10 @@ class FileJournal:
         self._cut_torn_tail()
         self._disk_full = True
         log.error("the journal cannot be written: %s", reason, extra={"directory": str(self.directory)})
-        return LedgerFull(f"The journal cannot be written: {reason}. Free space in server.data_dir.")
+        return LedgerFull(
+            f"The journal cannot be written: {reason}. Free space in server.data_dir.",
+            retry_after_seconds=RETRY_SECONDS,
+        )
 
     def _cut_torn_tail(self) -> None:
         try:
