@@ -1,0 +1,112 @@
+"""A provider in a process of its own that does what each request tells it to, under the member `script` of the body.
+
+python -m tests.faults.upstream      prints its port, serves until its standard input ends
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import msgspec
+
+from tests.providers.loopback import Peer, serving
+
+PROMPT_TOKENS = 11
+WHOLE_TOKENS = 7  # of a JSON answer; a stream has one for each event
+_STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+
+
+class Script(msgspec.Struct, frozen=True):
+    """How to answer. `status` above 0: with that error; `cut_after`: so many events, then the connection ends."""
+
+    events: int = 8
+    gap_seconds: float = 0.005
+    status: int = 0
+    cut_after: int | None = None
+
+
+class _Request(msgspec.Struct, frozen=True):
+    stream: bool = False
+    script: Script = Script()
+
+
+async def answer(peer: Peer) -> None:
+    """All requests of one connection."""
+    while True:
+        _, body = await peer.request()
+        request = msgspec.json.decode(body, type=_Request)
+        script = request.script
+        if script.status:
+            await peer.send(_message(script.status, {"error": {"message": "as told", "type": "told", "code": "told"}}))
+        elif request.stream:
+            await _stream(peer, script)
+            if script.cut_after is not None:
+                return
+        else:
+            await asyncio.sleep(script.gap_seconds)
+            await peer.send(_message(200, _completion()))
+
+
+async def _stream(peer: Peer, script: Script) -> None:
+    await peer.send(_STREAM)
+    for number in range(script.events):
+        if number == script.cut_after:
+            return
+        await asyncio.sleep(script.gap_seconds)
+        await peer.send(_event([{"index": 0, "delta": {"content": f" word{number}"}, "finish_reason": None}]))
+    end = _event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    usage = _event([], usage=_usage(script.events))
+    await peer.send(end + usage + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+
+
+def _event(choices: list[dict[str, object]], **more: object) -> bytes:
+    value = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "told", "choices": choices, **more}
+    return _chunk(b"data: " + json.dumps(value).encode() + b"\n\n")
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def _completion() -> dict[str, object]:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "as told"}, "finish_reason": "stop"}
+    return {"id": "chatcmpl-1", "object": "chat.completion", "choices": [choice], "usage": _usage(WHOLE_TOKENS)}
+
+
+def _usage(output_tokens: int) -> dict[str, int]:
+    total = PROMPT_TOKENS + output_tokens
+    return {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": output_tokens, "total_tokens": total}
+
+
+def _message(status: int, value: dict[str, object]) -> bytes:
+    body = json.dumps(value).encode()
+    return b"HTTP/1.1 %d Told\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
+        status, len(body), body,
+    )  # fmt: skip
+
+
+@contextlib.contextmanager
+def upstream_process() -> Iterator[int]:
+    """The port of one that runs."""
+    command = (sys.executable, "-m", "tests.faults.upstream")
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            yield int(process.stdout.readline())
+        finally:
+            process.stdin.close()
+
+
+async def main() -> None:
+    async with serving(answer) as server:
+        print(server.port, flush=True)
+        await asyncio.to_thread(sys.stdin.read)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
