@@ -22,7 +22,13 @@ from headgate.errors import (
     UpstreamError,
     UpstreamRejected,
 )
-from headgate.gateway.fleet import AUTH_COOLDOWN_SECONDS, RATE_LIMIT_COOLDOWN_SECONDS, Deployment, ModelSpec
+from headgate.gateway.fleet import (
+    AUTH_COOLDOWN_SECONDS,
+    RATE_LIMIT_COOLDOWN_SECONDS,
+    Deployment,
+    DeploymentSpec,
+    ModelSpec,
+)
 from headgate.gateway.watchdog import Watchdog
 from headgate.policy import pricing
 from headgate.policy.retrying import is_retryable_status
@@ -58,7 +64,7 @@ class Attempt:
         self._tokens = call.body_bytes // 4 + (call.max_output_tokens or _TYPICAL_OUTPUT_TOKENS) * call.choices
         self._response: UpstreamResponse | None = None
         self._head = b""  # preamble and first content, held until the commit point
-        self._reader = StreamReader(strip_usage=deployment.spec.ask_usage and not call.wants_usage)
+        self._reader = _reader(call, deployment.spec) if call.stream else None
         self.id = f"{call.id}.{number}"
         self.number = number
         self.deployment = deployment
@@ -76,12 +82,7 @@ class Attempt:
     @property
     def tail(self) -> bytes:
         """The end marker of a complete stream, withheld so that it follows the ledger's record."""
-        return self._reader.tail
-
-    @property
-    def content_events(self) -> int:
-        """Content-bearing events so far."""
-        return self._reader.content_events
+        return self._reader.tail if self._reader is not None else b""
 
     async def open(self, lowered_to: int | None) -> None:
         """Go to the commit point. Raises UpstreamError; nothing has been shown to the client then."""
@@ -108,7 +109,7 @@ class Attempt:
     async def pieces(self) -> AsyncGenerator[bytes]:
         """The bytes of a committed stream, as upstream sent them. Raises UpstreamError where the stream breaks."""
         response, reader, watchdog = self._response, self._reader, self._watchdog
-        assert response is not None, "open() comes first"
+        assert response is not None and reader is not None, "open() comes first"
         stall_seconds, monotonic = self._model.stall_seconds, self._clock.monotonic
         watchdog.rest()
         yield self._head
@@ -143,7 +144,7 @@ class Attempt:
         if self._response is not None:
             self._response.close()
         now = self._clock.monotonic()
-        if self._call.stream:
+        if self._reader is not None:
             self.usage = self._reader.usage
             self.texts = tuple(self._reader.texts)
         self.deployment.end(self._tokens, healthy=_healthy(outcome, error), began=self._started, now=now)
@@ -184,7 +185,8 @@ class Attempt:
     async def _open_stream(self, response: UpstreamResponse) -> None:
         if not http.is_event_stream(response.headers):
             await self._refuse_other_content(response)
-        reader, held, held_bytes = self._reader, [], 0
+        reader, held, held_bytes = self._reader, list[bytes](), 0
+        assert reader is not None, "the call asked for a stream"
         while not reader.committed and held_bytes <= MAX_PREAMBLE_BYTES:
             data = await response.read()
             if data:
@@ -258,6 +260,10 @@ class Attempt:
 
     def _stalled(self) -> HeadgateError:
         return StreamStalled(f"The provider sent nothing for {self._model.stall_seconds:g} seconds.")
+
+
+def _reader(call: Call, spec: DeploymentSpec) -> StreamReader:
+    return StreamReader(strip_usage=spec.ask_usage and not call.wants_usage)
 
 
 def _upstream_id(headers: Mapping[str, str]) -> str:

@@ -98,11 +98,16 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
 def _output_ceiling(route: Route, view: _CallView) -> int | None:
     """The larger one, if a caller gives both: servers differ in which they obey."""
     least = 0 if route is Route.COMPLETIONS else 1  # a completion of nothing scores the prompt
-    given = {name: value for name in CEILINGS if (value := getattr(view, name)) is not None}
-    for name, value in given.items():
+    ceiling: int | None = None
+    for name in CEILINGS:
+        value = getattr(view, name)
+        if value is None:
+            continue
         if not least <= value <= MAX_OUTPUT_TOKENS:
             raise InvalidRequest(f"'{name}' must be between {least} and {MAX_OUTPUT_TOKENS}.", param=name)
-    return max(given.values(), default=None)
+        if ceiling is None or value > ceiling:
+            ceiling = value
+    return ceiling
 
 
 def _decode(body: bytes) -> tuple[Fields, _CallView]:
@@ -246,7 +251,7 @@ class _AnswerView(msgspec.Struct):
     error: msgspec.Raw = ABSENT
 
 
-class WholeAnswer(msgspec.Struct, frozen=True):
+class WholeAnswer(msgspec.Struct, frozen=True, gc=False):
     """What headgate needs to know of a JSON answer."""
 
     empty: bool
@@ -275,10 +280,13 @@ def read_answer(route: Route, body: bytes) -> WholeAnswer:
         empty, choices = bytes(view.data) in _NOTHING, []
     else:
         empty, choices = not view.choices, view.choices or []
-    aborted = next((c.finish_reason for c in choices if c.finish_reason in FAILED_FINISHES), None)
+    failed = ""
+    for choice in choices:
+        if choice.finish_reason in FAILED_FINISHES:
+            failed = f"finish_reason is '{choice.finish_reason}'"
     usage = view.usage.value() if view.usage else None
-    texts = () if usage else tuple(text for choice in choices for text in _texts(choice))
-    return WholeAnswer(empty=empty, failed=f"finish_reason is '{aborted}'" if aborted else "", usage=usage, texts=texts)
+    texts = () if usage else tuple([text for choice in choices for text in _texts(choice)])
+    return WholeAnswer(empty=empty, failed=failed, usage=usage, texts=texts)
 
 
 def _texts(choice: _AnswerChoice) -> list[str]:
