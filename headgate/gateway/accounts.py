@@ -167,12 +167,16 @@ class Accounts:
         """Make a key like another one, which ends after the overlap. Raises NotFound, Conflict, DatabaseUnavailable."""
         await self.refresh()
         old = self._find(key_id)
+        now = self._clock.now()
         if old.revoked_at is not None:
             raise Conflict(f"The key {key_id} is revoked; create a new one instead.")
+        if old.expires_at is not None and old.expires_at <= now:
+            raise Conflict(f"The key {key_id} has expired; create a new one instead.")
         made = await self.create(
             NewKey(tenant=old.tenant, tier=old.tier, user=old.user, name=old.name, expires_at=old.expires_at)
         )
-        await self.expire(key_id, self._clock.now() + overlap_seconds)
+        ends = now + overlap_seconds  # sooner, never later than it would have
+        await self.expire(key_id, ends if old.expires_at is None else min(ends, old.expires_at))
         return made
 
     async def _adopt(self, key_id: str) -> None:
