@@ -81,8 +81,13 @@ class Attempt:
 
     @property
     def tail(self) -> bytes:
-        """The end marker of a complete stream, withheld so that it follows the ledger's record."""
+        """The end of a complete stream, withheld so that it follows the ledger's record."""
         return self._reader.tail if self._reader is not None else b""
+
+    @property
+    def saw_done(self) -> bool:
+        """Whether the stream had its end marker."""
+        return self._reader is not None and self._reader.saw_done
 
     async def open(self, lowered_to: int | None) -> None:
         """Go to the commit point. Raises UpstreamError; nothing has been shown to the client then."""
@@ -150,7 +155,7 @@ class Attempt:
         self.deployment.end(self._tokens, healthy=_healthy(outcome, error), began=self._started, now=now)
         if isinstance(error, UpstreamAuth):
             self.deployment.keys.rest(self._key, now + AUTH_COOLDOWN_SECONDS)
-        elif isinstance(error, UpstreamRejected) and error.upstream_status == 429:
+        elif error is not None and blames_key(error):
             self.deployment.keys.rest(self._key, now + (error.retry_after_seconds or RATE_LIMIT_COOLDOWN_SECONDS))
 
     def record(self, *, outcome: Outcome, error: HeadgateError | None, usage: Usage) -> AttemptRecord:
@@ -281,6 +286,11 @@ def may_go_away(error: UpstreamError) -> bool:
     if isinstance(error, UpstreamRejected):
         return is_retryable_status(error.upstream_status)
     return error.should_retry
+
+
+def blames_key(error: HeadgateError) -> bool:
+    """Whether another of the provider's keys could do better: this one is refused, or has used up its quota."""
+    return isinstance(error, UpstreamAuth) or (isinstance(error, UpstreamRejected) and error.upstream_status == 429)
 
 
 def callers_fault(error: UpstreamError) -> bool:

@@ -3,10 +3,8 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from headgate.errors import HeadgateError, NoDeployment, UpstreamError
-from headgate.gateway.attempts import Attempt, callers_fault, may_go_away
+from headgate.gateway.attempts import Attempt, blames_key, callers_fault, may_go_away
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
 from headgate.gateway.settling import Settler
@@ -24,7 +22,8 @@ class Dispatcher:
 
     async def dispatch(self, journey: Journey) -> None:
         """Leave a committed attempt in `journey.attempt`. Raises the last attempt's error, or NoDeployment."""
-        fallbacks = self._fallbacks(journey)
+        watchdog, fallbacks = journey.watchdog, self._fallbacks(journey)
+        assert watchdog is not None, "the request was admitted"
         index = self._choose(journey, fallbacks)
         while True:
             try:
@@ -36,7 +35,7 @@ class Dispatcher:
                     raise
             if step.move is Move.RETRY:
                 journey.retries_used += 1
-                await asyncio.sleep(step.delay_seconds)
+                await watchdog.sleep(step.delay_seconds)
                 if not self._deployment(journey, index).usable(self._clock.monotonic()):
                     journey.tried |= {index}
                     index = self._choose(journey, fallbacks)
@@ -57,16 +56,17 @@ class Dispatcher:
             await attempt.open(journey.lowered_to)
         except UpstreamError as error:
             journey.attempt = None
-            watchdog.rest()
             self._settler.close_failed(journey, attempt, error)
             raise
+        finally:
+            watchdog.rest()
 
     def _after(self, journey: Journey, index: int, error: UpstreamError, other_models: int) -> Step:
         model, now = journey.model, self._clock.monotonic()
         assert model is not None and journey.watchdog is not None, "the request was routed and admitted"
         deployment = model.deployments[index]
         others = sum(candidate.usable for candidate in model.candidates(now, journey.tried | {index}))
-        another_key = deployment.keys.awake(now) > 0 and len(deployment.keys) > 1
+        another_key = blames_key(error) and len(deployment.keys) > 1 and deployment.keys.awake(now) > 0
         failure = Failure(
             retryable=may_go_away(error) or another_key,
             callers_fault=callers_fault(error),

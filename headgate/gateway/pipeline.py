@@ -202,7 +202,7 @@ class Pipeline:
                 journey.bytes_out += len(piece)
                 log.append(epoch, piece)
                 yield piece
-            if not attempt.tail:
+            if not attempt.saw_done:
                 self._missing_done(attempt.deployment.spec.name)
             await self.settle(journey, Outcome.DONE)
             assert journey.record is not None, "the request was settled"

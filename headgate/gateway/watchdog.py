@@ -85,8 +85,21 @@ class Watchdog:
             self._task.uncancel()
             raise verdict from None
 
+    async def sleep(self, seconds: float) -> None:
+        """Wait between two attempts; an interruption ends it at once."""
+        self.check()
+        self.watch(self.seconds_left(), self._total_complaint)
+        try:
+            await asyncio.sleep(seconds)
+        except asyncio.CancelledError:
+            self.translate()
+            raise
+        finally:
+            self.rest()
+
     def stop(self) -> None:
-        """The request is over."""
+        """The request is over: whatever the task does now, it is not to be interrupted."""
+        self._resting = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

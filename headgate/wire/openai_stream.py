@@ -54,7 +54,10 @@ class StreamReader:
     can follow the ledger's record. The usage chunk is taken out when headgate asked for it and the caller did not.
     """
 
-    __slots__ = ("_choices", "_frames", "_kept", "_strip_usage", "content_events", "failure", "tail", "texts", "usage")
+    __slots__ = (
+        "_choices", "_frames", "_kept", "_strip_usage", "content_events", "failure", "saw_done", "tail", "texts",
+        "usage",
+    )  # fmt: skip
 
     def __init__(self, *, strip_usage: bool) -> None:
         self._frames = sse.FrameSplitter(MAX_FRAME_BYTES)
@@ -65,6 +68,7 @@ class StreamReader:
         self.usage: Usage | None = None
         self.texts: list[str] = []
         self.tail = b""
+        self.saw_done = False
         self.failure: HeadgateError | None = None
 
     @property
@@ -95,7 +99,7 @@ class StreamReader:
             return
         if rest := self._frames.take_rest().strip():
             last = rest + b"\n\n"  # some servers forget the last blank line; nothing else may be lost by it
-            if self._forward(last):
+            if self._forward(last) and not self.saw_done:
                 self.tail = last
         if self.failure:
             return
@@ -108,10 +112,10 @@ class StreamReader:
         data = sse.payload(frame)
         if data is None or not data:
             return True  # a comment or another field: passes, means nothing
-        if self.tail:
+        if self.saw_done:
             return False  # after [DONE] there is nothing to say
         if data == b"[DONE]":
-            self.tail = frame
+            self.saw_done, self.tail = True, frame
             return False
         try:
             chunk = _chunk.decode(data)

@@ -202,6 +202,8 @@ class Exchange:
             framing = b"transfer-encoding: chunked\r\n"
         else:
             framing, self.keep_alive = b"", False
+        if self._edge.draining:
+            self.keep_alive = False
         close = b"" if self.keep_alive else b"connection: close\r\n"
         return b"%b%b%b%b%b\r\n" % (
             http_headers.status_line(status), self._connection.date_header(), headers, framing, close

@@ -7,6 +7,7 @@ usual ASGI way. Keep-alive, pipelining, flow control and shutdown stay uvicorn's
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from typing import Any
 
 import httptools
@@ -42,7 +43,12 @@ class GatewayProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._receiving = False
         self._lingering = False
+        self._answering: Exchange | RequestResponseCycle | None = None  # the request whose turn it is, or was last
+        self._incomplete: Exchange | RequestResponseCycle | None = None  # the request whose body is being received
+        self._refusal: HeadgateError | None = None  # to be told when the answers before it are sent
         self._receive_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+        self._unsent_bytes = 0
 
     # --- the connection ---
 
@@ -55,9 +61,14 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_receive_timer()
-        cycle = self.cycle
-        if isinstance(cycle, Exchange) and not cycle.response_complete:
-            cycle.gone()
+        self._stop_send_timer()
+        answering = self._answering  # with pipelining this need not be the newest one, which uvicorn tells
+        if answering is not None and not answering.response_complete:
+            if isinstance(answering, Exchange):
+                answering.gone()
+            else:
+                answering.disconnected = True
+                answering.message_event.set()
         super().connection_lost(exc)
 
     def eof_received(self) -> None:
@@ -68,7 +79,6 @@ class GatewayProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._lingering:
             return
-        self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -80,11 +90,29 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._receiving and self._receive_timer is None:
             self._receive_timer = self.loop.call_later(self._edge.limits.receive_seconds, self._too_slow)
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._send_timer is None:
+            self._watch_reader()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop_send_timer()
+
+    def timeout_keep_alive_handler(self) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close, and do not wait for ever until the client has taken what it was sent."""
+        self.transport.close()
+        self.loop.call_later(self._edge.limits.send_seconds, self.transport.abort)
+
     # --- the parser ---
 
     # uvicorn prepares an ASGI scope for every request; here it is prepared when it turns out to be needed.
 
     def on_message_begin(self) -> None:
+        self._unset_keepalive_if_required()  # empty lines between requests are no reason to wait longer
         self._receiving = True
         self._header_bytes = 0
         self.url = b""
@@ -110,12 +138,16 @@ class GatewayProtocol(HttpToolsProtocol):
         for name, value in headers:
             super().on_header(name, value)
         super().on_headers_complete()
+        self._incomplete = self.cycle
 
     def on_headers_complete(self) -> None:
         route = _HOT_ROUTES.get(self.url.partition(b"?")[0])
         if route is None or self.parser.get_method() != b"POST":
             self._on_cold_headers_complete()
             return
+        announced = dict(self.headers).get(b"content-length", b"0")
+        if announced.isdigit() and int(announced) > self._edge.limits.max_body_bytes:
+            raise BodyTooLarge(f"The body is larger than {self._edge.limits.max_body_bytes} bytes.")
         http_1_1 = self.parser.get_http_version() == "1.1"
         before = self.cycle
         exchange = Exchange(
@@ -123,15 +155,12 @@ class GatewayProtocol(HttpToolsProtocol):
         )
         exchange.headers = dict(self.headers)
         exchange.expects_continue = exchange.headers.get(b"expect", b"").lower() == b"100-continue"
-        self.cycle = exchange
+        self.cycle = self._incomplete = exchange
         if before is None or before.response_complete:
             self._give_turn(exchange)
         else:  # pipelined: it waits for the response before it
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
-        announced = exchange.headers.get(b"content-length", b"0")
-        if announced.isdigit() and int(announced) > self._edge.limits.max_body_bytes:
-            raise BodyTooLarge(f"The body is larger than {self._edge.limits.max_body_bytes} bytes.")
 
     def on_body(self, body: bytes) -> None:
         if isinstance(self.cycle, Exchange):
@@ -141,6 +170,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         self._receiving = False
+        self._incomplete = None
         self._stop_receive_timer()
         if not isinstance(self.cycle, Exchange):
             super().on_message_complete()
@@ -156,9 +186,11 @@ class GatewayProtocol(HttpToolsProtocol):
         if isinstance(cycle, Exchange):
             self._give_turn(cycle)
         else:
+            self._answering = cycle
             super()._start_asgi_task(cycle, app)
 
     def _give_turn(self, exchange: Exchange) -> None:
+        self._answering = exchange
         exchange.startable = True
         if exchange.body_complete:
             self._start(exchange)
@@ -181,7 +213,23 @@ class GatewayProtocol(HttpToolsProtocol):
         if self._receiving:
             self._fail(SlowSender(f"The request did not arrive within {self._edge.limits.receive_seconds:g} seconds."))
         elif self.cycle is None:
-            self.transport.close()  # connected, and never sent anything
+            self.close()  # connected, and never sent anything
+
+    def _watch_reader(self) -> None:
+        self._unsent_bytes = self.transport.get_write_buffer_size()
+        self._send_timer = self.loop.call_later(self._edge.limits.send_seconds, self._look_at_reader)
+
+    def _look_at_reader(self) -> None:
+        """Bytes have waited for `send_seconds`: whoever took none of them is dropped."""
+        if self.transport.get_write_buffer_size() < self._unsent_bytes:
+            self._watch_reader()
+        else:
+            self.transport.abort()
+
+    def _stop_send_timer(self) -> None:
+        if self._send_timer is not None:
+            self._send_timer.cancel()
+            self._send_timer = None
 
     def _stop_receive_timer(self) -> None:
         if self._receive_timer is not None:
@@ -189,23 +237,41 @@ class GatewayProtocol(HttpToolsProtocol):
             self._receive_timer = None
 
     def _fail(self, error: HeadgateError) -> None:
-        """Answer what is not a request, let the client read it, and close."""
+        """Answer what is not a request, let the client read that, and close. Answers before it come first."""
         self._lingering = True
         self._receiving = False
         self._stop_receive_timer()
-        before = self.cycle
-        if isinstance(before, Exchange) and before.startable and not before.body_complete:
-            before.response_complete = True  # this is its response
-        elif before is not None and not before.response_complete:
-            self.transport.close()  # another response is on its way, and the error would be read as part of it
-            return
+        incomplete, answering = self._incomplete, self._answering
+        if incomplete is not None and incomplete.response_complete:
+            self.close()  # it was refused before its body came
+        elif answering is None or answering.response_complete:
+            self._refuse(error)
+        elif incomplete is not answering:  # another answer is on its way
+            self._refusal = error
+            self.pipeline = deque(waiting for waiting in self.pipeline if waiting[0] is not incomplete)
+        elif answering.response_started:
+            self.transport.abort()
+        else:  # this is its answer
+            answering.disconnected = answering.response_complete = True
+            answering.message_event.set()
+            self._refuse(error)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        answering = self._answering
+        over = answering is None or answering.response_complete  # nobody else's turn has come
+        if self._refusal is not None and over and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self._refuse(self._refusal)
+
+    def _refuse(self, error: HeadgateError) -> None:
         request_id = self._edge.clock.new_id("req")
         body = openai.error_body(error, request_id)
         head = http_headers.status_line(error.status) + http_headers.error_head(error, request_id)
         self.transport.write(b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(body), body))
         if self.transport.can_write_eof():
             self.transport.write_eof()
-        self.loop.call_later(_LINGER_SECONDS, self.transport.close)
+        self.loop.call_later(_LINGER_SECONDS, self.close)
 
 
 def _cause(error: BaseException) -> HeadgateError:
