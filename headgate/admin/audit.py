@@ -20,7 +20,7 @@ def record(command: msgspec.Struct, *, by: str, request_id: str = "", subject: s
         by,
         extra={
             "command": name,
-            "fields": msgspec.to_builtins(command),
+            "fields": msgspec.json.encode(command).decode(),  # log lines are flat
             "by": by,
             "request_id": request_id,
             "subject": subject,

@@ -13,7 +13,7 @@ from headgate.errors import InvalidRequest
 LATEST = 100_000_000_000  # Unix seconds, in the year 5138: what databases and calendars agree on ends somewhere beyond
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
 _DURATION = re.compile(r"([0-9]{1,6})([smhdw])")
-_UNIX_SECONDS = re.compile(r"[0-9]{1,11}(\.[0-9]{1,6})?")
+_UNIX_SECONDS = re.compile(r"[0-9]{1,11}(\.[0-9]{1,9})?")
 
 UnixSeconds = Annotated[float, msgspec.Meta(ge=0, le=LATEST)]
 Moment = Annotated[
@@ -24,7 +24,7 @@ Moment = Annotated[
             "anyOf": [
                 {"format": "date"},
                 {"pattern": f"^{_DURATION.pattern}$"},
-                {"pattern": "^[0-9]{1,10}$"},
+                {"pattern": f"^{_UNIX_SECONDS.pattern}$"},
             ]
         },
     ),

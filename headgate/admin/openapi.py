@@ -15,7 +15,7 @@ import msgspec
 from headgate import __version__
 from headgate.admin.endpoint import JSON, Access, Endpoint
 from headgate.types import Route
-from headgate.wire.openai import MAX_CHOICES
+from headgate.wire.openai import CEILINGS, MAX_CHOICES, MAX_OUTPUT_TOKENS
 
 Json = dict[str, Any]
 
@@ -35,7 +35,7 @@ _SECURITY_SCHEMES: Json = {
     "virtualKey": {"type": "http", "scheme": "bearer", "description": "A virtual key: hg-..."},
     "adminKey": {"type": "http", "scheme": "bearer", "description": "The admin key."},
 }
-_CEILING: Json = {"type": ["integer", "null"], "minimum": 1}
+_CEILING: Json = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_OUTPUT_TOKENS}
 _READ_OF_EVERY_CALL: Json = {
     "model": {"type": "string", "minLength": 1, "description": "A name from GET /v1/models."},
     "user": {"type": ["string", "null"]},
@@ -45,11 +45,14 @@ _READ_OF_A_GENERATION: Json = {
     "stream": {"type": ["boolean", "null"]},
     "stream_options": {"type": ["object", "null"], "additionalProperties": True},
     "n": {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_CHOICES},
-    "max_tokens": _CEILING,
 }
 _HOT_ROUTES: dict[Route, tuple[str, str, Json]] = {
-    Route.CHAT: ("messages", "Chat completion", {**_READ_OF_A_GENERATION, "max_completion_tokens": _CEILING}),
-    Route.COMPLETIONS: ("prompt", "Text completion", _READ_OF_A_GENERATION),
+    Route.CHAT: ("messages", "Chat completion", {**_READ_OF_A_GENERATION, **dict.fromkeys(CEILINGS, _CEILING)}),
+    Route.COMPLETIONS: (
+        "prompt",
+        "Text completion",
+        {**_READ_OF_A_GENERATION, "max_tokens": {**_CEILING, "minimum": 0}},
+    ),
     Route.EMBEDDINGS: ("input", "Embeddings", _READ_OF_EVERY_CALL),
 }
 

@@ -12,7 +12,7 @@ import msgspec
 
 from headgate.admin.endpoint import Input, Text, Visit
 from headgate.admin.moments import Moment, moment
-from headgate.errors import InvalidRequest
+from headgate.errors import Forbidden
 from headgate.policy.pricing import format_usd
 from headgate.types import AttemptRecord, Frozen, RequestRecord, UsageRow
 
@@ -181,7 +181,7 @@ async def own_usage(visit: Visit, query: OwnUsageQuery) -> OwnUsage:
     """What the caller's key, user or tenant has used and what it cost."""
     caller, ledger = visit.caller(), visit.services.ledger
     if query.scope == "user" and caller.user is None:
-        raise InvalidRequest("This key is not bound to a user; ask for scope=key or scope=tenant.", param="scope")
+        raise Forbidden("This key is not bound to a user; ask for scope=key or scope=tenant.", param="scope")
     since, until = _between(query.since, query.until, visit)
     user = caller.user if query.scope == "user" else None
     key_id = caller.key_id if query.scope == "key" else None

@@ -6,6 +6,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from headgate.errors import KeyExpired, KeyRevoked
@@ -145,7 +146,7 @@ def test_every_change_is_in_the_audit_trail(tmp_path: Path, caplog: pytest.LogCa
         assert refused.status_code == 400
         lines = [record for record in caplog.records if record.name == "headgate.audit"]
         assert [vars(line)["command"] for line in lines] == ["CreateKey", "RevokeKey"]
-        assert vars(lines[0])["fields"]["name"] == "laptop"
+        assert msgspec.json.decode(vars(lines[0])["fields"])["name"] == "laptop"
         assert vars(lines[1])["subject"] == made["id"]
         assert vars(lines[1])["request_id"] == revoked.headers["x-request-id"]
         assert all(made["key"] not in str(vars(line)) for line in lines)

@@ -106,7 +106,7 @@ def test_a_caller_sees_its_own_usage_only(tmp_path: Path) -> None:
             assert sum(day["requests"] for day in answer["by_day"]) == counts[scope]
             assert sum(model["requests"] for model in answer["by_model"]) == counts[scope]
         assert counts == {"key": 1, "user": 2, "tenant": 3}
-        assert error_of(await office.get("/v1/usage", CAROL, scope="user"), 400)["param"] == "scope"
+        assert error_of(await office.get("/v1/usage", CAROL, scope="user"), 403)["param"] == "scope"
         error_of(await office.get("/v1/usage", ADMIN), 401)
         error_of(await office.get("/v1/usage", NOBODY), 401)
 

@@ -1,0 +1,74 @@
+"""The OpenAPI document lists what is served, no more and no less, and answers are as it says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+
+from headgate.admin import openapi
+from headgate.admin.endpoint import Access
+from headgate.admin.routes import ENDPOINTS
+from tests.admin.office import ADMIN, ALICE, Office, in_office, ledger_row
+
+DOCUMENT: dict[str, Any] = msgspec.json.decode(openapi.document(ENDPOINTS))
+HOT_ROUTES = {("POST", f"/v1/{name}") for name in ("chat/completions", "completions", "embeddings")}
+OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
+    (method.upper(), path): operation
+    for path, methods in DOCUMENT["paths"].items()
+    for method, operation in methods.items()
+}
+
+
+def test_what_is_described_is_what_is_served() -> None:
+    served = {(endpoint.method, endpoint.path.replace(":path}", "}")) for endpoint in ENDPOINTS}
+    assert set(OPERATIONS) == served | HOT_ROUTES
+    names = [operation["operationId"] for operation in OPERATIONS.values()]
+    assert len(names) == len(set(names))
+    assert all(operation["summary"] and "default" in operation["responses"] for operation in OPERATIONS.values())
+
+
+def test_what_an_endpoint_takes_is_described() -> None:
+    usage = {parameter["name"]: parameter for parameter in OPERATIONS["GET", "/admin/usage"]["parameters"]}
+    assert set(usage) == {"by", "since", "until", "tenant"}
+    assert usage["by"]["schema"]["enum"] == ["tenant", "user", "model", "key", "day"] and not usage["by"]["required"]
+    (key_id,) = OPERATIONS["POST", "/admin/keys/{key_id}/rotate"]["parameters"]
+    assert (key_id["name"], key_id["in"], key_id["required"]) == ("key_id", "path", True)
+    body = OPERATIONS["POST", "/admin/keys"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["required"] == ["tenant"] and body["additionalProperties"] is False
+    chat = OPERATIONS["POST", "/v1/chat/completions"]["requestBody"]["content"]["application/json"]["schema"]
+    assert chat["required"] == ["model", "messages"] and chat["additionalProperties"] is True
+
+
+def test_answers_are_as_described(tmp_path: Path) -> None:
+    async def scenario(office: Office) -> None:
+        await office.ledger.write([ledger_row(1)])
+        made = (await office.post("/admin/keys", {"tenant": "acme"})).json()["id"]
+        for endpoint in ENDPOINTS:
+            if endpoint.gives is None:
+                continue
+            headers = ALICE if endpoint.access is Access.CALLER else ADMIN
+            url = endpoint.path.replace("{key_id}", made).replace("{model:path}", "house/large")
+            body = (
+                {"tenant": "acme"}
+                if url == "/admin/keys"
+                else {"expires_at": None}
+                if endpoint.method == "PATCH"
+                else {}
+            )
+            response = await office.client.request(
+                endpoint.method, url, headers=headers, json=body if endpoint.reads_body else None
+            )
+            if endpoint.path.endswith("/rotate"):
+                assert response.status_code == 409  # the test has revoked the key by now
+                schema: dict[str, Any] = {"$ref": "#/components/schemas/Error"}
+            else:
+                assert response.status_code == endpoint.status, (endpoint.path, response.text)
+                schema = {"$ref": f"#/components/schemas/{endpoint.gives.__name__}"}
+            jsonschema.validate(response.json(), {**schema, "components": DOCUMENT["components"]})
+        served = await office.get("/openapi.json", {})
+        assert served.json() == DOCUMENT
+
+    in_office(tmp_path, scenario)
