@@ -1,0 +1,199 @@
+"""A real gateway process on a free port, with its own configuration, data directory and log."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.servers import free_port
+
+ROOT = Path(__file__).parents[2]
+HOST = "127.0.0.1"
+ADMIN_KEY = "hga-end-to-end-admin-key"
+ALICE = "hg-acme-alice-0001"  # tenant acme, tier pro: everything
+CAROL = "hg-hobby-carol-0003"  # tenant hobby, tier free: two models, no tools, no images, 64 output tokens
+START_SECONDS = 30.0
+STOP_SECONDS = 30.0
+WAIT_SECONDS = 20.0
+LOOK_SECONDS = 0.02
+
+Json = dict[str, Any]
+Found = TypeVar("Found")
+
+
+def configuration(upstream_url: str, data_dir: Path, server: Json) -> Json:
+    """Two tenants, the simulated model, and models whose answers are the test's upstream's."""
+
+    def served(upstream_model: str, **more: Any) -> Json:
+        return {
+            "price": {"input": 1, "output": 2},
+            "retries": 0,
+            "breaker": {"failures": 1_000_000, "minimum_requests": 1_000_000},
+            "deployments": [{"provider": "upstream", "model": upstream_model}],
+            **more,
+        }
+
+    fast = {"median": 0.002, "p99": 0.005}
+    return {
+        "server": {"data_dir": str(data_dir), **server},
+        "providers": {
+            "upstream": {"kind": "openai", "base_url": upstream_url, "api_key": "sk-upstream-secret", "proxy": "none"},
+            "nobody": {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "api_key": "none", "proxy": "none"},
+            "sim": {"kind": "sim", "sim": {"ttft_seconds": fast, "itl_seconds": {"median": 0.0005, "p99": 0.001}}},
+        },
+        "models": {
+            "small": served("gpt-4o-mini"),
+            "impatient": served("gpt-4o-mini", first_token_seconds=0.3, stall_seconds=0.3, total_seconds=5),
+            "patient": served("gpt-4o-mini", retries=2),
+            "embed": served("text-embedding-3-small", price={"input": 0.02}),
+            "unreachable": served("x", deployments=[{"provider": "nobody", "model": "x"}]),
+            "simulated": {"price": "free", "deployments": [{"provider": "sim", "model": "sim-small"}]},
+        },
+        "tiers": {
+            "pro": {"models": ["*"]},
+            "free": {
+                "models": ["small", "simulated"],
+                "max_output_tokens": 64,
+                "features": {"tools": False, "images": False},
+            },
+        },
+        "tenants": {
+            "acme": {"tier": "pro", "keys": [{"key": ALICE, "user": "alice"}]},
+            "hobby": {"tier": "free", "keys": [{"key": CAROL, "user": "carol"}]},
+        },
+    }
+
+
+class Gateway:
+    """One process. `start` waits until it is ready, `stop` asserts that it ended well."""
+
+    def __init__(self, folder: Path, upstream_url: str, **server: Any) -> None:
+        self.port = free_port()
+        self.config_file = folder / "headgate.yaml"
+        self.log_file = folder / "log"
+        self.config_file.write_text(json.dumps(configuration(upstream_url, folder / "data", server)))  # JSON is YAML
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def process_id(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    def start(self) -> None:
+        command = (
+            sys.executable,
+            "-m",
+            "headgate",
+            "serve",
+            "--config",
+            str(self.config_file),
+            "--port",
+            str(self.port),
+        )
+        environment = {**os.environ, "HEADGATE_ADMIN_KEY": ADMIN_KEY, "PYTHONWARNINGS": "always"}
+        with self.log_file.open("wb") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT, env=environment)
+        self.eventually(self._ready, START_SECONDS)
+
+    def stop(self) -> None:
+        """SIGTERM: what is under way ends, and nothing went wrong inside."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            code = self._process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+            raise
+        assert code == 0, self.log()
+        assert not self.complaints(), "\n".join(self.complaints())
+
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace")
+
+    def complaints(self) -> list[str]:
+        """Lines of the log that nobody wants to see."""
+        bad = re.compile(
+            r'Traceback|"level": ?"error"|\bERROR\b|Error:|Warning:|never (awaited|retrieved)|exception', re.I
+        )
+        return [line for line in self.log().split("\n") if bad.search(line) and '"outcome"' not in line]
+
+    # --- asking it ---
+
+    def request(
+        self, method: str, path: str, body: bytes | Json | None = None, *, key: str = ALICE, **headers: str
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers (names in lower case) and body."""
+        connection = http.client.HTTPConnection(HOST, self.port, timeout=WAIT_SECONDS)
+        if isinstance(body, dict):
+            body = json.dumps(body).encode()
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        try:
+            connection.request(method, path, body, {"authorization": f"Bearer {key}", **named})
+            response = connection.getresponse()
+            return response.status, {name.lower(): value for name, value in response.getheaders()}, response.read()
+        finally:
+            connection.close()
+
+    def get_json(self, path: str, key: str = ADMIN_KEY) -> Json:
+        status, _, body = self.request("GET", path, key=key)
+        assert status == 200, body
+        value: Json = json.loads(body)
+        return value
+
+    def metric(self, name: str) -> float:
+        """The sum over a metric's label values."""
+        _, _, body = self.request("GET", "/metrics")
+        lines = [line for line in body.decode().split("\n") if re.match(rf"{name}(\{{| )", line)]
+        assert lines, f"no metric {name}"
+        return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+    def row(self, request_id: str) -> Json:
+        """The ledger's row of a request, once it is there."""
+        return self.eventually(lambda: self._row(request_id))
+
+    def is_quiet(self) -> None:
+        """Nothing is left of the requests that were: none in flight, and it is healthy."""
+        self.eventually(lambda: self.metric("headgate_in_flight") == 0 or None)
+        assert self.request("GET", "/healthz")[0] == 200
+
+    def eventually(self, look: Callable[[], Found | None], seconds: float = WAIT_SECONDS) -> Found:
+        """Look until there is something to see."""
+        deadline = time.monotonic() + seconds
+        while (found := look()) is None:
+            assert time.monotonic() < deadline, f"waited {seconds:g} s in vain; the log says:\n{self.log()[-3000:]}"
+            time.sleep(LOOK_SECONDS)  # another process's doing: there is no event to wait for
+        return found
+
+    def _ready(self) -> bool | None:
+        assert self._process is not None
+        assert self._process.poll() is None, self.log()
+        try:
+            return True if self.request("GET", "/readyz")[0] == 200 else None
+        except OSError:
+            return None
+
+    def _row(self, request_id: str) -> Json | None:
+        cursor = ""
+        while True:
+            page = self.get_json(f"/admin/ledger?limit=1000{cursor}")
+            for row in page["data"]:
+                if row["id"] == request_id:
+                    found: Json = row
+                    return found
+            if page["next"] is None:
+                return None
+            cursor = f"&after={page['next']}"
