@@ -44,9 +44,9 @@ class Listener:
         return len(self._state.connections)
 
     @property
-    def busy(self) -> bool:
-        """Whether anything is still open or under way."""
-        return bool(self._state.connections or self._state.tasks)
+    def answering(self) -> bool:
+        """Whether any answer is under way."""
+        return bool(self._state.tasks)
 
     def keep_alive(self, seconds: float) -> None:
         """How long connections that come from now on may be idle."""
@@ -67,9 +67,13 @@ class Listener:
         )
 
     def close(self) -> None:
-        """Accept no more. Idle connections end now, the others with the answer they are waiting for."""
+        """Accept no more, and end connections as `close_idle` does."""
         if self._server is not None:
             self._server.close()
+        self.close_idle()
+
+    def close_idle(self) -> None:
+        """Idle connections end now, the others with the answer they are waiting for."""
         for connection in list(self._state.connections):
             connection.shutdown()
 

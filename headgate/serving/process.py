@@ -1,7 +1,8 @@
 """One gateway process: an application, its listeners, and the signals that reload and end it.
 
-It ends in this order: not ready, accept no more, let answers finish for `drain_seconds`, end the rest with a typed
-error, settle, close. SIGTERM and SIGINT begin that, a second SIGINT does not wait for answers; SIGHUP reloads.
+It ends in this order: not ready, let answers finish for `drain_seconds` and refuse new requests, end the rest with a
+typed error, accept no more, settle, close. SIGTERM and SIGINT begin that, a second SIGINT does not wait for answers;
+SIGHUP reloads.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import signal
 import socket
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 import msgspec
@@ -105,27 +106,34 @@ class Process:
             await self._application.stop()
 
     async def _drain(self) -> None:
+        """Until the last answer is sent, whoever comes is told to go elsewhere: a port that is closed would say less,
+        also to who asks /readyz, and would drop those who wait to be accepted."""
         log.info("draining: %d connections are open", self._listeners[0].connections)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._server.drain_seconds
         self._application.drain()
         for listener in self._listeners:
+            listener.close_idle()
+        if not await self._is_true_by(deadline, lambda: not any(listener.answering for listener in self._listeners)):
+            self._application.interrupt()
+            self._hurried.clear()
+            deadline = loop.time() + LAST_WORDS_SECONDS
+            await self._is_true_by(deadline, lambda: not any(listener.answering for listener in self._listeners))
+        for listener in self._listeners:
             listener.close()
-        if await self._is_done_within(self._server.drain_seconds):
-            return
-        self._application.interrupt()
-        self._hurried.clear()
-        if not await self._is_done_within(LAST_WORDS_SECONDS):
+        if not await self._is_true_by(deadline, lambda: not any(listener.connections for listener in self._listeners)):
             for listener in self._listeners:
                 listener.abort()
 
-    async def _is_done_within(self, seconds: float) -> bool:
-        """Whether all answers were sent before the time was up or somebody got impatient."""
+    async def _is_true_by(self, deadline: float, condition: Callable[[], bool]) -> bool:
+        """Whether it became true before the loop's time was the deadline or somebody got impatient."""
         try:
-            async with asyncio.timeout(seconds):
-                # uvicorn's set of connections tells nobody when it is empty
-                while any(listener.busy for listener in self._listeners) and not self._hurried.is_set():  # noqa: ASYNC110
+            async with asyncio.timeout_at(deadline):
+                # uvicorn's sets of connections and tasks tell nobody when they are empty
+                while not condition() and not self._hurried.is_set():  # noqa: ASYNC110
                     await asyncio.sleep(LOOK_SECONDS)
         except TimeoutError:
-            return False
+            return condition()
         return not self._hurried.is_set()
 
     def _interrupt(self) -> None:
@@ -148,7 +156,9 @@ class Process:
 
     async def _follow(self, link: Link) -> None:
         await link.follow(self._reload)
-        self._stopping.set()  # an orphan would hold the port against the next parent
+        for listener in self._listeners:
+            listener.close()  # an orphan would hold the port against the next parent
+        self._stopping.set()
 
     async def _tell_date(self) -> None:
         while True:
