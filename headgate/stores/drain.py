@@ -66,8 +66,7 @@ class Drain:
             self._tasks.append(asyncio.create_task(self._keep_synced(), name="journal-sync"))
 
     async def flush(self) -> None:
-        """Return when everything appended so far is in the ledger. Raises what the ledger raises
-        (DatabaseUnavailable)."""
+        """Return when everything appended so far is in the ledger. Raises what the ledger raises."""
         target = self._journal.appended_bytes
         async with self._turn:
             await self._move(target)
@@ -128,10 +127,9 @@ class Drain:
             while (batch := await self._work(orphan.read, BATCH_FRAMES)) is not None:
                 await self._store(batch)
                 rows += len(batch.records)
-        except BaseException:
+            unknown = await self._work(orphan.finish)
+        finally:
             orphan.close()
-            raise
-        unknown = await self._work(orphan.finish)
         if unknown:
             self.unknown_frames += unknown
             self._orphanage.leave(orphan.path)

@@ -1,6 +1,7 @@
-"""Advisory locks that processes of one PostgreSQL database agree on, held until the end of the transaction.
+"""What transactions on one PostgreSQL database need so that they do not come between each other.
 
-SQLite needs none: it has one writer at a time, and a reader sees all that was committed before.
+Advisory locks are held until the end of the transaction. SQLite needs none of this: it has one writer at a time, and a
+transaction sees one moment.
 """
 
 from __future__ import annotations
@@ -24,3 +25,9 @@ def hold(connection: Connection, number: int) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT}'"))
         connection.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+def see_one_moment(connection: Connection) -> None:
+    """First in a transaction: all its statements see what was committed before it, and nothing later."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"))

@@ -63,11 +63,10 @@ class Orphan:
             rest = self.path.with_suffix(UNBORN_SUFFIX)
             rest.write_bytes(file_header() + b"".join(self._unknown))
             rest.replace(self.path)
-        self.close()
         return len(self._unknown)
 
     def close(self) -> None:
-        """Unlock it as it is, for a later attempt."""
+        """Unlock it; unless it was finished, it waits for a later attempt."""
         os.close(self._descriptor)
 
 
@@ -112,7 +111,7 @@ def _lock(path: Path) -> int | None:
     """The descriptor of a file that is still there and that nobody else has locked."""
     try:
         descriptor = os.open(path, os.O_RDWR)
-    except FileNotFoundError:
+    except (FileNotFoundError, PermissionError):  # done by somebody else, or another user's
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

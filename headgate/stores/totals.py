@@ -24,6 +24,7 @@ from sqlalchemy import (
     select,
 )
 
+from headgate.stores import locks
 from headgate.stores.groups import GROUPS, SECONDS_PER_DAY, day_of, group_name
 from headgate.stores.schema import daily_totals, requests
 from headgate.types import Outcome, UsageRow
@@ -45,7 +46,8 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def usage(connection: Connection, question: Question) -> list[UsageRow]:
-    """One row for each group, sorted by its name. In one snapshot if the connection's transaction has one."""
+    """One row for each group, sorted by its name."""
+    locks.see_one_moment(connection)  # a row that is folded meanwhile is a row or a total, never both or neither
     groups: dict[str, list[int]] = {}
     for row in (*_sum_rows(connection, question), *_sum_days(connection, question)):
         name = group_name(row[0])

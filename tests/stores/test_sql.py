@@ -210,6 +210,19 @@ def test_a_locked_sqlite_file_is_unavailable_and_then_not(tmp_path: Path) -> Non
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(("power_safe", "level"), [(False, 1), (True, 2)])
+def test_commits_are_flushed_to_the_disk_when_asked_for(tmp_path: Path, power_safe: bool, level: int) -> None:
+    async def scenario() -> None:
+        database = Database("sqlite", tmp_path, power_safe=power_safe)
+        query = text("PRAGMA synchronous")
+        found = await database.run(database.writing, lambda connection: connection.execute(query).scalar_one())
+        assert found == level
+        await database.aclose()
+
+    asyncio.run(scenario())
+    assert (tmp_path / SQLITE_FILE).stat().st_mode & 0o077 == 0, "nobody else may read it"
+
+
 def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
     (tmp_path / SQLITE_FILE).write_bytes(b"no database at all" * 100)
 
@@ -268,6 +281,8 @@ def test_processes_fold_side_by_side_and_count_every_row_once(database_url: str,
         for start in range(0, 6000, 1000):
             await ledgers[0].write([record(number) for number in range(start, start + 1000)])
         folding = [asyncio.create_task(ledger.compact(MIDNIGHT + DAY)) for ledger in ledgers]
+        while not all(task.done() for task in folding):
+            assert [row.requests for row in await ledgers[1].usage("day")] == [6000], "at every moment"
         late = [record(number) for number in range(6000, 6050)]
         await ledgers[1].write(late)
         counts = await asyncio.gather(*folding)
