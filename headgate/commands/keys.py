@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 import click
 import msgspec
 
+from headgate.admin import audit
 from headgate.admin.keys import CreatedKey, CreateKey, Key, KeyDesk, KeyList, RevokeKey, RotateKey
 from headgate.admin.moments import duration_seconds, written
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show
 from headgate.offline import Where, open_books
+from headgate.telemetry.log import JsonFormatter, TextFormatter
 
 Result = TypeVar("Result")
 
@@ -89,7 +93,8 @@ def _at_desk(where: Where, command: Callable[[KeyDesk], Awaitable[Result]]) -> R
 
     async def run() -> Result:
         async with open_books(where, os.environ) as books:
-            return await command(KeyDesk(books.accounts, books.config, books.clock, by="command line"))
+            with _audit_on_stderr(books.config.server.log.format):
+                return await command(KeyDesk(books.accounts, books.config, books.clock, by="command line"))
 
     return asyncio.run(run())
 
@@ -97,6 +102,18 @@ def _at_desk(where: Where, command: Callable[[KeyDesk], Awaitable[Result]]) -> R
 def _row(key: Key) -> tuple[str, ...]:
     named = (key.id, key.state, key.tenant, key.user or "", key.tier, key.name)
     return (*named, key.hint, key.source, written(key.expires_at))
+
+
+@contextmanager
+def _audit_on_stderr(form: str) -> Iterator[None]:
+    """Commands leave the same audit lines as the server does, wherever standard error goes."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    audit.log.addHandler(handler)
+    try:
+        yield
+    finally:
+        audit.log.removeHandler(handler)
 
 
 def _print_created(made: CreatedKey) -> None:
@@ -108,5 +125,6 @@ def _print_created(made: CreatedKey) -> None:
 
 
 def _print_state(key: Key) -> None:
-    at = {"revoked": key.revoked_at, "expired": key.expires_at, "active": key.expires_at}[key.state]
-    click.echo(f"{key.id} of {key.tenant} is {key.state}{f', {written(at)}' if at else ''}", err=True)
+    if sys.stdout.isatty():
+        at = key.revoked_at if key.state == "revoked" else key.expires_at
+        click.echo(f"{key.id} of {key.tenant} is {key.state}{f', {written(at)}' if at else ''}", err=True)

@@ -66,7 +66,7 @@ def test_a_restored_backup_of_a_running_server_has_everything(
             assert live.chat(key)[0] == 200
         # At once, when some rows may still wait in the journal; the answers were received, so they must be in the copy.
         assert "Copied" in terminal.run("backup", "copy", "--data-dir", "source/data").errors
-    assert "not empty" in terminal.bad("backup", "copy", "--data-dir", "source/data")
+    assert "exists already" in terminal.bad("backup", "copy", "--data-dir", "source/data")
     target.mkdir()
     (tmp_path / "copy").rename(target / "data")
     with gateway(target, config=config_text()) as restored:

@@ -42,10 +42,19 @@ def test_revoke_expire_and_rotate(terminal: Terminal) -> None:
     new = terminal.good("keys", "rotate", key_id, "--overlap", "2h").strip()
     assert new.startswith("hg-") and new != old
     assert [key["state"] for key in listed(terminal)] == ["active"] * 3
-    assert "is expired" in terminal.run("keys", "expire", key_id, "--in", "0s").errors
-    assert "is active" in terminal.run("keys", "expire", key_id).errors
-    assert "is revoked" in terminal.run("keys", "revoke", key_id).errors
+    for command, state in ((("expire", key_id, "--in", "0s"), "expired"), (("expire", key_id), "active")):
+        assert terminal.good("keys", *command) == ""
+        assert listed(terminal)[1]["state"] == state
+    terminal.good("keys", "revoke", key_id)
     assert [key["state"] for key in listed(terminal)] == ["active", "revoked", "active"]
+
+
+def test_every_change_leaves_an_audit_line_on_stderr(terminal: Terminal) -> None:
+    made = terminal.run("keys", "create", "--tenant", "acme", "--name", "laptop")
+    line = msgspec.json.decode(made.errors)
+    assert (line["logger"], line["command"], line["by"]) == ("headgate.audit", "CreateKey", "command line")
+    assert line["subject"] == listed(terminal)[-1]["id"] and made.output.strip() not in made.errors
+    assert terminal.run("keys", "list").errors == ""
 
 
 def test_diff_shows_what_is_not_as_in_the_file(terminal: Terminal) -> None:
