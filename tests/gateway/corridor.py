@@ -187,7 +187,7 @@ def run(scenario: Callable[[], Coroutine[None, None, None]]) -> None:
 
     async def main() -> None:
         await scenario()
-        for _ in range(3):
+        for _ in range(10):
             await asyncio.sleep(0)  # generators that were left close themselves
         left = asyncio.all_tasks() - {asyncio.current_task()}
         assert not left, left
