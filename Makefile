@@ -13,14 +13,14 @@ VENV ?= .venv
 OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-RUN := PYTHONPATH=. $(VENV)/bin/python
+RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python
 INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
 LOCK := uv export --quiet --no-emit-project --no-header --no-annotate
 
 .PHONY: run test test-full check lint lock bench
 
 run: $(VENV)/.run-installed
-	@PYTHONPATH=. exec $(VENV)/bin/python -m headgate serve $(OPTIONS)
+	@PYTHONPATH=$(CURDIR) exec $(VENV)/bin/python -m headgate serve $(OPTIONS)
 
 test: check
 	$(RUN) -m pytest -n 2 -m "not full" $(PYTEST_OPTIONS)
