@@ -66,6 +66,7 @@ class Accounts:
         self._anonymous: Caller | None = None
         self._runtime: list[KeyRecord] = []
         self._version: int | None = None
+        self.last_error = ""  # why the key store did not answer the last time it was asked; empty when it did
         self._callers: dict[str, tuple[KeyRecord, Caller]] = {}
         self._keys: dict[str, KeyRecord] = {}
 
@@ -116,16 +117,15 @@ class Accounts:
 
     async def keep_fresh(self) -> None:
         """Refresh for ever; a store that is away is said once and asked again."""
-        away = False
         while True:
             await asyncio.sleep(REFRESH_SECONDS)
             try:
                 await self.refresh()
-                away = False
+                self.last_error = ""
             except DatabaseUnavailable as error:
-                if not away:
+                if not self.last_error:
                     log.warning("keys are not refreshed: %s", error.message)
-                away = True
+                self.last_error = error.message
 
     async def create(self, new: NewKey) -> tuple[str, KeyRecord]:
         """Make a key and return it, once, with its record. Raises NotFound for an unknown tier, DatabaseUnavailable."""

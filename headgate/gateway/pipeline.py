@@ -8,6 +8,7 @@ Knows nothing of HTTP: the edge, and later job workers, WebSockets, the batch AP
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 
 from headgate.errors import (
@@ -15,7 +16,6 @@ from headgate.errors import (
     FeatureNotAllowed,
     HeadgateError,
     InternalError,
-    LedgerFull,
     ModelNotFound,
     TotalTimeout,
 )
@@ -98,7 +98,10 @@ class Passage:
 
 
 class Pipeline:
-    """One process's corridor. `setup` is replaced as a whole by a reload; requests under way keep theirs."""
+    """One process's corridor, made inside its event loop.
+
+    `setup` is replaced as a whole by a reload; requests under way keep theirs.
+    """
 
     def __init__(
         self,
@@ -110,6 +113,8 @@ class Pipeline:
         """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`."""
         self.setup = setup
         self.under_way: set[Journey] = set()
+        # Kept, because Python 3.11 makes a system call each time it looks for the running loop.
+        self._loop = asyncio.get_running_loop()
         self._clock = clock
         self._settler = settler
         self._missing_done = missing_done
@@ -163,11 +168,11 @@ class Pipeline:
 
     def admit(self, journey: Journey) -> None:
         """Let the request in if it can be accounted for. Limits and budgets will hold their share here."""
-        if not self._settler.has_room():
-            raise LedgerFull("The ledger cannot take another record now. Try again later.", retry_after_seconds=5)
+        self._settler.check(journey.setup.on_database_failure)
         assert journey.model is not None, "the request was routed"
         seconds = journey.model.spec.total_seconds
         journey.watchdog = Watchdog(
+            self._loop,
             self._clock.monotonic,
             seconds,
             lambda: TotalTimeout(f"The request was not finished within {seconds:g} seconds."),

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from headgate.errors import UpstreamError
+from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError
 from headgate.gateway.attempts import Attempt, outcome_of
 from headgate.gateway.journey import Journey
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
 from headgate.types import Call, Counted, RequestRecord, Route, Usage
 from headgate.wire import prompts
+
+_TRY_AGAIN_SECONDS = 5.0
 
 
 class Settler:
@@ -23,17 +25,24 @@ class Settler:
         clock: Clock,
         observers: Sequence[Observer] = (),
         witness: Witness | None = None,
+        database_answers: Callable[[], bool] = lambda: True,
     ) -> None:
         self._journal = journal
         self._counter = counter
         self._clock = clock
         self._observers = tuple(observers)
         self._witness = witness
+        self._database_answers = database_answers
         self._counting: set[asyncio.Task[RequestRecord]] = set()
 
-    def has_room(self) -> bool:
-        """Whether another record will fit."""
-        return self._journal.room()
+    def check(self, on_database_failure: str) -> None:
+        """Before a request is let in: raises LedgerFull or DatabaseUnavailable if it could not be booked."""
+        self._check_room()
+        if on_database_failure == "deny" and not self._database_answers():
+            raise DatabaseUnavailable(
+                "The database does not answer, and on_database_failure is deny. Try again later.",
+                retry_after_seconds=_TRY_AGAIN_SECONDS,
+            )
 
     async def settle(self, journey: Journey) -> RequestRecord:
         """Book the request, unless that was done. Counting tokens goes on when the caller is cancelled.
@@ -66,6 +75,8 @@ class Settler:
         """Write the ledger's row. Raises LedgerFull."""
         journey.record = record = journey.request_record(self._clock.monotonic())
         try:
+            if journey.watchdog is None:  # never let in: the last room is for those who were
+                self._check_room()
             self._journal.append(record)
         finally:
             for observer in self._observers:
@@ -80,6 +91,12 @@ class Settler:
         """Wait until what is being counted is booked."""
         if self._counting:
             await asyncio.wait(self._counting)
+
+    def _check_room(self) -> None:
+        if not self._journal.room():
+            raise LedgerFull(
+                "The ledger cannot take another record now. Try again later.", retry_after_seconds=_TRY_AGAIN_SECONDS
+            )
 
     async def _count_and_book(self, journey: Journey, attempt: Attempt) -> RequestRecord:
         usage = await self._estimate(journey.call, attempt.deployment.spec.upstream_model, attempt.texts)

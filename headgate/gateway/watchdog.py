@@ -17,7 +17,7 @@ Complaint = Callable[[], HeadgateError]
 
 
 class Watchdog:
-    """Watches the task it was made in. Times are monotonic seconds of `monotonic`.
+    """Watches the task it was made in, on `loop`. Times are monotonic seconds of `monotonic`.
 
     Only code that waits for upstream may be interrupted: between `rest` and `touch` the task serves its client, and a
     deadline that passes there is told at the next `check`.
@@ -28,11 +28,17 @@ class Watchdog:
         "_total_complaint", "_verdict",
     )  # fmt: skip
 
-    def __init__(self, monotonic: Callable[[], float], total_seconds: float, total_complaint: Complaint) -> None:
-        task = asyncio.current_task()
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        monotonic: Callable[[], float],
+        total_seconds: float,
+        total_complaint: Complaint,
+    ) -> None:
+        task = asyncio.current_task(loop)
         assert task is not None, "a request runs in a task"
         self._task = task
-        self._loop = asyncio.get_running_loop()
+        self._loop = loop
         self._monotonic = monotonic
         self._total = monotonic() + total_seconds
         self._total_complaint = total_complaint

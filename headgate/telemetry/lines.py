@@ -13,6 +13,7 @@ import select
 import stat
 import threading
 from collections.abc import Iterator
+from queue import SimpleQueue
 
 FLUSH_SECONDS = 0.1
 FLUSH_BYTES = 64 * 1024
@@ -37,7 +38,9 @@ class LineWriter:
         self._timer: asyncio.TimerHandle | None = None
         self._failed = False  # the last time; said once, not ten times a second
         self._dropped_told = 0
-        self._idle = asyncio.Event()  # no thread is writing
+        self._batches: SimpleQueue[list[bytes] | None] = SimpleQueue()  # what the thread shall write; None: end
+        self._thread: threading.Thread | None = None
+        self._idle = asyncio.Event()  # the thread has nothing to write
         self._idle.set()
 
     def write(self, line: bytes) -> None:
@@ -63,6 +66,7 @@ class LineWriter:
             _log.warning("the reader of the request log did not read: its last lines are lost")
         if self._timer:
             self._timer.cancel()
+        self._batches.put(None)
 
     def _flush(self) -> None:
         if self._timer:
@@ -72,18 +76,22 @@ class LineWriter:
             return
         lines, self._lines, self._buffered_bytes = self._lines, [], 0
         self._idle.clear()
-        # A daemon, not an executor's thread: those are waited for when the process ends, and this one may be stuck.
-        loop = asyncio.get_running_loop()
-        threading.Thread(target=self._write_and_tell, args=(loop, lines), daemon=True).start()
+        if self._thread is None:
+            # A daemon, not an executor's thread: those are waited for when the process ends, and this may be stuck.
+            loop = asyncio.get_running_loop()
+            self._thread = threading.Thread(target=self._write_batches, args=(loop,), name="headgate-log", daemon=True)
+            self._thread.start()
+        self._batches.put(lines)
 
-    def _write_and_tell(self, loop: asyncio.AbstractEventLoop, lines: list[bytes]) -> None:
-        failure = None
-        try:
-            _write_lines(self._descriptor, lines)
-        except OSError as error:
-            failure = error
-        with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
-            loop.call_soon_threadsafe(self._written, failure)
+    def _write_batches(self, loop: asyncio.AbstractEventLoop) -> None:
+        while (lines := self._batches.get()) is not None:
+            failure = None
+            try:
+                _write_lines(self._descriptor, lines)
+            except OSError as error:
+                failure = error
+            with contextlib.suppress(RuntimeError):  # the loop was closed in the meantime
+                loop.call_soon_threadsafe(self._written, failure)
 
     def _written(self, failure: OSError | None) -> None:
         self._idle.set()

@@ -41,10 +41,22 @@ class Response:
     `ended` without a `failure` means that the HTTP message came whole.
     """
 
-    __slots__ = ("_connection", "buffered", "ended", "failure", "headers", "keep_alive", "pieces", "status", "waiter")
+    __slots__ = (
+        "_connection",
+        "_loop",
+        "buffered",
+        "ended",
+        "failure",
+        "headers",
+        "keep_alive",
+        "pieces",
+        "status",
+        "waiter",
+    )
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection | None = connection
+        self._loop = connection.loop
         self.status = 0
         self.headers = NO_HEADERS
         self.pieces: list[bytes] = []
@@ -56,7 +68,7 @@ class Response:
 
     async def wait(self) -> None:
         """Until the head, a piece of the body or the end arrives. For one reader; safe to cancel."""
-        self.waiter = asyncio.get_running_loop().create_future()
+        self.waiter = self._loop.create_future()
         try:
             await self.waiter
         finally:
@@ -102,11 +114,13 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_head_bytes", "_headers", "_owner", "_parser", "_paused", "_peer", "_response", "_reused", "_silent_bytes",
-        "_transport", "_until_close", "closed",
+        "_transport", "_until_close", "closed", "loop",
     )  # fmt: skip
 
     def __init__(self, peer: str) -> None:
         self._peer = peer
+        # Kept, because Python 3.11 makes a system call each time it looks for the running loop.
+        self.loop = asyncio.get_running_loop()
         self._owner: Owner | None = None
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
