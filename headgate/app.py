@@ -93,7 +93,9 @@ class Application:
         self._lag = LoopLag(self.metrics.loop_lagged)
         self._counter = OfflineCounter()
         witness = PromptLog(self._lines.write) if server.log.prompts else None
-        self._settler = Settler(self._journal, self._counter, self.clock, self._observers(loaded), witness)
+        self._settler = Settler(
+            self._journal, self._counter, self.clock, self._observers(loaded), witness, lambda: not self._trouble()
+        )
         self.pipeline = Pipeline(setup, self.clock, self._settler, self.metrics.missing_done)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
         self.running = Running(loaded, setup, self.clock.now())
@@ -161,9 +163,10 @@ class Application:
     def readiness(self) -> Readiness:
         """The database must have answered once, and one deployment must be usable."""
         usable = any(deployment.usable(self.clock.monotonic()) for deployment in self.pipeline.setup.deployments())
-        ledger = "ok" if self.ledger_drain.healthy else f"degraded: rows wait on disk ({self.ledger_drain.last_error})"
+        trouble = self._trouble()
+        degraded = f"degraded, rows wait on disk: {trouble}"
         checks = {
-            "database": ledger if self._database_answered else "has not answered yet",
+            "database": "ok" if not trouble else degraded if self._database_answered else trouble,
             "deployments": "ok" if usable else "none is usable",
             "draining": "yes" if self.edge.draining else "no",
         }
@@ -180,6 +183,12 @@ class Application:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.append(task)
         task.add_done_callback(self._tasks.remove)
+
+    def _trouble(self) -> str:
+        """Why the database cannot be used, as far as is known; empty when it can."""
+        if not self._database_answered:
+            return "has not answered yet"
+        return self.ledger_drain.last_error or self.accounts.last_error
 
     async def _connect(self) -> None:
         """Until the database has answered, then for ever: keys."""
