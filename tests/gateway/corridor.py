@@ -96,17 +96,21 @@ class Visit:
 class Corridor:
     """A pipeline and everything around it. Make it inside the loop."""
 
-    def __init__(self, *models: tuple[ModelSpec, Sequence[DeploymentPlan]], seed: int = 1) -> None:
+    def __init__(
+        self, *models: tuple[ModelSpec, Sequence[DeploymentPlan]], seed: int = 1, on_database_failure: str = "serve"
+    ) -> None:
         self.clock = SimClock(asyncio.get_running_loop(), seed)
         self.ledger = MemoryLedger()
         self.journal = BoundedJournal(self.ledger)
         self.counter = LetterCounter()
         self.tally = Tally()
         self.unmarked: list[str] = []  # deployments whose stream ended without [DONE]
-        self.setup = Setup(models=assemble(dict(models), None), config_hash="c0ffee")
-        settler = Settler(self.journal, self.counter, self.clock, [self.tally])
-        self.settler = settler
-        self.pipeline = Pipeline(self.setup, self.clock, settler, self.unmarked.append)
+        self.database_answers = True
+        self.setup = Setup(assemble(dict(models), None), "c0ffee", on_database_failure=on_database_failure)
+        self.settler = Settler(
+            self.journal, self.counter, self.clock, [self.tally], database_answers=lambda: self.database_answers
+        )
+        self.pipeline = Pipeline(self.setup, self.clock, self.settler, self.unmarked.append)
 
     @property
     def record(self) -> RequestRecord:

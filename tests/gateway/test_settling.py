@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from headgate.errors import FeatureNotAllowed, LedgerFull, ModelNotFound, StreamIncomplete
+from headgate.errors import DatabaseUnavailable, FeatureNotAllowed, LedgerFull, ModelNotFound, StreamIncomplete
 from headgate.policy.pricing import cost_picousd
 from headgate.types import Caller, Counted, Features, Outcome, Price, Route, Tier, Usage
 from tests.gateway.corridor import ALICE, PRICE, PROMPT_TOKENS, Corridor, deployment, model, run
@@ -71,6 +71,23 @@ def test_a_journal_without_room_refuses_before_any_provider_is_asked() -> None:
         corridor = Corridor(model(deployment(up)))
         corridor.journal.has_room = False
         assert isinstance((await corridor.visit()).error, LedgerFull) and not up.asked
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("policy", ["serve", "deny"])
+def test_what_a_database_that_is_away_means_is_configured(policy: str) -> None:
+    async def scenario() -> None:
+        up = ScriptedProvider()
+        corridor = Corridor(model(deployment(up)), on_database_failure=policy)
+        assert (await corridor.visit()).error is None
+        corridor.database_answers = False
+        visit = await corridor.visit()
+        if policy == "serve":
+            assert visit.error is None and len(up.asked) == 2
+        else:
+            assert isinstance(visit.error, DatabaseUnavailable) and len(up.asked) == 1
+            assert visit.error.retry_after_seconds and corridor.journal.appended[-1].status == 503
 
     run(scenario)
 
