@@ -20,7 +20,7 @@ MAX_OUTPUT_TOKENS = 32_768
 
 
 class Fault(StrEnum):
-    """The ways to go wrong, named as the shares in `config.schema.SimFaults`."""
+    """The ways to go wrong, named as the shares in `config.schema.SimFaults`; the last two come only when asked for."""
 
     RATE_LIMITED = "rate_limited"
     SERVER_ERROR = "server_error"
@@ -30,8 +30,11 @@ class Fault(StrEnum):
     CUT = "cut"
     MALFORMED = "malformed"
     EMPTY = "empty"
+    UNFINISHED = "unfinished"  # the stream ends cleanly, without a finish reason
+    ERROR_EVENT = "error_event"  # an error inside the stream, and [DONE] after it; or a 200 with an error
 
 
+DRAWN_FAULTS = tuple(fault for fault in Fault if fault not in (Fault.UNFINISHED, Fault.ERROR_EVENT))
 _FAULTS = {fault.value: fault for fault in Fault}
 
 
@@ -43,7 +46,7 @@ class Directive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     fault: Fault | None = None
     times: int | None = None  # the fault happens only the first so many times this body comes; then all goes well
-    after_events: Annotated[int, msgspec.Meta(ge=0)] | None = None  # content events before hang_between, cut, malformed
+    after_events: Annotated[int, msgspec.Meta(ge=0)] | None = None  # content events before a fault in the middle
     ttft_seconds: NotNegative | None = None
     itl_seconds: NotNegative | None = None
     output_tokens: Annotated[int, msgspec.Meta(ge=1, le=MAX_OUTPUT_TOKENS)] | None = None
@@ -72,7 +75,7 @@ class Distributions:
         self.ttft_seconds = LogNormal(config.ttft_seconds)
         self.itl_seconds = LogNormal(config.itl_seconds)
         self.output_tokens = LogNormal(config.output_tokens)
-        self.fault_shares = [(fault, getattr(config.faults, fault.value)) for fault in Fault]
+        self.fault_shares = [(fault, getattr(config.faults, fault.value)) for fault in DRAWN_FAULTS]
         self.retry_after_seconds = config.faults.retry_after_seconds
 
 

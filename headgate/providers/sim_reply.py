@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from enum import Enum
-from itertools import islice
+from itertools import chain, islice
 
 import msgspec
 
@@ -42,6 +42,7 @@ class Reply(msgspec.Struct):
     pieces: Iterator[Piece]
     before_seconds: float = 0.0
     breaks_at: int = 0
+    streamed: bool = False
     ending: Ending = Ending.CLEAN
 
 
@@ -66,7 +67,7 @@ def _generate(route: Route, request: Request, draws: Draws, created: int) -> Rep
     if request.stream:
         preambles = 1 if route is Route.CHAT else 0
         breaks_at = preambles + draws.after_events(steps)
-        return Reply(200, _EVENTS, stream(head, choices, draws), breaks_at=breaks_at)
+        return Reply(200, _EVENTS, stream(head, choices, draws), breaks_at=breaks_at, streamed=True)
     seconds = draws.ttft_seconds() + sum(draws.itl_seconds() for _ in range(steps - 1))
     return _whole(whole_answer(head, choices), sum(len(choice.tokens) for choice in choices), seconds)
 
@@ -88,6 +89,12 @@ def _break(reply: Reply, fault: Fault) -> Reply:
             reply.pieces, reply.ending = _tear(islice(reply.pieces, reply.breaks_at + 1), reply.breaks_at), Ending.CUT
         case Fault.MALFORMED:
             reply.pieces = _tear(reply.pieces, reply.breaks_at, b"\n\n")
+        case Fault.UNFINISHED:
+            reply.pieces = islice(reply.pieces, reply.breaks_at)
+        case Fault.ERROR_EVENT:
+            error = _error("server_error", "The simulated model gave up, as it was told to.")
+            data = b"data: %s\n\ndata: [DONE]\n\n" % error if reply.streamed else error
+            reply.pieces = chain(islice(reply.pieces, reply.breaks_at), [Piece(0.0, data, 0)])
     return reply
 
 
@@ -115,5 +122,8 @@ def _refuse(fault: Fault | None, retry_after_seconds: float) -> Reply:
 
 def refusal(status: int, kind: str, sentence: str, *, code: str | None = None) -> Reply:
     """An answer with OpenAI's error object."""
-    error = {"message": sentence, "type": kind, "param": None, "code": code}
-    return Reply(status, _JSON, iter([Piece(0.0, msgspec.json.encode({"error": error}), 0)]))
+    return Reply(status, _JSON, iter([Piece(0.0, _error(kind, sentence, code), 0)]))
+
+
+def _error(kind: str, sentence: str, code: str | None = None) -> bytes:
+    return msgspec.json.encode({"error": {"message": sentence, "type": kind, "param": None, "code": code}})

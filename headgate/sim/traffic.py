@@ -149,8 +149,7 @@ def _body(chance: random.Random, route: Route, model: str, stream: bool, number:
         body["stream"] = True
         if chance.random() < 0.4:
             body["stream_options"] = {"include_usage": True}
-        if chance.random() < 0.1:
-            body["sim"] = {"piece_bytes": chance.choice((1, 37, 250, 1000))}
+        body |= _oddities(chance)
     if chance.random() < 0.2:
         body["max_tokens"] = chance.randrange(1, 12)
     if chance.random() < 0.05:
@@ -159,6 +158,14 @@ def _body(chance: random.Random, route: Route, model: str, stream: bool, number:
         body["tools"] = [{"type": "function", "function": {"name": "turn", "parameters": {"type": "object"}}}]
         body["tool_choice"] = "required"
     return msgspec.json.encode(body)
+
+
+def _oddities(chance: random.Random) -> dict[str, object]:
+    """Ask the simulated model for what its shares of faults do not have."""
+    throw = chance.random()
+    if throw < 0.02:
+        return {"sim": {"fault": chance.choice(("unfinished", "error_event")), "after_events": chance.randrange(10)}}
+    return {"sim": {"piece_bytes": chance.choice((11, 37, 250, 1000))}} if throw < 0.12 else {}
 
 
 async def drive(pipeline: Pipeline, clock: Clock, traffic: Iterator[Visit], witness: Witness) -> None:

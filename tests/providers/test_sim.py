@@ -12,7 +12,7 @@ import pytest
 from headgate.config.schema import SimConfig, SimFaults, Spread
 from headgate.errors import StreamIncomplete, UpstreamUnreachable
 from headgate.providers.sim import MAX_REMEMBERED_BODIES, SimProvider
-from headgate.providers.sim_draws import Fault
+from headgate.providers.sim_draws import DRAWN_FAULTS
 from headgate.types import Route
 from tests.providers.sim_requests import CHAT, STREAM, Received, answer, ask, send, simulate
 
@@ -196,6 +196,25 @@ def test_an_empty_answer_is_a_200_with_nothing_in_it(stream: bool) -> None:
     assert (received.status, received.body, received.cut) == (200, b"", False)
 
 
+def test_an_unfinished_stream_ends_cleanly_without_a_reason() -> None:
+    received = answer({**STREAM, "sim": {**PACED, "fault": "unfinished", "after_events": 2}})
+    assert not received.cut
+    assert len(received.payloads) == 3
+    assert all(b'"finish_reason":null' in payload for payload in received.payloads)
+
+
+def test_an_error_event_comes_inside_a_stream_that_ends_as_if_all_were_well() -> None:
+    received = answer({**STREAM, "sim": {**PACED, "fault": "error_event", "after_events": 2}})
+    assert len(received.payloads) == 5
+    assert msgspec.json.decode(received.payloads[3])["error"]["type"] == "server_error"
+    assert received.payloads[4] == b"[DONE]"
+
+
+def test_an_error_in_a_200() -> None:
+    received = answer({**CHAT, "sim": {"fault": "error_event"}})
+    assert (received.status, received.json["error"]["type"]) == (200, "server_error")
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_hanging_before_sends_no_status(stream: bool) -> None:
     async def scenario(provider: SimProvider) -> None:
@@ -238,7 +257,7 @@ def test_a_fault_for_a_number_of_times() -> None:
 
 
 def test_shares_of_faults() -> None:
-    config = SimConfig(faults=SimFaults(**{fault.value: 0.1 for fault in Fault}))
+    config = SimConfig(faults=SimFaults(**{fault.value: 0.1 for fault in DRAWN_FAULTS}))
 
     async def scenario(provider: SimProvider) -> list[str]:
         return [await classify(provider, chat(number)) for number in range(2000)]

@@ -255,8 +255,10 @@ def _payloads(stream: bytes) -> list[bytes]:
 
 
 def _readable(payloads: list[bytes]) -> list[bytes]:
-    """Those before the first that is not JSON."""
+    """Those before the first that is not JSON, or is an error."""
     for index, payload in enumerate(payloads):
+        if payload.startswith(_ERROR):
+            return payloads[:index]
         try:
             msgspec.json.decode(payload)
         except msgspec.DecodeError:

@@ -18,7 +18,7 @@ from headgate.policy.health import BreakerRules
 from headgate.policy.routing import Balance
 from headgate.ports import Clock, Provider, UpstreamResponse
 from headgate.providers.sim import SimProvider
-from headgate.providers.sim_draws import Fault
+from headgate.providers.sim_draws import DRAWN_FAULTS
 from headgate.sim.clock import SimClock
 from headgate.sim.loop import VirtualLoop, run_virtual
 from headgate.sim.traffic import Shape, Visit, drive, visits
@@ -159,7 +159,7 @@ class Models:
         return DeploymentPlan(spec, lambda: self._tap(name, kind, faults), api_keys=("key-1", "key-2"))
 
     def _tap(self, name: str, kind: str, faults: float) -> Provider:
-        shares = {fault.value: faults / len(Fault) for fault in Fault}
+        shares = {fault.value: faults / len(DRAWN_FAULTS) for fault in DRAWN_FAULTS}
         config = SimConfig(
             seed=self._seed,
             ttft_seconds=Spread(median=0.3, p99=1.5),
