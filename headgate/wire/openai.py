@@ -17,6 +17,7 @@ from headgate.types import Call, Counted, Features, Route, Usage
 Fields = dict[str, msgspec.Raw]
 
 MAX_CHOICES = 128
+MAX_NAME_CHARACTERS = 256  # of what ends up in the ledger
 MAX_OUTPUT_TOKENS = 1_000_000_000  # more than any model can, and small enough to calculate with
 CEILINGS = ("max_completion_tokens", "max_tokens")  # the members that limit the output, the newer one first
 
@@ -74,6 +75,8 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         raise InvalidRequest(f"The member '{required}' is missing.", param=required)
     if not view.model:
         raise InvalidRequest("The member 'model' is empty. GET /v1/models lists the models of your key.", param="model")
+    if len(view.model) > MAX_NAME_CHARACTERS:
+        raise InvalidRequest(f"The model's name is longer than {MAX_NAME_CHARACTERS} characters.", param="model")
     choices = 1 if view.n is None else view.n
     if not 1 <= choices <= MAX_CHOICES:
         raise InvalidRequest(f"'n' must be between 1 and {MAX_CHOICES}, not {choices}.", param="n")
@@ -88,7 +91,7 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         max_output_tokens=_output_ceiling(route, view),
         wants_usage=bool(view.stream_options and view.stream_options.include_usage),
         session=headers.session,
-        user=headers.user or view.user,
+        user=headers.user or (view.user and view.user[:MAX_NAME_CHARACTERS]),
         tags=headers.tags,
         prompt_version=headers.prompt_version,
         traceparent=headers.traceparent,
