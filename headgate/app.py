@@ -161,16 +161,21 @@ class Application:
     # --- what others ask ---
 
     def readiness(self) -> Readiness:
-        """The database must have answered once, and one deployment must be usable."""
+        """The database must have answered once, one deployment must be usable, and the disk must take rows.
+
+        A database that goes away later is only reported: it is no better reached from another process.
+        """
         usable = any(deployment.usable(self.clock.monotonic()) for deployment in self.pipeline.setup.deployments())
         trouble = self._trouble()
-        degraded = f"degraded, rows wait on disk: {trouble}"
+        waiting = "rows wait on disk" if self._journal.room() else "the journal is full"
         checks = {
-            "database": "ok" if not trouble else degraded if self._database_answered else trouble,
+            "database": f"degraded, {waiting}: {trouble}" if trouble and self._database_answered else trouble or "ok",
+            "disk": "full: free space in server.data_dir" if self._journal.disk_full else "ok",
             "deployments": "ok" if usable else "none is usable",
             "draining": "yes" if self.edge.draining else "no",
         }
-        return Readiness(self._database_answered and usable and not self.edge.draining, checks)
+        able = self._database_answered and usable and not self._journal.disk_full
+        return Readiness(able and not self.edge.draining, checks)
 
     def protocol(self, count_connections: Callable[[], int]) -> Callable[..., GatewayProtocol]:
         """What uvicorn makes for each connection."""

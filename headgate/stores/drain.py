@@ -94,7 +94,7 @@ class Drain:
         adopt_at = loop.time()
         while True:
             try:
-                self._journal.recover()
+                self._journal.look_at_disk()
                 await self.flush()
                 if loop.time() >= adopt_at:
                     await self.adopt()

@@ -31,7 +31,7 @@ SUFFIX = ".hgj"
 UNBORN_SUFFIX = ".new"
 SEGMENT_BYTES = 8 * 2**20
 RESERVE_BYTES = 4 * 2**20  # kept for requests that are already admitted when the room runs out: 2000 rows of 2 kB
-PROBE_BYTES = 64 * 2**10  # must fit on a disk that was full before requests are admitted again
+PROBE_BYTES = 64 * 2**10  # must be writable after a write has failed, before requests are admitted again
 RETRY_SECONDS = 5.0  # the drain asks the database at least this often, so room may come this soon
 
 
@@ -108,18 +108,33 @@ class FileJournal:
     def room(self) -> bool:
         return not self._disk_full and self.waiting_bytes + self._reserve_bytes <= self._max_bytes
 
-    def recover(self) -> None:
-        """After a full disk: try whether there is space again. Cheap when nothing was wrong."""
-        if not self._disk_full:
-            return
+    @property
+    def disk_full(self) -> bool:
+        """Whether there is no room because the disk has none."""
+        return self._disk_full
+
+    def look_at_disk(self) -> None:
+        """To be called all the time: keeps the reserve free for those already admitted, and notices new space."""
+        was_full, self._disk_full = self._disk_full, not self._disk_has_space()
+        if self._disk_full and not was_full:
+            log.error("no space is left for the journal", extra={"directory": str(self.directory)})
+
+    def _disk_has_space(self) -> bool:
+        """The file system's word, and, once a write has failed, a probe: it does not know of quotas."""
         try:
+            found = os.statvfs(self.directory)
+            if found.f_bavail * found.f_frsize < self._reserve_bytes:
+                return False
+            if not self._disk_full:
+                return True
             if self._current.torn:
                 self._rotate()
             probe = os.write(self._current.descriptor, bytes(PROBE_BYTES))
             os.ftruncate(self._current.descriptor, self._current.size)
-            self._disk_full = probe < PROBE_BYTES
         except (OSError, LedgerFull):
             self._cut_torn_tail()
+            return False
+        return probe == PROBE_BYTES
 
     def unread(self) -> Span | None:
         """The oldest stretch that is not in the ledger."""

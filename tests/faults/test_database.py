@@ -21,7 +21,7 @@ CLIENTS = 16
 BODIES = (chat(stream=False), chat(stream=True, events=12), chat(stream=True, events=1, gap_seconds=0))
 JOURNAL_BYTES = 400_000  # several times what comes between two drains
 DISK_BYTES = 24 * 2**20
-LEFT_BYTES = 512 * 2**10  # on a full disk, before the load begins
+LEFT_BYTES = 768 * 2**10  # on a full disk, before the load begins
 
 pytestmark = pytest.mark.timeout(scaled(300, 60))
 
@@ -178,7 +178,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 def test_sqlite_on_a_full_disk(tmp_path: Path, upstream_port: int, small_disk: Path) -> None:
     async def scenario() -> None:
-        gateway = Gateway(tmp_path, configuration(upstream_port, small_disk / "data"))
+        server = {"ledger": {"journal_max_bytes": 1_000_000}}
+        gateway = Gateway(tmp_path, configuration(upstream_port, small_disk / "data", server=server))
         ballast = small_disk / "ballast"
         async with running(gateway), Load(gateway.port, KEY, BODIES, CLIENTS) as load:
             await load.receive(100)
@@ -186,6 +187,7 @@ def test_sqlite_on_a_full_disk(tmp_path: Path, upstream_port: int, small_disk: P
                 os.posix_fallocate(file.fileno(), 0, free_bytes(small_disk) - LEFT_BYTES)
             full = len(load.responses)
             await load.receive_one("ledger_full")
+            assert (await gateway.readiness())[0] == 503
             served = len(load.responses) - full
             await load.receive(RESPONSES)
             ballast.unlink()
@@ -193,6 +195,7 @@ def test_sqlite_on_a_full_disk(tmp_path: Path, upstream_port: int, small_disk: P
             await recovers(load)
             assert_exactly_once(await gateway.ledger_with(one.id for one in load.complete), load.complete)
             assert {one.code for one in load.failures} == {"ledger_full"} and load.unanswered == 0
+            assert all(not one.is_stream for one in load.failures)  # whoever was let in got the end of the answer
             print(f"\n{served} responses on the last {LEFT_BYTES:,} bytes, then {len(load.failures)} refusals")
 
     asyncio.run(scenario())
