@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from headgate.errors import NoDeployment, UpstreamAuth, UpstreamRejected
+from headgate.errors import NoDeployment, UpstreamAuth, UpstreamBusy, UpstreamRejected
 from headgate.gateway.fleet import AUTH_COOLDOWN_SECONDS, RATE_LIMIT_COOLDOWN_SECONDS, KeyPool
 from headgate.policy.health import BreakerRules, Gate
 from tests.gateway.corridor import Corridor, deployment, model, run
-from tests.gateway.scripted import SILENCE, ScriptedProvider, answer, refuse, stream
+from tests.gateway.scripted import SILENCE, ScriptedProvider, answer, fail, refuse, stream
 from tests.wire.chunks import text
 
 RULES = BreakerRules(failures=3, open_seconds=10.0)
@@ -100,6 +100,16 @@ def test_answers_below_500_say_nothing_of_its_health(status: int) -> None:
         corridor = Corridor(model(deployment(ScriptedProvider(refuse(status)), rules=RULES), retries=0))
         for _ in range(5):
             await corridor.visit()
+        assert gate(corridor) is Gate.CLOSED
+
+    run(scenario)
+
+
+def test_a_full_connection_pool_says_nothing_of_its_health() -> None:
+    async def scenario() -> None:
+        corridor = Corridor(model(deployment(ScriptedProvider(fail(UpstreamBusy("full"))), rules=RULES), retries=0))
+        for _ in range(5):
+            assert isinstance((await corridor.visit()).error, UpstreamBusy)
         assert gate(corridor) is Gate.CLOSED
 
     run(scenario)
