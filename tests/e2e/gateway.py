@@ -21,9 +21,9 @@ HOST = "127.0.0.1"
 ADMIN_KEY = "hga-end-to-end-admin-key"
 ALICE = "hg-acme-alice-0001"  # tenant acme, tier pro: everything
 CAROL = "hg-hobby-carol-0003"  # tenant hobby, tier free: two models, no tools, no images, 64 output tokens
-START_SECONDS = 30.0
-STOP_SECONDS = 30.0
-WAIT_SECONDS = 20.0
+START_SECONDS = 60.0
+STOP_SECONDS = 60.0
+WAIT_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 
 Json = dict[str, Any]

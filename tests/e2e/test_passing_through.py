@@ -17,7 +17,7 @@ USAGE = b'{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":5,"total_
 # Odd, but valid: spaces, order, unknown members, line separators inside strings, long numbers, escapes, an odd event.
 PAYLOADS = (
     b'{"id":"a","choices":[{"index":0,"delta":{"role":"assistant","content":""},"finish_reason":null}]}',
-    b'{ "choices" :[{"delta":{"content":"\\t \\u2028 \xe2\x80\xa8 \xc2\x85 \xf0\x9f\x98\x80"},"index":0} ] , "z":1e400}',
+    b'{ "choices" :[{"delta":{"content":"\\t \\u2028 \xe2\x80\xa8 \xc2\x85 \xf0\x9f\x98\x80"},"index":0}], "z":1e400}',
     b'{"choices":[{"index":0,"delta":{"hologram":{"depth":3}},"new_field":12345678901234567890123}],"obfuscation":"xY"}',
     b'{"type":"tomorrow.event","sequence_number":7,"anything":[1,2,{"a":null}]}',
     b'{"choices":[{"index":0,"delta":{"content":"\\ud83d\\ude00"},"logprobs":{"content":[]}}],"service_tier":"flex"}',
