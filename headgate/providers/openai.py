@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 
+from headgate import __version__
 from headgate.errors import UpstreamAuth
 from headgate.providers.upstream.client import FIELD_VALUE, Client, Destination, render_headers
 from headgate.providers.upstream.connect import Connector
@@ -29,7 +29,7 @@ class OpenAIProvider:
         self.name = name
         self._client = Client(connector, pools)
         self._headers = {name.lower(): value for name, value in headers.items()}
-        self._user_agent = f"headgate/{version('headgate')}"
+        self._user_agent = f"headgate/{__version__}"
         self._destinations: dict[tuple[str, Route, str], Destination] = {}
 
     async def send(
