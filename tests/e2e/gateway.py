@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -163,7 +163,11 @@ class Gateway:
 
     def row(self, request_id: str) -> Json:
         """The ledger's row of a request, once it is there."""
-        return self.eventually(lambda: self._row(request_id))
+        return self.rows([request_id])[0]
+
+    def rows(self, request_ids: Collection[str]) -> list[Json]:
+        """The ledger's rows of these requests, once they are all there."""
+        return self.eventually(lambda: self._rows(request_ids))
 
     def is_quiet(self) -> None:
         """Nothing is left of the requests that were: none in flight, and it is healthy."""
@@ -186,14 +190,11 @@ class Gateway:
         except OSError:
             return None
 
-    def _row(self, request_id: str) -> Json | None:
-        cursor = ""
-        while True:
-            page = self.get_json(f"/admin/ledger?limit=1000{cursor}")
-            for row in page["data"]:
-                if row["id"] == request_id:
-                    found: Json = row
-                    return found
-            if page["next"] is None:
-                return None
-            cursor = f"&after={page['next']}"
+    def _rows(self, request_ids: Collection[str]) -> list[Json] | None:
+        found: dict[str, Json] = {}
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self.get_json(f"/admin/ledger?limit=1000{cursor and f'&after={cursor}'}")
+            found |= {row["id"]: row for row in page["data"] if row["id"] in request_ids}
+            cursor = page["next"]
+        return [found[request_id] for request_id in request_ids] if len(found) == len(request_ids) else None
