@@ -41,6 +41,7 @@ class GatewayProtocol(HttpToolsProtocol):
         super().__init__(config, server_state, app_state, _loop)
         self._edge = edge
         self._header_bytes = 0
+        self._unexplained_bytes = 0  # received since the parser last told something
         self._receiving = False
         self._lingering = False
         self._answering: Exchange | RequestResponseCycle | None = None  # the request whose turn it is, or was last
@@ -79,14 +80,17 @@ class GatewayProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._lingering:
             return
+        self._unexplained_bytes += len(data)
         try:
             self.parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.cycle.keep_alive = False  # an upgrade nobody offered is ignored (RFC 9110, 7.8)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._read_without_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError as error:
             self._fail(_cause(error))
         except httptools.HttpParserError:
             self._fail(MalformedHttp("This is not a valid HTTP/1.1 request."))
+        if self._unexplained_bytes > self._edge.limits.max_header_bytes and not self._lingering:
+            self._fail(self._headers_too_large())  # a name or value that does not end: the parser keeps all of it
         if self._receiving and self._receive_timer is None:
             self._receive_timer = self.loop.call_later(self._edge.limits.receive_seconds, self._too_slow)
 
@@ -106,6 +110,17 @@ class GatewayProtocol(HttpToolsProtocol):
         """Close, and do not wait for ever until the client has taken what it was sent."""
         self.transport.close()
         self.loop.call_later(self._edge.limits.send_seconds, self.transport.abort)
+
+    def _read_without_upgrade(self, rest: bytes) -> None:
+        """An upgrade that nobody takes is ignored (RFC 9110, 7.8), but the parser would take the body for its part."""
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
+            self._fail(MalformedHttp("This is no proxy: CONNECT is not served."))
+            return
+        lines = [b"%b %b HTTP/%b" % (method, self.url, version.encode())]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        self.parser = httptools.HttpRequestParser(self)
+        self.data_received(b"\r\n".join([*lines, b"", rest]))
 
     # --- the parser ---
 
@@ -127,9 +142,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self.headers.append((name.lower(), value))
 
     def _count_header_bytes(self, size: int) -> None:
+        self._unexplained_bytes = 0
         self._header_bytes += size
         if self._header_bytes > self._edge.limits.max_header_bytes:
-            raise HeadersTooLarge(f"The headers are larger than {self._edge.limits.max_header_bytes} bytes.")
+            raise self._headers_too_large()
+
+    def _headers_too_large(self) -> HeadersTooLarge:
+        return HeadersTooLarge(f"The headers are larger than {self._edge.limits.max_header_bytes} bytes.")
 
     def _on_cold_headers_complete(self) -> None:
         url, headers = self.url, self.headers
@@ -141,7 +160,13 @@ class GatewayProtocol(HttpToolsProtocol):
         self._incomplete = self.cycle
 
     def on_headers_complete(self) -> None:
-        route = _HOT_ROUTES.get(self.url.partition(b"?")[0])
+        self._unexplained_bytes = 0
+        if self.parser.should_upgrade():
+            return  # it is read again without that
+        path = self.url.partition(b"?")[0]
+        if not path.startswith(b"/"):  # the absolute form, which proxies are sent (RFC 9112, 3.2.2)
+            path = httptools.parse_url(self.url).path
+        route = _HOT_ROUTES.get(path)
         if route is None or self.parser.get_method() != b"POST":
             self._on_cold_headers_complete()
             return
@@ -163,12 +188,15 @@ class GatewayProtocol(HttpToolsProtocol):
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
 
     def on_body(self, body: bytes) -> None:
+        self._unexplained_bytes = 0
         if isinstance(self.cycle, Exchange):
             self.cycle.receive(body)
         else:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
+        if self.parser.should_upgrade():
+            return
         self._receiving = False
         self._incomplete = None
         self._stop_receive_timer()
