@@ -8,6 +8,7 @@ from headgate.gateway.attempts import Attempt, blames_key, callers_fault, may_go
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
 from headgate.gateway.settling import Settler
+from headgate.gateway.watchdog import Watchdog
 from headgate.policy import access, health, retrying, routing
 from headgate.policy.retrying import Failure, Move, Step
 from headgate.ports import Clock
@@ -26,13 +27,18 @@ class Dispatcher:
         assert watchdog is not None, "the request was admitted"
         index = self._choose(journey, fallbacks)
         while True:
+            attempt = journey.attempt = self._attempt(journey, index, watchdog)
             try:
-                await self._attempt(journey, index)
+                await attempt.open(journey.lowered_to)
                 return
             except UpstreamError as error:
+                journey.attempt = None
+                self._settler.close_failed(journey, attempt, error)
                 step = self._after(journey, index, error, len(fallbacks))
                 if step.move is Move.GIVE_UP:
                     raise
+            finally:
+                watchdog.rest()
             if step.move is Move.RETRY:
                 journey.retries_used += 1
                 await watchdog.sleep(step.delay_seconds)
@@ -45,21 +51,11 @@ class Dispatcher:
                     self._fall_back(journey, fallbacks)
                 index = self._choose(journey, fallbacks)
 
-    async def _attempt(self, journey: Journey, index: int) -> None:
-        model, watchdog = journey.model, journey.watchdog
-        assert model is not None and watchdog is not None, "the request was routed and admitted"
+    def _attempt(self, journey: Journey, index: int, watchdog: Watchdog) -> Attempt:
+        model, number = journey.model, len(journey.attempts) + 1
+        assert model is not None, "the request was routed"
         deployment = model.deployments[index]
-        number = len(journey.attempts) + 1
-        attempt = Attempt(journey.call, deployment, model.spec, number=number, clock=self._clock, watchdog=watchdog)
-        journey.attempt = attempt
-        try:
-            await attempt.open(journey.lowered_to)
-        except UpstreamError as error:
-            journey.attempt = None
-            self._settler.close_failed(journey, attempt, error)
-            raise
-        finally:
-            watchdog.rest()
+        return Attempt(journey.call, deployment, model.spec, number=number, clock=self._clock, watchdog=watchdog)
 
     def _after(self, journey: Journey, index: int, error: UpstreamError, other_models: int) -> Step:
         model, now = journey.model, self._clock.monotonic()
@@ -86,6 +82,8 @@ class Dispatcher:
             model, now = journey.model, self._clock.monotonic()
             assert model is not None, "the request was routed"
             model.turn += 1
+            if len(model.deployments) == 1 and not journey.tried and model.deployments[0].usable(now):
+                return 0  # the usual case, in which there is nothing to decide
             choice = routing.choose(
                 model.candidates(now, journey.tried),
                 model.spec.balance,

@@ -143,8 +143,8 @@ class ServedModel:
 
     @property
     def simulated(self) -> bool:
-        """Whether every answer comes from the simulated model."""
-        return all(deployment.spec.kind == "sim" for deployment in self.deployments)
+        """Whether an answer may come from the simulated model."""
+        return any(deployment.spec.kind == "sim" for deployment in self.deployments)
 
     def candidates(self, now: float, tried: frozenset[int] = frozenset()) -> list[Candidate]:
         """What routing may choose from."""

@@ -40,12 +40,13 @@ DETACHED_LOG_BYTES = 4_000_000
 class Answer:
     """What a caller gets: `head` is fixed at the commit point, `events` are the bytes to pass on, as they come.
 
-    A JSON answer is one piece. The last piece of a stream is its end marker or a typed error event.
+    A JSON answer is one piece. The last piece of a stream is its end marker or a typed error event; what it sends is
+    in `log` too, for readers who join later.
     """
 
     __slots__ = ("events", "head", "log")
 
-    def __init__(self, head: AnswerHead, log: EventLog, events: AsyncIterator[bytes]) -> None:
+    def __init__(self, head: AnswerHead, events: AsyncIterator[bytes], log: EventLog | None = None) -> None:
         self.head = head
         self.log = log
         self.events = events
@@ -71,7 +72,7 @@ class Passage:
             # authenticate: the caller comes authenticated (accounts.py); look up: a cache will answer here
             pipeline.route(journey)
             pipeline.admit(journey)
-            await pipeline.dispatch(journey)
+            await pipeline.dispatcher.dispatch(journey)
             if journey.call.stream:
                 return pipeline.stream_answer(journey)
             await pipeline.settle(journey, Outcome.DONE)
@@ -118,7 +119,7 @@ class Pipeline:
         self._clock = clock
         self._settler = settler
         self._missing_done = missing_done
-        self._dispatcher = Dispatcher(clock, settler)
+        self.dispatcher = Dispatcher(clock, settler)
 
     # --- from outside ---
 
@@ -178,26 +179,23 @@ class Pipeline:
             lambda: TotalTimeout(f"The request was not finished within {seconds:g} seconds."),
         )
 
-    async def dispatch(self, journey: Journey) -> None:
-        """Attempt after attempt, until one is committed."""
-        await self._dispatcher.dispatch(journey)
-
     async def settle(self, journey: Journey, outcome: Outcome, error: HeadgateError | None = None) -> None:
         """Book what the request used. Raises LedgerFull: then the client must not get the end of its answer."""
         journey.ends(outcome, error)
-        await self._settler.settle(journey)
+        if not self._settler.settle_now(journey):
+            await self._settler.settle(journey)
 
     # --- answers ---
 
     def whole_answer(self, journey: Journey) -> Answer:
         """A JSON answer, settled before it is shown."""
         assert journey.attempt is not None, "there is an answer"
-        return Answer(journey.head(), EventLog(), OnePiece(journey.attempt.body))
+        return Answer(journey.head(), OnePiece(journey.attempt.body))
 
     def stream_answer(self, journey: Journey) -> Answer:
         """A stream, settled before its end is shown."""
         log = EventLog(DETACHED_LOG_BYTES if journey.setup.on_disconnect == "detach" else 0)
-        return Answer(journey.head(), log, self._stream(journey, log))
+        return Answer(journey.head(), self._stream(journey, log), log)
 
     async def _stream(self, journey: Journey, log: EventLog) -> AsyncIterator[bytes]:
         attempt, epoch = journey.attempt, log.claim()

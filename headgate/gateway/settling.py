@@ -44,26 +44,35 @@ class Settler:
                 retry_after_seconds=_TRY_AGAIN_SECONDS,
             )
 
-    async def settle(self, journey: Journey) -> RequestRecord:
+    async def settle(self, journey: Journey) -> None:
         """Book the request, unless that was done. Counting tokens goes on when the caller is cancelled.
 
         Raises LedgerFull when the record cannot be written: then the client must not get the end of the answer.
         """
+        if not self.settle_now(journey):
+            assert journey.counting is not None, "what is not booked is being counted"
+            await asyncio.shield(journey.counting)
+
+    def settle_now(self, journey: Journey) -> bool:
+        """As `settle`, but False if tokens must be counted first, which has begun then."""
         if journey.record is not None:
-            return journey.record
-        if journey.counting is None:
-            if journey.watchdog is not None:
-                journey.watchdog.stop()
-            attempt = journey.attempt
-            if attempt is None:
-                return self.record(journey)
-            attempt.close(outcome=journey.outcome, error=journey.error)
-            if attempt.usage is not None:
-                return self._book(journey, attempt, attempt.usage)
-            journey.counting = asyncio.get_running_loop().create_task(self._count_and_book(journey, attempt))
-            self._counting.add(journey.counting)
-            journey.counting.add_done_callback(self._counting.discard)
-        return await asyncio.shield(journey.counting)
+            return True
+        if journey.counting is not None:
+            return False
+        if journey.watchdog is not None:
+            journey.watchdog.stop()
+        attempt = journey.attempt
+        if attempt is None:
+            self.record(journey)
+            return True
+        attempt.close(outcome=journey.outcome, error=journey.error)
+        if attempt.usage is not None:
+            self._book(journey, attempt, attempt.usage)
+            return True
+        journey.counting = asyncio.get_running_loop().create_task(self._count_and_book(journey, attempt))
+        self._counting.add(journey.counting)
+        journey.counting.add_done_callback(self._counting.discard)
+        return False
 
     def close_failed(self, journey: Journey, attempt: Attempt, error: UpstreamError) -> None:
         """Book an attempt that failed before its commit point: nothing came of it."""

@@ -85,11 +85,11 @@ class Watchdog:
             raise verdict
 
     def translate(self) -> None:
-        """Called when CancelledError was caught: raise the verdict if it was the watchdog that cancelled."""
+        """Called when CancelledError was caught: raise the verdict if the watchdog cancelled, and nobody else did."""
         if (verdict := self._verdict) is not None:
             self._verdict = None
-            self._task.uncancel()
-            raise verdict from None
+            if self._task.uncancel() == 0:
+                raise verdict from None
 
     async def sleep(self, seconds: float) -> None:
         """Wait between two attempts; an interruption ends it at once."""

@@ -14,6 +14,7 @@ from headgate.gateway.pipeline import Answer, Pipeline
 from headgate.ports import Clock
 from headgate.types import Call, Caller, Frozen, Route
 from headgate.wire import openai
+from headgate.writing import Batch
 
 if TYPE_CHECKING:
     from headgate.gateway.http.protocol import GatewayProtocol
@@ -51,6 +52,7 @@ class Edge:
         self.refusals = refusals
         self.limits = limits
         self.draining = False
+        self.batch = Batch(asyncio.get_running_loop())
         self._common_headers: list[tuple[bytes, bytes]] = []
         self._rendered = b""
 
@@ -210,9 +212,14 @@ class Exchange:
         )  # fmt: skip
 
     def _write(self, data: bytes) -> None:
-        if not self.disconnected:
-            self.response_started = True
-            self._connection.transport.write(data)
+        """Write what ends the response."""
+        if self.disconnected:
+            return
+        self.response_started = True
+        if self.keep_alive:
+            self._edge.batch.write(self._connection.transport, data)
+        else:
+            self._connection.transport.write(data)  # the connection is about to be closed
 
     def _complete(self) -> None:
         if not self.response_complete:

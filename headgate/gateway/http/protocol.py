@@ -53,7 +53,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     # --- the connection ---
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn says Transport too
         super().connection_made(transport)
         if len(self.connections) > self._edge.limits.max_connections:
             transport.abort()
@@ -185,7 +185,7 @@ class GatewayProtocol(HttpToolsProtocol):
             self._give_turn(exchange)
         else:  # pipelined: it waits for the response before it
             self.flow.pause_reading()
-            self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]
+            self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]  # an exchange is a cycle
 
     def on_body(self, body: bytes) -> None:
         self._unexplained_bytes = 0

@@ -15,6 +15,7 @@ from headgate.providers.upstream.connection import Connection
 from headgate.providers.upstream.proxy import PASSWORD_WANTED, Proxy, ProxySettings, proxy_for
 from headgate.providers.upstream.target import Target
 from headgate.types import Frozen
+from headgate.writing import Batch
 
 MAX_PROXY_ANSWER_BYTES = 16_384
 PROXY_STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
@@ -32,11 +33,12 @@ class ConnectSettings(Frozen, frozen=True, gc=False):
 class Connector:
     """Opens connections. One for all that have the same settings, so that certificates are read and kept once."""
 
-    __slots__ = ("_context", "settings")
+    __slots__ = ("_batch", "_context", "settings")
 
     def __init__(self, settings: ConnectSettings) -> None:
         self.settings = settings
         self._context: asyncio.Future[ssl.SSLContext] | None = None
+        self._batch: Batch | None = None  # what the connections write together; made on the loop
 
     def proxy_for(self, target: Target) -> Proxy | None:
         """The proxy before a target. Raises UpstreamUnreachable if its URL cannot be used."""
@@ -64,7 +66,8 @@ class Connector:
 
     async def _open(self, target: Target, proxy: Proxy | None) -> Connection:
         loop = asyncio.get_running_loop()
-        connection = Connection(target.address)
+        self._batch = self._batch or Batch(loop)
+        connection = Connection(target.address, self._batch)
         if target.scheme == "https" and proxy is not None:
             await self._open_tunnel(connection, target, proxy)
             return connection

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 import httptools
 
 from headgate.errors import HeadgateError, StreamIncomplete, StreamMalformed
+from headgate.writing import Batch
 
 MAX_HEAD_BYTES = 65_536
 PAUSE_ABOVE_BYTES = 262_144
@@ -113,14 +114,16 @@ class Connection(asyncio.Protocol):
     """One connection to `peer` (its name in messages). Idle, busy with one request, or closed for ever."""
 
     __slots__ = (
-        "_head_bytes", "_headers", "_owner", "_parser", "_paused", "_peer", "_response", "_reused", "_silent_bytes",
-        "_transport", "_until_close", "closed", "loop",
+        "_batch", "_head_bytes", "_headers", "_owner", "_parser", "_paused", "_peer", "_response", "_reused",
+        "_silent_bytes", "_transport", "_until_close", "closed", "loop",
     )  # fmt: skip
 
-    def __init__(self, peer: str) -> None:
+    def __init__(self, peer: str, batch: Batch | None = None) -> None:
+        """Requests are sent with those that others write to the same batch in the same round of the loop."""
         self._peer = peer
         # Kept, because Python 3.11 makes a system call each time it looks for the running loop.
         self.loop = asyncio.get_running_loop()
+        self._batch = batch or Batch(self.loop)
         self._owner: Owner | None = None
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
@@ -148,7 +151,7 @@ class Connection(asyncio.Protocol):
         self._headers = {}
         self._head_bytes = self._silent_bytes = 0
         self._until_close = False
-        self._transport.write(message)
+        self._batch.write(self._transport, message)
         try:
             await response.wait()
         except asyncio.CancelledError:

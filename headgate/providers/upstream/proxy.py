@@ -98,7 +98,9 @@ def _names(entry: str, target: Target) -> bool:
     network = _network(entry)
     if network is not None:
         address = _network(target.host)
-        return address is not None and address.version == network.version and address.subnet_of(network)  # type: ignore[arg-type]
+        if address is None or address.version != network.version:
+            return False
+        return address.subnet_of(network)  # type: ignore[arg-type]  # both are of one version
     host, colon, port = entry.rpartition(":")
     if not colon:
         host = entry
