@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
-from importlib.metadata import version
 
 import pytest
 
+from headgate import __version__
 from headgate.errors import HeadgateError, InvalidRequest, UpstreamAuth, UpstreamUnreachable
 from headgate.providers.openai import MAX_DESTINATIONS, OpenAIProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
@@ -46,7 +46,7 @@ def test_a_request_on_the_wire_byte_for_byte() -> None:
                     "POST /v1/chat/completions HTTP/1.1\r\n"
                     f"host: {HOST}:{server.port}\r\n"
                     "accept-encoding: identity\r\n"
-                    f"user-agent: headgate/{version('headgate')}\r\n"
+                    f"user-agent: headgate/{__version__}\r\n"
                     "content-type: application/json\r\n"
                     "authorization: Bearer sk-1\r\n"
                     "openai-organization: org-1\r\n"
