@@ -54,7 +54,7 @@ _fields = msgspec.json.Decoder(Fields)
 _optional_fields = msgspec.json.Decoder(Fields | None)
 _view = msgspec.json.Decoder(_CallView)
 _messages = msgspec.json.Decoder(list[_Message])
-_required = {Route.CHAT: "messages", Route.COMPLETIONS: "prompt", Route.EMBEDDINGS: "input"}
+_REQUIRED = {Route.CHAT: "messages", Route.COMPLETIONS: "prompt", Route.EMBEDDINGS: "input"}
 
 
 class CallHeaders(msgspec.Struct, frozen=True):
@@ -70,7 +70,7 @@ class CallHeaders(msgspec.Struct, frozen=True):
 def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) -> Call:
     """Read a request body. Raises MalformedJson or InvalidRequest, naming the member that is wrong."""
     fields, view = _decode(body)
-    required = _required[route]
+    required = _REQUIRED[route]
     if required not in fields:
         raise InvalidRequest(f"The member '{required}' is missing.", param=required)
     if not view.model:

@@ -1,0 +1,1 @@
+"""Scripts for those who work on headgate; nothing here is installed."""

@@ -1,0 +1,106 @@
+"""Imports point one way. What stands here is the architecture; a new edge is a decision, not an accident."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from tests.source import Source, port_adapters, sources
+
+VOCABULARY = {"types", "errors", "version"}
+PORTS = {*VOCABULARY, "ports"}
+# What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
+ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
+GATEWAY = {*PORTS, "wire", "policy", "writing"}
+ROOTS = {"app", "assembly", "offline"}  # where adapters are picked
+
+MAY_IMPORT: dict[str, set[str]] = {
+    "version": set(),
+    "types": set(),
+    "errors": {"types"},
+    "ports": {"types"},
+    "writing": set(),
+    "policy": VOCABULARY,
+    "wire": VOCABULARY,
+    "config": VOCABULARY,
+    "gateway": GATEWAY,
+    "clock": PORTS,
+    "providers": ADAPTER,
+    "stores": ADAPTER,
+    "telemetry": ADAPTER,
+    "tokens": ADAPTER,
+    "sim": {*GATEWAY, "gateway"},
+    "admin": {*GATEWAY, "gateway", "config"},
+    "assembly": {*ADAPTER, "gateway", "providers", "clock"},
+    "app": {*ADAPTER, "gateway", "providers", "stores", "telemetry", "tokens", "clock", "assembly", "admin"},
+    "offline": {*ADAPTER, "gateway", "stores", "clock", "assembly"},
+    "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app"},
+    "commands": {*VOCABULARY, "config", "admin", "telemetry", "stores", "offline", "serving", "cli"},
+    "cli": {*VOCABULARY, "config"},  # its commands are named, and loaded when they are called
+    "__main__": {"cli"},
+}
+LEAVES = ("headgate.sim.loop", "headgate.sim.clock", "headgate.clock", "headgate.types")
+PACKAGE = sources("headgate")
+
+
+def part_of(module: str) -> str:
+    """`policy` of `headgate.policy.access`; the package itself holds its version alone."""
+    return module.split(".")[1] if "." in module else "version"
+
+
+def edges(source: Source) -> Iterator[str]:
+    return (name for name in source.imports() if name == "headgate" or name.startswith("headgate."))
+
+
+@pytest.mark.parametrize("source", PACKAGE, ids=lambda source: source.place)
+def test_imports_point_one_way(source: Source) -> None:
+    part = part_of(source.module)
+    assert part in MAY_IMPORT, f"say in this file what the new part '{part}' may import"
+    wrong = {name for name in edges(source) if part_of(name) not in {part, *MAY_IMPORT[part]}}
+    assert not wrong, f"{part} may not import {', '.join(sorted(wrong))}"
+
+
+@pytest.mark.parametrize("module", LEAVES)
+def test_leaves_import_nothing_of_headgate(module: str) -> None:
+    (source,) = [source for source in PACKAGE if source.module == module]
+    assert not list(edges(source))
+
+
+def test_no_cycles() -> None:
+    graph = {source.module: set(edges(source)) - {source.module} for source in PACKAGE}
+    for source in PACKAGE:  # an import for the eye of the type checker alone is no import
+        graph[source.module] -= set(_type_checking_imports(source))
+    done: set[str] = set()
+
+    def walk(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " -> ".join([*path[path.index(module) :], module])
+        if module not in done:
+            for imported in sorted(graph.get(module, ())):
+                walk(imported, (*path, module))
+            done.add(module)
+
+    for module in graph:
+        walk(module, ())
+
+
+def _type_checking_imports(source: Source) -> Iterator[str]:
+    for node in ast.walk(source.tree):
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            yield from (child.module for child in ast.walk(node) if isinstance(child, ast.ImportFrom) and child.module)
+
+
+def test_adapters_are_picked_in_one_place() -> None:
+    for adapter, homes in port_adapters().items():
+        name = adapter.split()[1]
+        for source in PACKAGE:
+            part = part_of(source.module)
+            if part in ROOTS or any(part == part_of(home.module) for home in homes):
+                continue
+            named = [node for node in ast.walk(source.tree) if isinstance(node, ast.Name) and node.id == name]
+            assert not named, f"{source.place} names {name}"
+
+
+def test_every_part_there_is_has_its_rule_and_no_other() -> None:
+    assert {part_of(source.module) for source in PACKAGE} == set(MAY_IMPORT)
