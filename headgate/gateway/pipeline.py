@@ -67,7 +67,7 @@ class Passage:
 
     async def __aenter__(self) -> Answer:
         pipeline, journey = self._pipeline, self._journey
-        pipeline.under_way.add(journey)
+        pipeline.under_way[journey] = None
         try:
             # authenticate: the caller comes authenticated (accounts.py); look up: a cache will answer here
             pipeline.route(journey)
@@ -86,7 +86,7 @@ class Passage:
 
     async def _leave(self, error: BaseException | None) -> None:
         pipeline, journey = self._pipeline, self._journey
-        pipeline.under_way.discard(journey)
+        pipeline.under_way.pop(journey, None)
         if journey.record is not None:
             return  # settled
         if isinstance(error, HeadgateError):
@@ -113,7 +113,7 @@ class Pipeline:
     ) -> None:
         """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`."""
         self.setup = setup
-        self.under_way: set[Journey] = set()
+        self.under_way: dict[Journey, None] = {}  # in the order of arrival
         # Kept, because Python 3.11 makes a system call each time it looks for the running loop.
         self._loop = asyncio.get_running_loop()
         self._clock = clock

@@ -72,8 +72,8 @@ def test_a_request_under_way_keeps_the_setup_it_began_with() -> None:
 
 def test_what_is_simulated() -> None:
     toy, real = plan("t", kind="sim"), plan("r")
-    models = setup((ModelSpec("toy"), [toy]), (ModelSpec("mixed"), [toy, real])).models
-    assert models["toy"].simulated and not models["mixed"].simulated
+    models = setup((ModelSpec("toy"), [toy]), (ModelSpec("mixed"), [toy, real]), (ModelSpec("real"), [real])).models
+    assert models["toy"].simulated and models["mixed"].simulated and not models["real"].simulated
 
 
 def test_what_routing_sees() -> None:
