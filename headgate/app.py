@@ -44,6 +44,7 @@ from headgate.tokens.counter import OfflineCounter
 
 _GATE_NUMBERS = {Gate.CLOSED: 0, Gate.HALF_OPEN: 1, Gate.OPEN: 2}
 _DATABASE_RETRY_SECONDS = 1.0
+_RETIRE_EVERY_SECONDS = 1.0
 _COMPACT_EVERY_SECONDS = 3600.0
 _SECONDS_PER_DAY = 86_400
 
@@ -73,7 +74,7 @@ class Application:
         self._tasks: list[asyncio.Task[None]] = []
         self._close_spans: Callable[[], None] = lambda: None
         self._database_answered = False
-        self._database = Database(loaded.config.database, data_dir)
+        self._database = Database(loaded.config.database, data_dir, power_safe=server.ledger.sync_seconds > 0)
         self.ledger = SqlLedger(self._database)
         self.key_store = SqlKeyStore(self._database)
         self.accounts = Accounts(self.key_store, self.clock)
@@ -150,10 +151,7 @@ class Application:
         self.edge.limits = _edge_limits(loaded)
         self._configure_accounts(loaded)
         self.running = Running(loaded, setup, self.clock.now())
-        kept = {id(deployment) for deployment in setup.deployments()}
-        for deployment in before.deployments():
-            if id(deployment) not in kept:
-                self._run(deployment.provider.aclose())
+        self._run(self._retire(before))
         changes = changed(source, loaded)
         log.info("configuration %s is in use: %s", loaded.hash, " ".join(changes))
         return changes
@@ -218,6 +216,15 @@ class Application:
             else:
                 if folded:
                     log.info("%d rows older than %d days were folded into daily totals", folded, days)
+
+    async def _retire(self, setup: Setup) -> None:
+        """Close what only a replaced setup had, once no request runs on it any more."""
+        while any(journey.setup is setup for journey in self.pipeline.under_way):
+            await asyncio.sleep(_RETIRE_EVERY_SECONDS)
+        kept = {id(deployment) for deployment in self.pipeline.setup.deployments()}
+        for deployment in setup.deployments():
+            if id(deployment) not in kept:
+                await deployment.provider.aclose()
 
     def _configure_accounts(self, loaded: Loaded) -> None:
         config = loaded.config
