@@ -20,7 +20,7 @@ from headgate.clock import SystemClock
 from headgate.config.load import BUILT_IN, Loaded, load
 from headgate.errors import DatabaseUnavailable, Draining, HeadgateError
 from headgate.gateway.accounts import Accounts
-from headgate.gateway.fleet import Deployment
+from headgate.gateway.fleet import Deployment, Setup
 from headgate.gateway.http.exchange import Edge, EdgeLimits
 from headgate.gateway.http.protocol import GatewayProtocol
 from headgate.gateway.pipeline import Pipeline
@@ -219,7 +219,7 @@ class Application:
 
     async def _retire(self, setup: Setup) -> None:
         """Close what only a replaced setup had, once no request runs on it any more."""
-        while any(journey.setup is setup for journey in self.pipeline.under_way):
+        while any(journey.setup is setup for journey in self.pipeline.under_way):  # noqa: ASYNC110  # once a reload
             await asyncio.sleep(_RETIRE_EVERY_SECONDS)
         kept = {id(deployment) for deployment in self.pipeline.setup.deployments()}
         for deployment in setup.deployments():
