@@ -133,6 +133,7 @@ class Application:
     def drain(self) -> None:
         """Take no new requests; those under way go on."""
         self.edge.draining = True
+        self.edge.batch.flush()  # answers of this round of the loop, whose connections are closed next
 
     def interrupt(self) -> None:
         """End what is still under way with a typed error."""

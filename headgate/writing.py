@@ -22,10 +22,11 @@ class Batch:
     def write(self, transport: asyncio.WriteTransport, data: bytes) -> None:
         """Send `data` after this round of the loop, unless the transport is closed by then."""
         if not self._waiting:
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self.flush)
         self._waiting.append((transport, data))
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Send now. To be called before transports are closed that may have something to send."""
         waiting, self._waiting = self._waiting, []
         for transport, data in waiting:
             if not transport.is_closing():

@@ -156,6 +156,7 @@ class Process:
 
     async def _follow(self, link: Link) -> None:
         await link.follow(self._reload)
+        self._application.drain()
         for listener in self._listeners:
             listener.close()  # an orphan would hold the port against the next parent
         self._stopping.set()
