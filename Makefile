@@ -26,7 +26,7 @@ test: check
 	$(RUN) -m pytest -n 2 -m "not full" $(PYTEST_OPTIONS)
 
 test-full: check
-	$(RUN) -m pytest -n 2 $(PYTEST_OPTIONS)
+	HEADGATE_FULL=1 $(RUN) -m pytest -n 2 $(PYTEST_OPTIONS)
 
 check: $(VENV)/.dev-installed
 	$(VENV)/bin/ruff check
