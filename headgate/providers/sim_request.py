@@ -70,6 +70,8 @@ class StreamOptions(msgspec.Struct):
 
 
 class Request(msgspec.Struct, kw_only=True):
+    """The members of a body that change what the simulated model says."""
+
     model: str
     messages: list[Message] | None = None
     prompt: Texts | None = None

@@ -138,6 +138,7 @@ class ProxyAnswer(asyncio.Protocol):
 
 
 def render_connect(target: Target, proxy: Proxy) -> bytes:
+    """The request that asks a proxy for a tunnel (RFC 9110, 9.3.6)."""
     lines = [f"CONNECT {target.address} HTTP/1.1", f"host: {target.address}"]
     if proxy.authorization:
         lines.append(f"proxy-authorization: {proxy.authorization}")
