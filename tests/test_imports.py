@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "offline": {*ADAPTER, "gateway", "stores", "clock", "assembly"},
     "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app"},
     "commands": {*VOCABULARY, "config", "admin", "telemetry", "stores", "offline", "serving", "cli"},
-    "cli": {*VOCABULARY, "config"},  # its commands are named, and loaded when they are called
+    "cli": {*VOCABULARY, "config", "serving"},  # its commands are named, and loaded when they are called
     "__main__": {"cli"},
 }
 LEAVES = ("headgate.sim.loop", "headgate.sim.clock", "headgate.clock", "headgate.types")
