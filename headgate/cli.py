@@ -11,8 +11,8 @@ import sys
 import click
 
 from headgate import __version__
-from headgate.config.problems import report
-from headgate.errors import ConfigInvalid, HeadgateError
+from headgate.errors import HeadgateError
+from headgate.serving.failures import sentence
 
 COMMANDS = {
     "serve": "headgate.commands.serve:serve",
@@ -50,9 +50,5 @@ def main() -> None:
     """Run a command. What goes wrong is said in one sentence on stderr: exit code 1, or 2 for a wrong command line."""
     try:
         headgate.main(prog_name="headgate")
-    except ConfigInvalid as error:
-        sys.exit(f"{report(error.problems)}")
-    except HeadgateError as error:
-        sys.exit(f"headgate: {error.message}")
-    except OSError as error:
-        sys.exit(f"headgate: {error.filename or 'the system'}: {error.strerror or error}")
+    except (HeadgateError, OSError) as error:
+        sys.exit(sentence(error))

@@ -1,7 +1,7 @@
 """What a worker and its parent say to each other: at the start `WorkerOptions`, then one word a line over a pair of
 sockets.
 
-    worker: ready     it accepts connections
+    worker: ready     it serves, and the database has answered
     worker: reload    it has read the configuration again, all others shall
     parent: reload    read the configuration again
     worker: reloaded  it did, or told its log why not
@@ -13,7 +13,6 @@ Either side learns from the end of the stream that the other one has died.
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
 
 import msgspec
@@ -37,33 +36,38 @@ class WorkerOptions(msgspec.Struct, frozen=True, kw_only=True):
 class Link:
     """The worker's end."""
 
-    def __init__(self, end: socket.socket) -> None:
-        self._end = end
-        self._writer: asyncio.StreamWriter | None = None
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader = reader
+        self._writer = writer
         self._others_reloaded = asyncio.Event()
 
     async def follow(self, reload: Callable[[], None]) -> None:
-        """Say that this worker is ready, then do what the parent says until it is gone."""
-        reader, self._writer = await asyncio.open_connection(sock=self._end)
+        """Do what the parent says until it is gone."""
         try:
-            self._writer.write(READY)
-            while word := await read_word(reader):
+            while word := await read_word(self._reader):
                 if word == RELOAD:
                     reload()
-                    self._writer.write(RELOADED)
+                    self._say(RELOADED)
                 elif word == RELOADED:
                     self._others_reloaded.set()
         finally:
             self._writer.close()
-            self._writer = None
             self._others_reloaded.set()
+
+    def tell_ready(self) -> None:
+        """Say that this worker serves."""
+        self._say(READY)
 
     async def reload_others(self) -> None:
         """Return when every other worker has read the configuration again, or the parent is gone."""
-        if self._writer is not None:
+        if not self._writer.is_closing():
             self._others_reloaded.clear()
-            self._writer.write(RELOAD)
+            self._say(RELOAD)
             await self._others_reloaded.wait()
+
+    def _say(self, word: bytes) -> None:
+        if not self._writer.is_closing():
+            self._writer.write(word)
 
 
 async def read_word(reader: asyncio.StreamReader) -> bytes:

@@ -18,18 +18,16 @@ import msgspec
 import uvloop
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from headgate import __version__
 from headgate.admin import admin_key
 from headgate.app import Application
 from headgate.config.load import Loaded
-from headgate.config.problems import line_of, report
 from headgate.config.schema import ServerConfig
-from headgate.errors import ConfigInvalid, DatabaseUnavailable
+from headgate.errors import DatabaseUnavailable, HeadgateError
+from headgate.serving.failures import sentence
 from headgate.serving.link import Link
 from headgate.serving.listener import Listener
 from headgate.serving.sockets import url_of
-from headgate.serving.welcome import Welcome, first_key
-from headgate.types import Severity
+from headgate.serving.welcome import welcome
 
 LOOK_SECONDS = 0.05  # how often a draining process looks whether it is done
 LAST_WORDS_SECONDS = 5.0  # how long interrupted streams have to say so
@@ -44,7 +42,7 @@ class Place(msgspec.Struct, frozen=True):
     listen: socket.socket
     metrics: socket.socket | None = None
     metrics_directory: Path | None = None
-    link: Link | None = None  # to the parent, if there is one
+    parent: socket.socket | None = None  # the link to it, if there is one
     is_first: bool = True
 
 
@@ -76,6 +74,7 @@ class Process:
         ]
         if place.metrics is not None:
             self._listeners.append(Listener(place.metrics, application.metrics_asgi, HttpToolsProtocol))
+        self._link: Link | None = None
         self._stopping = asyncio.Event()
         self._hurried = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -88,15 +87,14 @@ class Process:
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         await self._application.start()
         try:
+            self._tell_listeners()
             for listener in self._listeners:
-                listener.keep_alive(self._server.keep_alive_seconds)
-                listener.tell_date(self._application.clock.now())
                 await listener.start()
-            self._begin(self._tell_date())
-            if self._place.link is not None:
-                self._begin(self._follow(self._place.link))
-            if self._place.is_first:
-                self._begin(self._welcome())
+            self._begin(self._keep_telling_listeners())
+            if self._place.parent is not None:
+                self._link = Link(*await asyncio.open_connection(sock=self._place.parent))
+                self._begin(self._follow(self._link))
+            await self._arrive_or_stop()
             await self._stopping.wait()
             await self._drain()
         finally:
@@ -104,6 +102,14 @@ class Process:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await self._application.stop()
+
+    async def _arrive_or_stop(self) -> None:
+        arrival = self._begin(self._arrive())
+        stop = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait((arrival, stop), return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        if arrival.done():
+            arrival.result()
 
     async def _drain(self) -> None:
         """Until the last answer is sent, whoever comes is told to go elsewhere: a port that is closed would say less,
@@ -145,14 +151,12 @@ class Process:
         """By a signal or the parent's word: nobody waits for the answer, so it goes to the log."""
         try:
             self._application.reload()
-        except ConfigInvalid as error:
-            log.error("the configuration was not reloaded, the old one stays in use:\n%s", report(error.problems))
-        for listener in self._listeners:
-            listener.keep_alive(self._server.keep_alive_seconds)
+        except HeadgateError as error:
+            log.error("the configuration was not reloaded, the old one stays in use: %s", sentence(error))
 
     async def _reload_others(self) -> None:
-        if self._place.link is not None:
-            await self._place.link.reload_others()
+        if self._link is not None:
+            await self._link.reload_others()
 
     async def _follow(self, link: Link) -> None:
         await link.follow(self._reload)
@@ -161,36 +165,38 @@ class Process:
             listener.close()  # an orphan would hold the port against the next parent
         self._stopping.set()
 
-    async def _tell_date(self) -> None:
+    async def _keep_telling_listeners(self) -> None:
         while True:
             await asyncio.sleep(1)
-            for listener in self._listeners:
-                listener.tell_date(self._application.clock.now())
+            self._tell_listeners()
 
-    async def _welcome(self) -> None:
-        for note in self._application.running.loaded.notes:
-            log.log(logging.WARNING if note.severity is Severity.WARNING else logging.INFO, "%s", line_of(note))
-        virtual_key, known = None, False
-        while not known:
+    def _tell_listeners(self) -> None:
+        """What changes with the time and with a reload."""
+        for listener in self._listeners:
+            listener.tell_date(self._application.clock.now())
+            listener.keep_alive(self._server.keep_alive_seconds)
+
+    async def _arrive(self) -> None:
+        """Say that this process serves, once the database has answered. Raises IncompatibleDatabase."""
+        text = ""
+        while True:
             try:
-                virtual_key, known = await first_key(self._application), True
+                await self._application.accounts.refresh()
+                if self._place.is_first:
+                    text = await welcome(self._application, url_of(self._place.listen), self._admin_secret)
+                break
             except DatabaseUnavailable:
                 await asyncio.sleep(RETRY_SECONDS)
-        running = self._application.running
-        welcome = Welcome(
-            version=__version__,
-            url=url_of(self._place.listen),
-            data_dir=self._server.data_dir,
-            model=next(iter(running.setup.models), "MODEL"),
-            admin_secret=self._admin_secret,
-            virtual_key=virtual_key,
-            needs_key=self._server.authentication == "required",
-        )
-        print(welcome.text(), flush=True)  # noqa: T201 - for the person who started it, not for the log
+        if text:
+            print(text, flush=True)  # noqa: T201 - for the person who started it, not for the log
+        if self._link is not None:
+            self._link.tell_ready()
 
     @property
     def _server(self) -> ServerConfig:
         return self._application.running.loaded.config.server
 
-    def _begin(self, work: Coroutine[None, None, None]) -> None:
-        self._tasks.append(asyncio.get_running_loop().create_task(work))
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.append(task)
+        return task

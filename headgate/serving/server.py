@@ -21,6 +21,7 @@ from headgate.serving.supervisor import Supervisor
 from headgate.telemetry.directory import start_directory
 from headgate.telemetry.log import configure_logging
 
+METRICS_SETTING = "server.metrics.port"
 METRICS_DIRECTORY = "metrics"  # in data_dir: where workers show each other their numbers
 
 
@@ -44,7 +45,11 @@ def serve(options: ServeOptions, environment: Mapping[str, str]) -> int:
     host, port = options.host or server.host, server.port if options.port is None else options.port
     with ExitStack() as sockets:
         listens = [sockets.enter_context(one) for one in bind_for_workers(host, port, options.workers)]
-        metrics = sockets.enter_context(bind(host, server.metrics.port)) if server.metrics.port else None
+        metrics = (
+            sockets.enter_context(bind(host, server.metrics.port, setting=METRICS_SETTING))
+            if server.metrics.port
+            else None
+        )
         if options.workers == 1:
             run_process(loaded, environment, Place(listens[0], metrics))
             return 0

@@ -9,6 +9,8 @@ from contextlib import ExitStack
 
 from headgate.errors import CannotListen
 
+PORT_SETTING = "--port"
+
 
 def bind_for_workers(host: str, port: int, workers: int) -> list[socket.socket]:
     """A socket for each worker, all on one address. Raises CannotListen.
@@ -27,8 +29,9 @@ def bind_for_workers(host: str, port: int, workers: int) -> list[socket.socket]:
     return sockets
 
 
-def bind(host: str, port: int, *, shares_address: bool = False) -> socket.socket:
-    """A socket bound to an address (port 0: any free one) that does not accept yet. Raises CannotListen."""
+def bind(host: str, port: int, *, setting: str = PORT_SETTING, shares_address: bool = False) -> socket.socket:
+    """A socket bound to an address (port 0: any free one) that does not accept yet. Raises CannotListen, which names
+    the setting that says which port."""
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -43,7 +46,7 @@ def bind(host: str, port: int, *, shares_address: bool = False) -> socket.socket
         bound.bind(address)
     except OSError as error:
         bound.close()
-        raise CannotListen(_sentence(error, host, port)) from None
+        raise CannotListen(_sentence(error, host, port, setting)) from None
     bound.setblocking(False)
     return bound
 
@@ -55,11 +58,11 @@ def url_of(bound: socket.socket) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def _sentence(error: OSError, host: str, port: int) -> str:
+def _sentence(error: OSError, host: str, port: int, setting: str) -> str:
     if error.errno == errno.EADDRINUSE:
-        return f"Port {port} on {host} is in use. Stop what listens there, or choose another one with --port."
+        return f"Port {port} on {host} is in use. Stop what listens there, or choose another one with {setting}."
     if error.errno == errno.EACCES:
-        return f"Port {port} on {host} needs more rights than this user has. Choose one above 1023 with --port."
+        return f"Port {port} on {host} needs more rights than this user has. Choose one above 1023 with {setting}."
     if error.errno == errno.EADDRNOTAVAIL:
         return f"'{host}' is not an address of this machine. Check server.host or --host."
     return f"Cannot listen on {host}, port {port}: {error.strerror or error}."

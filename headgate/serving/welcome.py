@@ -5,11 +5,17 @@ The first virtual key is made only when there is no configuration file and no ke
 
 from __future__ import annotations
 
+import logging
+
+from headgate import __version__
 from headgate.app import Application
 from headgate.config.defaults import DEFAULT_TENANT, DEFAULT_TIER
 from headgate.config.load import BUILT_IN
+from headgate.config.problems import line_of
 from headgate.gateway.accounts import NewKey
-from headgate.types import Frozen
+from headgate.types import Frozen, Severity
+
+log = logging.getLogger(__name__)
 
 _NO_KEY_HERE = "hg-..."
 
@@ -44,10 +50,26 @@ class Welcome(Frozen, frozen=True):
         return f"curl {self.url}/v1/chat/completions{key} -H 'content-type: application/json' -d '{body}'"
 
 
-async def first_key(application: Application) -> str | None:
-    """Make the first virtual key, if this is the first start without a configuration. Raises DatabaseUnavailable."""
+async def welcome(application: Application, url: str, admin_secret: str | None) -> str:
+    """What to print, with the first virtual key if it is time to make it. Raises DatabaseUnavailable."""
+    running = application.running
+    for note in running.loaded.notes:
+        log.log(logging.WARNING if note.severity is Severity.WARNING else logging.INFO, "%s", line_of(note))
+    server = running.loaded.config.server
+    return Welcome(
+        version=__version__,
+        url=url,
+        data_dir=server.data_dir,
+        model=next(iter(running.setup.models), "MODEL"),
+        admin_secret=admin_secret,
+        virtual_key=await _first_key(application),
+        needs_key=server.authentication == "required",
+    ).text()
+
+
+async def _first_key(application: Application) -> str | None:
+    """Make the first virtual key, if this is the first start without a configuration."""
     accounts = application.accounts
-    await accounts.refresh()
     if application.running.loaded.source != BUILT_IN or accounts.keys():
         return None
     secret, _ = await accounts.create(NewKey(tenant=DEFAULT_TENANT, tier=DEFAULT_TIER, name="first"))

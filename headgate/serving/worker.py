@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from headgate.config.load import load
-from headgate.config.problems import report
-from headgate.errors import ConfigInvalid, HeadgateError
-from headgate.serving.link import Link, WorkerOptions
+from headgate.errors import HeadgateError
+from headgate.serving.failures import sentence
+from headgate.serving.link import WorkerOptions
 from headgate.serving.process import Place, run_process
 from headgate.telemetry.log import configure_logging
 
@@ -27,15 +27,12 @@ def main(text: str) -> int:
             listen=socket.socket(fileno=options.listen),
             metrics=None if options.metrics is None else socket.socket(fileno=options.metrics),
             metrics_directory=Path(options.metrics_directory),
-            link=Link(socket.socket(fileno=options.link)),
+            parent=socket.socket(fileno=options.link),
             is_first=options.is_first,
         )
         run_process(loaded, os.environ, place)
-    except ConfigInvalid as error:
-        sys.stderr.write(f"{report(error.problems)}\n")
-        return 1
-    except HeadgateError as error:
-        sys.stderr.write(f"headgate: {error.message}\n")
+    except (HeadgateError, OSError) as error:
+        sys.stderr.write(f"{sentence(error)}\n")
         return 1
     return 0
 
