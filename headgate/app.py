@@ -18,7 +18,7 @@ from headgate.admin.services import Readiness, Running, Services
 from headgate.assembly import Assembly
 from headgate.clock import SystemClock
 from headgate.config.load import BUILT_IN, Loaded, load
-from headgate.errors import DatabaseUnavailable, Draining, HeadgateError
+from headgate.errors import DatabaseUnavailable, Draining, HeadgateError, IncompatibleDatabase
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import Deployment, Setup
 from headgate.gateway.http.exchange import Edge, EdgeLimits
@@ -204,6 +204,8 @@ class Application:
             except DatabaseUnavailable as error:
                 log.warning("not ready: %s", error.message)
                 await asyncio.sleep(_DATABASE_RETRY_SECONDS)
+            except IncompatibleDatabase:
+                return  # never ready; who started this process asks the database too, and ends it with this error
         await self.accounts.keep_fresh()
 
     async def _compact_forever(self) -> None:

@@ -6,6 +6,8 @@ import http.client
 import shlex
 import signal
 import socket
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -140,4 +142,16 @@ def test_what_cannot_start_says_why_and_exits_with_1(tmp_path: Path, workers: st
     one = Gateway(tmp_path, "--workers", workers, config=config)
     assert one.process.wait(30) == 1
     assert words in one.log.text() and "Traceback" not in one.log.text() and "secret" not in one.log.text()
+    assert one.output.text() == ""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_database_of_a_newer_release_is_told_and_ends_the_start(tmp_path: Path, workers: str) -> None:
+    with gateway(tmp_path, config=config_text()) as one:
+        assert one.end() == 0
+    with closing(sqlite3.connect(tmp_path / "data" / "headgate.db", isolation_level=None)) as database:
+        database.execute("UPDATE migrations SET compatible_since = 1000")
+    one = Gateway(tmp_path, "--workers", workers, config=config_text())
+    assert one.process.wait(30) == 1
+    assert "Upgrade headgate" in one.log.text() and "Traceback" not in one.log.text()
     assert one.output.text() == ""
