@@ -152,7 +152,8 @@ class Attempt:
         if self._reader is not None:
             self.usage = self._reader.usage
             self.texts = tuple(self._reader.texts)
-        self.deployment.end(self._tokens, healthy=_healthy(outcome, error), began=self._started, now=now)
+        healthy = _healthy(outcome, error, committed=self.first_at is not None)
+        self.deployment.end(self._tokens, healthy=healthy, began=self._started, now=now)
         if isinstance(error, UpstreamAuth):
             self.deployment.keys.rest(self._key, now + AUTH_COOLDOWN_SECONDS)
         elif error is not None and blames_key(error):
@@ -245,6 +246,8 @@ class Attempt:
         except StreamIncomplete:
             body = b""  # the status says enough
         words = openai.error_message(body)
+        if response.status < 400:
+            return StreamMalformed(f"The provider answered {response.status}, a redirect: its base_url must be mended.")
         if response.status in (401, 403):
             return UpstreamAuth(
                 f"The provider refused headgate's key with {response.status}. The operator must mend it."
@@ -298,9 +301,11 @@ def callers_fault(error: UpstreamError) -> bool:
     return isinstance(error, UpstreamRejected) and error.upstream_status < 500 and not may_go_away(error)
 
 
-def _healthy(outcome: Outcome, error: HeadgateError | None) -> bool | None:
+def _healthy(outcome: Outcome, error: HeadgateError | None, *, committed: bool) -> bool | None:
     if outcome is Outcome.DONE:
         return True
+    if committed and isinstance(error, TotalTimeout):
+        return None  # it was still coming: a long answer, or a client that took its time
     if error is None or isinstance(error, UpstreamBusy) or not isinstance(error, UpstreamError):
         return None
     if isinstance(error, UpstreamRejected) and error.upstream_status < 500:

@@ -141,6 +141,7 @@ def test_what_the_caller_did_wrong_is_told_at_once_and_tried_nowhere_else(status
         (stream(event({"error": {"message": "boom"}})), StreamFailed),
         (stream(b"data: {]\n\n"), StreamMalformed),
         (refuse(401), UpstreamAuth),
+        (refuse(302), StreamMalformed),
     ],
 )
 def test_each_failure_has_its_name(reply: Reply, kind: type[HeadgateError]) -> None:

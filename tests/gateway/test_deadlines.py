@@ -77,6 +77,7 @@ def test_total_seconds_end_a_stream_that_never_stalls() -> None:
         assert visit.last_error["code"] == "upstream_total_timeout" and len(visit.pieces) == 12
         assert corridor.clock.monotonic() == pytest.approx(10.5)
         assert corridor.record.usage.output == 11
+        assert corridor.deployment("up/model").breaker.consecutive_failures == 0, "long, but not sick"
 
     run(scenario)
 
@@ -127,6 +128,7 @@ def test_the_total_time_of_a_slow_client_is_told_when_it_comes_back() -> None:
         visit = await corridor.visit(slowly=2.0)
         assert visit.last_error["code"] == "upstream_total_timeout"
         assert corridor.record.outcome is Outcome.FAILED and corridor.at_rest()
+        assert corridor.deployment("up/model").breaker.consecutive_failures == 0, "the client was slow"
 
     run(scenario)
 
