@@ -4,6 +4,7 @@
 #   make test        lint, types, tests
 #   make test-full   the same, with the long runs at full size
 #   make lint        format what can be formatted, and tell the rest
+#   make docs        write the pages anew that are made from the code
 #   make lock        write the lock files anew from pyproject.toml (needs uv)
 #   make bench       measure headgate beside other gateways; options: make bench OPTIONS="--only headgate"
 
@@ -17,7 +18,7 @@ RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python
 INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
 LOCK := uv export --quiet --no-emit-project --no-header --no-annotate
 
-.PHONY: run test test-full check lint lock bench
+.PHONY: run test test-full check lint docs lock bench
 
 run: $(VENV)/.run-installed
 	@PYTHONPATH=$(CURDIR) exec $(VENV)/bin/python -m headgate serve $(OPTIONS)
@@ -37,6 +38,12 @@ lint: $(VENV)/.dev-installed
 	$(VENV)/bin/ruff check --fix
 	$(VENV)/bin/ruff format
 	$(VENV)/bin/mypy
+
+docs: $(VENV)/.dev-installed
+	$(RUN) -m headgate.config.reference > docs/configuration.md
+	$(RUN) -m headgate.config.json_schema > docs/headgate.schema.json
+	$(RUN) -m headgate.admin.reference > docs/admin.md
+	$(RUN) -m headgate.commands.reference > docs/cli.md
 
 lock:
 	uv lock
