@@ -47,7 +47,7 @@ def record(clock: WallClock) -> RequestRecord:
     """One streamed chat completion with one attempt, as the gateway writes it."""
     request_id, now = clock.new_id("req"), clock.now()
     attempt = AttemptRecord(
-        id=clock.new_id("att"),
+        id=f"{request_id}.1",
         request_id=request_id,
         number=1,
         started_at=now,

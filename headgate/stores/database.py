@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 SQLITE_FILE = "headgate.db"
 SQLITE_OLDEST = (3, 32, 0)  # allows the number of parameters that the ledger's inserts have
 BUSY_SECONDS = 5.0  # how long SQLite waits for another process's transaction
+CHECKPOINT_PAGES = 4000  # 16 MB: a page that is changed often meanwhile is moved into the database once
 LANES = 3  # threads, and therefore connections
 
 
@@ -159,6 +160,7 @@ def _sqlite(path: Path, power_safe: bool, busy_seconds: float) -> Engine:
         "auto_vacuum = INCREMENTAL",  # first: it takes effect only before the file has content
         "journal_mode = WAL",
         f"synchronous = {'FULL' if power_safe else 'NORMAL'}",
+        f"wal_autocheckpoint = {CHECKPOINT_PAGES}",
         f"journal_size_limit = {64 * 2**20}",
     )
 

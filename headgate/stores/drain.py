@@ -12,12 +12,12 @@ import logging
 import os
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import TypeVar, TypeVarTuple, Unpack
+from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
 from headgate.errors import HeadgateError
-from headgate.ports import Ledger
 from headgate.stores.frames import Batch, FrameReader
-from headgate.stores.journal import FileJournal
+from headgate.stores.journal import FileJournal, Span
+from headgate.stores.rows import Rows
 from headgate.stores.segments import Orphan, Orphanage, read_frames
 
 log = logging.getLogger(__name__)
@@ -27,13 +27,21 @@ Arguments = TypeVarTuple("Arguments")
 INTERVAL_SECONDS = 0.25  # readers see rows within a second
 ADOPT_SECONDS = 5.0  # how often dead processes are looked for
 BACKOFF_SECONDS = 5.0  # the longest pause while the database is away
-BATCH_FRAMES = 200  # rows in a transaction: decoding them holds the interpreter lock for well under a millisecond
+READ_FRAMES = 250  # decoding so many holds the interpreter lock for well under a millisecond
+BATCH_FRAMES = 1000  # rows in a transaction
+
+
+class Shelf(Protocol):
+    """A ledger that takes rows as the journal has them."""
+
+    async def store(self, rows: Rows) -> None:
+        """Add rows, all or none; a row whose id is there already is left as it is. Raises DatabaseUnavailable."""
 
 
 class Drain:
     """Start it after the journal; `aclose` it before the ledger. Times are the event loop's."""
 
-    def __init__(self, journal: FileJournal, ledger: Ledger, worker: Executor, *, sync_seconds: float = 0) -> None:
+    def __init__(self, journal: FileJournal, ledger: Shelf, worker: Executor, *, sync_seconds: float = 0) -> None:
         """`worker` has one thread. `sync_seconds` above 0: also flush the journal to the disk that often."""
         self.last_error = ""  # why the last attempt failed; empty when it succeeded
         self.damaged_bytes = 0  # skipped in segments since the start
@@ -116,17 +124,21 @@ class Drain:
 
     async def _move(self, target: int) -> None:
         while self._journal.drained_bytes < target and (span := self._journal.unread()) is not None:
-            descriptor = span.segment.descriptor
-            batch = await self._work(read_frames, self._reader, descriptor, span.start, span.end, BATCH_FRAMES)
+            batch = await self._read(span, span.start)
+            while batch.frames < BATCH_FRAMES and batch.end < span.end:
+                batch.add(await self._read(span, batch.end))
             await self._store(batch)
             self._journal.arrived(span.segment, batch.end, batch.frames)
+
+    def _read(self, span: Span, start: int) -> asyncio.Future[Batch]:
+        return self._work(read_frames, self._reader, span.segment.descriptor, start, span.end, READ_FRAMES)
 
     async def _take_over(self, orphan: Orphan) -> None:
         rows = 0
         try:
-            while (batch := await self._work(orphan.read, BATCH_FRAMES)) is not None:
+            while (batch := await self._work(orphan.read, READ_FRAMES)) is not None:
                 await self._store(batch)
-                rows += len(batch.records)
+                rows += len(batch.rows.requests)
             unknown = await self._work(orphan.finish)
         finally:
             orphan.close()
@@ -140,8 +152,8 @@ class Drain:
         log.info("adopted a dead process's journal", extra={"path": orphan.path.name, "rows": rows})
 
     async def _store(self, batch: Batch) -> None:
-        if batch.records or batch.undelivered:
-            await self._ledger.write(batch.records, batch.undelivered)
+        if batch.readable:
+            await self._ledger.store(batch.rows)
         if batch.damaged_bytes:
             self.damaged_bytes += batch.damaged_bytes
             log.error("damaged bytes in the journal were skipped", extra={"bytes": batch.damaged_bytes})

@@ -1,20 +1,32 @@
-"""The journal's file format: one header, then frames. Knows bytes and records, no files and no ledger.
+"""The journal's file format: one header, then frames. Knows bytes and rows, no files and no ledger.
 
 A file starts with `FILE_HEADER` (magic, format version). A frame is `FRAME` (marker, kind, payload length, CRC-32 of
 kind and payload) and a MessagePack payload. The marker starts with a byte that UTF-8 text never contains, so that a
-reader can find the next frame behind damaged bytes. Records are written as maps: a reader of another release skips
-members it does not know and gives absent ones their default. A member whose loss would matter gets a new kind; a kind
-that this release does not know, or cannot decode, is handed back as it is.
+reader can find the next frame behind damaged bytes. A request is written as the values of its row, without names, and
+read as what the database is given. A later release only adds values at the end, which an older one leaves out, and
+knows what to put there when they are missing. A value whose loss would matter gets a new kind; a kind that this
+release does not know, or cannot decode, is handed back as it is.
 """
 
 from __future__ import annotations
 
 import struct
+from typing import Any
 from zlib import crc32
 
 import msgspec
 
 from headgate.stores.cleaning import cleaned
+from headgate.stores.layout import Layout
+from headgate.stores.rows import (
+    ATTEMPT_COLUMNS,
+    REQUEST_COLUMNS,
+    Rows,
+    other_rows,
+    request_row,
+    told_attempt,
+)
+from headgate.stores.schema import other_attempts, requests
 from headgate.types import RequestRecord
 
 MAGIC = b"HGJL"
@@ -24,11 +36,11 @@ FRAME = struct.Struct("<4sBII")
 MARKER = b"\xffHG\n"
 MAX_PAYLOAD_BYTES = 64 * 2**20  # a larger length can only be damage
 
-KIND_OFFSET = len(MARKER)
 NO_FRAME, CUT_OFF, END_OF_DATA = -1, -2, -3  # instead of the end of a frame
 
-RECORD = 1  # a RequestRecord with its attempts
+REQUEST = 1  # the row of a request, which tells its only attempt
 UNDELIVERED = 2  # the id of a request whose answer was complete but not taken by the client
+REQUEST_AND_ATTEMPTS = 3  # the row of a request, and the rows of the attempts that it does not tell
 
 
 def file_header() -> bytes:
@@ -55,10 +67,16 @@ class FrameWriter:
 
     def record(self, record: RequestRecord) -> bytes:
         try:
-            payload = self._encode(record)
+            return self._record(record)
         except (UnicodeEncodeError, OverflowError):  # a provider's or client's value that no database could hold either
-            payload = self._encode(cleaned(record))
-        return frame(RECORD, payload)
+            return self._record(cleaned(record))
+
+    def _record(self, record: RequestRecord) -> bytes:
+        told = told_attempt(record)
+        row = request_row(record, told)
+        if others := other_rows(record, told):
+            return frame(REQUEST_AND_ATTEMPTS, self._encode((row, others)))
+        return frame(REQUEST, self._encode(row))
 
     def undelivered(self, request_id: str) -> bytes:
         return frame(UNDELIVERED, self._encode(request_id))
@@ -67,43 +85,60 @@ class FrameWriter:
 class Batch(msgspec.Struct):
     """What was read from a stretch of a journal. `end` is the offset behind the last frame that was consumed."""
 
-    records: list[RequestRecord]
-    undelivered: list[str]
+    rows: Rows
     unknown: list[bytes]  # whole frames that this release cannot decode
     end: int = 0
     damaged_bytes: int = 0  # skipped, with good frames behind them
     torn_bytes: int = 0  # dropped at the end: a write that the process did not live to finish
 
     @property
+    def readable(self) -> int:
+        """Frames that were decoded."""
+        return len(self.rows.requests) + len(self.rows.undelivered)
+
+    @property
     def frames(self) -> int:
-        return len(self.records) + len(self.undelivered) + len(self.unknown)
+        return self.readable + len(self.unknown)
+
+    def add(self, following: Batch) -> None:
+        """Make one of this and what was read behind it."""
+        self.rows.requests += following.rows.requests
+        self.rows.attempts += following.rows.attempts
+        self.rows.undelivered += following.rows.undelivered
+        self.unknown += following.unknown
+        self.end = following.end
+        self.damaged_bytes += following.damaged_bytes
+        self.torn_bytes += following.torn_bytes
 
 
 class FrameReader:
     """Turns bytes into batches; keeps its decoders."""
 
-    def __init__(self) -> None:
-        self._record = msgspec.msgpack.Decoder(RequestRecord)
-        self._request_id = msgspec.msgpack.Decoder(str)
+    def __init__(self, layout: Layout | None = None) -> None:
+        """`layout` is that of requests, if not this release's."""
+        self._requests = layout or Layout(requests, REQUEST_COLUMNS)
+        self._attempts = Layout(other_attempts, ATTEMPT_COLUMNS)
+        self._request = msgspec.msgpack.Decoder(self._requests.type).decode
+        self._request_id = msgspec.msgpack.Decoder(str).decode
+        self._list = msgspec.msgpack.Decoder(list[Any]).decode
+        self._request_and_attempts = msgspec.msgpack.Decoder(tuple[list[Any], list[list[Any]]]).decode
 
     def read(self, data: bytes, *, final: bool, limit: int) -> Batch:
         """Up to `limit` frames from the start of `data`.
 
         `final` says that nothing follows `data`: what is incomplete then is torn. Otherwise reading stops before it.
         """
-        batch = Batch([], [], [])
-        view = memoryview(data)
+        batch = Batch(Rows(), [])
         position = 0
         for _ in range(limit):
             begin = position
-            end = _end_of_frame(view, begin)
+            end = self._add(batch, data, begin)
             while end == NO_FRAME or (end == CUT_OFF and final):
                 begin = data.find(MARKER, begin + 1)
-                end = _end_of_frame(view, begin) if begin != -1 else END_OF_DATA
+                end = self._add(batch, data, begin) if begin != -1 else END_OF_DATA
             if end < 0:
                 break
             batch.damaged_bytes += begin - position
-            self._add(batch, view[begin:end])
             position = end
         if final and end == END_OF_DATA:
             batch.torn_bytes = len(data) - position
@@ -111,29 +146,41 @@ class FrameReader:
         batch.end = position
         return batch
 
-    def _add(self, batch: Batch, whole: memoryview) -> None:
-        kind = whole[KIND_OFFSET]
-        payload = whole[FRAME.size :]
+    def _add(self, batch: Batch, data: bytes, begin: int) -> int:
+        """Add the frame that begins here; where it ends, or why there is none."""
+        start = begin + FRAME.size
+        if start > len(data):
+            return CUT_OFF if begin < len(data) else END_OF_DATA
+        marker, kind, length, checksum = FRAME.unpack_from(data, begin)
+        if marker != MARKER or not 0 < length <= MAX_PAYLOAD_BYTES:
+            return NO_FRAME
+        end: int = start + length
+        if end > len(data):
+            return CUT_OFF
+        payload = data[start:end]
+        if crc32(payload, kind) != checksum:
+            return NO_FRAME
+        if kind == REQUEST:
+            try:
+                batch.rows.requests.append(self._request(payload))
+                return end
+            except msgspec.DecodeError:
+                pass  # intact, so another release wrote it: with more columns, or a new outcome, say
         try:
-            if kind == RECORD:
-                batch.records.append(self._record.decode(payload))
-            elif kind == UNDELIVERED:
-                batch.undelivered.append(self._request_id.decode(payload))
-            else:
-                batch.unknown.append(bytes(whole))
-        except msgspec.DecodeError:  # intact, so another release wrote it: a new outcome, say
-            batch.unknown.append(bytes(whole))
+            self._add_rarer(batch.rows, kind, payload)
+        except msgspec.DecodeError:
+            batch.unknown.append(data[begin:end])
+        return end
 
-
-def _end_of_frame(view: memoryview, begin: int) -> int:
-    """Where an intact frame that begins here ends, or why there is none."""
-    payload = begin + FRAME.size
-    if payload > len(view):
-        return CUT_OFF if begin < len(view) else END_OF_DATA
-    marker, kind, length, checksum = FRAME.unpack_from(view, begin)
-    if marker != MARKER or not 0 < length <= MAX_PAYLOAD_BYTES:
-        return NO_FRAME
-    end: int = payload + length
-    if end > len(view):
-        return CUT_OFF
-    return end if crc32(view[payload:end], kind) == checksum else NO_FRAME
+    def _add_rarer(self, rows: Rows, kind: int, payload: bytes) -> None:
+        if kind == UNDELIVERED:
+            rows.undelivered.append(self._request_id(payload))
+        elif kind == REQUEST:
+            rows.requests.append(self._requests.fitted(self._list(payload)))
+        elif kind == REQUEST_AND_ATTEMPTS:
+            values, others = self._request_and_attempts(payload)
+            row, attempts = self._requests.fitted(values), [self._attempts.fitted(each) for each in others]
+            rows.requests.append(row)
+            rows.attempts += attempts
+        else:
+            raise msgspec.ValidationError(f"kind {kind}")

@@ -11,6 +11,7 @@ import msgspec
 
 from headgate.errors import Conflict, InvalidRequest, LedgerFull, NotFound
 from headgate.stores.groups import GROUPS, SECONDS_PER_DAY, check_group, day_of, group_name
+from headgate.stores.rows import Rows, records_of
 from headgate.types import KeyRecord, Outcome, RequestRecord, UsageRow
 
 Group = tuple[int, str, str, str, str]  # day, tenant, user, key, model
@@ -46,6 +47,10 @@ class MemoryLedger:
             self.add(record)
         for request_id in undelivered:
             self.mark_undelivered(request_id)
+
+    async def store(self, rows: Rows) -> None:
+        """As `write`, for rows as the journal has them."""
+        await self.write(records_of(rows), rows.undelivered)
 
     async def page(self, limit: int, after: str | None = None) -> tuple[list[RequestRecord], str | None]:
         try:

@@ -27,7 +27,7 @@ class Migration(msgspec.Struct, frozen=True):
 
 
 def _first(sequence: str, attempts_end: str) -> tuple[str, ...]:
-    """The first tables; dialects differ in how rows are numbered and how `attempts` is stored."""
+    """The first tables; dialects differ in how rows are numbered and how `other_attempts` is stored."""
     tokens = (
         "input_tokens BIGINT NOT NULL, cached_input_tokens BIGINT NOT NULL, "
         "output_tokens BIGINT NOT NULL, reasoning_tokens BIGINT NOT NULL"
@@ -41,14 +41,24 @@ def _first(sequence: str, attempts_end: str) -> tuple[str, ...]:
             prompt_version TEXT, tags TEXT NOT NULL, {tokens}, counted TEXT NOT NULL, cost_picousd BIGINT NOT NULL,
             price_version TEXT NOT NULL, config_hash TEXT NOT NULL, ttft_seconds DOUBLE PRECISION, itl_seconds DOUBLE
             PRECISION, e2e_seconds DOUBLE PRECISION NOT NULL, bytes_in BIGINT NOT NULL, bytes_out BIGINT NOT NULL,
-            trace_id TEXT NOT NULL, undelivered SMALLINT NOT NULL)""",
+            trace_id TEXT NOT NULL, undelivered SMALLINT NOT NULL, attempt INTEGER NOT NULL, attempt_started_at DOUBLE
+            PRECISION NOT NULL, attempt_seconds DOUBLE PRECISION NOT NULL, attempt_status INTEGER NOT NULL,
+            endpoint TEXT NOT NULL, key_fingerprint TEXT NOT NULL, upstream_id TEXT NOT NULL)""",
         "CREATE INDEX requests_day_tenant ON requests (day, tenant)",
-        f"""CREATE TABLE attempts (
+        f"""CREATE TABLE other_attempts (
             request_id TEXT NOT NULL, number INTEGER NOT NULL, id TEXT NOT NULL, started_at DOUBLE PRECISION NOT NULL,
             deployment TEXT NOT NULL, provider TEXT NOT NULL, endpoint TEXT NOT NULL, upstream_model TEXT NOT NULL,
             key_fingerprint TEXT NOT NULL, outcome TEXT NOT NULL, status INTEGER NOT NULL, error TEXT NOT NULL,
             upstream_id TEXT NOT NULL, {tokens}, counted TEXT NOT NULL, cost_picousd BIGINT NOT NULL, price_version
             TEXT NOT NULL, seconds DOUBLE PRECISION NOT NULL, PRIMARY KEY (request_id, number)){attempts_end}""",
+        """CREATE VIEW attempts AS SELECT
+            id AS request_id, attempt AS number, id || '.' || attempt AS id, attempt_started_at AS started_at,
+            deployment, provider, endpoint, upstream_model, key_fingerprint, outcome, attempt_status AS status, error,
+            upstream_id, input_tokens, cached_input_tokens, output_tokens, reasoning_tokens, counted, cost_picousd,
+            price_version, attempt_seconds AS seconds FROM requests WHERE attempt > 0
+            UNION ALL SELECT request_id, number, id, started_at, deployment, provider, endpoint, upstream_model,
+            key_fingerprint, outcome, status, error, upstream_id, input_tokens, cached_input_tokens, output_tokens,
+            reasoning_tokens, counted, cost_picousd, price_version, seconds FROM other_attempts""",
         f"""CREATE TABLE daily_totals (
             day INTEGER NOT NULL, tenant TEXT NOT NULL, user_name TEXT NOT NULL, key_id TEXT NOT NULL,
             model TEXT NOT NULL, outcome TEXT NOT NULL, requests BIGINT NOT NULL, {tokens},

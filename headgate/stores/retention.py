@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from headgate.stores import locks
 from headgate.stores.cleaning import MAX_INTEGER
-from headgate.stores.schema import attempts, daily_totals, requests
+from headgate.stores.schema import daily_totals, other_attempts, requests
 from headgate.stores.totals import SUMMED, joined, sums
 
 FOLD_SEQUENCES = 2000  # how many numbers one transaction looks at: short enough that no writer waits for long
@@ -27,7 +27,9 @@ def fold(connection: Connection, before_day: int) -> int:
     ).scalar_one()
     chosen = and_(requests.c.day < before_day, requests.c.sequence.between(first, first + FOLD_SEQUENCES - 1))
     _add_to_totals(connection, chosen)
-    connection.execute(delete(attempts).where(attempts.c.request_id.in_(select(requests.c.id).where(chosen))))
+    connection.execute(
+        delete(other_attempts).where(other_attempts.c.request_id.in_(select(requests.c.id).where(chosen)))
+    )
     return connection.execute(delete(requests).where(chosen)).rowcount
 
 

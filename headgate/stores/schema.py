@@ -2,8 +2,10 @@
 
 Money is in pico-dollars (1e-12 USD), times are Unix seconds, durations seconds, days the number of UTC days since
 1970. Indexes are few because every one is paid for by every request: `sequence` pages the ledger, the unique `id`
-makes writing twice harmless, and (day, tenant) serves retention, usage of everybody and usage of one tenant. The
-primary key of `attempts` keeps a request's attempts together and is their only index.
+makes writing twice harmless, and (day, tenant) serves retention, usage of everybody and usage of one tenant.
+
+The last attempt is told by its request's own row when both say the same, which is nearly always; what is left goes
+into `other_attempts`. The view `attempts` has every attempt as a row of its own.
 """
 
 from __future__ import annotations
@@ -50,10 +52,17 @@ requests = Table(
     Column("bytes_out", BigInteger, nullable=False),
     Column("trace_id", Text, nullable=False),
     Column("undelivered", SmallInteger, nullable=False),
+    Column("attempt", Integer, nullable=False),  # number of the attempt that this row tells too; 0: none
+    Column("attempt_started_at", Double, nullable=False),
+    Column("attempt_seconds", Double, nullable=False),
+    Column("attempt_status", Integer, nullable=False),  # the provider's
+    Column("endpoint", Text, nullable=False),
+    Column("key_fingerprint", Text, nullable=False),
+    Column("upstream_id", Text, nullable=False),
 )
 
-attempts = Table(
-    "attempts",
+other_attempts = Table(
+    "other_attempts",
     metadata,
     Column("request_id", Text, primary_key=True),
     Column("number", Integer, primary_key=True),

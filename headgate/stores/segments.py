@@ -16,7 +16,7 @@ from headgate.stores.journal import SUFFIX, UNBORN_SUFFIX
 
 log = logging.getLogger(__name__)
 
-CHUNK_BYTES = 256 * 2**10
+CHUNK_BYTES = 128 * 2**10
 
 
 def read_frames(reader: FrameReader, descriptor: int, start: int, end: int, limit: int) -> Batch:
@@ -52,7 +52,7 @@ class Orphan:
         batch = read_frames(self._reader, self._descriptor, self.position, self._size, limit)
         self.position = batch.end
         self._unknown += batch.unknown
-        self._readable += len(batch.records) + len(batch.undelivered)
+        self._readable += batch.readable
         return batch
 
     def finish(self) -> int:

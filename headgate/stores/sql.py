@@ -1,9 +1,9 @@
 """The ledger in SQL: SQLite or PostgreSQL, the same statements for both.
 
-Owns the rows of `requests` and `attempts`; `retention.py` folds them into `daily_totals`. On PostgreSQL transactions
-may commit in another order than their rows were numbered. So writers share an advisory lock, and a reader of pages
-takes it alone for a moment: when it has it, every number given out so far is committed, and a cursor never passes a
-row that would appear later.
+Owns the rows of `requests` and `other_attempts`; `retention.py` folds them into `daily_totals`. On PostgreSQL
+transactions may commit in another order than their rows were numbered. So writers share an advisory lock, and a reader
+of pages takes it alone for a moment: when it has it, every number given out so far is committed, and a cursor never
+passes a row that would appear later.
 """
 
 from __future__ import annotations
@@ -19,16 +19,17 @@ from headgate.stores.cleaning import MAX_INTEGER, cleaned
 from headgate.stores.database import Database, Unstorable
 from headgate.stores.groups import check_group, day_of
 from headgate.stores.inserts import inserter
+from headgate.stores.layout import Layout
 from headgate.stores.retention import fold, vacuum
 from headgate.stores.rows import (
     ATTEMPT_COLUMNS,
     REQUEST_COLUMNS,
+    Rows,
     attempt_record,
-    attempt_row,
     request_record,
-    request_row,
+    rows_of,
 )
-from headgate.stores.schema import attempts, requests
+from headgate.stores.schema import other_attempts, requests
 from headgate.stores.totals import Question, usage
 from headgate.types import AttemptRecord, RequestRecord, UsageRow
 
@@ -43,14 +44,30 @@ class SqlLedger:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._insert_requests = inserter(requests, REQUEST_COLUMNS, database.dialect)
-        self._insert_attempts = inserter(attempts, ATTEMPT_COLUMNS, database.dialect)
+        self._insert_attempts = inserter(other_attempts, ATTEMPT_COLUMNS, database.dialect)
 
     async def write(self, records: Sequence[RequestRecord], undelivered: Sequence[str] = ()) -> None:
         try:
-            await self._change(lambda connection: self._write(connection, records, undelivered))
+            rows = rows_of(records, undelivered)
+        except UnicodeEncodeError:  # tags that no database holds
+            rows = rows_of([cleaned(record) for record in records], undelivered)
+        await self.store(rows)
+
+    async def store(self, rows: Rows) -> None:
+        """As `write`, for rows as the journal has them."""
+        try:
+            await self._change(lambda connection: self._store(connection, rows))
         except Unstorable:
-            fit = [cleaned(record) for record in records]
-            await self._change(lambda connection: self._write(connection, fit, undelivered))
+            requests_layout, attempts_layout = (
+                Layout(requests, REQUEST_COLUMNS),
+                Layout(other_attempts, ATTEMPT_COLUMNS),
+            )
+            fit = Rows(
+                list(map(requests_layout.cleaned, rows.requests)),
+                list(map(attempts_layout.cleaned, rows.attempts)),
+                rows.undelivered,
+            )
+            await self._change(lambda connection: self._store(connection, fit))
 
     async def page(self, limit: int, after: str | None = None) -> tuple[list[RequestRecord], str | None]:
         """At most 1000 rows, in the order in which they came into the ledger. Raises InvalidRequest for a bad
@@ -88,12 +105,12 @@ class SqlLedger:
             pass
         return total
 
-    def _write(self, connection: Connection, records: Sequence[RequestRecord], undelivered: Sequence[str]) -> None:
+    def _store(self, connection: Connection, rows: Rows) -> None:
         locks.share(connection, locks.LEDGER)
-        self._insert_requests(connection, [request_row(record) for record in records])
-        self._insert_attempts(connection, [attempt_row(attempt) for record in records for attempt in record.attempts])
-        if undelivered:
-            connection.execute(update(requests).where(requests.c.id.in_(undelivered)).values(undelivered=1))
+        self._insert_requests(connection, rows.requests)
+        self._insert_attempts(connection, rows.attempts)
+        if rows.undelivered:
+            connection.execute(update(requests).where(requests.c.id.in_(rows.undelivered)).values(undelivered=1))
 
     async def _change(self, work: Callable[[Connection], Result]) -> Result:
         return await self._database.run(self._database.writing, work, writes=True)
@@ -121,12 +138,12 @@ def _page(connection: Connection, limit: int, position: int) -> tuple[list[Reque
         select(requests).where(requests.c.sequence > position).order_by(requests.c.sequence).limit(limit + 1)
     ).all()
     page, more = rows[:limit], len(rows) > limit
-    found: dict[str, list[AttemptRecord]] = {}
+    others: dict[str, list[AttemptRecord]] = {}
     for row in connection.execute(
-        select(attempts)
-        .where(attempts.c.request_id.in_([row.id for row in page]))
-        .order_by(attempts.c.request_id, attempts.c.number)
+        select(other_attempts)
+        .where(other_attempts.c.request_id.in_([row.id for row in page]))
+        .order_by(other_attempts.c.request_id, other_attempts.c.number)
     ):
-        found.setdefault(row.request_id, []).append(attempt_record(row))
-    records = [request_record(row, tuple(found.get(row.id, ()))) for row in page]
+        others.setdefault(row.request_id, []).append(attempt_record(row._asdict()))
+    records = [request_record(row._asdict(), others.get(row.id, ())) for row in page]
     return records, _cursor(page[-1].sequence) if more else None

@@ -20,7 +20,7 @@ def request_id(number: int) -> str:
 def record(number: int = 1, **changes: Any) -> RequestRecord:
     """A finished request with one attempt. `number` makes its id and its time."""
     attempt = AttemptRecord(
-        id=f"att_{number:026x}",
+        id=f"{request_id(number)}.1",
         request_id=request_id(number),
         number=1,
         started_at=MIDNIGHT + number,
@@ -47,6 +47,9 @@ def record(number: int = 1, **changes: Any) -> RequestRecord:
         stream=True,
         outcome=Outcome.DONE,
         status=200,
+        deployment=attempt.deployment,
+        provider=attempt.provider,
+        upstream_model=attempt.upstream_model,
         usage=attempt.usage,
         cost_picousd=attempt.cost_picousd,
         ttft_seconds=0.25,
@@ -104,10 +107,21 @@ def attempts_of(identity: str) -> st.SearchStrategy[tuple[AttemptRecord, ...]]:
     return st.lists(attempt, max_size=3).map(numbered)
 
 
+def as_the_last_attempt(record: RequestRecord) -> RequestRecord:
+    """With the same words about who answered and with what as the last attempt, as the gateway writes it."""
+    if not record.attempts:
+        return record
+    last = record.attempts[-1]
+    last = msgspec.structs.replace(last, id=f"{record.id}.{last.number}")
+    same = ("outcome", "error", "deployment", "provider", "upstream_model", "usage", "cost_picousd", "price_version")
+    said = {name: getattr(last, name) for name in same}
+    return msgspec.structs.replace(record, attempts=(*record.attempts[:-1], last), **said)
+
+
 def records_with(number: int) -> st.SearchStrategy[RequestRecord]:
     """Any record with the id of this number."""
     identity = request_id(number)
-    return st.builds(
+    any_record = st.builds(
         RequestRecord,
         id=st.just(identity),
         started_at=times,
@@ -140,6 +154,7 @@ def records_with(number: int) -> st.SearchStrategy[RequestRecord]:
         undelivered=st.booleans(),
         attempts=attempts_of(identity),
     )
+    return any_record | any_record.map(as_the_last_attempt)
 
 
 @st.composite

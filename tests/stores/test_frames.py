@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.stores.frames import (
-    RECORD,
+    REQUEST,
+    REQUEST_AND_ATTEMPTS,
     UNDELIVERED,
     Batch,
     FrameReader,
@@ -16,6 +18,9 @@ from headgate.stores.frames import (
     frame,
     known_header,
 )
+from headgate.stores.layout import Layout
+from headgate.stores.rows import REQUEST_COLUMNS, UNTOLD, other_rows, records_of, request_row, told_attempt
+from headgate.stores.schema import requests
 from headgate.types import RequestRecord
 from tests.stores.records import record, record_lists, request_id
 
@@ -32,7 +37,7 @@ def read(data: bytes, *, final: bool = True, limit: int = 1000) -> Batch:
 def test_every_record_is_read_as_it_was_written(records: list[RequestRecord]) -> None:
     data = b"".join(map(WRITER.record, records))
     batch = read(data)
-    assert batch.records == records
+    assert records_of(batch.rows) == records
     assert (batch.end, batch.damaged_bytes, batch.torn_bytes) == (len(data), 0, 0)
 
 
@@ -42,18 +47,18 @@ def test_torn_at_any_byte_it_yields_exactly_what_is_complete() -> None:
     for cut in range(len(data) + 1):
         complete = sum(end <= cut for end in ends) - 1
         batch = read(data[:cut])
-        assert batch.records == [record(number) for number in range(complete)]
+        assert records_of(batch.rows) == [record(number) for number in range(complete)]
         assert batch.torn_bytes == cut - ends[complete]
         assert batch.damaged_bytes == 0
         assert batch.end == cut
         waiting = read(data[:cut], final=False)
-        assert (waiting.records, waiting.end) == (batch.records, ends[complete]), "more may come"
+        assert (records_of(waiting.rows), waiting.end) == (records_of(batch.rows), ends[complete]), "more may come"
 
 
 def test_a_tail_of_zeros_is_torn() -> None:
     """As a file system leaves it after a power loss."""
     batch = read(THREE[0] + bytes(5000))
-    assert batch.records == [record(0)]
+    assert records_of(batch.rows) == [record(0)]
     assert batch.torn_bytes == 5000
 
 
@@ -62,7 +67,7 @@ def test_one_wrong_bit_costs_one_record(position: int, bit: int) -> None:
     middle = bytearray(THREE[1])
     middle[position] ^= 1 << bit
     batch = read(THREE[0] + middle + THREE[2])
-    assert batch.records == [record(0), record(2)]
+    assert records_of(batch.rows) == [record(0), record(2)]
     assert batch.damaged_bytes == len(middle)
 
 
@@ -74,44 +79,68 @@ def test_whatever_lies_between_two_records_both_are_read(junk: bytes, limit: int
     while position < len(data):
         batch = read(data[position:], limit=limit)
         assert batch.end > 0
-        found += batch.records
+        found += records_of(batch.rows)
         position += batch.end
     assert found == [record(0), record(1)]
 
 
 def test_a_batch_ends_at_its_limit() -> None:
     batch = read(b"".join(THREE), limit=2)
-    assert batch.records == [record(0), record(1)]
+    assert records_of(batch.rows) == [record(0), record(1)]
     assert batch.end == len(THREE[0] + THREE[1])
 
 
 def test_notes_are_told_from_records() -> None:
     batch = read(THREE[0] + WRITER.undelivered(request_id(0)))
-    assert (len(batch.records), batch.undelivered, batch.frames) == (1, [request_id(0)], 2)
+    assert (len(batch.rows.requests), batch.rows.undelivered, batch.frames) == (1, [request_id(0)], 2)
 
 
 def test_a_kind_of_another_release_is_kept_whole() -> None:
     unknown = frame(77, b"from the future")
     batch = read(THREE[0] + unknown + THREE[1])
-    assert batch.records == [record(0), record(1)]
+    assert records_of(batch.rows) == [record(0), record(1)]
     assert batch.unknown == [unknown]
 
 
-def test_a_value_of_another_release_is_kept_whole() -> None:
-    fields = msgspec.to_builtins(record(1)) | {"outcome": "teleported"}
-    unknown = frame(RECORD, msgspec.msgpack.encode(fields))
+@pytest.mark.parametrize("kind", [REQUEST, REQUEST_AND_ATTEMPTS])
+def test_a_value_of_another_release_is_kept_whole(kind: int) -> None:
+    row = request_row(record(1), UNTOLD)
+    strange = tuple(
+        "teleported" if name == "outcome" else value for name, value in zip(REQUEST_COLUMNS, row, strict=True)
+    )
+    unknown = frame(kind, msgspec.msgpack.encode(strange if kind == REQUEST else (strange, [])))
     assert read(unknown).unknown == [unknown]
 
 
-def test_members_of_another_release_are_skipped_and_absent_ones_have_their_default() -> None:
-    fields = msgspec.to_builtins(record(1, bytes_in=7)) | {"carbon_grams": 0.2}
-    del fields["bytes_in"]
-    assert read(frame(RECORD, msgspec.msgpack.encode(fields))).records == [record(1)]
+@pytest.mark.parametrize("number_of_attempts", [1, 2])
+def test_values_that_a_later_release_adds_are_left_out(number_of_attempts: int) -> None:
+    attempts = tuple(
+        msgspec.structs.replace(record(1).attempts[0], number=number, id=f"{request_id(1)}.{number}")
+        for number in range(1, number_of_attempts + 1)
+    )
+    row = record(1, attempts=attempts)
+    told = told_attempt(row)
+    values, others = (*request_row(row, told), "new", 7), [(*each, 0.5) for each in other_rows(row, told)]
+    kind, payload = (REQUEST_AND_ATTEMPTS, (values, others)) if others else (REQUEST, values)
+    assert records_of(read(frame(kind, msgspec.msgpack.encode(payload))).rows) == [row]
+
+
+def test_values_that_an_earlier_release_did_not_have_get_what_was_said_for_them() -> None:
+    """As if the last two columns had been added by this release."""
+    layout = Layout(requests, REQUEST_COLUMNS, added=("fingerprint unknown", "id unknown"))
+    row = request_row(record(1), told_attempt(record(1)))
+    for missing, expected in [(1, ("9f86d081", "id unknown")), (2, ("fingerprint unknown", "id unknown"))]:
+        older = frame(REQUEST, msgspec.msgpack.encode(row[:-missing]))
+        (found,) = FrameReader(layout).read(older, final=True, limit=1).rows.requests
+        assert found[-2:] == expected
+        assert read(older).unknown == [older], "without such words it is not understood"
+    too_short = frame(REQUEST, msgspec.msgpack.encode(row[:-3]))
+    assert FrameReader(layout).read(too_short, final=True, limit=1).unknown == [too_short]
 
 
 def test_values_that_cannot_be_encoded_do_not_lose_the_record() -> None:
     wild = record(1, model="\ud800", cost_picousd=2**80)
-    (row,) = read(WRITER.record(wild)).records
+    (row,) = records_of(read(WRITER.record(wild)).rows)
     assert (row.model, row.cost_picousd) == ("?", 2**63 - 1)
 
 

@@ -15,6 +15,7 @@ from headgate.clock import SystemClock
 from headgate.errors import LedgerFull
 from headgate.stores.frames import FILE_HEADER, FrameReader, FrameWriter
 from headgate.stores.journal import PROBE_BYTES, FileJournal
+from headgate.stores.rows import records_of
 from headgate.stores.segments import read_frames
 from headgate.types import RequestRecord
 from tests.stores.records import record, request_id
@@ -50,7 +51,7 @@ def drain(journal: FileJournal) -> list[RequestRecord]:
     rows: list[RequestRecord] = []
     while (span := journal.unread()) is not None:
         batch = read_frames(FrameReader(), span.segment.descriptor, span.start, span.end, 3)
-        rows += batch.records
+        rows += records_of(batch.rows)
         journal.arrived(span.segment, batch.end, batch.frames)
     return rows
 

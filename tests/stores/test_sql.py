@@ -10,6 +10,7 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
 from sqlalchemy import Connection, text
 
@@ -20,10 +21,11 @@ from headgate.stores.database import SQLITE_FILE, Database
 from headgate.stores.drain import Drain
 from headgate.stores.inserts import inserter
 from headgate.stores.journal import FileJournal
-from headgate.stores.rows import REQUEST_COLUMNS, request_row
+from headgate.stores.rows import REQUEST_COLUMNS, UNTOLD, attempt_record, request_row
 from headgate.stores.schema import requests
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_keys import SqlKeyStore
+from headgate.types import AttemptRecord, Outcome
 from tests.servers import PostgresqlServer, free_port, postgresql
 from tests.stores.ledgers import until
 from tests.stores.records import DAY, MIDNIGHT, key, record
@@ -39,6 +41,34 @@ def test_values_that_no_database_holds_are_stored_as_near_as_can_be(database_url
         assert (before, after) == (record(1), record(3))
         assert row.model in ("a\0b", "a\ufffdb")
         assert (row.error, row.cost_picousd, row.e2e_seconds) == ("?", 2**63 - 1, 0.0)
+        await database.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_every_attempt_is_a_row_of_the_view(database_url: str, tmp_path: Path) -> None:
+    """Whether the request's own row tells it or not."""
+
+    async def scenario() -> None:
+        database = Database(database_url, tmp_path)
+        ledger = SqlLedger(database)
+        failed = msgspec.structs.replace(
+            record(1).attempts[0], outcome=Outcome.FAILED, status=503, error="busy", id="x"
+        )
+        answered = msgspec.structs.replace(record(1).attempts[0], number=2, id=f"{record(1).id}.2")
+        rows = [record(1, attempts=(failed, answered)), record(2), record(3, attempts=()), record(4, provider="other")]
+        await ledger.write(rows)
+        query = text("SELECT * FROM attempts ORDER BY request_id, number")
+        count = text("SELECT count(*) FROM other_attempts")
+
+        def look(connection: Connection) -> tuple[list[AttemptRecord], int]:
+            found = [attempt_record(row._asdict()) for row in connection.execute(query)]
+            return found, connection.execute(count).scalar_one()
+
+        expected = [attempt for row in rows for attempt in row.attempts]
+        assert await database.run(database.reading, look) == (expected, 2)
+        await ledger.compact(MIDNIGHT + DAY)
+        assert await database.run(database.reading, look) == ([], 0)
         await database.aclose()
 
     asyncio.run(scenario())
@@ -112,7 +142,9 @@ def test_a_page_waits_for_rows_that_are_numbered_and_not_committed(
 
         def write_slowly(connection: Connection) -> None:
             locks.share(connection, locks.LEDGER)
-            inserter(requests, REQUEST_COLUMNS, other.dialect)(connection, [request_row(record(1, attempts=()))])
+            inserter(requests, REQUEST_COLUMNS, other.dialect)(
+                connection, [request_row(record(1, attempts=()), UNTOLD)]
+            )
             loop.call_soon_threadsafe(numbered.set)
             commit.wait()
 
