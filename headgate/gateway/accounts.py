@@ -82,7 +82,8 @@ class Accounts:
         self._rebuild()
 
     def authenticate(self, secret: bytes | None) -> Caller:
-        """Raises Unauthenticated, KeyRevoked, KeyExpired, or Forbidden if the key's tier is not configured any more."""
+        """Raises Unauthenticated, KeyRevoked, KeyExpired, Forbidden if the key's tier is not configured any more, or
+        DatabaseUnavailable for a key that is not in the file before the key store has answered."""
         if secret is None:
             if self._anonymous is not None:
                 return self._anonymous
@@ -93,6 +94,11 @@ class Accounts:
         if found is None:
             if self._anonymous is not None:
                 return self._anonymous
+            if not self.loaded:
+                raise DatabaseUnavailable(
+                    "Keys cannot be looked up yet, because the database has not answered. Try again.",
+                    retry_after_seconds=1,
+                )
             raise Unauthenticated("The API key is not known here. Ask the operator of this gateway for one.")
         key, caller = found
         if key.revoked_at is not None:

@@ -113,7 +113,7 @@ class Journey:
             itl_seconds=self._mean_gap(),
             e2e_seconds=now - self.started,
             bytes_in=call.body_bytes,
-            bytes_out=self.bytes_out,
+            bytes_out=self.bytes_out or (len(self.attempt.body) if self.attempt else 0),
             trace_id=context.trace_id if context else "",
             attempts=tuple(self.attempts),
             traceparent=call.traceparent or "",

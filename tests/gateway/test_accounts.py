@@ -77,6 +77,8 @@ def test_a_key_of_the_file() -> None:
         caller = office.accounts.authenticate(FILE_SECRET.encode())
         assert (caller.tenant, caller.user, caller.tier, caller.key_id) == ("acme", "alice", TIERS["pro"], FILE_KEY.id)
         assert office.refusal(None) is Unauthenticated
+        assert office.refusal("hg-unknown") is DatabaseUnavailable, "it may be a key that was made at run time"
+        await office.accounts.refresh()
         assert {office.refusal(secret) for secret in ("hg-unknown", "", "\xff")} == {Unauthenticated}
 
     run_virtual(scenario())
