@@ -293,6 +293,12 @@ class CannotListen(HeadgateError):
     code = "cannot_listen"
 
 
+class DataDirUnusable(HeadgateError):
+    """`server.data_dir` is no folder that this process may write, or has no space left."""
+
+    code = "data_dir_unusable"
+
+
 class MissingExtra(HeadgateError):
     """A feature needs a package that is not installed; the sentence names the extra."""
 

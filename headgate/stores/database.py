@@ -22,7 +22,7 @@ from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
 
-from headgate.errors import DatabaseUnavailable, IncompatibleDatabase, InvalidRequest, MissingExtra
+from headgate.errors import DatabaseUnavailable, DataDirUnusable, IncompatibleDatabase, InvalidRequest, MissingExtra
 from headgate.stores.migrations import migrate
 
 Result = TypeVar("Result")
@@ -48,7 +48,8 @@ class Database:
 
         `busy_seconds`: how long SQLite waits for another process's transaction. `power_safe`: a commit is on the disk
         when it returns, not only in the operating system's hands (PostgreSQL always). Raises MissingExtra,
-        IncompatibleDatabase (an SQLite library that is too old) or InvalidRequest (not a database URL).
+        DataDirUnusable, IncompatibleDatabase (an SQLite library that is too old) or InvalidRequest (not a database
+        URL).
         """
         self.writing = ThreadPoolExecutor(1, "headgate-ledger-write")
         self.reading = ThreadPoolExecutor(1, "headgate-ledger-read")
@@ -147,8 +148,11 @@ def _sqlite(path: Path, power_safe: bool, busy_seconds: float) -> Engine:
         raise IncompatibleDatabase(
             f"This Python has SQLite {sqlite3.sqlite_version}, headgate needs {'.'.join(map(str, SQLITE_OLDEST))}."
         )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch(mode=0o600)  # SQLite would let everybody read it
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # SQLite would let everybody read it
+    except OSError as error:
+        raise DataDirUnusable(f"The database cannot be made in server.data_dir: {error}.") from error
     engine = create_engine(
         URL.create("sqlite+pysqlite", database=str(path)),
         connect_args={"timeout": busy_seconds, "check_same_thread": False},

@@ -21,6 +21,7 @@ from headgate.stores.layout import Layout
 from headgate.stores.rows import (
     ATTEMPT_COLUMNS,
     REQUEST_COLUMNS,
+    UNTOLD,
     Rows,
     other_rows,
     request_row,
@@ -74,9 +75,9 @@ class FrameWriter:
     def _record(self, record: RequestRecord) -> bytes:
         told = told_attempt(record)
         row = request_row(record, told)
-        if others := other_rows(record, told):
-            return frame(REQUEST_AND_ATTEMPTS, self._encode((row, others)))
-        return frame(REQUEST, self._encode(row))
+        if len(record.attempts) == (told is not UNTOLD):
+            return frame(REQUEST, self._encode(row))
+        return frame(REQUEST_AND_ATTEMPTS, self._encode((row, other_rows(record, told))))
 
     def undelivered(self, request_id: str) -> bytes:
         return frame(UNDELIVERED, self._encode(request_id))

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from headgate.errors import LedgerFull
+from headgate.errors import DataDirUnusable, LedgerFull
 from headgate.ports import Clock
 from headgate.stores.frames import FILE_HEADER, FrameWriter, file_header
 from headgate.types import RequestRecord
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 SUFFIX = ".hgj"
 UNBORN_SUFFIX = ".new"
 SEGMENT_BYTES = 8 * 2**20
-RESERVE_BYTES = 4 * 2**20  # kept for requests that are already admitted when the room runs out: 2000 rows of 2 kB
+RESERVE_BYTES = 4 * 2**20  # kept for requests that are already admitted when the room runs out: thousands of rows
 PROBE_BYTES = 64 * 2**10  # must be writable after a write has failed, before requests are admitted again
 RETRY_SECONDS = 5.0  # the drain asks the database at least this often, so room may come this soon
 
@@ -63,7 +63,7 @@ class FileJournal:
     def __init__(
         self, directory: Path, clock: Clock, *, max_bytes: int = 256_000_000, segment_bytes: int = SEGMENT_BYTES
     ) -> None:
-        """Creates the directory and the first segment; an OSError here means that the process cannot start."""
+        """Creates the directory and the first segment. Raises DataDirUnusable."""
         self.directory = directory
         self.appended_bytes = 0  # since the start
         self.drained_bytes = 0  # of these, known to be in the ledger
@@ -78,8 +78,11 @@ class FileJournal:
         self._names_unsynced = True
         self._unsynced: set[Segment] = set()
         self._segments: deque[Segment] = deque()
-        directory.mkdir(parents=True, exist_ok=True)
-        self._current = self._open_segment()
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._current = self._open_segment()
+        except OSError as error:
+            raise DataDirUnusable(f"The journal cannot be made in server.data_dir: {error}.") from error
 
     @property
     def waiting_bytes(self) -> int:

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from headgate.clock import SystemClock
-from headgate.errors import LedgerFull
+from headgate.errors import DataDirUnusable, LedgerFull
+from headgate.stores.database import Database
 from headgate.stores.frames import FILE_HEADER, FrameReader, FrameWriter
 from headgate.stores.journal import PROBE_BYTES, FileJournal
 from headgate.stores.rows import records_of
@@ -58,6 +59,13 @@ def drain(journal: FileJournal) -> list[RequestRecord]:
 
 def segments(folder: Path) -> list[Path]:
     return sorted(folder.glob("*.hgj"))
+
+
+def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("a file")
+    for make in (lambda path: FileJournal(path / "journal", SystemClock()), lambda path: Database("sqlite", path)):
+        with pytest.raises(DataDirUnusable, match=r"server\.data_dir: .*data"):
+            make(tmp_path / "data")
 
 
 def test_segments_are_named_after_the_process_and_locked(folder: Path) -> None:
