@@ -6,7 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
-from headgate.errors import BodyTooLarge, ClientGone, Draining, HeadgateError, InternalError, Overloaded
+from headgate.errors import BodyTooLarge, Draining, HeadgateError, InternalError, Overloaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.http import headers as http_headers
 from headgate.gateway.http.headers import Headers
@@ -18,6 +18,8 @@ from headgate.writing import Batch
 
 if TYPE_CHECKING:
     from headgate.gateway.http.protocol import GatewayProtocol
+
+_LARGE_BYTES = 65_536  # more than a transport takes without saying that it is full
 
 log = logging.getLogger(__name__)
 
@@ -138,6 +140,9 @@ class Exchange:
         except Exception:
             log.exception("request %s failed inside headgate", self.id)
             self._send_error(InternalError(f"headgate failed. The operator finds the cause under {self.id}."))
+        if self._connection.flow.write_paused:
+            await self._connection.flow.drain()  # errors that are not taken must not pile up either
+        self._complete()
 
     async def _serve(self) -> None:
         edge = self._edge
@@ -155,9 +160,12 @@ class Exchange:
                 await self._send_stream(answer)
             else:
                 await self._send_whole(answer)
-        if self.disconnected or self._connection.transport.is_closing():
-            edge.pipeline.undelivered(self.id)
-        self._complete()
+        try:
+            if self._connection.flow.write_paused:
+                await self._connection.flow.drain()  # another answer may follow when this one was taken
+        finally:
+            if self.disconnected or self._connection.transport.is_closing():
+                edge.pipeline.undelivered(self.id)
 
     async def _send_whole(self, answer: Answer) -> None:
         async for body in answer.events:
@@ -175,18 +183,9 @@ class Exchange:
             self.response_started = True
             transport.write(data)
             if self._connection.flow.write_paused:
-                await self._drain()
+                await self._connection.flow.drain()
         if chunked:
             self._write(b"0\r\n\r\n")
-
-    async def _drain(self) -> None:
-        seconds = self._edge.limits.send_seconds
-        try:
-            async with asyncio.timeout(seconds):
-                await self._connection.flow.drain()
-        except TimeoutError:
-            self._connection.transport.abort()
-            raise ClientGone(f"The client took nothing for {seconds:g} seconds.") from None
 
     def _send_error(self, error: HeadgateError) -> None:
         if self.response_started:
@@ -195,7 +194,6 @@ class Exchange:
             return
         body = openai.error_body(error, self.id)
         self._write(self._head(openai.error_status(error), http_headers.error_head(error, self.id), len(body)) + body)
-        self._complete()
 
     def _head(self, status: int, headers: bytes, content_length: int | None) -> bytes:
         if content_length is not None:
@@ -216,10 +214,10 @@ class Exchange:
         if self.disconnected:
             return
         self.response_started = True
-        if self.keep_alive:
+        if self.keep_alive and len(data) < _LARGE_BYTES:
             self._edge.batch.write(self._connection.transport, data)
         else:
-            self._connection.transport.write(data)  # the connection is about to be closed
+            self._connection.transport.write(data)  # the connection is about to be closed, or to be full
 
     def _complete(self) -> None:
         if not self.response_complete:

@@ -285,6 +285,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self._refuse(error)
 
     def on_response_complete(self) -> None:
+        if self.pipeline or self._refusal is not None:
+            self._edge.batch.flush()  # what follows may be written at once
         super().on_response_complete()
         answering = self._answering
         over = answering is None or answering.response_complete  # nobody else's turn has come
