@@ -68,6 +68,13 @@ class Wire:
         headers = {name.lower(): value for name, value in response.getheaders()}
         return Response(response.status, headers, response.read())
 
+    def headers(self) -> dict[str, str]:
+        """Those of the next response, whose body stays unread."""
+        lines = iter(self.line, b"\r\n")
+        next(lines)
+        named = (line.decode().split(":", 1) for line in lines)
+        return {name.lower(): value.strip() for name, value in named}
+
     def line(self) -> bytes:
         """The next line as it came."""
         return self._file.readline()
