@@ -174,6 +174,10 @@ class Gateway:
         self.eventually(lambda: self.metric("headgate_in_flight") == 0 or None)
         assert self.request("GET", "/healthz")[0] == 200
 
+    def has_no_clients(self) -> None:
+        """Every connection but the one that asks is closed."""
+        self.eventually(self._connections_are_closed)
+
     def eventually(self, look: Callable[[], Found | None], seconds: float = WAIT_SECONDS) -> Found:
         """Look until there is something to see."""
         deadline = time.monotonic() + seconds
@@ -181,6 +185,12 @@ class Gateway:
             assert time.monotonic() < deadline, f"waited {seconds:g} s in vain; the log says:\n{self.log()[-3000:]}"
             time.sleep(LOOK_SECONDS)  # another process's doing: there is no event to wait for
         return found
+
+    def _connections_are_closed(self) -> bool | None:
+        try:
+            return self.metric("headgate_client_connections") == 1 or None
+        except OSError:
+            return None  # all there may be are open
 
     def _ready(self) -> bool | None:
         assert self._process is not None

@@ -79,6 +79,10 @@ class Wire:
         """The next line as it came."""
         return self._file.readline()
 
+    def rest(self) -> bytes:
+        """Everything up to the end of the connection."""
+        return self._file.read()
+
     def ended(self) -> bool:
         """Whether the gateway closes the connection without another byte."""
         try:
