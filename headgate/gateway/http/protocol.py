@@ -269,6 +269,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._lingering = True
         self._receiving = False
         self._stop_receive_timer()
+        self._edge.batch.flush()
         incomplete, answering = self._incomplete, self._answering
         if incomplete is not None and incomplete.response_complete:
             self.close()  # it was refused before its body came
