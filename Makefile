@@ -44,10 +44,11 @@ docs: $(VENV)/.dev-installed
 	$(RUN) -m headgate.config.json_schema > docs/headgate.schema.json
 	$(RUN) -m headgate.admin.reference > docs/admin.md
 	$(RUN) -m headgate.commands.reference > docs/cli.md
+	$(RUN) -m scripts.errors_table > docs/errors.md
 
 lock:
 	uv lock
-	$(LOCK) --no-dev --output-file requirements.lock
+	$(LOCK) --no-dev --extra tokenizers --output-file requirements.lock
 	$(LOCK) --all-extras --output-file requirements-dev.lock
 
 bench: $(VENV)/.run-installed

@@ -186,7 +186,12 @@ class Application:
     def _run(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.append(task)
-        task.add_done_callback(self._tasks.remove)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.remove(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("background work ended with an error: %s", error, exc_info=error)
 
     def _trouble(self) -> str:
         """Why the database cannot be used, as far as is known; empty when it can."""

@@ -160,7 +160,7 @@ class Draining(Overloaded):
 
 
 class LedgerFull(Overloaded):
-    """The database is away and the journal has no room left, so nothing more can be accounted for."""
+    """The database is away and the journal has no room left, or the disk is full: nothing more can be accounted for."""
 
     code = "ledger_full"
 

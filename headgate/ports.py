@@ -97,7 +97,10 @@ class Ledger(Protocol):
         """Totals by `tenant`, `user`, `model`, `key` or `day` (UTC), compacted days included; `since` is inclusive."""
 
     async def compact(self, before: float) -> int:
-        """Fold rows older than a time into daily totals and delete them, in one transaction; returns how many."""
+        """Fold the days before a time into daily totals and delete their rows; returns how many.
+
+        Each transaction folds exactly the rows it deletes, so that sums are right at every moment.
+        """
 
 
 class KeyStore(Protocol):
@@ -123,7 +126,7 @@ class TokenCounter(Protocol):
     """Counts tokens when a provider reports none."""
 
     async def count(self, upstream_model: str, texts: Sequence[str]) -> int:
-        """Tokens of the texts together, never on the event loop for long."""
+        """Tokens of the texts together. Never raises, and never keeps the event loop for long."""
 
 
 class Observer(Protocol):
