@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.e2e.gateway import Gateway
-from tests.e2e.upstream import Upstream, saying
+from tests.e2e.upstream import Exchange, Upstream, chat_answer
 from tests.e2e.wire import CHAT, HELLO_BODY, STREAM_BODY, Response, Wire, ask, head, post
 
 ROUNDS = settings(
@@ -58,6 +58,14 @@ PIECES = st.sampled_from(
 )
 
 
+async def anything(exchange: Exchange) -> None:
+    """An answer to every route."""
+    if exchange.body.get("stream") is True:
+        await exchange.words(["x"])
+    else:
+        await exchange.json(chat_answer("x", data=[{"index": 0, "embedding": [0.5]}]))
+
+
 def is_no_fault(response: Response) -> None:
     assert response.status < 500, response.body
     if response.status >= 400:
@@ -67,14 +75,14 @@ def is_no_fault(response: Response) -> None:
 @ROUNDS
 @given(path=PATHS, body=BODIES)
 def test_any_json(gateway: Gateway, upstream: Upstream, path: str, body: dict[str, Any]) -> None:
-    upstream.script = saying("x")
+    upstream.script = anything
     is_no_fault(ask(gateway, post(json.dumps(body).encode(), path=path)))
 
 
 @ROUNDS
 @given(body=st.binary(max_size=200), place=st.integers(0, len(HELLO_BODY)))
 def test_any_bytes_in_a_body(gateway: Gateway, upstream: Upstream, body: bytes, place: int) -> None:
-    upstream.script = saying("x")
+    upstream.script = anything
     is_no_fault(ask(gateway, post(HELLO_BODY[:place] + body + HELLO_BODY[place:])))
 
 
@@ -82,7 +90,7 @@ def test_any_bytes_in_a_body(gateway: Gateway, upstream: Upstream, body: bytes, 
 @given(pieces=st.lists(PIECES | st.binary(max_size=10), max_size=25), cuts=st.integers(1, 3))
 def test_any_bytes_on_a_connection(gateway: Gateway, upstream: Upstream, pieces: list[bytes], cuts: int) -> None:
     """Until the gateway closes; it must, for the client has nothing more to say."""
-    upstream.script = saying("x")
+    upstream.script = anything
     data = b"".join(pieces)
     with Wire(gateway) as wire, contextlib.suppress(ConnectionError):
         for part in range(cuts):
@@ -96,7 +104,7 @@ def test_any_bytes_on_a_connection(gateway: Gateway, upstream: Upstream, pieces:
 @settings(ROUNDS, max_examples=40)  # some of them wait until they are too slow
 @given(seed=st.integers(0, 2**32))
 def test_a_good_request_that_was_damaged(strict_gateway: Gateway, upstream: Upstream, seed: int) -> None:
-    upstream.script = saying("x")
+    upstream.script = anything
     chance, data = random.Random(seed), bytearray(post(HELLO_BODY, "x-headgate-tags: a,b"))
     for _ in range(chance.randint(1, 4)):
         place = chance.randrange(len(data))
