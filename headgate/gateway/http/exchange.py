@@ -84,8 +84,8 @@ class Exchange:
 
     __slots__ = (
         "_body", "_connection", "_edge", "_size", "_task", "body_complete", "chunked", "disconnected",
-        "expects_continue", "headers", "id", "keep_alive", "message_event", "response_complete", "response_started",
-        "route", "startable",
+        "expects_continue", "headers", "id", "is_known", "keep_alive", "message_event", "response_complete",
+        "response_started", "route", "startable",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +102,7 @@ class Exchange:
         self.chunked = http_1_1
         self.keep_alive = keep_alive
         self.expects_continue = False
+        self.is_known = False  # the caller, before the body is complete
         self.startable = False  # it is this request's turn on the connection
         self.body_complete = False
         self.disconnected = False

@@ -91,6 +91,8 @@ class GatewayProtocol(HttpToolsProtocol):
             self._fail(MalformedHttp("This is not a valid HTTP/1.1 request."))
         if self._unexplained_bytes > self._edge.limits.max_header_bytes and not self._lingering:
             self._fail(self._headers_too_large())  # a name or value that does not end: the parser keeps all of it
+        if isinstance(self._incomplete, Exchange) and not self._lingering:
+            self._ask_who_sends(self._incomplete)
         if self._receiving and self._receive_timer is None:
             self._receive_timer = self.loop.call_later(self._edge.limits.receive_seconds, self._too_slow)
 
@@ -110,6 +112,15 @@ class GatewayProtocol(HttpToolsProtocol):
         """Close, and do not wait for ever until the client has taken what it was sent."""
         self.transport.close()
         self.loop.call_later(self._edge.limits.send_seconds, self.transport.abort)
+
+    def _ask_who_sends(self, exchange: Exchange) -> None:
+        """A body that comes in pieces is not collected for strangers, nor when too much is under way already."""
+        if not exchange.is_known:
+            try:
+                self._edge.caller(exchange.headers)
+                exchange.is_known = True
+            except HeadgateError as error:
+                self._fail(error)
 
     def _read_without_upgrade(self, rest: bytes) -> None:
         """An upgrade that nobody takes is ignored (RFC 9110, 7.8), but the parser would take the body for its part."""
@@ -170,7 +181,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if route is None or self.parser.get_method() != b"POST":
             self._on_cold_headers_complete()
             return
-        announced = dict(self.headers).get(b"content-length", b"0")
+        headers = dict(self.headers)
+        announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self._edge.limits.max_body_bytes:
             raise BodyTooLarge(f"The body is larger than {self._edge.limits.max_body_bytes} bytes.")
         http_1_1 = self.parser.get_http_version() == "1.1"
@@ -178,8 +190,8 @@ class GatewayProtocol(HttpToolsProtocol):
         exchange = Exchange(
             self, self._edge, route, http_1_1=http_1_1, keep_alive=http_1_1 and self.parser.should_keep_alive()
         )
-        exchange.headers = dict(self.headers)
-        exchange.expects_continue = exchange.headers.get(b"expect", b"").lower() == b"100-continue"
+        exchange.headers = headers
+        exchange.expects_continue = headers.get(b"expect", b"").lower() == b"100-continue"
         self.cycle = self._incomplete = exchange
         if before is None or before.response_complete:
             self._give_turn(exchange)
