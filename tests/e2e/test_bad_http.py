@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.gateway import Gateway
+from tests.e2e.gateway import ADMIN_KEY, ALICE, Gateway
 from tests.e2e.upstream import Exchange, Upstream, chat_chunk, saying
 from tests.e2e.wire import CHAT, HELLO_BODY, STREAM_BODY, Wire, ask, head, post
 
@@ -58,17 +58,14 @@ def test_what_is_not_http(strict_gateway: Gateway, upstream: Upstream, data: byt
     strict_gateway.is_quiet()
 
 
-COLD = "/admin/keys"
-
-
-@pytest.mark.parametrize("path", [CHAT, COLD])
+@pytest.mark.parametrize(("path", "key"), [(CHAT, ALICE), ("/admin/keys", ADMIN_KEY)])
 @pytest.mark.parametrize(
     "rest", [b"5\r\nhello\r\nnonsense\r\n", b"zzz\r\n", b"5\r\nhel"], ids=["between", "at once", "inside a chunk"]
 )
-def test_a_body_that_goes_wrong(strict_gateway: Gateway, path: str, rest: bytes) -> None:
+def test_a_body_that_goes_wrong(strict_gateway: Gateway, path: str, key: str, rest: bytes) -> None:
     """On hot and on cold routes."""
     with Wire(strict_gateway) as wire:
-        wire.send(head("POST", path, "transfer-encoding: chunked", key="hga-end-to-end-admin-key"), rest)
+        wire.send(head("POST", path, "transfer-encoding: chunked", key=key), rest)
         wire.finish()
         response = wire.receive()
         response.is_refusal(400, "malformed_http")

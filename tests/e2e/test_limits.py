@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.e2e.gateway import ADMIN_KEY, CAROL, Gateway
+from tests.e2e.gateway import ADMIN_KEY, ALICE, CAROL, Gateway
 from tests.e2e.upstream import Exchange, Upstream, chat_answer, chat_chunk, saying
 from tests.e2e.wire import CHAT, HELLO_BODY, STREAM_BODY, WAIT_SECONDS, Wire, ask, head, post
 
@@ -40,10 +40,12 @@ def test_a_body_that_is_announced_too_large_is_refused_before_it_comes(strict_ga
         assert wire.ended()
 
 
-@pytest.mark.parametrize(("path", "limit"), [(CHAT, 100_000), ("/admin/keys", 1_000_000)])
-def test_a_chunked_body_is_refused_when_it_becomes_too_large(strict_gateway: Gateway, path: str, limit: int) -> None:
+@pytest.mark.parametrize(("path", "key", "limit"), [(CHAT, ALICE, 100_000), ("/admin/keys", ADMIN_KEY, 1_000_000)])
+def test_a_chunked_body_is_refused_when_it_becomes_too_large(
+    strict_gateway: Gateway, path: str, key: str, limit: int
+) -> None:
     with Wire(strict_gateway) as wire:
-        wire.send(head("POST", path, "transfer-encoding: chunked", key=ADMIN_KEY))
+        wire.send(head("POST", path, "transfer-encoding: chunked", key=key))
         for _ in range(limit // len(BIG) + 1):
             wire.send(b"%x\r\n%b\r\n" % (len(BIG), BIG))
         wire.receive().is_refusal(413, "body_too_large")
@@ -62,6 +64,14 @@ def test_a_client_that_never_stops_sending_is_cut(strict_gateway: Gateway) -> No
         wire.receive().is_refusal(413, "body_too_large")
         while True:
             wire.send(BIG)
+
+
+@pytest.mark.parametrize("sent", [b"", b"{", b"x" * 20_000])
+def test_a_stranger_is_refused_before_the_body_comes(strict_gateway: Gateway, sent: bytes) -> None:
+    with Wire(strict_gateway) as wire:
+        wire.send(head("POST", CHAT, "content-length: 90000", key="hg-nobody"), sent)
+        wire.receive().is_refusal(401, "invalid_api_key")
+        assert wire.ended()
 
 
 # --- slow senders ---
