@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from headgate.telemetry.page import PUBLISH_SECONDS
 from tests.faults.client import Load, NoAnswer, ask, chat
 from tests.faults.gateway import KEY, Gateway, configuration, running, until
 from tests.scale import scaled
@@ -30,18 +31,27 @@ def test_numbers_of_workers_add_up(tmp_path: Path, upstream_port: int) -> None:
             shown = await metrics_while_workers_are_killed(gateway)
             assert shown == sorted(shown)
             before = await gateway.ledger_with(())
-            counted = await gateway.metric("headgate_requests_total")
+            counted = await settled(gateway)
             assert shown[-1] <= counted <= len(before)
             print(f"\n{KILLS} workers killed: {len(before)} rows, {counted:.0f} in /metrics, read {len(shown)} times")
 
             async with Load(gateway.port, KEY, BODIES, clients=8) as load:
                 await load.receive(100)
             rows = await gateway.ledger_with(response.id for response in load.responses)
-            assert await gateway.metric("headgate_requests_total") - counted == len(rows) - len(before)
+            assert await settled(gateway) - counted == len(rows) - len(before)
             for total in (await total_usage(gateway, "/admin/usage"), await total_usage(gateway, "/v1/usage", KEY)):
                 assert total == sums(rows)
 
     asyncio.run(scenario())
+
+
+async def settled(gateway: Gateway) -> float:
+    """The number of requests in /metrics once every worker has published what it counted."""
+    shown = -1.0
+    while shown != (now := await gateway.metric("headgate_requests_total")):
+        shown = now
+        await asyncio.sleep(2 * PUBLISH_SECONDS)
+    return shown
 
 
 async def metrics_while_workers_are_killed(gateway: Gateway) -> list[float]:
