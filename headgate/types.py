@@ -23,11 +23,28 @@ class Frozen(msgspec.Struct, frozen=True, gc=False):
 
 
 class Route(StrEnum):
-    """What a caller asks for, named as the OpenAI path is."""
+    """What a caller asks for, named as its path under /v1 is."""
 
     CHAT = "chat/completions"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+    MESSAGES = "messages"  # Anthropic's
+    COUNT_TOKENS = "messages/count_tokens"
+
+
+class Api(StrEnum):
+    """What a provider is asked for."""
+
+    CHAT = "chat/completions"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    RESPONSES = "responses"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "messages/count_tokens"
+    GENERATE_CONTENT = "generateContent"
+    EMBED_CONTENTS = "batchEmbedContents"
+    CONVERSE = "converse"
 
 
 class Outcome(StrEnum):
@@ -49,6 +66,14 @@ class Counted(StrEnum):
     NONE = "none"  # nothing was processed
 
 
+class Operation(Frozen, frozen=True, gc=False):
+    """One call of a provider's API, as far as its URL shows it."""
+
+    api: Api
+    model: str  # the provider's name for it
+    stream: bool
+
+
 class Price(Frozen, frozen=True, gc=False):
     """Price of one token in pico-dollars, by class. `version` says which price list it came from."""
 
@@ -61,13 +86,19 @@ class Price(Frozen, frozen=True, gc=False):
 
 
 class Usage(Frozen, frozen=True, gc=False, omit_defaults=True):
-    """Tokens of one answer. `cached_input` is part of `input`, `reasoning` is part of `output`."""
+    """Tokens of one answer. Every other input class is part of `input`, `reasoning` is part of `output`.
+
+    `raw` is the provider's own usage object, kept for what has no class here; b"" when it says no more than the rest.
+    """
 
     input: int = 0
     cached_input: int = 0
     output: int = 0
     reasoning: int = 0
     counted: Counted = Counted.NONE
+    cache_write: int = 0  # written to the provider's cache for five minutes, or however long it keeps it
+    cache_write_1h: int = 0  # written to it for an hour
+    raw: bytes = b""
 
 
 class Features(Frozen, frozen=True, gc=False):
