@@ -1,0 +1,66 @@
+"""Reads the members of callers' bodies into typed values, and names the one that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+import msgspec
+
+from headgate.errors import InvalidRequest, MalformedJson
+
+T = TypeVar("T")
+
+_HARMLESS = (b"null", b"[]", b"{}", b'""', b"false", b"0", b"0.0")
+_fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def read_body(body: bytes, view: msgspec.json.Decoder[T]) -> tuple[dict[str, msgspec.Raw], T]:
+    """The members of a body as raw JSON, and those that `view` has typed. Raises MalformedJson or InvalidRequest."""
+    if not body:
+        raise MalformedJson("The body is empty; a JSON object was expected.")
+    try:
+        if not body.isascii():
+            body.decode()
+        return _fields.decode(body), view.decode(body)
+    except UnicodeDecodeError as error:
+        raise MalformedJson(f"The body is not valid UTF-8: byte {error.start} cannot be read.") from None
+    except RecursionError:
+        raise MalformedJson("The body is nested too deeply.") from None
+    except msgspec.ValidationError as error:
+        raise _invalid(error, "") from None
+    except msgspec.DecodeError as error:
+        raise MalformedJson(f"The body is not valid JSON: {error}.") from None
+
+
+def read_member(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, where: str) -> T:
+    """One value at the place `where` of a body. Raises InvalidRequest, naming the innermost place that is wrong."""
+    try:
+        return decoder.decode(raw)
+    except RecursionError:
+        raise InvalidRequest(f"'{where}' is nested too deeply.", param=where) from None
+    except msgspec.ValidationError as error:
+        raise _invalid(error, where) from None
+    except msgspec.DecodeError as error:
+        raise InvalidRequest(f"'{where}' cannot be read: {error}.", param=where) from None
+
+
+def says_nothing(raw: msgspec.Raw) -> bool:
+    """Whether leaving a member out loses nothing: null, false, zero or empty."""
+    return b"".join(bytes(raw).split()) in _HARMLESS
+
+
+def text_of(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
+    """The JSON of a member, b"null" if it is not there."""
+    return bytes(fields[name]) if name in fields else b"null"
+
+
+def _invalid(error: msgspec.ValidationError, where: str) -> InvalidRequest:
+    """msgspec says: "Expected `str`, got `int` - at `$.messages[1].role`"."""
+    what, _, path = str(error).partition(" - at `$")
+    place = f"{where}{path.rstrip('`')}".lstrip(".")
+    if what.startswith("Object missing required field"):
+        name = what.split("`")[1]
+        place = f"{place}.{name}" if place else name
+        return InvalidRequest(f"The member '{place}' is missing.", param=place)
+    return InvalidRequest(f"{what} in '{place}'." if place else f"{what}.", param=place or None)
