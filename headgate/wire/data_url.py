@@ -8,7 +8,7 @@ DEFAULT_MEDIA_TYPE = "text/plain"  # of a URL that names none
 def read(url: str) -> tuple[str, str] | None:
     """(media type, base64) of a data URL in base64, None for any other URL."""
     scheme, comma, data = url.partition(",")
-    if not comma or not scheme[:5].lower() == "data:" or not scheme[-7:].lower() == ";base64":
+    if not comma or scheme[:5].lower() != "data:" or scheme[-7:].lower() != ";base64":
         return None
     return scheme[5:-7] or DEFAULT_MEDIA_TYPE, data
 

@@ -1,7 +1,7 @@
 """Characters cut in two: some providers cut text into events between the halves of a surrogate pair.
 
-JSON can write one half ("\\ud83d"), text cannot hold it, and msgspec refuses it. Whoever fails to decode an event lets it
-be mended here and tries again.
+JSON can write one half ("\\ud83d"), text cannot hold it, and msgspec refuses it. Whoever fails to decode an event lets
+it be mended here and tries again.
 """
 
 from __future__ import annotations
