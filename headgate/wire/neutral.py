@@ -7,6 +7,7 @@ it is refused or listed by name and never lost in silence.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from enum import StrEnum
 
 import msgspec
@@ -114,8 +115,26 @@ class Opaque(Frozen, frozen=True):
 
 Part = Text | Image | File | Audio | Thinking | Refusal | ToolCall | ToolResult | Opaque
 
+
+def texts(parts: Iterable[Part]) -> Iterator[str]:
+    """Every text in the parts that a model reads or writes, to count tokens by."""
+    for part in parts:
+        match part:
+            case Text(text=text) | Thinking(text=text) | Refusal(text=text) | File(text=text):
+                yield text
+            case ToolCall(name=name, arguments=arguments):
+                yield from (name, arguments)
+            case ToolResult(parts=inner):
+                yield from texts(inner)
+            case Opaque(raw=raw):
+                yield raw.decode(errors="replace")
+            case _:
+                pass
+
+
 # Whose signature it is travels with it, because a client may send one provider's thought to another.
-ORIGINS = ("anthropic", "gemini", "openai", "bedrock")
+# "chat" is any server of chat completions; its signature says in which member the thought came.
+ORIGINS = ("anthropic", "gemini", "openai", "bedrock", "chat")
 
 
 def seal(origin: str, signature: str) -> str:
