@@ -102,6 +102,7 @@ def _model_spec(name: str, model: ModelConfig) -> ModelSpec:
         first_token_seconds=model.first_token_seconds,
         stall_seconds=model.stall_seconds,
         total_seconds=model.total_seconds,
+        may_drop=model.on_untranslatable == "drop",
     )
 
 

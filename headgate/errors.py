@@ -81,6 +81,18 @@ class SlowSender(InvalidRequest):
     status, code = 408, "request_timeout"
 
 
+class Untranslatable(InvalidRequest):
+    """The request has a member that the API of the model's deployments cannot express; `param` names it."""
+
+    code = "untranslatable"
+
+
+class RouteNotServed(InvalidRequest):
+    """No deployment of the model can be asked through this URL."""
+
+    code = "route_not_served"
+
+
 class RouteNotFound(InvalidRequest):
     """No such URL."""
 
@@ -192,9 +204,14 @@ class UpstreamRejected(UpstreamError):
         upstream_status: int,
         body: bytes,
         content_type: str = "application/json",
+        dialect: str = "openai",
+        words: str = "",
         retry_after_seconds: float | None = None,
     ) -> None:
+        """`body` is in the provider's `dialect`; `words` are the sentence in it, for clients of another one."""
         super().__init__(message, retry_after_seconds=retry_after_seconds)
+        self.dialect = dialect
+        self.words = words or message
         self.upstream_status = upstream_status
         self.body = body
         self.content_type = content_type

@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from headgate.types import Call, KeyRecord, RequestRecord, Route, UsageRow
+from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
 
 
 class Clock(Protocol):
@@ -48,10 +48,10 @@ class Provider(Protocol):
     """The adapter for one upstream API: how to ask it. What it answers is read in `wire/`."""
 
     name: str  # as in the configuration
-    kind: str  # openai, sim, ...
+    kind: str  # openai, anthropic, sim, ...
 
     async def send(
-        self, route: Route, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
+        self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
     ) -> UpstreamResponse:
         """Send one request and return when status and headers are there.
 

@@ -83,6 +83,27 @@ class Price(Frozen, frozen=True, gc=False):
     reasoning: int | None = None  # None: as output
     cache_write: int | None = None  # None: as input
     version: str = "config"
+    cache_write_1h: int | None = None  # None: as cache_write
+    long_context: LongContext | None = None
+    batch: Price | None = None  # of requests that a provider answers within a day
+
+
+class LongContext(Frozen, frozen=True, gc=False):
+    """What every token of a request costs whose input has more than so many tokens."""
+
+    above_tokens: int
+    price: Price
+
+
+class Capabilities(Frozen, frozen=True, gc=False):
+    """What a model can and how much it takes; None: not known."""
+
+    tools: bool | None = None
+    images: bool | None = None  # in the prompt
+    json_schema: bool | None = None  # answers that keep to a schema
+    reasoning: bool | None = None  # thinks as much as it is told to
+    context_tokens: int | None = None  # prompt and answer together
+    max_output_tokens: int | None = None
 
 
 class Usage(Frozen, frozen=True, gc=False, omit_defaults=True):
@@ -162,6 +183,7 @@ class Call(Frozen, frozen=True, gc=False):
     tags: tuple[str, ...] = ()
     prompt_version: str | None = None
     traceparent: str | None = None
+    dialect_headers: tuple[tuple[str, str], ...] = ()  # for the provider, if it speaks the caller's dialect
 
 
 class AttemptRecord(Frozen, frozen=True, omit_defaults=True):
@@ -234,6 +256,8 @@ class UsageRow(Frozen, frozen=True):
     output_tokens: int
     reasoning_tokens: int
     cost_picousd: int
+    cache_write_tokens: int = 0
+    cache_write_1h_tokens: int = 0
 
 
 class Severity(StrEnum):

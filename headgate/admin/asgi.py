@@ -37,8 +37,6 @@ from headgate.wire import openai
 MAX_BODY_BYTES = 1_000_000
 _HOT_PATHS = tuple(f"/v1/{route.value}" for route in Route)
 _NOT_HERE = {
-    "/v1/responses": "The Responses API is not served here. Use POST /v1/chat/completions.",
-    "/v1/messages": "Anthropic's Messages API is not served here. Use POST /v1/chat/completions.",
     "/v1/audio": "Audio is not served here: headgate speaks text and embeddings. Ask the provider directly.",
     "/v1/images": "Images are not made here: headgate speaks text and embeddings. Ask the provider directly.",
     "/v1/realtime": "Realtime sessions are not served here. Use POST /v1/chat/completions with 'stream': true.",

@@ -36,8 +36,9 @@ _SECURITY_SCHEMES: Json = {
     "adminKey": {"type": "http", "scheme": "bearer", "description": "The admin key."},
 }
 _CEILING: Json = {"type": ["integer", "null"], "minimum": 1, "maximum": MAX_OUTPUT_TOKENS}
+_MODEL: Json = {"type": "string", "minLength": 1, "description": "A name from GET /v1/models."}
 _READ_OF_EVERY_CALL: Json = {
-    "model": {"type": "string", "minLength": 1, "description": "A name from GET /v1/models."},
+    "model": _MODEL,
     "user": {"type": ["string", "null"]},
 }
 _READ_OF_A_GENERATION: Json = {
@@ -54,7 +55,20 @@ _HOT_ROUTES: dict[Route, tuple[str, str, Json]] = {
         {**_READ_OF_A_GENERATION, "max_tokens": {**_CEILING, "minimum": 0}},
     ),
     Route.EMBEDDINGS: ("input", "Embeddings", _READ_OF_EVERY_CALL),
+    Route.RESPONSES: (
+        "input",
+        "Response",
+        {**_READ_OF_EVERY_CALL, "stream": {"type": ["boolean", "null"]}, "max_output_tokens": _CEILING},
+    ),
+    Route.MESSAGES: (
+        "messages",
+        "Message",
+        {"model": _MODEL, "stream": {"type": ["boolean", "null"]}, "max_tokens": {**_CEILING, "type": "integer"}},
+    ),
+    Route.COUNT_TOKENS: ("messages", "Count of a message's tokens", {"model": _MODEL}),
 }
+_WITHOUT_STREAM = (Route.EMBEDDINGS, Route.COUNT_TOKENS)
+_ANTHROPICS = (Route.MESSAGES, Route.COUNT_TOKENS)
 
 
 class ErrorDetail(msgspec.Struct, frozen=True):
@@ -150,19 +164,20 @@ def _answer(endpoint: Endpoint[Any]) -> Json:
 
 def _hot_operation(route: Route) -> Json:
     member, name, properties = _HOT_ROUTES[route]
+    dialect = "Anthropic" if route in _ANTHROPICS else "OpenAI"
     content: Json = {JSON: {"schema": {"type": "object", "additionalProperties": True}}}
-    if route is not Route.EMBEDDINGS:
+    if route not in _WITHOUT_STREAM:
         content[_STREAM] = {"schema": {"type": "string"}}
     schema = {
         "type": "object",
         "properties": {**properties, member: {}},
-        "required": ["model", member],
+        "required": ["model", member, *(["max_tokens"] if route is Route.MESSAGES else [])],
         "additionalProperties": True,
     }
     return {
         "operationId": route.value.replace("/", "_"),
         "summary": name,
-        "description": f"{name} in OpenAI's dialect. Members that are not named here are passed on as they are.",
+        "description": f"{name} in {dialect}'s dialect. Members that are not named here are passed on as they are.",
         "tags": [_TAGS[Access.CALLER]],
         "security": _SECURITY[Access.CALLER],
         "requestBody": {"required": True, "content": {JSON: {"schema": schema}}},

@@ -26,16 +26,16 @@ from headgate.gateway.fleet import (
     AUTH_COOLDOWN_SECONDS,
     RATE_LIMIT_COOLDOWN_SECONDS,
     Deployment,
-    DeploymentSpec,
     ModelSpec,
 )
 from headgate.gateway.watchdog import Watchdog
 from headgate.policy import pricing
 from headgate.policy.retrying import is_retryable_status
 from headgate.ports import Clock, UpstreamResponse
-from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Outcome, Usage
-from headgate.wire import http, openai, trace
-from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES, StreamReader
+from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Operation, Outcome, Usage
+from headgate.wire import dialects, http, openai, trace
+from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES
+from headgate.wire.translation import Ask, StreamReading
 
 MAX_ANSWER_BYTES = 64_000_000
 MAX_ERROR_BYTES = 1_000_000
@@ -46,14 +46,28 @@ class Attempt:
     """Use: `await open()`; then, for a stream, read `pieces()` to the end; then `close()`; then `record()`."""
 
     __slots__ = (
-        "_call", "_clock", "_endpoint", "_head", "_key", "_lowered_to", "_model", "_reader", "_response", "_started",
-        "_tokens", "_watchdog", "body", "deployment", "first_at", "id", "itl_counts", "last_at", "number",
-        "started_at", "status", "texts", "upstream_id", "usage",
+        "_ask", "_asked", "_call", "_clock", "_dialogue", "_endpoint", "_head", "_key", "_model", "_reader",
+        "_response", "_started", "_tokens", "_watchdog", "body", "deployment", "first_at", "id", "itl_counts",
+        "last_at", "number", "started_at", "status", "texts", "upstream_id", "usage",
     )  # fmt: skip
 
     def __init__(
-        self, call: Call, deployment: Deployment, model: ModelSpec, *, number: int, clock: Clock, watchdog: Watchdog
+        self,
+        call: Call,
+        deployment: Deployment,
+        model: ModelSpec,
+        *,
+        number: int,
+        lowered_to: int | None,
+        clock: Clock,
+        watchdog: Watchdog,
     ) -> None:
+        """Begins nothing if the call cannot be put to the deployment: raises Untranslatable or InvalidRequest then."""
+        spec = deployment.spec
+        self.started_at = clock.now()
+        self._ask = Ask(deployment.target, lowered_to, spec.ask_usage, model.may_drop, int(self.started_at))
+        self._dialogue = deployment.dialogues[call.route]
+        self._asked = self._dialogue.ask(call, self._ask)
         self._call = call
         self._model = model
         self._clock = clock
@@ -64,11 +78,10 @@ class Attempt:
         self._tokens = call.body_bytes // 4 + (call.max_output_tokens or _TYPICAL_OUTPUT_TOKENS) * call.choices
         self._response: UpstreamResponse | None = None
         self._head = b""  # preamble and first content, held until the commit point
-        self._reader = _reader(call, deployment.spec) if call.stream else None
+        self._reader: StreamReading | None = self._dialogue.read_stream(call, self._ask) if call.stream else None
         self.id = f"{call.id}.{number}"
         self.number = number
         self.deployment = deployment
-        self.started_at = clock.now()
         self.status = 0
         self.upstream_id = ""
         self.body = b""  # of a JSON answer
@@ -85,22 +98,27 @@ class Attempt:
         return self._reader.tail if self._reader is not None else b""
 
     @property
+    def dropped(self) -> tuple[str, ...]:
+        """The members of the caller's body that the deployment was not sent."""
+        return self._asked.dropped
+
+    @property
     def saw_done(self) -> bool:
         """Whether the stream had its end marker."""
         return self._reader is not None and self._reader.saw_done
 
-    async def open(self, lowered_to: int | None) -> None:
+    async def open(self) -> None:
         """Go to the commit point. Raises UpstreamError; nothing has been shown to the client then."""
-        call, spec = self._call, self.deployment.spec
-        body = openai.upstream_body(call, spec.upstream_model, max_output_tokens=lowered_to, ask_usage=spec.ask_usage)
+        call, deployment = self._call, self.deployment
+        operation = Operation(self._dialogue.api, deployment.spec.upstream_model, call.stream)
         if call.stream:
             self._watchdog.watch(self._model.first_token_seconds, self._no_first_token)
         else:
             self._watchdog.watch(self._model.total_seconds, self._no_answer)
         self._watchdog.check()
         try:
-            self._response = response = await self.deployment.provider.send(
-                call.route, body, endpoint=self._endpoint, api_key=self._key, headers=self._trace_headers()
+            self._response = response = await deployment.provider.send(
+                operation, self._asked.body, endpoint=self._endpoint, api_key=self._key, headers=self._headers()
             )
             self.status = response.status
             self.upstream_id = _upstream_id(response.headers)
@@ -182,11 +200,12 @@ class Attempt:
             seconds=self._clock.monotonic() - self._started,
         )
 
-    def _trace_headers(self) -> tuple[tuple[str, str], ...]:
-        """The caller's trace goes on, with this attempt as the parent."""
+    def _headers(self) -> tuple[tuple[str, str], ...]:
+        """The caller's trace goes on, with this attempt as the parent, and what it tells the API of its dialect."""
         sent = self._call.traceparent
         context = trace.parse_traceparent(sent) if sent else None
-        return (("traceparent", trace.child(context, trace.span_id_of(self.id))),) if context else ()
+        told = self._call.dialect_headers if self._dialogue.same_dialect else ()
+        return (*told, ("traceparent", trace.child(context, trace.span_id_of(self.id)))) if context else told
 
     async def _open_stream(self, response: UpstreamResponse) -> None:
         if not http.is_event_stream(response.headers):
@@ -214,14 +233,16 @@ class Attempt:
         if not self.body.strip():
             raise UpstreamEmpty("The provider answered 200 with an empty body.")
         try:
-            answer = openai.read_answer(self._call.route, self.body)
+            answer = self._dialogue.read_whole(self._call, self._ask, self.body)
         except ValueError as error:
-            raise StreamMalformed(f"The provider's answer is not valid JSON: {error}.") from None
+            raise StreamMalformed(f"The provider's answer cannot be read: {error}.") from None
         if answer.failed:
             raise StreamFailed(f"The provider answered 200 with an error: {answer.failed}")
         if answer.empty:
             raise UpstreamEmpty("The provider answered 200 with nothing in it.")
         self.usage, self.texts = answer.usage, answer.texts
+        if answer.body is not None:
+            self.body = answer.body
         self.first_at = self.last_at = self._clock.monotonic()
 
     async def _refuse_other_content(self, response: UpstreamResponse) -> None:
@@ -257,6 +278,8 @@ class Attempt:
             upstream_status=response.status,
             body=body,
             content_type=response.headers.get("content-type", ""),
+            dialect=dialects.family(self._dialogue.api),
+            words=words,
             retry_after_seconds=http.retry_after_seconds(response.headers, self._clock.now()),
         )
 
@@ -268,10 +291,6 @@ class Attempt:
 
     def _stalled(self) -> HeadgateError:
         return StreamStalled(f"The provider sent nothing for {self._model.stall_seconds:g} seconds.")
-
-
-def _reader(call: Call, spec: DeploymentSpec) -> StreamReader:
-    return StreamReader(strip_usage=spec.ask_usage and not call.wants_usage)
 
 
 def _upstream_id(headers: Mapping[str, str]) -> str:

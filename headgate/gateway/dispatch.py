@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from headgate.errors import HeadgateError, NoDeployment, UpstreamError
+from headgate.errors import HeadgateError, NoDeployment, Untranslatable, UpstreamError
 from headgate.gateway.attempts import Attempt, blames_key, callers_fault, may_go_away
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
@@ -27,9 +27,13 @@ class Dispatcher:
         assert watchdog is not None, "the request was admitted"
         index = self._choose(journey, fallbacks)
         while True:
-            attempt = journey.attempt = self._attempt(journey, index, watchdog)
             try:
-                await attempt.open(journey.lowered_to)
+                attempt = journey.attempt = self._attempt(journey, index, watchdog)
+            except Untranslatable as error:
+                index = self._choose_other(journey, index, error)
+                continue
+            try:
+                await attempt.open()
                 return
             except UpstreamError as error:
                 journey.attempt = None
@@ -55,7 +59,15 @@ class Dispatcher:
         model, number = journey.model, len(journey.attempts) + 1
         assert model is not None, "the request was routed"
         deployment = model.deployments[index]
-        return Attempt(journey.call, deployment, model.spec, number=number, clock=self._clock, watchdog=watchdog)
+        return Attempt(
+            journey.call,
+            deployment,
+            model.spec,
+            number=number,
+            lowered_to=journey.lowered_to,
+            clock=self._clock,
+            watchdog=watchdog,
+        )
 
     def _after(self, journey: Journey, index: int, error: UpstreamError, other_models: int) -> Step:
         model, now = journey.model, self._clock.monotonic()
@@ -96,9 +108,18 @@ class Dispatcher:
                 raise self._nothing_usable(journey, now)
             self._fall_back(journey, fallbacks)
 
+    def _choose_other(self, journey: Journey, index: int, error: Untranslatable) -> int:
+        """A deployment of the same model whose API may have a word for it. Raises the error if there is none."""
+        model, now = journey.model, self._clock.monotonic()
+        assert model is not None, "the request was routed"
+        journey.tried |= {index}
+        if not any(candidate.usable for candidate in model.candidates(now, journey.tried)):
+            raise error
+        return self._choose(journey, [])
+
     def _fall_back(self, journey: Journey, fallbacks: list[ServedModel]) -> None:
         journey.model = fallbacks.pop(0)
-        journey.tried = frozenset()
+        journey.tried = journey.model.mute[journey.call.route]
         journey.retries_used = 0
         limit = journey.model.spec.max_output_tokens
         asked = journey.lowered_to or journey.call.max_output_tokens
@@ -112,7 +133,8 @@ class Dispatcher:
         if not model.spec.fallback:
             return []
         found = [models[name] for name in model.spec.fallback if name in models and access.may_use(tier, name)]
-        return [fallback for fallback in found if model.simulated or not fallback.simulated]
+        able = [fallback for fallback in found if fallback.serves(journey.call.route)]
+        return [fallback for fallback in able if model.simulated or not fallback.simulated]
 
     def _nothing_usable(self, journey: Journey, now: float) -> HeadgateError:
         model = journey.setup.models[journey.call.model]

@@ -13,10 +13,13 @@ from headgate.policy import health
 from headgate.policy.health import Breaker, BreakerRules, Gate
 from headgate.policy.routing import Balance, Candidate
 from headgate.ports import Provider
-from headgate.types import Frozen, Price
+from headgate.types import Capabilities, Frozen, Price, Route
+from headgate.wire import dialects
+from headgate.wire.neutral import Target
 
 AUTH_COOLDOWN_SECONDS = 60.0
 RATE_LIMIT_COOLDOWN_SECONDS = 5.0
+DEFAULT_MAX_OUTPUT_TOKENS = 4096  # for an API that insists on a ceiling, when neither caller nor model has one
 
 
 class KeyPool:
@@ -67,18 +70,24 @@ class DeploymentSpec(Frozen, frozen=True):
     weight: float = 1.0
     ask_usage: bool = True
     rules: BreakerRules = BreakerRules()
+    capabilities: Capabilities = Capabilities()
     connection: str = ""  # a digest of everything the provider adapter was built from
 
 
 class Deployment:
     """One upstream that serves a model, with its live state."""
 
-    __slots__ = ("_endpoint_turn", "breaker", "keys", "provider", "requests_in_flight", "spec", "tokens_in_flight")
+    __slots__ = (
+        "_endpoint_turn", "breaker", "dialogues", "keys", "provider", "requests_in_flight", "spec", "target",
+        "tokens_in_flight",
+    )  # fmt: skip
 
     def __init__(self, spec: DeploymentSpec, provider: Provider, keys: KeyPool) -> None:
         self.spec = spec
         self.provider = provider
         self.keys = keys
+        self.dialogues = dialects.dialogues(spec.kind)
+        self.target = _target(spec)
         self.breaker: Breaker = health.HEALTHY
         self.tokens_in_flight = 0
         self.requests_in_flight = 0
@@ -118,6 +127,18 @@ class Deployment:
             self.breaker = health.failed(self.breaker, self.spec.rules, began=began, now=now)
 
 
+def _target(spec: DeploymentSpec) -> Target:
+    can = spec.capabilities
+    return Target(
+        model=spec.upstream_model,
+        default_max_output_tokens=can.max_output_tokens or DEFAULT_MAX_OUTPUT_TOKENS,
+        tools=can.tools,
+        images=can.images,
+        json_schema=can.json_schema,
+        reasoning=can.reasoning,
+    )
+
+
 class ModelSpec(Frozen, frozen=True):
     """How a public model is served. Times in seconds."""
 
@@ -129,22 +150,33 @@ class ModelSpec(Frozen, frozen=True):
     first_token_seconds: float = 60.0
     stall_seconds: float = 30.0
     total_seconds: float = 600.0
+    may_drop: bool = False  # leave out what a deployment's dialect cannot say, rather than refuse the request
 
 
 class ServedModel:
     """A public model and its deployments."""
 
-    __slots__ = ("deployments", "spec", "turn")
+    __slots__ = ("deployments", "mute", "spec", "turn")
 
     def __init__(self, spec: ModelSpec, deployments: Sequence[Deployment]) -> None:
         self.spec = spec
         self.deployments = tuple(deployments)
+        self.mute = {route: self._mute(route) for route in Route}  # by index, those that do not serve a route
         self.turn = 0
+
+    def serves(self, route: Route) -> bool:
+        """Whether a deployment can be asked through this URL."""
+        return len(self.mute[route]) < len(self.deployments)
 
     @property
     def simulated(self) -> bool:
         """Whether an answer may come from the simulated model."""
         return any(deployment.spec.kind == "sim" for deployment in self.deployments)
+
+    def _mute(self, route: Route) -> frozenset[int]:
+        return frozenset(
+            index for index, deployment in enumerate(self.deployments) if route not in deployment.dialogues
+        )
 
     def candidates(self, now: float, tried: frozenset[int] = frozenset()) -> list[Candidate]:
         """What routing may choose from."""

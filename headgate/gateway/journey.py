@@ -10,7 +10,7 @@ from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.watchdog import Watchdog
 from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Usage
-from headgate.wire import openai, trace
+from headgate.wire import dialects, openai, trace
 
 
 class AnswerHead(Frozen, frozen=True, gc=False):
@@ -25,6 +25,7 @@ class AnswerHead(Frozen, frozen=True, gc=False):
     cache: str = "off"
     cost_picousd: int | None = None  # known at once for JSON, at the end for streams
     max_output_tokens: int | None = None  # when it was lowered
+    dropped: tuple[str, ...] = ()  # members of the request that the deployment's API has no word for
 
 
 class Journey:
@@ -46,7 +47,7 @@ class Journey:
         self.watchdog: Watchdog | None = None
         self.attempt: Attempt | None = None  # the one under way, or the one that answered
         self.attempts: list[AttemptRecord] = []  # those that ended
-        self.tried: frozenset[int] = frozenset()  # deployments of `model` that failed
+        self.tried: frozenset[int] = frozenset()  # deployments of `model` that failed, or cannot be asked this
         self.retries_used = 0  # on `model`
         self.bytes_out = 0
         self.outcome = Outcome.DISCONNECTED  # what is true if nobody ever says more
@@ -72,6 +73,7 @@ class Journey:
             attempts=self.attempts_told(),
             cost_picousd=self.record.cost_picousd if self.record else None,
             max_output_tokens=self.lowered_to,
+            dropped=attempt.dropped,
         )
 
     def attempts_told(self) -> str:
@@ -93,7 +95,7 @@ class Journey:
             user=caller.user or call.user,
             key_id=caller.key_id,
             route=call.route.value,
-            dialect="openai",
+            dialect=dialects.speaker(call.route).family,
             model=call.model,
             stream=call.stream,
             outcome=self.outcome,

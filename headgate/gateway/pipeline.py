@@ -17,6 +17,7 @@ from headgate.errors import (
     HeadgateError,
     InternalError,
     ModelNotFound,
+    RouteNotServed,
     TotalTimeout,
 )
 from headgate.gateway.attempts import outcome_of
@@ -30,7 +31,7 @@ from headgate.policy import access, pricing
 from headgate.policy.access import Denial
 from headgate.ports import Clock
 from headgate.types import Call, Caller, Features, Outcome
-from headgate.wire import openai, openai_stream, sse
+from headgate.wire import dialects, sse
 
 ALL_FEATURES = Features(tools=True, images=True)
 NO_FEATURES = Features()
@@ -154,7 +155,9 @@ class Pipeline:
         """Find the model, and what the caller's tier lets the request do with it."""
         call, tier = journey.call, journey.caller.tier
         model = journey.setup.models.get(call.model)
-        used = NO_FEATURES if tier.features == ALL_FEATURES else openai.features(call)  # looking for images takes time
+        used = (
+            NO_FEATURES if tier.features == ALL_FEATURES else dialects.speaker(call.route).features(call)
+        )  # looking for images takes time
         decision = access.decide(tier, call, used, model.spec.max_output_tokens if model else None)
         if model is None or decision.denied is Denial.MODEL:
             raise ModelNotFound(
@@ -165,7 +168,10 @@ class Pipeline:
             raise FeatureNotAllowed(
                 f"Your key may not send {decision.denied}: {decision.reason}.", param=decision.denied
             )
+        if not model.serves(call.route):
+            raise RouteNotServed(f"The model '{call.model}' cannot be asked through /v1/{call.route}.", param="model")
         journey.model, journey.lowered_to = model, decision.lowered_to
+        journey.tried = model.mute[call.route]
 
     def admit(self, journey: Journey) -> None:
         """Let the request in if it can be accounted for. Limits and budgets will hold their share here."""
@@ -213,7 +219,7 @@ class Pipeline:
             last = sse.comment(f"x-headgate-cost-usd={cost}") + attempt.tail
         except HeadgateError as error:
             await self.settle(journey, outcome_of(error), error)
-            last = openai_stream.error_event(error, journey.call.id)
+            last = dialects.speaker(journey.call.route).error_event(error, journey.call.id)
         log.append(epoch, last)
         log.close(epoch, journey.error)
         yield last

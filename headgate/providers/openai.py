@@ -10,7 +10,7 @@ from headgate.providers.upstream.client import FIELD_VALUE, Client, Destination,
 from headgate.providers.upstream.connect import Connector
 from headgate.providers.upstream.connection import Response
 from headgate.providers.upstream.pool import PoolSettings
-from headgate.types import Route
+from headgate.types import Api, Operation
 
 MAX_DESTINATIONS = 1024
 WITHOUT_KEY = ("", "none")
@@ -30,24 +30,25 @@ class OpenAIProvider:
         self._client = Client(connector, pools)
         self._headers = {name.lower(): value for name, value in headers.items()}
         self._user_agent = f"headgate/{__version__}"
-        self._destinations: dict[tuple[str, Route, str], Destination] = {}
+        self._destinations: dict[tuple[str, Api, str], Destination] = {}
 
     async def send(
-        self, route: Route, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
+        self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
     ) -> Response:
-        """POST `body` to `endpoint`/`route` and return when status and headers are there.
+        """POST `body` to `endpoint`/`operation.api` and return when status and headers are there.
 
         Raises UpstreamUnreachable, ConnectTimeout, UpstreamBusy, StreamIncomplete or StreamMalformed; UpstreamAuth or
         InvalidRequest for a key or header that cannot be sent. Cancelling it closes the socket.
         """
-        destination = self._destinations.get((endpoint, route, api_key)) or self._prepare(endpoint, route, api_key)
+        api = operation.api
+        destination = self._destinations.get((endpoint, api, api_key)) or self._prepare(endpoint, api, api_key)
         return await self._client.send(destination, body, headers)
 
     async def aclose(self) -> None:
         """Close idle connections and refuse new requests; requests under way may finish."""
         await self._client.aclose()
 
-    def _prepare(self, endpoint: str, route: Route, api_key: str) -> Destination:
+    def _prepare(self, endpoint: str, api: Api, api_key: str) -> Destination:
         headers = {"user-agent": self._user_agent, "content-type": "application/json"}
         if api_key not in WITHOUT_KEY:
             if not FIELD_VALUE.fullmatch(api_key):
@@ -58,6 +59,6 @@ class OpenAIProvider:
         if len(self._destinations) >= MAX_DESTINATIONS:
             self._destinations.clear()
             self._client.forget_unused()
-        destination = self._client.destination(endpoint, route.value, headers | self._headers)
-        self._destinations[endpoint, route, api_key] = destination
+        destination = self._client.destination(endpoint, api.value, headers | self._headers)
+        self._destinations[endpoint, api, api_key] = destination
         return destination

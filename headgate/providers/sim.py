@@ -18,7 +18,7 @@ from headgate.ports import Clock
 from headgate.providers.sim_draws import Distributions, Draws
 from headgate.providers.sim_reply import NEVER, Ending, Reply, plan, refusal
 from headgate.providers.sim_request import BadRequest, read_request
-from headgate.types import Route
+from headgate.types import Operation
 
 MAX_REMEMBERED_BODIES = 16_384  # a body that has not come for so many others counts as new
 
@@ -141,7 +141,7 @@ class SimProvider:
         self._closed = False
 
     async def send(
-        self, route: Route, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
+        self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
     ) -> SimResponse:
         """Answer a request; endpoint, key and headers mean nothing here. Raises UpstreamUnreachable once closed.
 
@@ -150,11 +150,11 @@ class SimProvider:
         if self._closed:
             raise UpstreamUnreachable(f"The simulated model '{self.name}' has been closed.")
         try:
-            request = read_request(route, body)
+            request = read_request(operation.api, body)
             body_hash = hashlib.sha256(body).digest()
             draws = Draws(self._distributions, request.sim, body_hash, self._count(body_hash))
             response = SimResponse(
-                plan(route, request, draws, int(self._clock.now())), self.tally, request.sim.piece_bytes
+                plan(operation.api, request, draws, int(self._clock.now())), self.tally, request.sim.piece_bytes
             )
         except BadRequest as error:
             refused = refusal(400, "invalid_request_error", f"The simulated model cannot answer: {error}.")

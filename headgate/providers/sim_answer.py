@@ -18,7 +18,7 @@ from headgate.providers.sim_draws import Draws
 from headgate.providers.sim_request import BadRequest, Function, Request, prompt_tokens
 from headgate.providers.sim_schema import Unsatisfiable, smallest
 from headgate.providers.sim_text import SENTENCES, embedding, passage
-from headgate.types import Route
+from headgate.types import Api
 
 DEFAULT_DIMENSIONS = 1536
 _JSON_TOKEN_CHARACTERS = 4  # JSON is counted, and streamed, at four characters to a token
@@ -40,12 +40,12 @@ class Choice(msgspec.Struct, frozen=True):
     function: str = ""
 
 
-def write_choices(route: Route, request: Request, draws: Draws) -> list[Choice]:
+def write_choices(api: Api, request: Request, draws: Draws) -> list[Choice]:
     """What is answered, `n` times for every prompt. Raises BadRequest."""
-    prompts = len(request.prompts()) if route is Route.COMPLETIONS else 1
-    function = request.called_function() if route is Route.CHAT else None
-    document = _document(request, function) if route is Route.CHAT else None
-    ceiling = request.ceiling(route)
+    prompts = len(request.prompts()) if api is Api.COMPLETIONS else 1
+    function = request.called_function() if api is Api.CHAT else None
+    document = _document(request, function) if api is Api.CHAT else None
+    ceiling = request.ceiling(api)
     return [_write_choice(draws, document, function, ceiling) for _ in range(prompts * (request.n or 1))]
 
 
@@ -77,14 +77,14 @@ def _document(request: Request, function: Function | None) -> str | None:
 class Head(msgspec.Struct, frozen=True):
     """What every chunk of one answer repeats."""
 
-    route: Route
+    api: Api
     request: Request
     identity: str
     created: int
 
     def members(self, kind: str) -> bytes:
         """The members before `choices`, without the braces around them."""
-        prefix = "chatcmpl" if self.route is Route.CHAT else "cmpl"
+        prefix = "chatcmpl" if self.api is Api.CHAT else "cmpl"
         about = {
             "id": f"{prefix}-{self.identity}",
             "object": kind,
@@ -95,7 +95,7 @@ class Head(msgspec.Struct, frozen=True):
 
     def usage(self, choices: Sequence[Choice]) -> bytes:
         """The usage object."""
-        prompt, completion = prompt_tokens(self.route, self.request), sum(len(choice.tokens) for choice in choices)
+        prompt, completion = prompt_tokens(self.api, self.request), sum(len(choice.tokens) for choice in choices)
         return msgspec.json.encode(
             {
                 "prompt_tokens": prompt,
@@ -109,7 +109,7 @@ class Head(msgspec.Struct, frozen=True):
 
 def whole_answer(head: Head, choices: Sequence[Choice]) -> bytes:
     """The body of an answer that is not streamed."""
-    chat = head.route is Route.CHAT
+    chat = head.api is Api.CHAT
     members = head.members("chat.completion" if chat else "text_completion")
     write = _chat_choice if chat else _text_choice
     written = b",".join(write(index, choice, head.identity) for index, choice in enumerate(choices))
@@ -134,7 +134,7 @@ def _text_choice(index: int, choice: Choice, identity: str) -> bytes:
 
 def stream(head: Head, choices: Sequence[Choice], draws: Draws) -> Iterator[Piece]:
     """The events: roles (chat), the tokens of all choices in step, finish reasons, usage if asked for, `[DONE]`."""
-    chat = head.route is Route.CHAT
+    chat = head.api is Api.CHAT
     members = head.members("chat.completion.chunk" if chat else "text_completion")
     usage = b',"usage":null' if head.request.wants_usage else b""
 
@@ -190,7 +190,7 @@ def embeddings(request: Request, seed: int) -> bytes:
         vector = embedding(seed, text, dimensions)
         value = _base64(vector) if request.encoding_format == "base64" else vector.tolist()
         written.append({"object": "embedding", "index": index, "embedding": value})
-    tokens = prompt_tokens(Route.EMBEDDINGS, request)
+    tokens = prompt_tokens(Api.EMBEDDINGS, request)
     usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return msgspec.json.encode({"object": "list", "data": written, "model": request.model, "usage": usage})
 

@@ -15,7 +15,7 @@ import msgspec
 from headgate.providers.sim_answer import Head, Piece, embeddings, stream, whole_answer, write_choices
 from headgate.providers.sim_draws import Draws, Fault
 from headgate.providers.sim_request import Request
-from headgate.types import Route
+from headgate.types import Api
 
 NEVER = math.inf
 _JSON = {"content-type": "application/json"}
@@ -46,26 +46,26 @@ class Reply(msgspec.Struct):
     ending: Ending = Ending.CLEAN
 
 
-def plan(route: Route, request: Request, draws: Draws, created: int) -> Reply:
+def plan(api: Api, request: Request, draws: Draws, created: int) -> Reply:
     """Decide on the whole reply. `created` is Unix seconds. Raises BadRequest."""
     fault = draws.fault(request.model)
-    reply = _refuse(fault, draws.retry_after_seconds) if fault in _REFUSALS else _answer(route, request, draws, created)
+    reply = _refuse(fault, draws.retry_after_seconds) if fault in _REFUSALS else _answer(api, request, draws, created)
     reply.headers = {**reply.headers, "x-request-id": f"req_{draws.identity}"}
     return _break(reply, fault) if fault else reply
 
 
-def _answer(route: Route, request: Request, draws: Draws, created: int) -> Reply:
-    if route is Route.EMBEDDINGS:
+def _answer(api: Api, request: Request, draws: Draws, created: int) -> Reply:
+    if api is Api.EMBEDDINGS:
         return _whole(embeddings(request, draws.seed), 0, draws.ttft_seconds())
-    return _generate(route, request, draws, created)
+    return _generate(api, request, draws, created)
 
 
-def _generate(route: Route, request: Request, draws: Draws, created: int) -> Reply:
-    choices = write_choices(route, request, draws)
-    head = Head(route, request, draws.identity, created)
+def _generate(api: Api, request: Request, draws: Draws, created: int) -> Reply:
+    choices = write_choices(api, request, draws)
+    head = Head(api, request, draws.identity, created)
     steps = max(len(choice.tokens) for choice in choices)
     if request.stream:
-        preambles = 1 if route is Route.CHAT else 0
+        preambles = 1 if api is Api.CHAT else 0
         breaks_at = preambles + draws.after_events(steps)
         return Reply(200, _EVENTS, stream(head, choices, draws), breaks_at=breaks_at, streamed=True)
     seconds = draws.ttft_seconds() + sum(draws.itl_seconds() for _ in range(steps - 1))

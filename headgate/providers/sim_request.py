@@ -11,7 +11,7 @@ import msgspec
 
 from headgate.providers.sim_draws import Directive
 from headgate.providers.sim_text import IMAGE_TOKENS, MESSAGE_TOKENS, REPLY_TOKENS, text_tokens
-from headgate.types import Route
+from headgate.types import Api
 
 MAX_CHOICES = 128
 MAX_DIMENSIONS = 8192
@@ -93,11 +93,9 @@ class Request(msgspec.Struct, kw_only=True):
         """The stream shall end with a usage chunk."""
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def ceiling(self, route: Route) -> int | None:
+    def ceiling(self, api: Api) -> int | None:
         """The most tokens one choice may have."""
-        return (
-            self.max_completion_tokens or self.max_tokens or (COMPLETION_TOKENS if route is Route.COMPLETIONS else None)
-        )
+        return self.max_completion_tokens or self.max_tokens or (COMPLETION_TOKENS if api is Api.COMPLETIONS else None)
 
     def called_function(self) -> Function | None:
         """The function that `tool_choice` demands a call of, if it demands one."""
@@ -125,24 +123,24 @@ class Request(msgspec.Struct, kw_only=True):
 
 
 _decoder = msgspec.json.Decoder(Request)
-_REQUIRED = {Route.CHAT: "messages", Route.COMPLETIONS: "prompt", Route.EMBEDDINGS: "input"}
+_REQUIRED = {Api.CHAT: "messages", Api.COMPLETIONS: "prompt", Api.EMBEDDINGS: "input"}
 
 
-def read_request(route: Route, body: bytes) -> Request:
+def read_request(api: Api, body: bytes) -> Request:
     """Raises BadRequest, where a real server answers 400."""
     try:
         request = _decoder.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
         raise BadRequest(f"the body cannot be read: {error}") from None
-    if getattr(request, _REQUIRED[route]) is None:
-        raise BadRequest(f"the member '{_REQUIRED[route]}' is missing")
+    if getattr(request, _REQUIRED[api]) is None:
+        raise BadRequest(f"the member '{_REQUIRED[api]}' is missing")
     return request
 
 
-def prompt_tokens(route: Route, request: Request) -> int:
+def prompt_tokens(api: Api, request: Request) -> int:
     """The rule: every text by `text_tokens`, tokenized text by its length, and for a chat a surcharge for each message,
     for the reply and for each image; tool definitions count as their JSON."""
-    if route is not Route.CHAT:
+    if api is not Api.CHAT:
         return _count_texts(request)
     tokens = REPLY_TOKENS
     for message in request.messages or ():

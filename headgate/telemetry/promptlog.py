@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from headgate.types import Call, Route
+from headgate.types import Call
+from headgate.wire.prompts import PROMPT_MEMBERS
 
 MAX_CHARACTERS = 100_000  # of the prompt, and of the answer
-_PROMPT = {Route.CHAT: "messages", Route.COMPLETIONS: "prompt", Route.EMBEDDINGS: "input"}
 
 
 class PromptLine(msgspec.Struct, frozen=True, gc=False):
@@ -34,6 +34,6 @@ class PromptLog:
 
     def saw(self, call: Call, answer: str) -> None:
         """Write the line."""
-        prompt = bytes(call.fields.get(_PROMPT[call.route], b"")).decode(errors="replace")
+        prompt = bytes(call.fields.get(PROMPT_MEMBERS[call.route], b"")).decode(errors="replace")
         line = PromptLine("info", "prompt", call.id, prompt[:MAX_CHARACTERS], answer[:MAX_CHARACTERS])
         self._write(self._encode(line) + b"\n")

@@ -32,7 +32,7 @@ except ImportError as missing:
 
 Attribute = str | bool | int | float
 
-_OPERATIONS = {Route.CHAT: "chat", Route.COMPLETIONS: "text_completion", Route.EMBEDDINGS: "embeddings"}
+_OPERATIONS = {Route.COMPLETIONS: "text_completion", Route.EMBEDDINGS: "embeddings"}  # all others: chat
 _NANOSECONDS = 10**9
 
 
@@ -159,7 +159,7 @@ def _present(attributes: dict[str, Attribute | None]) -> dict[str, Attribute]:
 
 
 def _operation(record: RequestRecord) -> str:
-    return _OPERATIONS[Route(record.route)]
+    return _OPERATIONS.get(Route(record.route), "chat")
 
 
 def _status(failed: bool, error: str) -> Status:

@@ -13,6 +13,7 @@ import msgspec
 
 from headgate.errors import HeadgateError, InvalidRequest, MalformedJson, UpstreamRejected
 from headgate.types import Call, Counted, Features, Route, Usage
+from headgate.wire.prompts import PROMPT_MEMBERS
 
 Fields = dict[str, msgspec.Raw]
 
@@ -54,7 +55,6 @@ _fields = msgspec.json.Decoder(Fields)
 _optional_fields = msgspec.json.Decoder(Fields | None)
 _view = msgspec.json.Decoder(_CallView)
 _messages = msgspec.json.Decoder(list[_Message])
-_REQUIRED = {Route.CHAT: "messages", Route.COMPLETIONS: "prompt", Route.EMBEDDINGS: "input"}
 
 
 class CallHeaders(msgspec.Struct, frozen=True):
@@ -65,12 +65,13 @@ class CallHeaders(msgspec.Struct, frozen=True):
     tags: tuple[str, ...] = ()
     prompt_version: str | None = None
     traceparent: str | None = None
+    dialect_headers: tuple[tuple[str, str], ...] = ()  # what is meant for a provider of the same dialect
 
 
 def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) -> Call:
     """Read a request body. Raises MalformedJson or InvalidRequest, naming the member that is wrong."""
     fields, view = _decode(body)
-    required = _REQUIRED[route]
+    required = PROMPT_MEMBERS[route]
     if required not in fields:
         raise InvalidRequest(f"The member '{required}' is missing.", param=required)
     if not view.model:
@@ -95,6 +96,7 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         tags=headers.tags,
         prompt_version=headers.prompt_version,
         traceparent=headers.traceparent,
+        dialect_headers=headers.dialect_headers,
     )
 
 
@@ -261,6 +263,7 @@ class WholeAnswer(msgspec.Struct, frozen=True, gc=False):
     failed: str  # the provider's own words when a 200 carries an error, else ""
     usage: Usage | None
     texts: tuple[str, ...]  # what was generated, to count tokens by when `usage` is None
+    body: bytes | None = None  # for the client, when it is not what the provider sent
 
 
 FAILED_FINISHES = frozenset({"abort", "error"})

@@ -21,12 +21,20 @@ TOKENS_PER_REPLY = 3  # every answer is primed with the frame of an assistant's 
 TOKENS_PER_IMAGE = 765
 TOKENS_PER_LOW_DETAIL_IMAGE = 85
 
+PROMPT_MEMBERS: Mapping[Route, str] = {  # the member of each route's body that a model answers
+    Route.CHAT: "messages",
+    Route.COMPLETIONS: "prompt",
+    Route.EMBEDDINGS: "input",
+    Route.RESPONSES: "input",
+    Route.MESSAGES: "messages",
+    Route.COUNT_TOKENS: "messages",
+}
 _PROMPT_FIELDS = {Route.COMPLETIONS: ("prompt", "suffix"), Route.EMBEDDINGS: ("input",)}
 _DESCRIPTIONS = ("tools", "functions", "response_format")  # sent to the model as text, in much the form they have here
 
 
 def prompt_texts(route: Route, fields: Mapping[str, msgspec.Raw]) -> list[str]:
-    """Every text of the prompt, in order; `fields` are the members of the body."""
+    """Every text of the prompt, in order; `fields` are the members of the body of one of OpenAI's older routes."""
     if route is not Route.CHAT:
         values = [_decoded(fields, name) for name in _PROMPT_FIELDS[route]]
         return [text for value in values for text in _strings(value)]

@@ -46,8 +46,6 @@ def test_the_admin_key_is_made_once_and_kept_as_a_hash(tmp_path: Path) -> None:
         ("/v1/chat/completion", "/v1/chat/completions"),
         ("/chat/completions", "/v1/chat/completions"),
         ("/admin/key", "/admin/keys"),
-        ("/v1/responses", "chat/completions"),
-        ("/v1/messages", "chat/completions"),
         ("/v1/audio/transcriptions", "Audio"),
         ("/v1/images/generations", "Images"),
         ("/v1/realtime", "Realtime"),

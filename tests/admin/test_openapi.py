@@ -11,10 +11,11 @@ import msgspec
 from headgate.admin import openapi
 from headgate.admin.endpoint import Access
 from headgate.admin.routes import ENDPOINTS, KEY_PATH
+from headgate.types import Route
 from tests.admin.office import ADMIN, ALICE, Office, in_office, ledger_row
 
 DOCUMENT: dict[str, Any] = msgspec.json.decode(openapi.document(ENDPOINTS))
-HOT_ROUTES = {("POST", f"/v1/{name}") for name in ("chat/completions", "completions", "embeddings")}
+HOT_ROUTES = {("POST", f"/v1/{route.value}") for route in Route}
 OPERATIONS: dict[tuple[str, str], dict[str, Any]] = {
     (method.upper(), path): operation
     for path, methods in DOCUMENT["paths"].items()

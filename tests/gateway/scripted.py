@@ -10,7 +10,7 @@ from typing import Any
 
 from headgate.errors import HeadgateError
 from headgate.ports import UpstreamResponse
-from headgate.types import Route
+from headgate.types import Operation
 from tests.wire.chunks import ANSWER, DONE
 
 SILENCE = float("inf")
@@ -61,7 +61,7 @@ class Asked:
     """A call as the provider saw it. `at` is the loop's time."""
 
     at: float
-    route: Route
+    operation: Operation
     body: dict[str, Any]
     endpoint: str
     api_key: str
@@ -80,10 +80,10 @@ class ScriptedProvider:
         self._replies = list(replies) or [stream()]
 
     async def send(
-        self, route: Route, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
+        self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
     ) -> UpstreamResponse:
         now = asyncio.get_running_loop().time()
-        self.asked.append(Asked(now, route, json.loads(body), endpoint, api_key, dict(headers)))
+        self.asked.append(Asked(now, operation, json.loads(body), endpoint, api_key, dict(headers)))
         reply = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
         await pause(reply.seconds_before)
         if reply.error is not None:

@@ -14,7 +14,7 @@ from headgate.errors import StreamIncomplete
 from headgate.providers.sim import SimProvider, SimResponse
 from headgate.sim.clock import SimClock
 from headgate.sim.loop import run_virtual
-from headgate.types import Route
+from headgate.types import Api, Operation
 
 CHAT: dict[str, Any] = {"model": "sim-small", "messages": [{"role": "user", "content": "Tell me about the mill."}]}
 STREAM: dict[str, Any] = {**CHAT, "stream": True}
@@ -53,16 +53,16 @@ class Received:
         return [msgspec.json.decode(chunk) for chunk in chunks]
 
 
-async def send(provider: SimProvider, body: object, route: Route = Route.CHAT) -> SimResponse:
+async def send(provider: SimProvider, body: object, api: Api = Api.CHAT) -> SimResponse:
     encoded = body if isinstance(body, bytes) else msgspec.json.encode(body)
-    return await provider.send(route, encoded, endpoint="", api_key="")
+    return await provider.send(Operation(api=api, model="sim-small", stream=False), encoded, endpoint="", api_key="")
 
 
-async def ask(provider: SimProvider, body: object, route: Route = Route.CHAT) -> Received:
+async def ask(provider: SimProvider, body: object, api: Api = Api.CHAT) -> Received:
     """Send and read to the end, cut or clean."""
     loop = asyncio.get_running_loop()
     began = loop.time()
-    response = await send(provider, body, route)
+    response = await send(provider, body, api)
     received = Received(response.status, dict(response.headers), head_at=loop.time() - began)
     try:
         while piece := await response.read():
@@ -89,8 +89,8 @@ def simulate(
     return run_virtual(main()), made[0]
 
 
-def answer(body: object, route: Route = Route.CHAT, config: SimConfig | None = None) -> Received:
+def answer(body: object, api: Api = Api.CHAT, config: SimConfig | None = None) -> Received:
     """What one request is answered."""
-    received, _ = simulate(lambda provider: ask(provider, body, route), config)
+    received, _ = simulate(lambda provider: ask(provider, body, api), config)
     assert isinstance(received, Received)
     return received

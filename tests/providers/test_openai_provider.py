@@ -13,11 +13,12 @@ from headgate.providers.openai import MAX_DESTINATIONS, OpenAIProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
 from headgate.providers.upstream.proxy import ProxySettings
-from headgate.types import Route
+from headgate.types import Api, Operation
 from tests.providers.loopback import HOST, JSON_ANSWER, Peer, answering, header, serving
 
 OnEachLoop = Callable[[Coroutine[None, None, None]], None]
 BODY = b'{"model":"m","messages":[]}'
+ASKED = Operation(Api.CHAT, "m", stream=False)
 ALICE = "Basic YWxpY2U6c2VjcmV0"  # alice:secret
 
 
@@ -29,7 +30,7 @@ def provider_with(headers: Mapping[str, str] | None = None, proxy: ProxySettings
 async def ask(
     provider: OpenAIProvider, endpoint: str, api_key: str = "sk-1", headers: tuple[tuple[str, str], ...] = ()
 ) -> bytes:
-    response = await provider.send(Route.CHAT, BODY, endpoint=endpoint, api_key=api_key, headers=headers)
+    response = await provider.send(ASKED, BODY, endpoint=endpoint, api_key=api_key, headers=headers)
     try:
         return await response.read()
     finally:
@@ -64,13 +65,15 @@ def test_each_route_has_its_path_and_each_key_its_authorization() -> None:
     async def scenario() -> None:
         async with serving(answering(JSON_ANSWER)) as server:
             provider = provider_with()
-            for route in Route:
+            for api in (Api.CHAT, Api.COMPLETIONS, Api.EMBEDDINGS, Api.RESPONSES):
                 for key in ("sk-1", "sk-2", "none", "", "sk-1"):
-                    response = await provider.send(route, BODY, endpoint=f"{server.url}/", api_key=key)
+                    response = await provider.send(
+                        Operation(api, "m", stream=False), BODY, endpoint=f"{server.url}/", api_key=key
+                    )
                     assert await response.read() == b'{"ok":true}'
                     response.close()
                     head, _ = server.peers[0].requests[-1]
-                    assert head.startswith(f"POST /v1/{route.value} HTTP/1.1\r\n")
+                    assert head.startswith(f"POST /v1/{api.value} HTTP/1.1\r\n")
                     assert header(head, "authorization") == (f"Bearer {key}" if key.startswith("sk") else None)
             assert len(server.peers) == 1
             await provider.aclose()
@@ -151,7 +154,7 @@ def test_prepared_requests_are_bounded_and_forgetting_them_keeps_connections_und
     async def scenario() -> None:
         async with serving(answering(JSON_ANSWER)) as server, serving(answering(JSON_ANSWER)) as other:
             provider = provider_with()
-            busy = await provider.send(Route.CHAT, BODY, endpoint=other.url, api_key="sk-1")
+            busy = await provider.send(ASKED, BODY, endpoint=other.url, api_key="sk-1")
             for number in range(MAX_DESTINATIONS + 10):
                 await ask(provider, server.url, api_key=f"sk-{number}")
             assert len(server.peers) == 1

@@ -13,7 +13,7 @@ from headgate.config.schema import SimConfig, SimFaults, Spread
 from headgate.errors import StreamIncomplete, UpstreamUnreachable
 from headgate.providers.sim import MAX_REMEMBERED_BODIES, SimProvider
 from headgate.providers.sim_draws import DRAWN_FAULTS
-from headgate.types import Route
+from headgate.types import Api, Operation
 from tests.providers.sim_requests import CHAT, STREAM, Received, answer, ask, send, simulate
 
 PACED = {"ttft_seconds": 0.5, "itl_seconds": 0.1, "output_tokens": 4}
@@ -382,7 +382,7 @@ def test_a_closed_model_refuses_new_requests_and_finishes_the_others() -> None:
         response = await send(provider, {**STREAM, "sim": PACED})
         await provider.aclose()
         with pytest.raises(UpstreamUnreachable):
-            await provider.send(Route.CHAT, b"{}", endpoint="", api_key="")
+            await provider.send(Operation(Api.CHAT, "sim-small", stream=False), b"{}", endpoint="", api_key="")
         data = b""
         while piece := await response.read():
             data += piece

@@ -15,7 +15,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from headgate.config.schema import SimConfig, Spread
 from headgate.providers.sim_text import MESSAGE_TOKENS, REPLY_TOKENS
-from headgate.types import Route
+from headgate.types import Api
 from tests.providers.sim_requests import CHAT, STREAM, answer
 
 WEATHER = {
@@ -164,12 +164,12 @@ def test_a_json_object_is_one() -> None:
 
 
 def test_text_completions() -> None:
-    whole = Completion.model_validate(answer(COMPLETION, Route.COMPLETIONS).json)
+    whole = Completion.model_validate(answer(COMPLETION, Api.COMPLETIONS).json)
     assert (len(whole.choices), whole.object) == (1, "text_completion")
     assert whole.usage is not None
     assert (whole.usage.prompt_tokens, whole.usage.completion_tokens) == (4, 16)
     body = {**COMPLETION, "prompt": ["a", "b"], "n": 2, "max_tokens": 3, "stream": True, "sim": {"output_tokens": 3}}
-    streamed = [chunk["choices"][0] for chunk in answer(body, Route.COMPLETIONS).chunks]
+    streamed = [chunk["choices"][0] for chunk in answer(body, Api.COMPLETIONS).chunks]
     assert [choice["index"] for choice in streamed] == [0, 1, 2, 3] * 4
     assert all(choice["text"] for choice in streamed[:-4])
     assert [choice["finish_reason"] for choice in streamed] == [None] * 12 + ["stop"] * 4
@@ -181,40 +181,40 @@ def test_text_completions() -> None:
 )
 def test_embeddings(given: object, count: int, tokens: int) -> None:
     body = {"model": "sim-embed", "input": given, "dimensions": 8}
-    response = CreateEmbeddingResponse.model_validate(answer(body, Route.EMBEDDINGS).json)
+    response = CreateEmbeddingResponse.model_validate(answer(body, Api.EMBEDDINGS).json)
     assert (len(response.data), response.usage.prompt_tokens) == (count, tokens)
     assert [item.index for item in response.data] == list(range(count))
-    packed = answer({**body, "encoding_format": "base64"}, Route.EMBEDDINGS).json["data"][0]["embedding"]
+    packed = answer({**body, "encoding_format": "base64"}, Api.EMBEDDINGS).json["data"][0]["embedding"]
     assert array("f", base64.b64decode(packed)).tolist() == pytest.approx(response.data[0].embedding, abs=1e-6)
 
 
 def test_embeddings_do_not_depend_on_how_often_a_text_comes() -> None:
     body = {"model": "sim-embed", "input": ["the mill", "the mill"], "dimensions": 4}
-    first, second = answer(body, Route.EMBEDDINGS).json["data"]
+    first, second = answer(body, Api.EMBEDDINGS).json["data"]
     assert first["embedding"] == second["embedding"]
 
 
 @pytest.mark.parametrize(
-    ("route", "body", "named"),
+    ("api", "body", "named"),
     [
-        (Route.CHAT, b"{", "cannot be read"),
-        (Route.CHAT, b"[" * 100_000, "cannot be read"),
-        (Route.CHAT, {"model": "sim-small"}, "'messages'"),
-        (Route.CHAT, {**CHAT, "n": 129}, "$.n"),
-        (Route.CHAT, {**CHAT, "sim": {"falt": "cut"}}, "`falt`"),
-        (Route.CHAT, {**CHAT, "tool_choice": {"type": "function", "function": {"name": "no"}}}, "'no'"),
-        (Route.CHAT, {**CHAT, "tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "no"}}}, "'no'"),
+        (Api.CHAT, b"{", "cannot be read"),
+        (Api.CHAT, b"[" * 100_000, "cannot be read"),
+        (Api.CHAT, {"model": "sim-small"}, "'messages'"),
+        (Api.CHAT, {**CHAT, "n": 129}, "$.n"),
+        (Api.CHAT, {**CHAT, "sim": {"falt": "cut"}}, "`falt`"),
+        (Api.CHAT, {**CHAT, "tool_choice": {"type": "function", "function": {"name": "no"}}}, "'no'"),
+        (Api.CHAT, {**CHAT, "tools": TOOLS, "tool_choice": {"type": "function", "function": {"name": "no"}}}, "'no'"),
         (
-            Route.CHAT,
+            Api.CHAT,
             {**CHAT, "response_format": {"type": "json_schema", "json_schema": {"name": "a", "schema": {"enum": []}}}},
             "schema",
         ),
-        (Route.COMPLETIONS, {"model": "sim-small"}, "'prompt'"),
-        (Route.EMBEDDINGS, {"model": "sim-small", "input": []}, "between 1 and 2048"),
+        (Api.COMPLETIONS, {"model": "sim-small"}, "'prompt'"),
+        (Api.EMBEDDINGS, {"model": "sim-small", "input": []}, "between 1 and 2048"),
     ],
 )
-def test_what_a_real_server_refuses_is_refused_with_a_sentence(route: Route, body: object, named: str) -> None:
-    received = answer(body, route)
+def test_what_a_real_server_refuses_is_refused_with_a_sentence(api: Api, body: object, named: str) -> None:
+    received = answer(body, api)
     assert received.status == 400
     assert received.json["error"]["type"] == "invalid_request_error"
     assert named in received.json["error"]["message"]

@@ -23,7 +23,7 @@ from headgate.sim.clock import SimClock
 from headgate.sim.loop import VirtualLoop, run_virtual
 from headgate.sim.traffic import Shape, Visit, drive, visits
 from headgate.stores.memory import MemoryJournal, MemoryLedger
-from headgate.types import Caller, Features, Price, RequestRecord, Route, Tier
+from headgate.types import Caller, Features, Operation, Price, RequestRecord, Tier
 from tests.sim.invariants import Invariant, Referee, Violation
 
 FAULT_SHARE = 0.1
@@ -43,13 +43,13 @@ class Wiretap:
         self._referee = referee
 
     async def send(
-        self, route: Route, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
+        self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
     ) -> UpstreamResponse:
         visitor = _VISITOR.search(body)
         assert visitor is not None, "every visitor has a number"
         number = int(visitor[1])
         self._referee.provider_asked(number, self.name, simulated=self.kind == "sim")
-        response = await self.inner.send(route, body, endpoint=endpoint, api_key=api_key, headers=headers)
+        response = await self.inner.send(operation, body, endpoint=endpoint, api_key=api_key, headers=headers)
         return TappedResponse(response, number, self._referee)
 
     async def aclose(self) -> None:

@@ -13,6 +13,7 @@ from headgate.wire import openai
 from headgate.wire.openai import CallHeaders
 
 _LONGEST_VALUE = 256
+_LONGEST_LIST = 4096  # of the beta features an agent asks for
 _MOST_TAGS = 16
 _REASONS = {
     200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden", 404: "Not Found",
@@ -26,6 +27,7 @@ _JSON = "content-type: application/json\r\n"
 _STREAM = "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
 _SDK_RETRIES = frozenset({408, 409, 429})  # and every 5xx: what OpenAI's SDKs retry unless told not to
 
+_DIALECT_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta")  # for a provider of the same dialect
 _OURS = frozenset(
     {
         b"x-headgate-session",
@@ -33,6 +35,7 @@ _OURS = frozenset(
         b"x-headgate-tags",
         b"x-headgate-prompt-version",
         b"traceparent",
+        *(name.encode() for name in _DIALECT_HEADERS),
     }
 )
 _NOTHING_SAID = CallHeaders()
@@ -66,15 +69,18 @@ def call_headers(headers: Headers, caller: Caller) -> CallHeaders:
         tags=tags,
         prompt_version=_text(headers, b"x-headgate-prompt-version"),
         traceparent=_text(headers, b"traceparent"),
+        dialect_headers=tuple(
+            (name, value) for name in _DIALECT_HEADERS if (value := _text(headers, name.encode(), _LONGEST_LIST))
+        ),
     )
 
 
-def _text(headers: Headers, name: bytes) -> str | None:
+def _text(headers: Headers, name: bytes, longest: int = _LONGEST_VALUE) -> str | None:
     value = headers.get(name)
     if not value:
         return None
-    if len(value) > _LONGEST_VALUE:
-        raise InvalidRequest(f"The header is longer than {_LONGEST_VALUE} bytes.", param=name.decode())
+    if len(value) > longest:
+        raise InvalidRequest(f"The header is longer than {longest} bytes.", param=name.decode())
     try:
         return value.decode()
     except UnicodeDecodeError:
@@ -97,8 +103,15 @@ def answer_head(head: AnswerHead) -> bytes:
         f"x-headgate-cache: {head.cache}\r\n"
         f"{_STREAM if head.stream else _JSON}"
         f"{'' if cost is None else f'x-headgate-cost-usd: {pricing.format_usd(cost)}{_END}'}"
+        f"{f'x-headgate-dropped: {_ascii(_list(head.dropped))}{_END}' if head.dropped else ''}"
         f"{'' if lowered is None else f'x-headgate-max-output-tokens: {lowered}{_END}'}"
     ).encode()
+
+
+def _list(names: tuple[str, ...]) -> str:
+    """A list that fits into a header."""
+    told = ", ".join(names)
+    return told if len(told) <= _LONGEST_LIST else f"{told[:_LONGEST_LIST]}..."
 
 
 def error_head(error: HeadgateError, request_id: str) -> bytes:

@@ -1,0 +1,271 @@
+"""How a call is put to a deployment and its answer to the client: passed on, or through the neutral model.
+
+A `Dialogue` pairs what a client speaks with what a deployment speaks. Same dialect: bytes pass untouched and
+are only looked at. Otherwise they are read into neutral values and written anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from headgate.errors import (
+    HeadgateError,
+    StreamFailed,
+    StreamIncomplete,
+    StreamMalformed,
+    Untranslatable,
+    UpstreamEmpty,
+)
+from headgate.types import Api, Call, Frozen, Usage
+from headgate.wire import neutral
+from headgate.wire.dialect import ClientDialect, Listener, ProviderDialect, ReplyContext, Splitter, Writer
+from headgate.wire.neutral import Leftover, Target
+from headgate.wire.openai import WholeAnswer, is_json
+
+_MAX_KEPT_CHARACTERS = 4_000_000  # of the text kept for counting tokens
+
+
+class Asked(Frozen, frozen=True):
+    """What a deployment is sent, and which members of the caller's body are not in it."""
+
+    body: bytes
+    dropped: tuple[str, ...] = ()
+
+
+class Ask(Frozen, frozen=True):
+    """How a call is to be put. `max_output_tokens` is the ceiling to set, None: as the caller says."""
+
+    target: Target
+    max_output_tokens: int | None
+    ask_usage: bool  # ask for a stream's usage, where that must be asked for
+    may_drop: bool  # leave out what the deployment's dialect cannot say
+    now: int  # Unix seconds
+
+
+class StreamReading(Protocol):
+    """A stream on its way through: `feed` takes what the provider sends and returns what the client gets."""
+
+    content_events: int
+    failure: HeadgateError | None
+    usage: Usage | None
+    texts: list[str]  # what was generated, to count tokens by
+    tail: bytes  # the end of a complete stream, withheld so that it follows the ledger's record
+    saw_done: bool
+
+    @property
+    def committed(self) -> bool:
+        """The first content-bearing event has been seen."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Never raises: it returns what was good, and says in `failure` why the rest is not."""
+
+    def finish(self) -> None:
+        """The HTTP message ended cleanly: decide whether the stream was complete."""
+
+
+class Dialogue(Protocol):
+    """One pairing."""
+
+    api: Api
+    same_dialect: bool
+
+    def ask(self, call: Call, ask: Ask) -> Asked:
+        """The request for the deployment. Raises Untranslatable or InvalidRequest, naming the member."""
+
+    def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
+        """A JSON answer of status 200. Raises ValueError if it is not what the dialect says."""
+
+    def read_stream(self, call: Call, ask: Ask) -> StreamReading:
+        """A reader for a stream that begins."""
+
+
+class SameDialect:
+    """Passes bytes on and observes them. `put` makes the body for the deployment out of the caller's."""
+
+    same_dialect = True
+
+    def __init__(self, provider: ProviderDialect, put: PutBody) -> None:
+        self.api = provider.api
+        self._provider = provider
+        self._put = put
+
+    def ask(self, call: Call, ask: Ask) -> Asked:
+        return Asked(self._put(call, ask.target.model, max_output_tokens=ask.max_output_tokens))
+
+    def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
+        try:
+            answer = self._provider.read_answer(body)
+        except StreamFailed as error:
+            return WholeAnswer(empty=False, failed=error.message, usage=None, texts=())
+        except ValueError:
+            if not is_json(body):
+                raise
+            # A shape headgate does not know: valid JSON passes as it is, and counts as unmetered.
+            return WholeAnswer(empty=False, failed="", usage=None, texts=())
+        return _metered(answer)
+
+    def read_stream(self, call: Call, ask: Ask) -> StreamReading:
+        return TranslatedStream(self._provider.splitter(), self._provider.listener(), None)
+
+
+class AcrossDialects:
+    """Reads what one side says into neutral values and writes them for the other."""
+
+    same_dialect = False
+
+    def __init__(self, client: ClientDialect, provider: ProviderDialect) -> None:
+        self.api = provider.api
+        self._client = client
+        self._provider = provider
+
+    def ask(self, call: Call, ask: Ask) -> Asked:
+        request = self._client.read_request(call.fields)
+        target = _with_ceiling(ask, call)
+        written = self._provider.write_request(request, target)
+        leftovers = (*request.leftovers, *written.leftovers)
+        if not ask.may_drop:
+            _refuse_leftovers(leftovers, target.model)
+        return Asked(written.body, tuple(dict.fromkeys(leftover.field for leftover in leftovers)))
+
+    def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
+        try:
+            answer = self._provider.read_answer(body)
+        except StreamFailed as error:
+            return WholeAnswer(empty=False, failed=error.message, usage=None, texts=())
+        metered = _metered(answer)
+        if metered.empty:
+            return metered
+        written = self._client.write_answer(answer, _context(call, ask))
+        return WholeAnswer(empty=False, failed="", usage=metered.usage, texts=metered.texts, body=written)
+
+    def read_stream(self, call: Call, ask: Ask) -> StreamReading:
+        writer = self._client.writer(_context(call, ask))
+        return TranslatedStream(self._provider.splitter(), self._provider.listener(), writer)
+
+
+class PutBody(Protocol):
+    """Makes the body for a deployment out of the caller's: its own model name and ceiling, the rest untouched."""
+
+    def __call__(self, call: Call, upstream_model: str, *, max_output_tokens: int | None) -> bytes: ...
+
+
+class TranslatedStream:
+    """A stream that a listener understands: forwarded frame by frame, or, with a writer, written anew."""
+
+    __slots__ = (
+        "_ended", "_kept", "_listener", "_splitter", "_writer", "content_events", "failure", "saw_done", "tail",
+        "texts", "usage",
+    )  # fmt: skip
+
+    def __init__(self, splitter: Splitter, listener: Listener, writer: Writer | None) -> None:
+        self._splitter = splitter
+        self._listener = listener
+        self._writer = writer
+        self._ended = False
+        self._kept = 0
+        self.content_events = 0
+        self.usage: Usage | None = None
+        self.texts: list[str] = []
+        self.tail = b""
+        self.saw_done = True  # only OpenAI's dialect has a [DONE] that may be missing
+        self.failure: HeadgateError | None = None
+
+    @property
+    def committed(self) -> bool:
+        return self.content_events > 0
+
+    def feed(self, data: bytes) -> bytes:
+        try:
+            frames = self._splitter.feed(data)
+        except ValueError as error:
+            self.failure = StreamMalformed(f"The provider's stream is malformed: {error}.")
+            return b""
+        if len(frames) == 1:
+            return self._take(frames[0])
+        forwarded: list[bytes] = []
+        for frame in frames:
+            forwarded.append(self._take(frame))
+            if self.failure is not None:
+                break
+        return b"".join(forwarded)
+
+    def finish(self) -> None:
+        if self.failure is None and (rest := self._splitter.take_rest().strip()):
+            self.tail = self._take(rest + b"\n\n") or self.tail  # some servers forget the last blank line
+        if self.failure is not None:
+            return
+        if missing := self._listener.missing():
+            if self.content_events:
+                self.failure = StreamIncomplete(f"The provider's stream ended without {missing}.")
+            else:
+                self.failure = UpstreamEmpty("The provider's stream ended without any content.")
+        elif self._writer is not None:
+            self.tail += self._writer.end()
+
+    def _take(self, frame: bytes) -> bytes:
+        if self._ended and self._writer is None:
+            return b""  # after the end there is nothing to say
+        try:
+            chunks = self._listener.read(frame)
+        except StreamFailed as error:
+            self.failure = error
+            return b""
+        except ValueError as error:
+            self.failure = StreamMalformed(f"The provider sent an event that cannot be read: {error}.")
+            return b""
+        if chunks:
+            self._observe(chunks)
+        if self._writer is not None:
+            return self._writer.write(chunks) if chunks else b""
+        if self._ended:
+            self.tail = frame
+            return b""
+        return frame
+
+    def _observe(self, chunks: Sequence[neutral.Chunk]) -> None:
+        content = False
+        for chunk in chunks:
+            if isinstance(chunk, neutral.TextDelta | neutral.ThinkingDelta | neutral.RefusalDelta):
+                content = self._keep(chunk.text) or content
+            elif isinstance(chunk, neutral.ToolCallDelta):
+                content = self._keep(chunk.arguments) or content
+            elif isinstance(chunk, neutral.CONTENT):
+                content = True
+            elif isinstance(chunk, neutral.Metered):
+                self.usage = chunk.usage
+            elif isinstance(chunk, neutral.Ended):
+                self._ended = True
+        self.content_events += content
+
+    def _keep(self, text: str) -> bool:
+        if text and self._kept < _MAX_KEPT_CHARACTERS:
+            self._kept += len(text)
+            self.texts.append(text)
+        return bool(text)
+
+
+def _metered(answer: neutral.Answer) -> WholeAnswer:
+    texts = () if answer.usage else tuple(text for choice in answer.choices for text in neutral.texts(choice.parts))
+    return WholeAnswer(empty=not answer.choices, failed="", usage=answer.usage, texts=texts)
+
+
+def _with_ceiling(ask: Ask, call: Call) -> Target:
+    ceiling = call.max_output_tokens if ask.max_output_tokens is None else ask.max_output_tokens
+    return msgspec.structs.replace(ask.target, max_output_tokens=ceiling)
+
+
+def _context(call: Call, ask: Ask) -> ReplyContext:
+    return ReplyContext(request_id=call.id, created=ask.now, fields=call.fields, wants_usage=call.wants_usage)
+
+
+def _refuse_leftovers(leftovers: tuple[Leftover, ...], model: str) -> None:
+    for leftover in leftovers:
+        if not leftover.is_hint:
+            raise Untranslatable(
+                f"'{leftover.field}' cannot be expressed in the API of the deployment '{model}'. Leave it out, use "
+                "another model, or let the operator allow it with on_untranslatable: drop.",
+                param=leftover.field,
+            )
