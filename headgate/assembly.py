@@ -67,6 +67,7 @@ class Assembly:
             upstream_model=deployment.model,
             endpoints=_endpoints(deployment, provider),
             price=price,
+            api=deployment.api,
             weight=deployment.weight,
             ask_usage=provider.stream_usage,
             rules=rules,

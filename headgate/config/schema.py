@@ -158,6 +158,8 @@ class DeploymentConfig(Block, frozen=True):
     provider: str  # a name from the block `providers`
     model: str  # the name the provider knows it by
     name: str = ""  # what logs, metrics and the ledger call it; default: provider/model
+    # kinds openai and azure: what to ask it through. auto: as the caller asks, chat for callers of other dialects
+    api: Literal["auto", "chat", "responses"] = "auto"
     weight: NotNegative = 1.0  # share of the traffic when balance is weighted
     endpoints: list[str] = []  # several addresses of the same deployment; default: the provider's base_url
     max_connections: Count = 1000  # open connections to each endpoint; more wait, then 503

@@ -269,7 +269,7 @@ class Attempt:
         words = openai.error_message(body)
         if response.status < 400:
             return StreamMalformed(f"The provider answered {response.status}, a redirect: its base_url must be mended.")
-        if response.status in (401, 403):
+        if response.status in (401, 403) or (response.status == 400 and b"API_KEY_INVALID" in body):  # Gemini's way
             return UpstreamAuth(
                 f"The provider refused headgate's key with {response.status}. The operator must mend it."
             )

@@ -68,6 +68,7 @@ class DeploymentSpec(Frozen, frozen=True):
     endpoints: tuple[str, ...]
     price: Price | None  # None: free
     weight: float = 1.0
+    api: str = "auto"  # auto, chat or responses
     ask_usage: bool = True
     rules: BreakerRules = BreakerRules()
     capabilities: Capabilities = Capabilities()
@@ -86,7 +87,7 @@ class Deployment:
         self.spec = spec
         self.provider = provider
         self.keys = keys
-        self.dialogues = dialects.dialogues(spec.kind)
+        self.dialogues = dialects.dialogues(spec.kind, spec.api)
         self.target = _target(spec)
         self.breaker: Breaker = health.HEALTHY
         self.tokens_in_flight = 0

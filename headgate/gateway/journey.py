@@ -9,8 +9,10 @@ from headgate.errors import HeadgateError
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.watchdog import Watchdog
-from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Usage
+from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
 from headgate.wire import dialects, openai, trace
+
+OURSELVES = "headgate"  # who answers what no provider was asked
 
 
 class AnswerHead(Frozen, frozen=True, gc=False):
@@ -55,6 +57,12 @@ class Journey:
         self.counting: asyncio.Task[RequestRecord] | None = None  # settling, when tokens must be counted first
         self.record: RequestRecord | None = None  # once it is settled
 
+    @property
+    def counts_tokens_here(self) -> bool:
+        """Whether the caller asks for a token count that none of the model's providers can give."""
+        route = self.call.route
+        return route is Route.COUNT_TOKENS and self.model is not None and not self.model.serves(route)
+
     def ends(self, outcome: Outcome, error: HeadgateError | None = None) -> None:
         """Say how the request ended."""
         self.outcome, self.error = outcome, error
@@ -62,7 +70,9 @@ class Journey:
     def head(self) -> AnswerHead:
         """What the client is told at the commit point."""
         attempt, model = self.attempt, self.model
-        assert attempt is not None and model is not None, "there is an answer"
+        assert model is not None, "there is an answer"
+        if attempt is None:
+            return AnswerHead(self.call.id, False, model.spec.name, OURSELVES, "", "", cost_picousd=0)
         spec = attempt.deployment.spec
         return AnswerHead(
             request_id=self.call.id,

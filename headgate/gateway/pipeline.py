@@ -30,7 +30,7 @@ from headgate.gateway.watchdog import Watchdog
 from headgate.policy import access, pricing
 from headgate.policy.access import Denial
 from headgate.ports import Clock
-from headgate.types import Call, Caller, Features, Outcome
+from headgate.types import Call, Caller, Features, Outcome, Route
 from headgate.wire import dialects, sse
 
 ALL_FEATURES = Features(tools=True, images=True)
@@ -73,6 +73,8 @@ class Passage:
             # authenticate: the caller comes authenticated (accounts.py); look up: a cache will answer here
             pipeline.route(journey)
             pipeline.admit(journey)
+            if journey.counts_tokens_here:
+                return await pipeline.counted_answer(journey)
             await pipeline.dispatcher.dispatch(journey)
             if journey.call.stream:
                 return pipeline.stream_answer(journey)
@@ -168,7 +170,7 @@ class Pipeline:
             raise FeatureNotAllowed(
                 f"Your key may not send {decision.denied}: {decision.reason}.", param=decision.denied
             )
-        if not model.serves(call.route):
+        if not model.serves(call.route) and call.route is not Route.COUNT_TOKENS:
             raise RouteNotServed(f"The model '{call.model}' cannot be asked through /v1/{call.route}.", param="model")
         journey.model, journey.lowered_to = model, decision.lowered_to
         journey.tried = model.mute[call.route]
@@ -197,6 +199,15 @@ class Pipeline:
         """A JSON answer, settled before it is shown."""
         assert journey.attempt is not None, "there is an answer"
         return Answer(journey.head(), OnePiece(journey.attempt.body))
+
+    async def counted_answer(self, journey: Journey) -> Answer:
+        """How many tokens a prompt has, for a model whose provider cannot be asked that."""
+        assert journey.model is not None, "the request was routed"
+        tokens = await self._settler.count_prompt(journey.call, journey.model.deployments[0])
+        body = dialects.token_count(tokens)
+        journey.bytes_out = len(body)
+        await self.settle(journey, Outcome.DONE)
+        return Answer(journey.head(), OnePiece(body))
 
     def stream_answer(self, journey: Journey) -> Answer:
         """A stream, settled before its end is shown."""

@@ -7,10 +7,11 @@ from collections.abc import Callable, Sequence
 
 from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError
 from headgate.gateway.attempts import Attempt, outcome_of
+from headgate.gateway.fleet import Deployment
 from headgate.gateway.journey import Journey
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
 from headgate.types import Call, Counted, RequestRecord, Route, Usage
-from headgate.wire import prompts
+from headgate.wire import dialects
 
 _TRY_AGAIN_SECONDS = 5.0
 
@@ -96,6 +97,12 @@ class Settler:
         """Note that the last write of a settled answer did not reach the client."""
         self._journal.mark_undelivered(request_id)
 
+    async def count_prompt(self, call: Call, deployment: Deployment) -> int:
+        """Tokens of a prompt, as near as headgate can tell without the provider."""
+        speaker = dialects.speaker(call.route)
+        counted = await self._counter.count(deployment.spec.upstream_model, speaker.prompt_texts(call))
+        return counted + speaker.overhead_tokens(call)
+
     async def finish(self) -> None:
         """Wait until what is being counted is booked."""
         if self._counting:
@@ -108,7 +115,7 @@ class Settler:
             )
 
     async def _count_and_book(self, journey: Journey, attempt: Attempt) -> RequestRecord:
-        usage = await self._estimate(journey.call, attempt.deployment.spec.upstream_model, attempt.texts)
+        usage = await self._estimate(journey.call, attempt.deployment, attempt.texts)
         return self._book(journey, attempt, usage)
 
     def _book(self, journey: Journey, attempt: Attempt, usage: Usage) -> RequestRecord:
@@ -117,11 +124,10 @@ class Settler:
             self._witness.saw(journey.call, attempt.body.decode(errors="replace") or "".join(attempt.texts))
         return self.record(journey)
 
-    async def _estimate(self, call: Call, upstream_model: str, texts: tuple[str, ...]) -> Usage:
+    async def _estimate(self, call: Call, deployment: Deployment, texts: tuple[str, ...]) -> Usage:
         """Tokens of an answer whose provider reported none: it was cut, left, or the provider does not count."""
-        prompt = await self._counter.count(upstream_model, prompts.prompt_texts(call.route, call.fields))
-        prompt += prompts.overhead_tokens(call.route, call.fields)
+        prompt = await self.count_prompt(call, deployment)
         generated = 0
         if texts and call.route is not Route.EMBEDDINGS:
-            generated = await self._counter.count(upstream_model, ["".join(texts)])
+            generated = await self._counter.count(deployment.spec.upstream_model, ["".join(texts)])
         return Usage(input=prompt, output=generated, counted=Counted.ESTIMATED)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from headgate.errors import HeadgateError
 from headgate.types import Api, Call, Features, Frozen, Route
-from headgate.wire import openai, openai_stream
+from headgate.wire import openai, openai_stream, prompts
 from headgate.wire.openai import CallHeaders, WholeAnswer
 from headgate.wire.openai_stream import StreamReader
 from headgate.wire.translation import Ask, Asked, Dialogue, StreamReading
@@ -20,6 +22,8 @@ class Speaker(Frozen, frozen=True):
     family: str
     parse_call: Callable[[Route, bytes, str, CallHeaders], Call]  # raises MalformedJson or InvalidRequest
     features: Callable[[Call], Features]
+    prompt_texts: Callable[[Call], list[str]]  # to count tokens by; never raises
+    overhead_tokens: Callable[[Call], int]  # of the prompt that are in no text; never raises
     error_body: Callable[[HeadgateError, str], bytes]
     error_event: Callable[[HeadgateError, str], bytes]
 
@@ -43,7 +47,15 @@ class OpenAIPassThrough:
         return StreamReader(strip_usage=ask.ask_usage and not call.wants_usage)
 
 
-_OPENAI_SPEAKER = Speaker(OPENAI, openai.parse_call, openai.features, openai.error_body, openai_stream.error_event)
+_OPENAI_SPEAKER = Speaker(
+    OPENAI,
+    openai.parse_call,
+    openai.features,
+    lambda call: prompts.prompt_texts(call.route, call.fields),
+    lambda call: prompts.overhead_tokens(call.route, call.fields),
+    openai.error_body,
+    openai_stream.error_event,
+)
 _SPEAKERS: Mapping[Route, Speaker] = {
     Route.CHAT: _OPENAI_SPEAKER,
     Route.COMPLETIONS: _OPENAI_SPEAKER,
@@ -78,11 +90,16 @@ def speaker(route: Route) -> Speaker:
     return _SPEAKERS[route]
 
 
+def token_count(tokens: int) -> bytes:
+    """The answer to `/v1/messages/count_tokens`."""
+    return msgspec.json.encode({"input_tokens": tokens})
+
+
 def family(api: Api) -> str:
     """The family of dialects an API belongs to: error bodies of one family are passed on to callers of the same."""
     return _FAMILIES[api]
 
 
-def dialogues(kind: str) -> Mapping[Route, Dialogue]:
+def dialogues(kind: str, api: str = "auto") -> Mapping[Route, Dialogue]:
     """How a deployment of this kind of provider serves each route; a route that is not there is not served."""
     return _BY_KIND[kind]

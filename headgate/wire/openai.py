@@ -335,15 +335,25 @@ def error_status(error: HeadgateError) -> int:
     return error.upstream_status if isinstance(error, UpstreamRejected) else error.status
 
 
+def _rejected_kind(status: int) -> str:
+    """`error.type` as OpenAI says it for a status."""
+    if status == 429:
+        return "rate_limit_error"
+    return "server_error" if status >= 500 else "invalid_request_error"
+
+
 def error_body(error: HeadgateError, request_id: str) -> bytes:
     """An error in OpenAI's shape; a provider's own error body is passed on as it came."""
-    if isinstance(error, UpstreamRejected) and error.body and error.content_type.startswith("application/json"):
-        return error.body
+    message, kind = error.message, error.kind
+    if isinstance(error, UpstreamRejected):
+        if error.dialect == "openai" and error.body and error.content_type.startswith("application/json"):
+            return error.body
+        message, kind = error.words, _rejected_kind(error.upstream_status)
     return msgspec.json.encode(
         {
             "error": {
-                "message": error.message,
-                "type": error.kind,
+                "message": message,
+                "type": kind,
                 "param": error.param,
                 "code": error.code,
                 "request_id": request_id,

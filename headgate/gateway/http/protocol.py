@@ -19,7 +19,7 @@ from headgate.errors import BodyTooLarge, HeadersTooLarge, HeadgateError, Malfor
 from headgate.gateway.http import headers as http_headers
 from headgate.gateway.http.exchange import Edge, Exchange
 from headgate.types import Route
-from headgate.wire import openai
+from headgate.wire import dialects
 
 _HOT_ROUTES = {f"/v1/{route.value}".encode(): route for route in Route}
 _LINGER_SECONDS = 2.0  # how long a client that is still sending may read its error
@@ -286,7 +286,7 @@ class GatewayProtocol(HttpToolsProtocol):
         if incomplete is not None and incomplete.response_complete:
             self.close()  # it was refused before its body came
         elif answering is None or answering.response_complete:
-            self._refuse(error)
+            self._refuse(error, incomplete)
         elif incomplete is not answering:  # another answer is on its way
             self._refusal = error
             self.pipeline = deque(waiting for waiting in self.pipeline if waiting[0] is not incomplete)
@@ -295,7 +295,7 @@ class GatewayProtocol(HttpToolsProtocol):
         else:  # this is its answer
             answering.disconnected = answering.response_complete = True
             answering.message_event.set()
-            self._refuse(error)
+            self._refuse(error, answering)
 
     def on_response_complete(self) -> None:
         if self.pipeline or self._refusal is not None:
@@ -307,9 +307,11 @@ class GatewayProtocol(HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self._refuse(self._refusal)
 
-    def _refuse(self, error: HeadgateError) -> None:
+    def _refuse(self, error: HeadgateError, request: Exchange | RequestResponseCycle | None = None) -> None:
+        """`request` is the one that is refused, if it came far enough to be known."""
+        route = request.route if isinstance(request, Exchange) else Route.CHAT
         request_id = self._edge.clock.new_id("req")
-        body = openai.error_body(error, request_id)
+        body = dialects.speaker(route).error_body(error, request_id)
         head = http_headers.status_line(error.status) + http_headers.error_head(error, request_id)
         self.transport.write(b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(body), body))
         if self.transport.can_write_eof():
