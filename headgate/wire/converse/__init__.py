@@ -1,0 +1,1 @@
+"""Amazon Bedrock's Converse dialect, the provider's side: requests out, answers and event streams in."""

@@ -1,0 +1,107 @@
+"""Requests for Converse and ConverseStream: neutral values to bytes. The model and streaming are in the URL."""
+
+from __future__ import annotations
+
+import msgspec
+
+from headgate.wire import claude
+from headgate.wire.converse.content import Block, BlockWriter, write_conversation
+from headgate.wire.converse.families import Thinks, family_of
+from headgate.wire.converse.reasoning import write_effort
+from headgate.wire.converse.tools import write_tools
+from headgate.wire.neutral import OutputFormat, Request, Target, Written
+
+_SERVICE_TIERS = frozenset({"priority", "default", "flex", "reserved"})
+
+
+def write_request(request: Request, target: Target) -> Written:
+    """The body for a model, and what it cannot say, named as chat completions name it."""
+    family = family_of(target.model)
+    writer = BlockWriter(family, target)
+    _leave_over(request, writer)
+    conversation = write_conversation(request.messages, writer)
+    effort = write_effort(request.effort, writer)
+    body = {
+        "system": conversation.system,
+        "messages": conversation.messages,
+        "inferenceConfig": _inference(request, writer),
+        "toolConfig": write_tools(request, writer, has_tool_blocks=conversation.has_tool_blocks),
+        "additionalModelRequestFields": effort.additional | _top_k(request, writer),
+        "outputConfig": _output_format(request.output, writer) | effort.output,
+        "additionalModelResponseFieldPaths": family.stop_sequence_paths if request.stop else (),
+        "serviceTier": {"type": request.service_tier} if request.service_tier in _SERVICE_TIERS else {},
+    }
+    said = {name: value for name, value in body.items() if value}
+    return Written(msgspec.json.encode(said), tuple(writer.leftovers))
+
+
+def _leave_over(request: Request, writer: BlockWriter) -> None:
+    """The members that Converse has no words for. What is at its default is not missed."""
+    missed = {
+        "n": request.choices != 1,
+        "seed": request.seed is not None,
+        "frequency_penalty": bool(request.frequency_penalty),
+        "presence_penalty": bool(request.presence_penalty),
+        "logit_bias": request.logit_bias is not None,
+        "logprobs": request.logprobs is not None,
+    }
+    hints = {
+        "verbosity": bool(request.verbosity),
+        "user": bool(request.user),
+        "service_tier": request.service_tier not in ("", "auto", *_SERVICE_TIERS),
+    }
+    for name, is_missed in (missed | hints).items():
+        if is_missed:
+            writer.left_over(name, is_hint=name in hints)
+
+
+def _inference(request: Request, writer: BlockWriter) -> Block:
+    """Without `maxTokens` a model may say as much as it can."""
+    members: Block = {"maxTokens": writer.target.max_output_tokens, "stopSequences": request.stop or None}
+    members |= _samplers(request, writer)
+    return {name: value for name, value in members.items() if value is not None}
+
+
+def _samplers(request: Request, writer: BlockWriter) -> Block:
+    """Newer Claudes take one of the two, the newest none. 1 is what both are when nothing is said."""
+    taken = _taken(writer)
+    given = {"temperature": request.temperature, "top_p": request.top_p}
+    told = {name: value for name, value in given.items() if value is not None}
+    if taken != "all":
+        told = {name: value for name, value in told.items() if value != 1}
+    allowed = {"none": 0, "one": 1}.get(taken, len(told))
+    for name in list(told)[allowed:]:
+        writer.left_over(name)
+    names = {"temperature": "temperature", "top_p": "topP"}
+    return {names[name]: told[name] for name in list(told)[:allowed]}
+
+
+def _top_k(request: Request, writer: BlockWriter) -> Block:
+    if request.top_k is None:
+        return {}
+    path = writer.family.top_k
+    if not path or _taken(writer) == "none":
+        writer.left_over("top_k")
+        return {}
+    *outer, innermost = path
+    fields: Block = {innermost: request.top_k}
+    for name in reversed(outer):
+        fields = {name: fields}
+    return fields
+
+
+def _taken(writer: BlockWriter) -> str:
+    """Which of temperature, top_p and top_k a model takes: all, one (not temperature and top_p together) or none."""
+    return claude.family_of(writer.target.model).samplers if writer.family.thinks is Thinks.CLAUDE else "all"
+
+
+def _output_format(output: OutputFormat | None, writer: BlockWriter) -> Block:
+    """Bedrock holds a model to a schema only; the schema is written as text."""
+    if output is None:
+        return {}
+    if output.schema is None or writer.target.json_schema is False:
+        writer.left_over("response_format")
+        return {}
+    schema = {"schema": bytes(output.schema).decode(), "name": output.name, "description": output.description}
+    said = {name: value for name, value in schema.items() if value}
+    return {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": said}}}
