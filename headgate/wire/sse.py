@@ -52,6 +52,8 @@ def payload(frame: bytes) -> bytes | None:
     """The data of a frame (several `data:` lines joined by LF), or None if it carries none, as a comment does."""
     if frame.startswith(b"data: ") and frame.find(b"\n") == len(frame) - 2 and b"\r" not in frame:
         return frame[6:-2]
+    if frame.startswith(b"data: ") and frame.find(b"\r") == len(frame) - 4 and frame.find(b"\n") == len(frame) - 3:
+        return frame[6:-4]  # the same with CRLF, as Google writes it
     lines = [line for line in _LINE_END.split(frame) if line.startswith(b"data")]
     values = [
         value.removeprefix(b" ") for name, colon, value in (line.partition(b":") for line in lines) if name == b"data"
