@@ -1,0 +1,1 @@
+"""Google's Gemini: generateContent and streamGenerateContent, as the Gemini API and Vertex AI serve them."""
