@@ -4,61 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from headgate import __version__
-from headgate.errors import UpstreamAuth
-from headgate.providers.upstream.client import FIELD_VALUE, Client, Destination, render_headers
+from headgate.providers.sending import Sender, bearer
 from headgate.providers.upstream.connect import Connector
 from headgate.providers.upstream.connection import Response
 from headgate.providers.upstream.pool import PoolSettings
-from headgate.types import Api, Operation
-
-MAX_DESTINATIONS = 1024
-WITHOUT_KEY = ("", "none")
+from headgate.types import Operation
 
 
 class OpenAIProvider:
-    """Sends the requests of one deployment: its connections are bounded by `pools`, and made by a shared `connector`.
-
-    `headers` are added to every request and win over the usual ones. Raises InvalidRequest for one that cannot be sent.
-    """
+    """Implements `ports.Provider` for one deployment. `headers` are added to every request."""
 
     kind = "openai"
 
     def __init__(self, name: str, connector: Connector, pools: PoolSettings, headers: Mapping[str, str]) -> None:
-        render_headers(headers.items())  # a bad header is told at start, not at the first request
         self.name = name
-        self._client = Client(connector, pools)
-        self._headers = {name.lower(): value for name, value in headers.items()}
-        self._user_agent = f"headgate/{__version__}"
-        self._destinations: dict[tuple[str, Api, str], Destination] = {}
+        self._sender = Sender(name, connector, pools, headers, bearer)
 
     async def send(
         self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
     ) -> Response:
-        """POST `body` to `endpoint`/`operation.api` and return when status and headers are there.
-
-        Raises UpstreamUnreachable, ConnectTimeout, UpstreamBusy, StreamIncomplete or StreamMalformed; UpstreamAuth or
-        InvalidRequest for a key or header that cannot be sent. Cancelling it closes the socket.
-        """
-        api = operation.api
-        destination = self._destinations.get((endpoint, api, api_key)) or self._prepare(endpoint, api, api_key)
-        return await self._client.send(destination, body, headers)
+        """POST `body` to `endpoint`/`operation.api`. Raises as `Sender.post`."""
+        return await self._sender.post(endpoint, operation.api, api_key, body, headers)
 
     async def aclose(self) -> None:
         """Close idle connections and refuse new requests; requests under way may finish."""
-        await self._client.aclose()
-
-    def _prepare(self, endpoint: str, api: Api, api_key: str) -> Destination:
-        headers = {"user-agent": self._user_agent, "content-type": "application/json"}
-        if api_key not in WITHOUT_KEY:
-            if not FIELD_VALUE.fullmatch(api_key):
-                raise UpstreamAuth(
-                    f"A key of the provider {self.name} has a line break or another forbidden character."
-                )
-            headers["authorization"] = f"Bearer {api_key}"
-        if len(self._destinations) >= MAX_DESTINATIONS:
-            self._destinations.clear()
-            self._client.forget_unused()
-        destination = self._client.destination(endpoint, api.value, headers | self._headers)
-        self._destinations[endpoint, api, api_key] = destination
-        return destination
+        await self._sender.aclose()
