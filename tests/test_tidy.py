@@ -47,6 +47,7 @@ NOT_REPEATABLE = {
 PURE = {
     "__future__", "base64", "bisect", "collections", "collections.abc", "dataclasses", "decimal", "email.utils", "enum",
     "fractions", "functools", "hashlib", "itertools", "json", "math", "msgspec", "operator", "re", "struct", "typing",
+    "zlib",
 }  # fmt: skip
 IMMUTABLE = (
     str, bytes, int, float, bool, tuple, frozenset, types.NoneType, types.MappingProxyType, types.UnionType,

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from msgspec.structs import replace
+import msgspec
 
 from headgate.types import Frozen
 
@@ -53,7 +53,7 @@ _CLAUDE = Family(
     tool_status=True,
     stop_sequence_paths=("/stop_sequence", "/delta/stop_sequence"),  # of an answer, and of a stream's event
 )
-_CLAUDE_4 = replace(
+_CLAUDE_4 = msgspec.structs.replace(
     _CLAUDE,
     prefixes=(
         "anthropic.claude-3-7", "anthropic.claude-opus-4-2025", "anthropic.claude-sonnet-4-2025",
@@ -62,12 +62,12 @@ _CLAUDE_4 = replace(
     cache_1h=False,
     strict_tools=False,
 )  # fmt: skip
-_CLAUDE_3_5_CACHING = replace(
+_CLAUDE_3_5_CACHING = msgspec.structs.replace(
     _CLAUDE_4,
     prefixes=("anthropic.claude-3-5-haiku", "anthropic.claude-3-5-sonnet-20241022"),
     thoughts_from=(),
 )
-_CLAUDE_3 = replace(
+_CLAUDE_3 = msgspec.structs.replace(
     _CLAUDE_3_5_CACHING,
     prefixes=("anthropic.claude-3", "anthropic.claude-v2", "anthropic.claude-instant"),
     cache_points=False,
@@ -89,7 +89,7 @@ FAMILIES: tuple[Family, ...] = (
     _CLAUDE_3_5_CACHING,
     _CLAUDE_3,
     _NOVA,
-    replace(_NOVA, prefixes=("amazon.nova-2",), thinks=Thinks.NOVA, levels=_THREE_LEVELS),
+    msgspec.structs.replace(_NOVA, prefixes=("amazon.nova-2",), thinks=Thinks.NOVA, levels=_THREE_LEVELS),
     Family(prefixes=("amazon.titan", "meta.", "ai21."), strict_tools=False),
     Family(prefixes=("cohere.",), top_k=("k",), strict_tools=False),
     Family(prefixes=("mistral.mistral-7b", "mistral.mixtral"), top_k=("top_k",), strict_tools=False),

@@ -8,7 +8,7 @@ from headgate.wire import claude
 from headgate.wire.converse.content import Block, BlockWriter, write_conversation
 from headgate.wire.converse.families import Thinks, family_of
 from headgate.wire.converse.reasoning import write_effort
-from headgate.wire.converse.tools import write_tools
+from headgate.wire.converse.tool_config import write_tools
 from headgate.wire.neutral import OutputFormat, Request, Target, Written
 
 _SERVICE_TIERS = frozenset({"priority", "default", "flex", "reserved"})
