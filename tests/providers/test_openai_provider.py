@@ -9,7 +9,8 @@ import pytest
 
 from headgate import __version__
 from headgate.errors import HeadgateError, InvalidRequest, UpstreamAuth, UpstreamUnreachable
-from headgate.providers.openai import MAX_DESTINATIONS, OpenAIProvider
+from headgate.providers.openai import OpenAIProvider
+from headgate.providers.sending import MAX_DESTINATIONS
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
 from headgate.providers.upstream.proxy import ProxySettings
