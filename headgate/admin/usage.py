@@ -54,6 +54,8 @@ class Totals(Frozen, frozen=True):
     refused: int
     input_tokens: int
     cached_input_tokens: int
+    cache_write_tokens: int
+    cache_write_1h_tokens: int
     output_tokens: int
     reasoning_tokens: int
     cost_usd: str
@@ -101,9 +103,12 @@ class Attempt(Frozen, frozen=True):
     error: str
     input_tokens: int
     cached_input_tokens: int
+    cache_write_tokens: int
+    cache_write_1h_tokens: int
     output_tokens: int
     reasoning_tokens: int
     tokens_counted: str
+    usage_raw: msgspec.Raw | None  # the provider's usage object, where it says more than these
     cost_usd: str
     price_version: str
 
@@ -132,9 +137,12 @@ class Request(Frozen, frozen=True):
     upstream_model: str
     input_tokens: int
     cached_input_tokens: int
+    cache_write_tokens: int
+    cache_write_1h_tokens: int
     output_tokens: int
     reasoning_tokens: int
     tokens_counted: str
+    usage_raw: msgspec.Raw | None  # the provider's usage object, where it says more than these
     cost_usd: str
     price_version: str
     config_hash: str
@@ -222,16 +230,30 @@ def attempt(record: AttemptRecord) -> Attempt:
     return Attempt(**{name: shown[name] for name in Attempt.__struct_fields__})
 
 
-def _tokens_and_cost(record: RequestRecord | AttemptRecord) -> dict[str, int | str]:
+def _tokens_and_cost(record: RequestRecord | AttemptRecord) -> dict[str, int | str | msgspec.Raw | None]:
     used = record.usage
     return {
         "input_tokens": used.input,
         "cached_input_tokens": used.cached_input,
+        "cache_write_tokens": used.cache_write,
+        "cache_write_1h_tokens": used.cache_write_1h,
         "output_tokens": used.output,
         "reasoning_tokens": used.reasoning,
         "tokens_counted": used.counted.value,
+        "usage_raw": _json(used.raw),
         "cost_usd": format_usd(record.cost_picousd),
     }
+
+
+def _json(raw: bytes) -> msgspec.Raw | None:
+    """A provider's words as JSON inside ours; as a text, should a database have changed them beyond that."""
+    if not raw:
+        return None
+    try:
+        msgspec.json.decode(raw)
+    except (ValueError, RecursionError):
+        return msgspec.Raw(msgspec.json.encode(raw.decode("utf-8", "replace")))
+    return msgspec.Raw(raw)
 
 
 def _between(since: str | None, until: str | None, visit: Visit) -> tuple[float | None, float | None]:

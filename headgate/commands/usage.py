@@ -28,7 +28,7 @@ def usage(where: Where, by: str, since: str | None, until: str | None, tenant: s
     if as_json:
         click.echo(msgspec.json.encode(answer))
         return
-    numbers = ("requests", "failed", "refused", "input", "cached", "output", "reasoning", "USD")
+    numbers = ("requests", "failed", "refused", "input", "cached", "written", "output", "reasoning", "USD")
     show((by, *numbers), map(_row, answer.data), numbers=numbers, total=_row(answer.total))
 
 
@@ -43,6 +43,6 @@ async def _usage(where: Where, by: str, since: str | None, until: str | None, te
 def _row(totals: Totals) -> tuple[str, ...]:
     counts = (
         totals.requests, totals.failed, totals.refused, totals.input_tokens, totals.cached_input_tokens,
-        totals.output_tokens, totals.reasoning_tokens,
+        totals.cache_write_tokens + totals.cache_write_1h_tokens, totals.output_tokens, totals.reasoning_tokens,
     )  # fmt: skip
     return (totals.group, *(f"{count:,}" for count in counts), totals.cost_usd)

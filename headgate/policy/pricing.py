@@ -1,4 +1,16 @@
-"""What tokens cost. Pure integer arithmetic in pico-dollars, so that sums never drift."""
+"""What tokens cost. Pure integer arithmetic in pico-dollars, so that sums never drift.
+
+Every token is charged once, in its class; a class without a price of its own costs what the larger one costs that it
+is part of. The rules and where they are from:
+
+- Input that was read from the provider's cache, or written to it, has a price of its own (OpenAI "Prompt caching",
+  Anthropic "Prompt caching", Gemini "Context caching"). A write lives for five minutes or for an hour; Anthropic bills
+  them differently, and reports them apart.
+- Thinking is billed as output by all of them; the class is there for lists that say otherwise.
+- Long context: beyond so many input tokens (cached and written ones included) *all* tokens of the request have other
+  prices (Anthropic and Gemini "Pricing": above 200,000; OpenAI: above 272,000; xAI: above 128,000 or 200,000).
+- Images in a prompt are reported and billed as input tokens by OpenAI, Anthropic and Gemini alike.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +18,24 @@ from headgate.types import PICO_PER_USD, Price, Usage
 
 
 def cost_picousd(usage: Usage, price: Price) -> int:
-    """Cost of one answer. Cached input is part of the input, reasoning part of the output; each is charged once."""
+    """Cost of one answer. Never negative, whatever parts a provider reports of its whole."""
+    long_context = price.long_context
+    if long_context is not None and usage.input > long_context.above_tokens:
+        price = long_context.price
+    cached, written, written_1h = usage.cached_input, usage.cache_write, usage.cache_write_1h
     cached_price = price.input if price.cached_input is None else price.cached_input
     reasoning_price = price.output if price.reasoning is None else price.reasoning
-    return (
-        (usage.input - usage.cached_input) * price.input
-        + usage.cached_input * cached_price
-        + (usage.output - usage.reasoning) * price.output
+    cost = (
+        max(0, usage.input - cached - written - written_1h) * price.input
+        + cached * cached_price
+        + max(0, usage.output - usage.reasoning) * price.output
         + usage.reasoning * reasoning_price
     )
+    if written or written_1h:
+        write_price = price.input if price.cache_write is None else price.cache_write
+        write_1h_price = write_price if price.cache_write_1h is None else price.cache_write_1h
+        cost += written * write_price + written_1h * write_1h_price
+    return cost
 
 
 def format_usd(picousd: int) -> str:

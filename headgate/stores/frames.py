@@ -19,6 +19,7 @@ import msgspec
 from headgate.stores.cleaning import cleaned
 from headgate.stores.layout import Layout
 from headgate.stores.rows import (
+    ADDED,
     ATTEMPT_COLUMNS,
     REQUEST_COLUMNS,
     UNTOLD,
@@ -115,10 +116,9 @@ class Batch(msgspec.Struct):
 class FrameReader:
     """Turns bytes into batches; keeps its decoders."""
 
-    def __init__(self, layout: Layout | None = None) -> None:
-        """`layout` is that of requests, if not this release's."""
-        self._requests = layout or Layout(requests, REQUEST_COLUMNS)
-        self._attempts = Layout(other_attempts, ATTEMPT_COLUMNS)
+    def __init__(self) -> None:
+        self._requests = Layout(requests, REQUEST_COLUMNS, ADDED)
+        self._attempts = Layout(other_attempts, ATTEMPT_COLUMNS, ADDED)
         self._request = msgspec.msgpack.Decoder(self._requests.type).decode
         self._request_id = msgspec.msgpack.Decoder(str).decode
         self._list = msgspec.msgpack.Decoder(list[Any]).decode

@@ -160,7 +160,8 @@ def _usage_row(record: RequestRecord) -> UsageRow:
     usage = record.usage
     failed, refused = record.outcome is Outcome.FAILED, record.outcome is Outcome.REFUSED
     tokens = (usage.input, usage.cached_input, usage.output, usage.reasoning)
-    return UsageRow("", 1, int(failed), int(refused), *tokens, record.cost_picousd)
+    written = (usage.cache_write, usage.cache_write_1h)
+    return UsageRow("", 1, int(failed), int(refused), *tokens, record.cost_picousd, *written)
 
 
 def _add(total: UsageRow | None, row: UsageRow, group: str) -> UsageRow:

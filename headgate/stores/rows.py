@@ -26,6 +26,11 @@ ATTEMPT_COLUMNS = tuple(column.name for column in other_attempts.columns)
 # it spends on every None, looking for somebody who adapts it.
 NULL = math.nan
 
+# What rows of the release before lack at their end, in both tables.
+ADDED: Values = (0, 0, "")
+
+MAX_RAW_BYTES = 4096  # of a provider's usage object: the largest seen has 1,100; a longer one is not kept
+
 UNTOLD = AttemptRecord("", "", 0, 0.0, "", "", "", "", "", Outcome.DONE, 0)
 
 
@@ -131,6 +136,9 @@ def request_row(record: RequestRecord, told: AttemptRecord) -> Values:
         told.endpoint,
         told.key_fingerprint,
         told.upstream_id,
+        usage.cache_write,
+        usage.cache_write_1h,
+        _raw_text(usage.raw) if usage.raw else "",
     )
 
 
@@ -158,6 +166,9 @@ def attempt_row(attempt: AttemptRecord) -> Values:
         attempt.cost_picousd,
         attempt.price_version,
         attempt.seconds,
+        usage.cache_write,
+        usage.cache_write_1h,
+        _raw_text(usage.raw),
     )
 
 
@@ -250,4 +261,11 @@ def _usage(row: Mapping[str, Any]) -> Usage:
         output=row["output_tokens"],
         reasoning=row["reasoning_tokens"],
         counted=Counted(row["counted"]),
+        cache_write=row["cache_write_tokens"],
+        cache_write_1h=row["cache_write_1h_tokens"],
+        raw=row["usage_raw"].encode(),
     )
+
+
+def _raw_text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace") if len(raw) <= MAX_RAW_BYTES else ""

@@ -59,6 +59,9 @@ requests = Table(
     Column("endpoint", Text, nullable=False),
     Column("key_fingerprint", Text, nullable=False),
     Column("upstream_id", Text, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),  # part of the input: written to a cache for five minutes
+    Column("cache_write_1h_tokens", BigInteger, nullable=False),  # likewise, for an hour
+    Column("usage_raw", Text, nullable=False),  # the provider's usage object when it says more than our columns
 )
 
 other_attempts = Table(
@@ -85,6 +88,9 @@ other_attempts = Table(
     Column("cost_picousd", BigInteger, nullable=False),
     Column("price_version", Text, nullable=False),
     Column("seconds", Double, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("cache_write_1h_tokens", BigInteger, nullable=False),
+    Column("usage_raw", Text, nullable=False),
 )
 
 daily_totals = Table(
@@ -102,6 +108,8 @@ daily_totals = Table(
     Column("output_tokens", BigInteger, nullable=False),
     Column("reasoning_tokens", BigInteger, nullable=False),
     Column("cost_picousd", BigInteger, nullable=False),
+    Column("cache_write_tokens", BigInteger, nullable=False),
+    Column("cache_write_1h_tokens", BigInteger, nullable=False),
 )
 
 keys = Table(

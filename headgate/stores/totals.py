@@ -30,7 +30,10 @@ from headgate.stores.schema import daily_totals, requests
 from headgate.types import Outcome, UsageRow
 
 PART = 10**9
-SUMMED = ("input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_picousd")
+SUMMED = (
+    "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_picousd", "cache_write_tokens",
+    "cache_write_1h_tokens",
+)  # fmt: skip
 SEEKS = 400  # so many days are looked up one by one for a tenant, rather than read through for all tenants
 
 

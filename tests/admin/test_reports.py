@@ -10,7 +10,7 @@ import pytest
 from headgate.admin.services import Readiness
 from headgate.errors import ConfigInvalid
 from headgate.policy import health
-from headgate.types import Outcome, Problem
+from headgate.types import Outcome, Problem, Usage
 from tests.admin.office import ADMIN, ALICE, CAROL, CONFIG, STARTED_AT, Office, error_of, in_office, ledger_row
 
 NOBODY: dict[str, str] = {}
@@ -54,6 +54,29 @@ def test_the_ledger_is_paged_oldest_first(tmp_path: Path) -> None:
         )
         assert first["attempts"][0]["deployment"] == "sim/sim-small" and first["attempts"][0]["cost_usd"] == "0.000082"
         assert (last["outcome"], last["error"], last["attempts"]) == ("refused", "model_not_found", [])
+
+    in_office(tmp_path, scenario)
+
+
+@pytest.mark.parametrize(
+    "raw, shown",
+    [
+        (b"", None),
+        (b'{"cost": 0.25, "search": {"queries": 2}}', {"cost": 0.25, "search": {"queries": 2}}),
+        (b'{"cost": 0.', '{"cost": 0.'),  # damaged on its way
+    ],
+)
+def test_what_a_provider_says_of_usage_is_shown_as_it_said_it(tmp_path: Path, raw: bytes, shown: object) -> None:
+    async def scenario(office: Office) -> None:
+        usage = Usage(input=100, cache_write=30, cache_write_1h=20, raw=raw)
+        attempt = msgspec.structs.replace(ledger_row(1).attempts[0], usage=usage)
+        await office.ledger.write([ledger_row(1, usage=usage, attempts=(attempt,))])
+        (row,) = (await office.get("/admin/ledger")).json()["data"]
+        for found in (row, row["attempts"][0]):
+            assert (found["cache_write_tokens"], found["cache_write_1h_tokens"]) == (30, 20)
+            assert found["usage_raw"] == shown
+        total = (await office.get("/admin/usage")).json()["total"]
+        assert (total["cache_write_tokens"], total["cache_write_1h_tokens"]) == (30, 20)
 
     in_office(tmp_path, scenario)
 

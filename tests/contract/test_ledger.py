@@ -123,7 +123,7 @@ def test_an_undelivered_note_marks_a_row_of_this_or_an_earlier_write(stores: Ope
 def test_usage_counts_tokens_money_and_failures(stores: Open) -> None:
     async def scenario() -> None:
         async with stores() as opened:
-            usage = Usage(input=100, cached_input=40, output=7, reasoning=3)
+            usage = Usage(input=100, cached_input=40, output=7, reasoning=3, cache_write=20, cache_write_1h=10)
             await opened.ledger.write([
                 record(1, usage=usage, cost_picousd=5),
                 record(2, outcome=Outcome.FAILED, usage=usage, cost_picousd=6),
@@ -131,8 +131,8 @@ def test_usage_counts_tokens_money_and_failures(stores: Open) -> None:
                 record(4, outcome=Outcome.DISCONNECTED, usage=usage, cost_picousd=7, tenant="hobby"),
             ])  # fmt: skip
             assert await opened.ledger.usage("tenant") == [
-                UsageRow("acme", 3, 1, 1, 200, 80, 14, 6, 11),
-                UsageRow("hobby", 1, 0, 0, 100, 40, 7, 3, 7),
+                UsageRow("acme", 3, 1, 1, 200, 80, 14, 6, 11, 40, 20),
+                UsageRow("hobby", 1, 0, 0, 100, 40, 7, 3, 7, 20, 10),
             ]
 
     asyncio.run(scenario())
@@ -250,9 +250,9 @@ def expected_usage(records: list[RequestRecord], by: str, since: float) -> list[
                 usage.input,
                 usage.cached_input,
             ]
-            numbers += [usage.output, usage.reasoning, row.cost_picousd]
+            numbers += [usage.output, usage.reasoning, row.cost_picousd, usage.cache_write, usage.cache_write_1h]
             name = getattr(row, names[by]) or ""
-            groups[name] = [a + b for a, b in zip(groups.get(name, [0] * 8), numbers, strict=True)]
+            groups[name] = [a + b for a, b in zip(groups.get(name, [0] * 10), numbers, strict=True)]
     return [UsageRow(name, *numbers) for name, numbers in sorted(groups.items())]
 
 
@@ -266,7 +266,11 @@ def test_usage_is_the_same_before_and_after_folding(stores: Open) -> None:
     )
     def check(records: list[RequestRecord], by: str, day: int, fold: float) -> None:
         small = [
-            msgspec.structs.replace(row, cost_picousd=row.cost_picousd >> 16, usage=Usage(input=row.usage.input >> 16))
+            msgspec.structs.replace(
+                row,
+                cost_picousd=row.cost_picousd >> 16,
+                usage=Usage(input=row.usage.input >> 16, cache_write=row.usage.cache_write >> 16),
+            )
             for row in records
         ]
         since = MIDNIGHT + day * DAY

@@ -76,7 +76,15 @@ counts = st.integers(0, 2**63 - 1)
 times = st.floats(MIDNIGHT, MIDNIGHT + 4 * DAY)
 durations = st.floats(0, 1e6)
 usages = st.builds(
-    Usage, input=counts, cached_input=counts, output=counts, reasoning=counts, counted=st.sampled_from(Counted)
+    Usage,
+    input=counts,
+    cached_input=counts,
+    output=counts,
+    reasoning=counts,
+    counted=st.sampled_from(Counted),
+    cache_write=counts,
+    cache_write_1h=counts,
+    raw=st.sampled_from([b"", b'{"prompt_tokens": 7, "cost": 0.25}', '{"日": "\\u0000"}'.encode()]),
 )
 
 

@@ -18,9 +18,16 @@ from headgate.stores.frames import (
     frame,
     known_header,
 )
-from headgate.stores.layout import Layout
-from headgate.stores.rows import REQUEST_COLUMNS, UNTOLD, other_rows, records_of, request_row, told_attempt
-from headgate.stores.schema import requests
+from headgate.stores.rows import (
+    ADDED,
+    MAX_RAW_BYTES,
+    REQUEST_COLUMNS,
+    UNTOLD,
+    other_rows,
+    records_of,
+    request_row,
+    told_attempt,
+)
 from headgate.types import RequestRecord
 from tests.stores.records import record, record_lists, request_id
 
@@ -125,17 +132,30 @@ def test_values_that_a_later_release_adds_are_left_out(number_of_attempts: int) 
     assert records_of(read(frame(kind, msgspec.msgpack.encode(payload))).rows) == [row]
 
 
-def test_values_that_an_earlier_release_did_not_have_get_what_was_said_for_them() -> None:
-    """As if the last two columns had been added by this release."""
-    layout = Layout(requests, REQUEST_COLUMNS, added=("fingerprint unknown", "id unknown"))
-    row = request_row(record(1), told_attempt(record(1)))
-    for missing, expected in [(1, ("9f86d081", "id unknown")), (2, ("fingerprint unknown", "id unknown"))]:
-        older = frame(REQUEST, msgspec.msgpack.encode(row[:-missing]))
-        (found,) = FrameReader(layout).read(older, final=True, limit=1).rows.requests
-        assert found[-2:] == expected
-        assert read(older).unknown == [older], "without such words it is not understood"
-    too_short = frame(REQUEST, msgspec.msgpack.encode(row[:-3]))
-    assert FrameReader(layout).read(too_short, final=True, limit=1).unknown == [too_short]
+@pytest.mark.parametrize("number_of_attempts", [0, 1, 2])
+def test_values_that_the_earlier_release_did_not_have_say_nothing(number_of_attempts: int) -> None:
+    """Its rows end before what was written to caches."""
+    attempts = tuple(
+        msgspec.structs.replace(record(1).attempts[0], number=number, id=f"{request_id(1)}.{number}")
+        for number in range(1, number_of_attempts + 1)
+    )
+    row = record(1, attempts=attempts)
+    told = told_attempt(row)
+    values, others = request_row(row, told), other_rows(row, told)
+    for missing in range(len(ADDED) + 1):
+        shorter, shorter_others = values[: len(values) - missing], [each[: len(each) - missing] for each in others]
+        kind, payload = (REQUEST_AND_ATTEMPTS, (shorter, shorter_others)) if others else (REQUEST, shorter)
+        batch = read(frame(kind, msgspec.msgpack.encode(payload)))
+        assert records_of(batch.rows) == [row]
+        assert [found[-len(ADDED) :] for found in batch.rows.requests] == [ADDED]
+    too_short = frame(REQUEST, msgspec.msgpack.encode(values[: -len(ADDED) - 1]))
+    assert read(too_short).unknown == [too_short]
+
+
+def test_a_usage_object_out_of_all_proportion_is_not_kept() -> None:
+    usage = msgspec.structs.replace(record(1).usage, raw=b'"' + b"x" * MAX_RAW_BYTES + b'"')
+    (found,) = records_of(read(WRITER.record(record(1, usage=usage, attempts=()))).rows)
+    assert found.usage == record(1).usage
 
 
 def test_values_that_cannot_be_encoded_do_not_lose_the_record() -> None:

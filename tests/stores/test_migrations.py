@@ -9,14 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, create_engine, insert, inspect, text
+from sqlalchemy.engine import Engine, make_url
 
 from headgate.errors import IncompatibleDatabase
-from headgate.stores.database import Database
+from headgate.stores.database import SQLITE_FILE, Database
+from headgate.stores.inserts import inserter
 from headgate.stores.migrations import STEPS, Migration, migrate
-from headgate.stores.schema import metadata
+from headgate.stores.rows import ADDED, ATTEMPT_COLUMNS, REQUEST_COLUMNS, rows_of
+from headgate.stores.schema import daily_totals, metadata, other_attempts, requests
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_keys import SqlKeyStore
+from headgate.types import Counted, Outcome, RequestRecord, Usage
 from tests.stores.records import key, record
 
 PREPARE = """
@@ -47,6 +51,13 @@ async def upgrade(database: Database, compatible_since: int) -> None:
     await database.run(
         database.writing, lambda connection: migrate(connection, next_release(compatible_since)), writes=True
     )
+
+
+def plain_engine(database_url: str, folder: Path) -> Engine:
+    """A database without the migrations of this release."""
+    if database_url == "sqlite":
+        return create_engine(f"sqlite:///{folder / SQLITE_FILE}")
+    return create_engine(make_url(database_url).set(drivername="postgresql+psycopg"))
 
 
 def columns(connection: Connection) -> dict[str, set[str]]:
@@ -99,6 +110,49 @@ def test_this_release_goes_on_beside_the_next_one(database_url: str, tmp_path: P
         await running.aclose()
 
     asyncio.run(scenario())
+
+
+def test_the_release_before_goes_on_beside_this_one(database_url: str, tmp_path: Path) -> None:
+    """It names the columns that it knows, before and after this release has added its own."""
+
+    def write_as_before(connection: Connection, records: Sequence[RequestRecord]) -> None:
+        rows = rows_of(records)
+        for table, names, values in (
+            (requests, REQUEST_COLUMNS, rows.requests),
+            (other_attempts, ATTEMPT_COLUMNS, rows.attempts),
+        ):
+            known = names[: -len(ADDED)]
+            inserter(table, known, connection.dialect.name)(connection, [row[: len(known)] for row in values])
+
+    def fold_as_before(connection: Connection) -> None:
+        known = [name for name in daily_totals.columns.keys() if "cache_write" not in name]  # noqa: SIM118
+        values = [20_000, "acme", "alice", "key_1", "small", "done", 1, 7, 0, 0, 0, 5]
+        connection.execute(insert(daily_totals).values(dict(zip(known, values, strict=True))))
+
+    before = plain_engine(database_url, tmp_path)
+    told_apart = record(2, outcome=Outcome.FAILED)
+    with before.begin() as connection:
+        migrate(connection, STEPS[:1])
+        write_as_before(connection, [record(1), told_apart])
+
+    async def scenario() -> None:
+        database = Database(database_url, tmp_path)
+        ledger = SqlLedger(database)
+        assert (await ledger.page(10))[0] == [record(1), told_apart]
+        new = record(3, usage=Usage(12, 0, 30, 0, Counted.REPORTED, 5, 7, b'{"cost": 1}'))
+        await ledger.write([new])
+        with before.begin() as connection:
+            write_as_before(connection, [record(4)])
+            fold_as_before(connection)
+        assert (await ledger.page(10))[0] == [record(1), told_apart, new, record(4)]
+        (total,) = await ledger.usage("tenant")
+        assert (total.requests, total.cache_write_tokens, total.cache_write_1h_tokens) == (5, 5, 7)
+        assert await ledger.compact(2**40) == 4
+        assert await ledger.usage("tenant") == [total]
+        await database.aclose()
+
+    asyncio.run(scenario())
+    before.dispose()
 
 
 def test_a_change_that_this_release_cannot_live_with_is_named(database_url: str, tmp_path: Path) -> None:
