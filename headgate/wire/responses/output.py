@@ -1,0 +1,160 @@
+"""Reads the items of an answer: what a model said, thought and called."""
+
+from __future__ import annotations
+
+import msgspec
+
+from headgate.errors import StreamFailed
+from headgate.wire.neutral import Finish, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from headgate.wire.responses.annotations import Annotation, citations_of
+from headgate.wire.responses.parts import DIALECT
+from headgate.wire.responses.thoughts import OWN, READABLE
+
+SEAM = "\n\n"  # between the parts of one thought
+NOTHING = msgspec.Raw(b"null")
+
+# Calls that the client has to answer before the model goes on.
+_FOR_THE_CLIENT = frozenset(
+    {
+        "function_call", "custom_tool_call", "local_shell_call", "shell_call", "computer_call", "apply_patch_call",
+        "mcp_approval_request",
+    }
+)  # fmt: skip
+_CONTENT_FILTER = "content_filter"
+
+
+class ContentPart(msgspec.Struct):
+    """A part of a message: `text` of output_text, or `refusal`."""
+
+    type: str = ""
+    text: str | None = None
+    refusal: str | None = None
+    annotations: list[Annotation] | None = None
+    logprobs: msgspec.Raw = NOTHING
+
+
+class MessageItem(msgspec.Struct):
+    """What a model says."""
+
+    content: list[ContentPart] | None = None
+
+
+class _TextPart(msgspec.Struct):
+    text: str | None = None
+
+
+class ReasoningItem(msgspec.Struct):
+    """What it thought: a summary, the thoughts themselves, or a form that only the provider can read."""
+
+    id: str | None = None
+    summary: list[_TextPart] | None = None
+    content: list[_TextPart] | None = None
+    encrypted_content: str | None = None
+
+    @property
+    def texts(self) -> list[str]:
+        """The parts of the summary, and of the thoughts themselves where the provider does not keep them."""
+        return [part.text for part in (*(self.summary or ()), *(self.content or ())) if part.text]
+
+
+class CallItem(msgspec.Struct):
+    """A function that it wants to be called."""
+
+    name: str
+    id: str | None = None
+    call_id: str | None = None
+    arguments: str | None = None
+
+
+class _Kind(msgspec.Struct):
+    type: str = ""
+
+
+class _Error(msgspec.Struct):
+    message: str | None = None
+    code: str | int | None = None
+
+
+class _Incomplete(msgspec.Struct):
+    reason: str | None = None
+
+
+class ResponseView(msgspec.Struct):
+    """The members of a response object that mean something."""
+
+    id: str | None = None
+    model: str | None = None
+    created_at: float | None = None
+    status: str | None = None
+    error: _Error | None = None
+    incomplete_details: _Incomplete | None = None
+    output: list[msgspec.Raw] | None = None
+    usage: msgspec.Raw = NOTHING
+
+
+_kind = msgspec.json.Decoder(_Kind)
+message_item = msgspec.json.Decoder(MessageItem)
+reasoning_item = msgspec.json.Decoder(ReasoningItem)
+call_item = msgspec.json.Decoder(CallItem)
+response_view = msgspec.json.Decoder(ResponseView)
+
+
+def kind_of(item: msgspec.Raw) -> str:
+    """The type of an item. Raises ValueError if it is no object."""
+    return _kind.decode(item).type
+
+
+def read_item(item: msgspec.Raw) -> list[Part]:
+    """The neutral parts of one item; empty texts are none. Raises ValueError."""
+    match kind_of(item):
+        case "message":
+            return [read for part in message_item.decode(item).content or () if (read := _said(part)) is not None]
+        case "reasoning":
+            thought = signed(reasoning_item.decode(item))
+            return [thought] if thought.text or thought.redacted else []
+        case "function_call":
+            call = call_item.decode(item)
+            return [ToolCall(call.call_id or call.id or "", call.name, call.arguments or "")]
+        case other:
+            return [Opaque(DIALECT, other, bytes(item))]
+
+
+def _said(part: ContentPart) -> Part | None:
+    if part.refusal:
+        return Refusal(part.refusal)
+    citations = citations_of(part.annotations)
+    return Text(part.text or "", citations) if part.text or citations else None
+
+
+def signed(item: ReasoningItem) -> Thinking:
+    """The thought of an item with all that must be sent back of it."""
+    text, encrypted = SEAM.join(item.texts), item.encrypted_content or ""
+    if encrypted:
+        proof = {"signature": encrypted} if text else {"redacted": encrypted}
+        return Thinking(text=text, origin=OWN, id=item.id or "", **proof)
+    if item.content and text:
+        return Thinking(text=text, signature=READABLE, origin=OWN)
+    return Thinking(text=text)
+
+
+def finish_of(response: ResponseView, kinds: set[str]) -> Finish:
+    """Why the model stopped, from the final object and the kinds of its items.
+
+    Raises StreamFailed, with the provider's words, for a response that failed, and ValueError for one that has not
+    ended. A reason we do not know for an answer that is not complete is taken for its length.
+    """
+    status = response.status or "completed"
+    if status == "incomplete":
+        reason = response.incomplete_details and response.incomplete_details.reason
+        return Finish.CONTENT_FILTER if reason == _CONTENT_FILTER else Finish.LENGTH
+    if status in ("in_progress", "queued"):
+        raise ValueError(f"the response's status is '{status}'")
+    if status != "completed":
+        raise failure(response.error, status)
+    return Finish.TOOL_CALLS if kinds & _FOR_THE_CLIENT else Finish.STOP
+
+
+def failure(error: _Error | None, status: str) -> StreamFailed:
+    """The error for a response that failed."""
+    words = (error and error.message) or f"the response's status is '{status}'"
+    return StreamFailed(f"The provider reported an error: {words}")
