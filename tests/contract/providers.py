@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from headgate.clock import SystemClock
 from headgate.config.schema import SimConfig, Spread
 from headgate.ports import Provider
+from headgate.providers.anthropic import AnthropicProvider
 from headgate.providers.openai import OpenAIProvider
 from headgate.providers.sim import SimProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
@@ -57,6 +58,14 @@ async def openai() -> AsyncIterator[Subject]:
 
 
 @asynccontextmanager
+async def anthropic() -> AsyncIterator[Subject]:
+    async with serving(speak_openai) as server:
+        provider = AnthropicProvider("anthropic", Connector(ConnectSettings()), PoolSettings(), {})
+        yield Subject(provider, server.url, "sk-contract")
+        await provider.aclose()
+
+
+@asynccontextmanager
 async def sim() -> AsyncIterator[Subject]:
     at_once = Spread(median=0, p99=0)
     config = SimConfig(ttft_seconds=at_once, itl_seconds=at_once, output_tokens=Spread(median=EVENTS, p99=EVENTS))
@@ -65,4 +74,8 @@ async def sim() -> AsyncIterator[Subject]:
     await provider.aclose()
 
 
-FACTORIES: dict[str, Callable[[], AbstractAsyncContextManager[Subject]]] = {"openai": openai, "sim": sim}
+FACTORIES: dict[str, Callable[[], AbstractAsyncContextManager[Subject]]] = {
+    "anthropic": anthropic,
+    "openai": openai,
+    "sim": sim,
+}
