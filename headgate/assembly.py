@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from headgate.config import addresses
 from headgate.config.catalogue import Catalogue
 from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig
 from headgate.gateway import accounts
@@ -110,7 +111,8 @@ def _model_spec(name: str, model: ModelConfig) -> ModelSpec:
 def _endpoints(deployment: DeploymentConfig, provider: ProviderConfig) -> tuple[str, ...]:
     if provider.kind == "sim":
         return (_NOWHERE,)
-    endpoints = deployment.endpoints or ([provider.base_url] if provider.base_url else [])
+    address = addresses.base_url(provider)
+    endpoints = deployment.endpoints or ([address] if address else [])
     return tuple(endpoint.rstrip("/") for endpoint in endpoints)
 
 

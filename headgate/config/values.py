@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
+from headgate.config.addresses import KINDS_WITH_KEY, base_url
 from headgate.config.problems import Findings, Place, nearest, written
 from headgate.config.schema import Config, ProviderConfig, ServerConfig
 
@@ -25,6 +26,15 @@ _NEW_KEY = "make one with: python3 -c \"import secrets; print('hg-' + secrets.to
 _STORES = ("memory", "redis://", "rediss://")
 _DATABASES = ("sqlite", "postgresql://")
 _QUEUES = ("sql", "redis://", "rediss://", "amqp://", "amqps://", "kafka://", "sqs://")
+
+
+_REQUEST_PATHS = ("/completions", "/embeddings", "/messages", "/responses")
+_ADDRESS_HINTS = {
+    "openai": "e.g. base_url: https://api.openai.com/v1",
+    "azure": "e.g. base_url: https://NAME.openai.azure.com",
+    "bedrock": "e.g. region: us-east-1",
+    "vertex": "e.g. project: NAME and location: us-central1",
+}
 
 
 def check_values(config: Config, findings: Findings) -> None:
@@ -71,13 +81,13 @@ def _check_server(server: ServerConfig, findings: Findings) -> None:
 def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, needs_url: bool) -> None:
     if provider.base_url:
         _check_url(provider.base_url, (*place, "base_url"), findings)
-        if provider.kind == "openai" and provider.base_url.rstrip("/").endswith(("/completions", "/embeddings")):
+        if provider.base_url.rstrip("/").endswith(_REQUEST_PATHS):
             findings.error((*place, "base_url"), "contains the path of a request", "end it at the version, e.g. /v1")
-    elif provider.kind == "openai" and needs_url:
-        findings.error((*place, "base_url"), "missing", "add e.g. base_url: https://api.openai.com/v1")
+    elif needs_url and provider.kind != "sim" and not base_url(provider):
+        findings.error((*place, "base_url"), "missing", f"add {_ADDRESS_HINTS[provider.kind]}")
     if provider.api_key and provider.api_keys not in ([], [provider.api_key]):
         findings.error((*place, "api_key"), "api_key and api_keys are both set", "keep one of them")
-    elif provider.kind == "openai" and not provider.api_key and not any(provider.api_keys):
+    elif provider.kind in KINDS_WITH_KEY and not provider.api_key and not any(provider.api_keys):
         hint = 'add api_key: "${NAME}", or api_key: none for a server that asks for none'
         findings.error((*place, "api_key"), "missing", hint)
     for index, key in enumerate(provider.api_keys):

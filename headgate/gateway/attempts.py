@@ -208,7 +208,7 @@ class Attempt:
         return (*told, ("traceparent", trace.child(context, trace.span_id_of(self.id)))) if context else told
 
     async def _open_stream(self, response: UpstreamResponse) -> None:
-        if not http.is_event_stream(response.headers):
+        if not http.has_type(response.headers, self._dialogue.stream_type):
             await self._refuse_other_content(response)
         reader, held, held_bytes = self._reader, list[bytes](), 0
         assert reader is not None, "the call asked for a stream"
@@ -227,7 +227,7 @@ class Attempt:
         self.first_at = self.last_at = self._clock.monotonic()
 
     async def _open_json(self, response: UpstreamResponse) -> None:
-        if http.is_event_stream(response.headers):
+        if http.has_type(response.headers, "text/event-stream"):
             raise StreamMalformed("The provider answered a plain request with an event stream.")
         self.body = await self._read_all(response, MAX_ANSWER_BYTES)
         if not self.body.strip():

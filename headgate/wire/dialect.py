@@ -79,3 +79,4 @@ class ProviderDialect(Frozen, frozen=True):
     read_answer: Callable[[bytes], Answer]  # raises ValueError, or StreamFailed for an error inside a 200
     listener: Callable[[], Listener]
     splitter: Callable[[], Splitter]
+    stream_type: str = "text/event-stream"  # the media type of its streams

@@ -32,6 +32,7 @@ class OpenAIPassThrough:
     """OpenAI's chat, completions and embeddings to a server that speaks them: the way of most requests."""
 
     same_dialect = True
+    stream_type = "text/event-stream"
 
     def __init__(self, api: Api) -> None:
         self.api = api

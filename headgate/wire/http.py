@@ -31,6 +31,6 @@ def _number(value: str | None) -> float | None:
     return number if number is not None and 0 <= number < 1e9 else None
 
 
-def is_event_stream(headers: Mapping[str, str]) -> bool:
-    """Whether an answer is a stream of server-sent events."""
-    return headers.get("content-type", "").lower().startswith("text/event-stream")
+def has_type(headers: Mapping[str, str], media_type: str) -> bool:
+    """Whether a body is of a media type; its parameters do not matter."""
+    return headers.get("content-type", "").lower().startswith(media_type)

@@ -71,6 +71,7 @@ class Dialogue(Protocol):
 
     api: Api
     same_dialect: bool
+    stream_type: str  # the media type of the deployment's streams
 
     def ask(self, call: Call, ask: Ask) -> Asked:
         """The request for the deployment. Raises Untranslatable or InvalidRequest, naming the member."""
@@ -89,6 +90,7 @@ class SameDialect:
 
     def __init__(self, provider: ProviderDialect, put: PutBody) -> None:
         self.api = provider.api
+        self.stream_type = provider.stream_type
         self._provider = provider
         self._put = put
 
@@ -118,6 +120,7 @@ class AcrossDialects:
 
     def __init__(self, client: ClientDialect, provider: ProviderDialect) -> None:
         self.api = provider.api
+        self.stream_type = provider.stream_type
         self._client = client
         self._provider = provider
 

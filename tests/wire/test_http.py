@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.wire.http import is_event_stream, retry_after_seconds
+from headgate.wire.http import has_type, retry_after_seconds
 
 NOW = 1_800_000_000.0
 
@@ -57,5 +57,5 @@ def test_no_header_is_ever_a_fault_of_ours(value: str, milliseconds: str) -> Non
     [("text/event-stream", True), ("Text/Event-Stream; charset=utf-8", True), ("application/json", False), ("", False)],
 )
 def test_event_streams(content_type: str, is_stream: bool) -> None:
-    assert is_event_stream({"content-type": content_type}) is is_stream
-    assert not is_event_stream({})
+    assert has_type({"content-type": content_type}, "text/event-stream") is is_stream
+    assert not has_type({}, "text/event-stream")

@@ -15,4 +15,5 @@ PROVIDER = ProviderDialect(
     read_answer=read_answer,
     listener=StreamListener,
     splitter=EventStreamSplitter,
+    stream_type="application/vnd.amazon.eventstream",
 )
