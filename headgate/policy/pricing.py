@@ -18,24 +18,31 @@ from headgate.types import PICO_PER_USD, Price, Usage
 
 
 def cost_picousd(usage: Usage, price: Price) -> int:
-    """Cost of one answer. Never negative, whatever parts a provider reports of its whole."""
+    """Cost of one answer. What a provider reports of a part beyond its whole is charged as that part alone."""
     long_context = price.long_context
     if long_context is not None and usage.input > long_context.above_tokens:
         price = long_context.price
-    cached, written, written_1h = usage.cached_input, usage.cache_write, usage.cache_write_1h
-    cached_price = price.input if price.cached_input is None else price.cached_input
-    reasoning_price = price.output if price.reasoning is None else price.reasoning
-    cost = (
-        max(0, usage.input - cached - written - written_1h) * price.input
-        + cached * cached_price
-        + max(0, usage.output - usage.reasoning) * price.output
-        + usage.reasoning * reasoning_price
-    )
-    if written or written_1h:
-        write_price = price.input if price.cache_write is None else price.cache_write
-        write_1h_price = write_price if price.cache_write_1h is None else price.cache_write_1h
-        cost += written * write_price + written_1h * write_1h_price
+    plain_input, plain_output, cost = usage.input, usage.output, 0
+    if cached := usage.cached_input:
+        plain_input -= cached
+        cost += cached * (price.input if price.cached_input is None else price.cached_input)
+    if written := usage.cache_write + usage.cache_write_1h:
+        plain_input -= written
+        cost += _cache_writes(usage, price)
+    if thought := usage.reasoning:
+        plain_output -= thought
+        cost += thought * (price.output if price.reasoning is None else price.reasoning)
+    if plain_input > 0:
+        cost += plain_input * price.input
+    if plain_output > 0:
+        cost += plain_output * price.output
     return cost
+
+
+def _cache_writes(usage: Usage, price: Price) -> int:
+    short_price = price.input if price.cache_write is None else price.cache_write
+    long_price = short_price if price.cache_write_1h is None else price.cache_write_1h
+    return usage.cache_write * short_price + usage.cache_write_1h * long_price
 
 
 def format_usd(picousd: int) -> str:
