@@ -74,9 +74,9 @@ def read_request(fields: Fields) -> Request:
 
 def _unknown(fields: Fields) -> Iterator[Leftover]:
     for name, raw in fields.items():
-        is_default = members.says_nothing(raw) or bytes(raw) == _DEFAULTS.get(name)
-        if name not in Body.__struct_fields__ and not is_default:
-            yield Leftover(name, is_hint=name in _HINTS)
+        if name in Body.__struct_fields__ or members.says_nothing(raw) or bytes(raw) == _DEFAULTS.get(name):
+            continue
+        yield Leftover(name, is_hint=name in _HINTS)
 
 
 def _logprobs(body: Body) -> int | None:

@@ -35,7 +35,7 @@ from headgate.wire.neutral import (
     ToolCallStarted,
 )
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
 _DONE = b"data: [DONE]\n\n"
 
 
@@ -60,7 +60,7 @@ class StreamWriter:
         """The usage chunk, if the client asked for one and it is known, and [DONE]."""
         if self._usage is None or not self._context.wants_usage:
             return _DONE
-        usage = _encode(write_usage(self._usage))
+        usage = _encoder.encode(write_usage(self._usage))
         return b"data: " + self._head + b'"choices":[],"usage":' + usage + b"}\n\n" + _DONE
 
     def _begin(self, started: Started) -> None:
@@ -69,17 +69,17 @@ class StreamWriter:
             **head(started.id, started.model, started.created, self._context),
             "object": "chat.completion.chunk",
         }
-        self._head = _encode(members)[:-1] + b","
+        self._head = _encoder.encode(members)[:-1] + b","
 
     def _write(self, chunk: Chunk) -> bytes:
         match chunk:
             case TextDelta(text=text, choice=index):
                 choice = self._choice(index)
                 choice.add_text(chunk)
-                return self._frame(choice, b'"content":' + _encode(text))
+                return self._frame(choice, b'"content":' + _encoder.encode(text))
             case ThinkingDelta(choice=index):
                 choice = self._choice(index)
-                return self._frame(choice, b'"reasoning_content":' + _encode(choice.add_thought(chunk)))
+                return self._frame(choice, b'"reasoning_content":' + _encoder.encode(choice.add_thought(chunk)))
             case ToolCallDelta(index=number, arguments=arguments, choice=index):
                 return self._frame(self._choice(index), self._arguments(number, arguments))
             case Started():
@@ -103,7 +103,7 @@ class StreamWriter:
             case RefusalDelta(text=text, choice=index):
                 choice = self._choice(index)
                 choice.refuses = True
-                return self._frame(choice, b'"refusal":' + _encode(text))
+                return self._frame(choice, b'"refusal":' + _encoder.encode(text))
             case ToolCallStarted(choice=index):
                 choice = self._choice(index)
                 choice.end_part()
@@ -133,7 +133,7 @@ class StreamWriter:
         return {"tool_calls": [{"index": started.index, **written_call(call)}]}
 
     def _arguments(self, number: int, arguments: str) -> bytes:
-        function = b'{"arguments":' + _encode(arguments) + b"}"
+        function = b'{"arguments":' + _encoder.encode(arguments) + b"}"
         if self._legacy and number == 0:
             return b'"function_call":' + function
         return b'"tool_calls":[{"index":%d,"function":%b}]' % (number, function)
@@ -145,7 +145,7 @@ class StreamWriter:
         return choice
 
     def _members(self, choice: _Choice, members: Json) -> bytes:
-        return self._frame(choice, _encode(members)[1:-1])
+        return self._frame(choice, _encoder.encode(members)[1:-1])
 
     def _frame(self, choice: _Choice, delta: bytes, *, finish: bytes = b"null", logprobs: bytes = b"null") -> bytes:
         """One chunk; `delta` are the members of its delta."""
