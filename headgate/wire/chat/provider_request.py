@@ -14,7 +14,7 @@ _UNNAMED_SCHEMA = "answer"  # a schema has to have a name
 
 # Members that are called in chat what they are called in the neutral model. Servers other than OpenAI's know top_k.
 _SAME = (
-    "parallel_tool_calls", "temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty",
+    "temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty",
     "logit_bias",
 )  # fmt: skip
 
@@ -61,10 +61,13 @@ def _write_tools(request: Request, target: Target, body: Json, leftovers: list[L
             written.append(msgspec.Raw(tool.raw))
         else:
             leftovers.append(Leftover(f"tools[{number}]"))
-    if written:
-        body["tools"] = written
+    if not written:
+        return  # OpenAI refuses the other two without tools
+    body["tools"] = written
     if request.tool_choice is not None:
         body["tool_choice"] = _choice(request.tool_choice)
+    if request.parallel_tool_calls is not None:
+        body["parallel_tool_calls"] = request.parallel_tool_calls
 
 
 def _function(tool: Tool) -> Json:

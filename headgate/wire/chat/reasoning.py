@@ -68,7 +68,7 @@ def _thought(detail: ReasoningDetail) -> Thinking:
         text=detail.text or detail.summary or "",
         signature=signature,
         redacted=redacted,
-        origin=proven_by or hidden_by,
+        origin=proven_by or hidden_by or own,
         id=detail.id or "",
     )
 

@@ -56,7 +56,7 @@ def read_request(fields: Fields) -> Request:
         verbosity="" if body.verbosity == "medium" else body.verbosity or "",
         max_output_tokens=max((body.max_tokens or 0, body.max_completion_tokens or 0)) or None,
         choices=body.n or 1,
-        stop=(body.stop,) if isinstance(body.stop, str) else tuple(body.stop or ()),
+        stop=tuple(filter(None, [body.stop] if isinstance(body.stop, str) else body.stop or ())),
         temperature=body.temperature,
         top_p=body.top_p,
         top_k=body.top_k,

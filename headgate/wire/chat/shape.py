@@ -8,6 +8,7 @@ from typing import Generic, TypeVar
 
 import msgspec
 
+from headgate.errors import InvalidRequest
 from headgate.types import Frozen
 from headgate.wire import members
 from headgate.wire.neutral import Leftover
@@ -34,9 +35,12 @@ class Shape(Frozen, Generic[T], frozen=True):
             if "unknown field" not in str(error):
                 return members.read_member(self.decoder, raw, where)
         value = members.read_member(_anything, raw, where)
-        unknown = list(_take_unknown(value, self.kind, where))
-        leftovers += [Leftover(place) for place in unknown]
-        return members.read_member(self.decoder, msgspec.Raw(msgspec.json.encode(value)), where)
+        try:
+            leftovers += [Leftover(place) for place in _take_unknown(value, self.kind, where)]
+            known = msgspec.Raw(msgspec.json.encode(value))
+        except RecursionError:
+            raise InvalidRequest(f"'{where}' is nested too deeply.", param=where or None) from None
+        return members.read_member(self.decoder, known, where)
 
 
 def shape(kind: type[T]) -> Shape[T]:
