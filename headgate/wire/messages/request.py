@@ -11,7 +11,7 @@ from headgate.wire.members import read_member, says_nothing
 from headgate.wire.messages.blocks import ABSENT, Block
 from headgate.wire.messages.parts import PartReader
 from headgate.wire.messages.thinking import ThinkingView, plan_thinking, read_effort, write_sampling
-from headgate.wire.messages.tools import read_tool_choice, read_tools, write_tools
+from headgate.wire.messages.toolbox import read_tool_choice, read_tools, write_tools
 from headgate.wire.messages.turns import write_turns
 from headgate.wire.neutral import Leftover, Message, OutputFormat, Request, Role, Target, Written
 

@@ -108,13 +108,13 @@ class _OpenBlock:
 class StreamListener:
     """Reads one stream."""
 
-    __slots__ = ("_blocks", "_calls", "_ended", "_finish", "_last", "_mender", "_started", "_usages")
+    __slots__ = ("_blocks", "_calls", "_ended", "_finish", "_last", "_mender", "_usages")
 
     def __init__(self) -> None:
         self._blocks: dict[int, _OpenBlock] = {}
         self._calls = 0
         self._last = ""  # the type of the block that was told last
-        self._started = self._ended = False
+        self._ended = False
         self._finish: Finished | None = None
         self._usages: list[bytes] = []
         self._mender = Mender()
@@ -163,9 +163,8 @@ class StreamListener:
             raise ValueError(str(error)) from None
 
     def _message_start(self, event: _Event) -> Sequence[Chunk]:
-        if self._started:
+        if self._last or self._blocks:
             raise ValueError("a second message began before the first had ended")
-        self._started = True
         message = event.message or MessageView()
         chunks: list[Chunk] = [Started(message.id or "", message.model or "")]
         for index, raw in enumerate(message.content or ()):  # a message may begin with what it already has

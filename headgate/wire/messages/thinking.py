@@ -9,7 +9,7 @@ from headgate.types import Frozen
 from headgate.wire.claude import Family
 from headgate.wire.effort import LEAST_BUDGET_TOKENS, LEVELS, budget_of, level_of, nearest
 from headgate.wire.messages.blocks import Block
-from headgate.wire.messages.tools import forces_a_call
+from headgate.wire.messages.toolbox import forces_a_call
 from headgate.wire.neutral import Effort, Leftover, Message, Request, Role, Target, Thinking, ToolCall, ToolResult
 
 _FIELD = "reasoning_effort"  # as most callers that are translated write it

@@ -14,7 +14,7 @@ from headgate.wire.claude import Family
 from headgate.wire.messages.blocks import DIALECT, Block, json_object, tool_use
 from headgate.wire.messages.ids import allowed_id
 from headgate.wire.messages.thinking import is_own_thought
-from headgate.wire.messages.tools import cache_control
+from headgate.wire.messages.toolbox import cache_control
 from headgate.wire.neutral import (
     Audio,
     File,

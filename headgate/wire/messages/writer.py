@@ -36,7 +36,7 @@ from headgate.wire.neutral import (
 
 _EMPTY_TEXT: Block = {"type": "text", "text": ""}
 _EMPTY_THOUGHT: Block = {"type": "thinking", "thinking": "", "signature": ""}
-_encode = msgspec.json.encode
+_encoder = msgspec.json.Encoder()
 
 
 class StreamWriter:
@@ -135,10 +135,10 @@ class StreamWriter:
         match chunk:
             case TextDelta():
                 self._open("text", _EMPTY_TEXT, anew=chunk.starts_part)
-                self._delta(b'{"type":"text_delta","text":' + _encode(chunk.text))
+                self._delta(b'{"type":"text_delta","text":' + _encoder.encode(chunk.text))
             case ThinkingDelta():
                 self._open("thinking", _EMPTY_THOUGHT, anew=chunk.starts_part)
-                self._delta(b'{"type":"thinking_delta","thinking":' + _encode(chunk.text))
+                self._delta(b'{"type":"thinking_delta","thinking":' + _encoder.encode(chunk.text))
             case ThinkingSigned():
                 self._sign(chunk)
             case ToolCallStarted():
@@ -147,7 +147,7 @@ class StreamWriter:
                 self._say(TextDelta(chunk.text))
             case Cited():
                 self._open("text", _EMPTY_TEXT)
-                self._delta(b'{"type":"citations_delta","citation":' + _encode(write_citation(chunk.citation)))
+                self._delta(b'{"type":"citations_delta","citation":' + _encoder.encode(write_citation(chunk.citation)))
             case PartDone():
                 self._whole(chunk.part)
             case Started():
@@ -183,7 +183,7 @@ class StreamWriter:
             self._block({"type": "redacted_thinking", "data": sealed(signed.origin, signed.redacted)})
 
     def _sign_open(self, signature: str) -> None:
-        self._delta(b'{"type":"signature_delta","signature":' + _encode(signature))
+        self._delta(b'{"type":"signature_delta","signature":' + _encoder.encode(signature))
 
     def _start_call(self, call: ToolCallStarted) -> None:
         if call.signature:
@@ -196,7 +196,7 @@ class StreamWriter:
     def _continue_call(self, arguments: str) -> None:
         if arguments:
             self._arguments.append(arguments)
-            self._delta(b'{"type":"input_json_delta","partial_json":' + _encode(arguments))
+            self._delta(b'{"type":"input_json_delta","partial_json":' + _encoder.encode(arguments))
 
     def _whole(self, part: Part) -> None:
         for block in write_blocks(part):
@@ -228,7 +228,7 @@ class StreamWriter:
         )
 
     def _emit(self, name: str, members: Block) -> None:
-        self._out.append(b"event: %b\ndata: %b\n\n" % (name.encode(), _encode({"type": name, **members})))
+        self._out.append(b"event: %b\ndata: %b\n\n" % (name.encode(), _encoder.encode({"type": name, **members})))
 
 
 _CONTENT = (TextDelta, ThinkingDelta, ThinkingSigned, RefusalDelta, ToolCallStarted, Cited, PartDone)
