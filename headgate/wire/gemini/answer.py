@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from headgate.wire.folding import fold
-from headgate.wire.gemini.response import split_responses
+from headgate.wire.gemini.response import may_be_cut, split_responses
 from headgate.wire.gemini.stream import StreamListener
 from headgate.wire.neutral import Answer, Chunk
+from headgate.wire.surrogates import mend
 
 
 def read_answer(body: bytes) -> Answer:
@@ -16,7 +17,7 @@ def read_answer(body: bytes) -> Answer:
     """
     listener = StreamListener()
     chunks: list[Chunk] = []
-    for response in split_responses(body):
+    for response in split_responses(mend(body) if may_be_cut(body) else body):
         chunks += listener.read_data(response)
     answer = fold(chunks)
     if answer.choices and (missing := listener.missing()):

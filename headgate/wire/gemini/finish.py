@@ -62,6 +62,6 @@ def finish_of(reason: str | int, message: str, has_called: bool) -> Finish:
     finish = FINISHES.get(name)
     if finish is None:
         if name in FAILURES or any(word in name for word in _SOUNDS_LIKE_FAILURE):
-            raise StreamFailed(f"The model gave up: finishReason is '{name}'{f' ({message})' if message else ''}.")
+            raise StreamFailed(f"finishReason is '{name}'{f' ({message})' if message else ''}")
         return Finish.CONTENT_FILTER
     return Finish.TOOL_CALLS if finish is Finish.STOP and has_called else finish

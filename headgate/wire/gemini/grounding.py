@@ -27,13 +27,13 @@ class _GroundingChunk(msgspec.Struct, rename="camel"):
 
 
 class _Segment(msgspec.Struct, rename="camel", gc=False):
-    start_index: int = 0
-    end_index: int = 0
+    start_index: int | None = None
+    end_index: int | None = None
 
 
 class _GroundingSupport(msgspec.Struct, rename="camel"):
     segment: _Segment | None = None
-    grounding_chunk_indices: tuple[int, ...] = ()
+    grounding_chunk_indices: tuple[int, ...] | None = None
 
 
 class _GroundingMetadata(msgspec.Struct, rename="camel"):
@@ -42,10 +42,10 @@ class _GroundingMetadata(msgspec.Struct, rename="camel"):
 
 
 class _CitationSource(msgspec.Struct, rename="camel", gc=False):
-    start_index: int = 0
+    start_index: int | None = None
     end_index: int | None = None
-    uri: str = ""
-    title: str = ""
+    uri: str | None = None
+    title: str | None = None
 
 
 class _CitationMetadata(msgspec.Struct, rename="camel"):
@@ -63,7 +63,7 @@ def read_grounding(raw: bytes, text: str) -> Iterator[Citation]:
     chunks = metadata.grounding_chunks or ()
     for support in metadata.grounding_supports or ():
         segment = support.segment or _Segment()
-        for index in support.grounding_chunk_indices:
+        for index in support.grounding_chunk_indices or ():
             if 0 <= index < len(chunks):
                 yield _citation(chunks[index], *characters(text, segment.start_index, segment.end_index))
     if not metadata.grounding_supports:
@@ -75,12 +75,16 @@ def read_citations(raw: bytes, text: str) -> Iterator[Citation]:
     """What the model recited, and from where."""
     metadata = _citations.decode(raw)
     for source in (*(metadata.citation_sources or ()), *(metadata.citations or ())):
-        start, end = (-1, -1) if source.end_index is None else characters(text, source.start_index, source.end_index)
-        yield Citation(url=source.uri, title=source.title, start=start, end=end)
+        start, end = characters(text, source.start_index, source.end_index)
+        yield Citation(url=source.uri or "", title=source.title or "", start=start, end=end)
 
 
-def characters(text: str, start_byte: int, end_byte: int) -> tuple[int, int]:
-    """From offsets in the UTF-8 form of a text to offsets in the text; (-1, -1) for what is outside of it."""
+def characters(text: str, start_byte: int | None, end_byte: int | None) -> tuple[int, int]:
+    """From offsets in the UTF-8 form of a text to offsets in the text; (-1, -1) for what is not in it.
+
+    An absent start is the beginning.
+    """
+    start_byte, end_byte = start_byte or 0, end_byte or 0
     encoded = b"" if text.isascii() else text.encode()
     length = len(encoded) or len(text)
     if not 0 <= start_byte < end_byte <= length:

@@ -14,6 +14,7 @@ from headgate.wire.gemini.errors import error_message
 
 ABSENT = msgspec.Raw(b"null")
 NULL = b"null"
+TOO_DEEP = "it is nested too deeply"
 
 RawParts = Sequence[Mapping[str, msgspec.Raw]]
 
@@ -119,17 +120,28 @@ def read_response(data: bytes) -> Response:
     try:
         response = _response.decode(data)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError(TOO_DEEP) from None
     if response.error is not ABSENT and bytes(response.error) != NULL:
         raise StreamFailed(error_message(data))
     return response
 
 
+def may_be_cut(data: bytes) -> bool:
+    """Whether it writes characters as surrogate pairs, which may have lost a half; Google itself writes UTF-8."""
+    return b"\\ud" in data or b"\\uD" in data
+
+
 def split_responses(body: bytes) -> tuple[bytes, ...]:
-    """The responses in a body: one, or the events of a stream that was not asked for as SSE, as a JSON array."""
+    """The responses in a body: one, or the events of a stream that was not asked for as SSE, as a JSON array.
+
+    Raises ValueError.
+    """
     if not body.lstrip().startswith(b"["):
         return (body,)
-    return tuple(bytes(raw) for raw in _responses.decode(body))
+    try:
+        return tuple(bytes(raw) for raw in _responses.decode(body))
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
 
 
 def read_raw_parts(data: bytes, position: int) -> RawParts:

@@ -13,7 +13,7 @@ from headgate.errors import StreamFailed
 from headgate.wire import sse
 from headgate.wire.gemini.choice import ChoiceReader
 from headgate.wire.gemini.finish import is_finish
-from headgate.wire.gemini.response import NULL, read_raw_parts, read_response
+from headgate.wire.gemini.response import NULL, may_be_cut, read_raw_parts, read_response
 from headgate.wire.gemini.usage import read_usage
 from headgate.wire.neutral import Chunk, Finish, Finished, Metered, Started
 from headgate.wire.surrogates import Mender
@@ -37,19 +37,13 @@ class StreamListener:
         if not data:
             return ()
         try:
-            return self.read_data(data)
+            return self.read_data(self._mender.mend(data) if may_be_cut(data) else data)
         except StreamFailed as error:
             raise StreamFailed(f"The provider reported an error in the stream: {error.message}") from None
 
     def read_data(self, data: bytes) -> Sequence[Chunk]:
         """What one response means. Raises ValueError, or StreamFailed with the provider's own words."""
-        try:
-            response = read_response(data)
-        except ValueError:
-            mended = self._mender.mend(data)
-            if mended == data:
-                raise
-            data, response = mended, read_response(mended)
+        response = read_response(data)
         chunks: list[Chunk] = []
         if not self._id:
             self._id = response.response_id or hashlib.sha256(data).hexdigest()[:24]
