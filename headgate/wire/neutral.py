@@ -257,6 +257,7 @@ class Target(Frozen, frozen=True):
     images: bool | None = None
     json_schema: bool | None = None
     reasoning: bool | None = None
+    stream_usage: bool = True  # takes `stream_options`, where a stream's usage has to be asked for
 
 
 class Written(Frozen, frozen=True):

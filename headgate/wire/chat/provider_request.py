@@ -20,11 +20,12 @@ _SAME = (
 
 
 def write_request(request: Request, target: Target) -> Written:
-    """The body for a deployment, and what did not fit into it. A stream is asked for its usage."""
+    """The body for a deployment, and what did not fit into it."""
     leftovers: list[Leftover] = []
     body: Json = {"model": target.model, "messages": MessageWriter(target, leftovers).write(request.messages)}
     if request.stream:
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
+        body["stream"] = True
+        body |= {"stream_options": {"include_usage": True}} if target.stream_usage else {}
     _write_tools(request, target, body, leftovers)
     _write_output(request.output, target, body, leftovers)
     _write_effort(request.effort, target, body, leftovers)
