@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from headgate.errors import StreamFailed
-from headgate.wire.neutral import Finish, Opaque, Part, Refusal, Text, Thinking, ToolCall
+from headgate.wire.neutral import Finish, Opaque, Part, Refusal, Text, Thinking, ThinkingSigned, ToolCall
 from headgate.wire.responses.annotations import Annotation, citations_of
 from headgate.wire.responses.parts import DIALECT
 from headgate.wire.responses.thoughts import OWN, READABLE
@@ -39,7 +39,9 @@ class MessageItem(msgspec.Struct):
     content: list[ContentPart] | None = None
 
 
-class _TextPart(msgspec.Struct):
+class TextPart(msgspec.Struct):
+    """A part of a thought."""
+
     text: str | None = None
 
 
@@ -47,8 +49,8 @@ class ReasoningItem(msgspec.Struct):
     """What it thought: a summary, the thoughts themselves, or a form that only the provider can read."""
 
     id: str | None = None
-    summary: list[_TextPart] | None = None
-    content: list[_TextPart] | None = None
+    summary: list[TextPart] | None = None
+    content: list[TextPart] | None = None
     encrypted_content: str | None = None
 
     @property
@@ -60,10 +62,15 @@ class ReasoningItem(msgspec.Struct):
 class CallItem(msgspec.Struct):
     """A function that it wants to be called."""
 
-    name: str
+    name: str = ""
     id: str | None = None
     call_id: str | None = None
     arguments: str | None = None
+
+    @property
+    def called(self) -> str:
+        """What the result must be sent back for."""
+        return self.call_id or self.id or ""
 
 
 class _Kind(msgspec.Struct):
@@ -114,7 +121,7 @@ def read_item(item: msgspec.Raw) -> list[Part]:
             return [thought] if thought.text or thought.redacted else []
         case "function_call":
             call = call_item.decode(item)
-            return [ToolCall(call.call_id or call.id or "", call.name, call.arguments or "")]
+            return [ToolCall(call.called, call.name, call.arguments or "")]
         case other:
             return [Opaque(DIALECT, other, bytes(item))]
 
@@ -128,13 +135,21 @@ def _said(part: ContentPart) -> Part | None:
 
 def signed(item: ReasoningItem) -> Thinking:
     """The thought of an item with all that must be sent back of it."""
-    text, encrypted = SEAM.join(item.texts), item.encrypted_content or ""
+    text = SEAM.join(item.texts)
+    proof = proof_of(item, has_text=bool(text))
+    return Thinking(text, proof.signature, proof.redacted, proof.origin, proof.id)
+
+
+def proof_of(item: ReasoningItem, *, has_text: bool) -> ThinkingSigned:
+    """What must be sent back of a thought beside its text."""
+    encrypted = item.encrypted_content or ""
+    if encrypted and has_text:
+        return ThinkingSigned(signature=encrypted, origin=OWN, id=item.id or "")
     if encrypted:
-        proof = {"signature": encrypted} if text else {"redacted": encrypted}
-        return Thinking(text=text, origin=OWN, id=item.id or "", **proof)
-    if item.content and text:
-        return Thinking(text=text, signature=READABLE, origin=OWN)
-    return Thinking(text=text)
+        return ThinkingSigned(redacted=encrypted, origin=OWN, id=item.id or "")
+    if item.content and has_text:
+        return ThinkingSigned(signature=READABLE, origin=OWN)
+    return ThinkingSigned()
 
 
 def finish_of(response: ResponseView, kinds: set[str]) -> Finish:

@@ -7,12 +7,13 @@ that the same answer always has the same ones.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import msgspec
 
 from headgate.types import Usage
 from headgate.wire.dialect import ReplyContext
-from headgate.wire.neutral import Finish
+from headgate.wire.neutral import Finish, Image
 from headgate.wire.responses.usage import WrittenUsage, write_usage
 
 COMPLETED, INCOMPLETE, IN_PROGRESS = "completed", "incomplete", "in_progress"
@@ -84,32 +85,16 @@ class _IncompleteDetails(msgspec.Struct):
     reason: str
 
 
-class Response(msgspec.Struct):
-    """The response object. Raw members are the caller's own words, or what the API takes for them."""
+class _Response(msgspec.Struct):
+    """The members of a response object that are ours to say. Nothing is kept, so nothing can be continued."""
 
     id: str
     created_at: int
-    status: str
-    incomplete_details: _IncompleteDetails | None
-    instructions: msgspec.Raw
-    max_output_tokens: msgspec.Raw
-    max_tool_calls: msgspec.Raw
     model: str
-    output: list[Item]
-    parallel_tool_calls: msgspec.Raw
-    prompt_cache_key: msgspec.Raw
-    reasoning: msgspec.Raw
-    safety_identifier: msgspec.Raw
-    temperature: msgspec.Raw
-    text: msgspec.Raw
-    tool_choice: msgspec.Raw
-    tools: msgspec.Raw
-    top_logprobs: msgspec.Raw
-    top_p: msgspec.Raw
-    truncation: msgspec.Raw
+    status: str
+    output: Sequence[Item]
+    incomplete_details: _IncompleteDetails | None
     usage: WrittenUsage | None
-    user: msgspec.Raw
-    metadata: msgspec.Raw
     object: str = "response"
     background: bool = False
     error: None = None
@@ -117,23 +102,13 @@ class Response(msgspec.Struct):
     service_tier: str = "default"
     store: bool = False
 
-    def finish(self, output: list[Item], finish: Finish, usage: Usage | None, refused: bool) -> None:
-        """Make it final. A refusal without words of its own was somebody's filter."""
-        reason = _INCOMPLETE.get(finish)
-        if finish is Finish.REFUSAL and not refused:
-            reason = "content_filter"
-        self.status = INCOMPLETE if reason else COMPLETED
-        self.incomplete_details = _IncompleteDetails(reason) if reason else None
-        self.output = output
-        self.usage = write_usage(usage) if usage else None
-
 
 _INCOMPLETE = {
     Finish.LENGTH: "max_output_tokens",
     Finish.PAUSE: "max_output_tokens",
     Finish.CONTENT_FILTER: "content_filter",
 }
-# Members that are repeated, and what stands there when the caller said nothing.
+# Members that are repeated from the request, and what the API says of them when the caller said nothing.
 _REPEATED = {
     "instructions": b"null",
     "max_output_tokens": b"null",
@@ -154,39 +129,89 @@ _REPEATED = {
 }
 
 
-class Ids:
-    """The ids of one response and its items."""
+class Reply:
+    """One response while it is told: its ids, and the object at any moment."""
 
-    def __init__(self, answer_id: str, request_id: str) -> None:
-        self._suffix = _NOT_FOR_IDS.sub("-", answer_id.removeprefix(_PREFIX) or request_id)[:MAX_SUFFIX_CHARACTERS]
-        self.response = _PREFIX + self._suffix
+    def __init__(self, context: ReplyContext, answer_id: str, model: str, created: int) -> None:
+        suffix = _NOT_FOR_IDS.sub("-", answer_id.removeprefix(_PREFIX) or context.request_id)
+        self._suffix = suffix[:MAX_SUFFIX_CHARACTERS]
+        self._model = model or _model_asked_for(context)
+        self._created = created or context.created
+        self._repeated = b",".join(
+            b'"%s":%s' % (name.encode(), _said(context, name, default)) for name, default in _REPEATED.items()
+        )
 
-    def item(self, prefix: str, output_index: int) -> str:
+    def item_id(self, prefix: str, output_index: int) -> str:
         """`prefix` says what it is: msg, rs, fc, ig."""
         return f"{prefix}_{self._suffix}_{output_index}"
 
+    def begun(self) -> msgspec.Raw:
+        """The object before anything was said."""
+        return self._object(IN_PROGRESS, (), None, None)
 
-def new_response(context: ReplyContext, response_id: str, model: str, created: int) -> Response:
-    """A response that has begun."""
-    repeated = {name: _said(context, name, default) for name, default in _REPEATED.items()}
-    return Response(
-        id=response_id,
-        created_at=created or context.created,
-        status=IN_PROGRESS,
-        incomplete_details=None,
-        model=model or _model(context),
-        output=[],
-        usage=None,
-        **repeated,
-    )
+    def ended(self, output: Sequence[Item], finish: Finish, usage: Usage | None) -> msgspec.Raw:
+        """The object of the whole answer."""
+        reason = _reason(output, finish)
+        details = _IncompleteDetails(reason) if reason else None
+        return self._object(INCOMPLETE if reason else COMPLETED, output, details, usage)
+
+    def _object(
+        self, status: str, output: Sequence[Item], details: _IncompleteDetails | None, usage: Usage | None
+    ) -> msgspec.Raw:
+        own = _Response(
+            id=_PREFIX + self._suffix,
+            created_at=self._created,
+            model=self._model,
+            status=status,
+            output=output,
+            incomplete_details=details,
+            usage=write_usage(usage) if usage else None,
+        )
+        return msgspec.Raw(msgspec.json.encode(own)[:-1] + b"," + self._repeated + b"}")
 
 
-def _said(context: ReplyContext, name: str, default: bytes) -> msgspec.Raw:
-    raw = context.fields.get(name)
-    return msgspec.Raw(default) if raw is None or bytes(raw) == b"null" else raw
+def is_complete(output: Sequence[Item], finish: Finish) -> bool:
+    """Whether the answer ends with `response.completed`."""
+    return not _reason(output, finish)
 
 
-def _model(context: ReplyContext) -> str:
-    """What the caller asked for, when the provider does not say who answered."""
+def _reason(output: Sequence[Item], finish: Finish) -> str:
+    """Why the answer is not complete. A refusal that the model has no words for is a filter's."""
+    if finish is Finish.REFUSAL:
+        parts = (part for item in output if isinstance(item, Message) for part in item.content)
+        return "" if any(isinstance(part, OutputRefusal) for part in parts) else "content_filter"
+    return _INCOMPLETE.get(finish, "")
+
+
+def _said(context: ReplyContext, name: str, default: bytes) -> bytes:
+    raw = bytes(context.fields.get(name, default))
+    return default if raw == b"null" else raw
+
+
+def _model_asked_for(context: ReplyContext) -> str:
+    """For providers that do not say who answered."""
     raw = context.fields.get("model")
-    return msgspec.json.decode(raw, type=str) if raw is not None else ""
+    return "" if raw is None else msgspec.json.decode(raw, type=str)
+
+
+def status_of_last(finish: Finish) -> str:
+    """The status of an answer's last item: it is cut off with the answer."""
+    return INCOMPLETE if finish in _INCOMPLETE else COMPLETED
+
+
+def generated_image(image: Image, item_id: str) -> GeneratedImage:
+    """An image that the model made."""
+    output_format = image.media_type.rpartition("/")[2] or "png"
+    return GeneratedImage(item_id, COMPLETED, output_format, image.data or image.url)
+
+
+class _Logprobs(msgspec.Struct):
+    content: list[msgspec.Raw] | None = None
+
+
+_logprobs = msgspec.json.Decoder(_Logprobs)
+
+
+def logprobs_of(neutral: msgspec.Raw) -> list[msgspec.Raw]:
+    """The entries of log probabilities in the neutral shape, which are the same here."""
+    return _logprobs.decode(neutral).content or []

@@ -1,0 +1,36 @@
+"""The Responses API in two tables: as OpenAI's clients speak it, and as OpenAI and others understand it."""
+
+from __future__ import annotations
+
+from headgate.types import Api
+from headgate.wire.dialect import ClientDialect, ProviderDialect
+from headgate.wire.responses.answer import read_answer, write_answer
+from headgate.wire.responses.errors import error_body, error_event
+from headgate.wire.responses.parts import DIALECT
+from headgate.wire.responses.request import read_request, write_request
+from headgate.wire.responses.stream import StreamListener
+from headgate.wire.responses.writer import StreamWriter
+from headgate.wire.sse import FrameSplitter
+
+MAX_EVENT_BYTES = 32_000_000  # the last event holds the whole answer, images in base64 too
+
+
+def _splitter() -> FrameSplitter:
+    return FrameSplitter(MAX_EVENT_BYTES)
+
+
+CLIENT = ClientDialect(
+    name=DIALECT,
+    read_request=read_request,
+    write_answer=write_answer,
+    writer=StreamWriter,
+    error_body=error_body,
+    error_event=error_event,
+)
+PROVIDER = ProviderDialect(
+    api=Api.RESPONSES,
+    write_request=write_request,
+    read_answer=read_answer,
+    listener=StreamListener,
+    splitter=_splitter,
+)
