@@ -12,7 +12,8 @@ from typing import Any
 import msgspec
 
 from headgate.errors import HeadgateError, InvalidRequest, MalformedJson, UpstreamRejected
-from headgate.types import Call, Counted, Features, Route, Usage
+from headgate.types import Call, Features, Route, Usage
+from headgate.wire.openai_usage import read_usage
 from headgate.wire.prompts import PROMPT_MEMBERS
 
 Fields = dict[str, msgspec.Raw]
@@ -198,43 +199,6 @@ def _options(raw: msgspec.Raw) -> Fields:
         raise InvalidRequest("'stream_options' is nested too deeply.", param="stream_options") from None
 
 
-class _TokenDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    reasoning_tokens: int | None = None
-
-
-class UsageView(msgspec.Struct):
-    """OpenAI's usage object, with DeepSeek's name for cached input."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: _TokenDetails | None = None
-    completion_tokens_details: _TokenDetails | None = None
-    prompt_cache_hit_tokens: int | None = None
-
-    def value(self) -> Usage | None:
-        """The neutral form, or None if the object says nothing.
-
-        Gemini and xAI leave what the model thought out of the completion and count it in the total alone. xAI reports
-        more cached tokens than the prompt has: a part is never taken for larger than its whole.
-        """
-        if self.prompt_tokens is None and self.completion_tokens is None:
-            return None
-        prompt, completion = self.prompt_tokens_details, self.completion_tokens_details
-        cached = (prompt.cached_tokens if prompt else None) or self.prompt_cache_hit_tokens or 0
-        reasoning = (completion.reasoning_tokens if completion else None) or 0
-        tokens_in, tokens_out = max(0, self.prompt_tokens or 0), max(0, self.completion_tokens or 0)
-        thought_beside = max(0, (self.total_tokens or 0) - tokens_in - tokens_out)
-        return Usage(
-            input=tokens_in,
-            cached_input=min(max(0, cached), tokens_in),
-            output=tokens_out + thought_beside,
-            reasoning=min(max(reasoning, thought_beside), tokens_out + thought_beside),
-            counted=Counted.REPORTED,
-        )
-
-
 class _AnswerMessage(msgspec.Struct):
     """What was generated is text, or, from some servers, any JSON: a list of content parts, say."""
 
@@ -252,7 +216,7 @@ class _AnswerChoice(msgspec.Struct):
 class _AnswerView(msgspec.Struct):
     choices: list[_AnswerChoice] | None = None
     data: msgspec.Raw = ABSENT
-    usage: UsageView | None = None
+    usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
 
 
@@ -275,6 +239,7 @@ def read_answer(route: Route, body: bytes) -> WholeAnswer:
     """Read a JSON answer of status 200. Raises ValueError if it is not JSON."""
     try:
         view = _answer.decode(body)
+        usage = read_usage(view.usage)
     except (ValueError, RecursionError) as error:
         if not is_json(body):
             raise ValueError(str(error)) from None
@@ -290,7 +255,6 @@ def read_answer(route: Route, body: bytes) -> WholeAnswer:
     for choice in choices:
         if choice.finish_reason in FAILED_FINISHES:
             failed = f"finish_reason is '{choice.finish_reason}'"
-    usage = view.usage.value() if view.usage else None
     texts = () if usage else tuple([text for choice in choices for text in _texts(choice)])
     return WholeAnswer(empty=empty, failed=failed, usage=usage, texts=texts)
 

@@ -12,7 +12,8 @@ import msgspec
 from headgate.errors import HeadgateError, StreamFailed, StreamIncomplete, StreamMalformed, UpstreamEmpty
 from headgate.types import Usage
 from headgate.wire import sse
-from headgate.wire.openai import ABSENT, FAILED_FINISHES, UsageView, as_text, error_body, error_message, is_json
+from headgate.wire.openai import ABSENT, FAILED_FINISHES, as_text, error_body, error_message, is_json
+from headgate.wire.openai_usage import UsageView, words_beyond
 
 MAX_FRAME_BYTES = 16_000_000  # an image in base64 may be one event
 MAX_PREAMBLE_BYTES = 16_384
@@ -55,8 +56,8 @@ class StreamReader:
     """
 
     __slots__ = (
-        "_choices", "_frames", "_kept", "_strip_usage", "content_events", "failure", "saw_done", "tail", "texts",
-        "usage",
+        "_choices", "_frames", "_kept", "_strip_usage", "_usage_data", "content_events", "failure", "saw_done", "tail",
+        "texts", "usage",
     )  # fmt: skip
 
     def __init__(self, *, strip_usage: bool) -> None:
@@ -64,6 +65,7 @@ class StreamReader:
         self._strip_usage = strip_usage
         self._choices: dict[int, bool] = {}  # index -> has its finish reason
         self._kept = 0
+        self._usage_data = b""  # the newest event with usage
         self.content_events = 0
         self.usage: Usage | None = None
         self.texts: list[str] = []
@@ -103,6 +105,8 @@ class StreamReader:
                 self.tail = last
         if self.failure:
             return
+        if self.usage is not None and (raw := words_beyond(self._usage_data)):  # once, however many events had usage
+            self.usage = msgspec.structs.replace(self.usage, raw=raw)
         if not self._choices:
             self.failure = UpstreamEmpty("The provider's stream ended without any content.")
         elif not all(self._choices.values()):
@@ -121,8 +125,8 @@ class StreamReader:
             chunk = _chunk.decode(data)
         except (ValueError, RecursionError):
             return self._pass_unread(data)
-        if chunk.usage is not None:
-            self.usage = chunk.usage.value() or self.usage
+        if chunk.usage is not None and (usage := chunk.usage.value()) is not None:
+            self.usage, self._usage_data = usage, data
         if chunk.error is not ABSENT and bytes(chunk.error) != _NULL:
             self.failure = StreamFailed(f"The provider reported an error in the stream: {error_message(data)}")
             return False
