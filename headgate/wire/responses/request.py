@@ -22,7 +22,7 @@ from headgate.wire.neutral import (
 from headgate.wire.responses.items import Items, WrittenItem
 from headgate.wire.responses.prompt import read_prompt
 from headgate.wire.responses.thoughts import OWN
-from headgate.wire.responses.tools import (
+from headgate.wire.responses.offered_tools import (
     WrittenChoice,
     WrittenTool,
     read_tools,

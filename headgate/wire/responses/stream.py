@@ -43,6 +43,7 @@ from headgate.wire.responses.output import (
     response_view,
 )
 from headgate.wire.responses.parts import DIALECT
+from headgate.wire.responses.thoughts import READABLE
 from headgate.wire.responses.usage import read_usage
 from headgate.wire.surrogates import Mender
 
@@ -247,7 +248,8 @@ class StreamListener:
             chunks += self._rest(_THOUGHT, output_index, index, part.text)
         has_text = any(kind in _THOUGHTS and place == output_index for kind, place, _ in self._said)
         proof = proof_of(item, has_text=has_text)
-        if proof.origin:
+        is_open = self._last is not None and self._last[0] in _THOUGHTS and self._last[1] == output_index
+        if proof.origin and (is_open or proof.signature != READABLE):
             self._last = None
             chunks.append(proof)
         return chunks
