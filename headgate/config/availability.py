@@ -17,6 +17,8 @@ NOT_YET = {
     "models.*.cache": "caches",
     "models.*.on_untranslatable": "translation between dialects",
     "models.*.deployments.*.limits": "limits",
+    "models.*.price.batch": "batches",
+    "models.*.deployments.*.price.batch": "batches",
     "tiers.*.requests_per_minute": "limits",
     "tiers.*.tokens_per_minute": "limits",
     "tiers.*.concurrent_requests": "limits",

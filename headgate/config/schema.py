@@ -135,14 +135,46 @@ class ProviderConfig(Block, frozen=True):
             msgspec.structs.force_setattr(self, "api_keys", [self.api_key])
 
 
+class LongContextConfig(Block, frozen=True):
+    """What all tokens of a request cost whose prompt is longer than the limit. USD per million tokens."""
+
+    above_tokens: Count  # prompts of more tokens than this, cached ones included
+    input: Usd | None = None  # default: as below the limit, and so for the others
+    output: Usd | None = None  # answer tokens
+    cached_input: Usd | None = None  # prompt tokens read from the provider's cache
+    cache_write: Usd | None = None  # prompt tokens written to it for five minutes
+    cache_write_1h: Usd | None = None  # prompt tokens written to it for an hour
+    reasoning: Usd | None = None  # thinking tokens
+
+
+class BatchPriceConfig(Block, frozen=True):
+    """What requests cost that the provider answers within a day. USD per million tokens."""
+
+    input: Usd  # prompt tokens
+    output: Usd = Decimal(0)  # answer tokens
+    cached_input: Usd | None = None  # prompt tokens read from the provider's cache; default: as input
+
+
 class PriceConfig(Block, frozen=True):
     """USD per million tokens, at most 6 decimals."""
 
     input: Usd  # prompt tokens
     output: Usd = Decimal(0)  # answer tokens
     cached_input: Usd | None = None  # prompt tokens read from the provider's cache; default: as input
-    cache_write: Usd | None = None  # prompt tokens written to it; default: as input
+    cache_write: Usd | None = None  # prompt tokens written to it, for five minutes; default: as input
+    cache_write_1h: Usd | None = None  # prompt tokens written to it for an hour; default: as cache_write
     reasoning: Usd | None = None  # thinking tokens; default: as output
+    long_context: LongContextConfig | None = None  # other prices for long prompts; default: the same
+    batch: BatchPriceConfig | None = None  # other prices for batches
+
+
+class CapabilitiesConfig(Block, frozen=True):
+    """What a model can, where the packaged list does not know it or is wrong. What is left out: as the list says."""
+
+    tools: bool | None = None  # calls tools
+    images: bool | None = None  # takes images in the prompt
+    json_schema: bool | None = None  # gives answers that keep to a JSON schema
+    reasoning: bool | None = None  # can be told how much to think
 
 
 class DeploymentLimits(Block, frozen=True):
@@ -164,6 +196,7 @@ class DeploymentConfig(Block, frozen=True):
     endpoints: list[str] = []  # several addresses of the same deployment; default: the provider's base_url
     max_connections: Count = 1000  # open connections to each endpoint; more wait, then 503
     price: Literal["free"] | PriceConfig | None = None  # default: the model's
+    capabilities: CapabilitiesConfig = CapabilitiesConfig()  # what it can; default: the model's
     limits: DeploymentLimits = DeploymentLimits()  # what the provider allows
 
     def __post_init__(self) -> None:
@@ -210,6 +243,7 @@ class ModelConfig(Block, frozen=True):
     price: Literal["free"] | PriceConfig | None = None
     context_tokens: Count | None = None  # prompt and answer together; default: not known
     max_output_tokens: Count | None = None  # a higher request is lowered to it
+    capabilities: CapabilitiesConfig = CapabilitiesConfig()  # what it can; default: as the packaged list says
     first_token_seconds: Positive = 60.0  # until the first content of a stream
     stall_seconds: Positive = 30.0  # between chunks
     total_seconds: Positive = 600.0  # the whole request, retries included
