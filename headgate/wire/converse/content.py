@@ -83,10 +83,11 @@ def write_conversation(messages: Sequence[Message], writer: BlockWriter) -> Conv
     written: list[tuple[Role, list[Block]]] = []
     for number, message in enumerate(messages):
         place = f"messages[{number}]"
-        blocks = writer.blocks(message.parts, f"{place}.content")
+        is_prompt = message.role is Role.SYSTEM and not (written and system_turns)
+        blocks = writer.blocks(message.parts, f"{place}.content", text_only=is_prompt)
         if message.name:
             writer.left_over(f"{place}.name", is_hint=True)
-        if message.role is Role.SYSTEM and not (written and system_turns):
+        if is_prompt:
             if written:
                 writer.left_over(f"{place}.role")
             system += blocks
@@ -114,16 +115,19 @@ class BlockWriter:
         """Remember a member of the caller's body that is not carried over."""
         self.leftovers.append(Leftover(place, is_hint))
 
-    def blocks(self, parts: Sequence[Part], where: str) -> list[Block]:
-        """The blocks of a message or tool result. `where` is its place, as in "messages[1].content"."""
+    def blocks(self, parts: Sequence[Part], where: str, *, text_only: bool = False) -> list[Block]:
+        """The blocks of a message. `where` is its place, as in "messages[1].content"."""
         blocks: list[Block] = []
         for number, part in enumerate(parts):
             place = f"{where}[{number}]"
+            if text_only and not isinstance(part, Text):
+                self.left_over(place)
+                continue
             block = self._block(part, place)
             if block is None:
                 continue
             blocks.append(block)
-            if cache := getattr(part, "cache", ""):
+            if cache := _cache_of(part):
                 blocks += self.cache_point(cache, place, allowed=self.family.cache_points)
         return blocks
 
@@ -218,15 +222,22 @@ class BlockWriter:
         return {"toolUse": {"toolUseId": _tool_use_id(part.id), "name": part.name, "input": msgspec.Raw(arguments)}}
 
     def _tool_result(self, part: ToolResult, place: str) -> Block:
-        result: Block = {
-            "toolUseId": _tool_use_id(part.call_id),
-            "content": self.blocks(part.parts, f"{place}.content"),
-        }
+        inner = [self._block(said, f"{place}.content[{number}]") for number, said in enumerate(part.parts)]
+        blocks = [block for block in inner if block is not None]
+        result: Block = {"toolUseId": _tool_use_id(part.call_id), "content": blocks}
         if part.is_error and self.family.tool_status:
             result["status"] = "error"
         elif part.is_error:
             self.left_over(f"{place}.is_error")
         return {"toolResult": result}
+
+
+def _cache_of(part: Part) -> str:
+    """How long to cache up to here. No mark can stand inside a tool result, so that its own parts' go behind it."""
+    marks = [getattr(part, "cache", "")]
+    if isinstance(part, ToolResult):
+        marks += [inner.cache for inner in part.parts]
+    return next(filter(None, marks), "")
 
 
 def _source(data: str, url: str) -> Block | None:

@@ -31,7 +31,7 @@ def write_request(request: Request, target: Target) -> Written:
         "additionalModelResponseFieldPaths": family.stop_sequence_paths if request.stop else (),
         "serviceTier": {"type": request.service_tier} if request.service_tier in _SERVICE_TIERS else {},
     }
-    said = {name: value for name, value in body.items() if value}
+    said = {name: value for name, value in body.items() if value or name == "messages"}
     return Written(msgspec.json.encode(said), tuple(writer.leftovers))
 
 
