@@ -60,6 +60,10 @@ class _Block(msgspec.Struct):
         return self.cache_control.value() if self.cache_control else ""
 
 
+class _CitationsWanted(msgspec.Struct):
+    enabled: bool | None = None
+
+
 class _Kind(msgspec.Struct):
     type: str
 
@@ -67,7 +71,7 @@ class _Kind(msgspec.Struct):
 _MEMBERS = {
     "text": {"type", "text", "citations", "cache_control"},
     "image": {"type", "source", "cache_control"},
-    "document": {"type", "source", "title", "cache_control"},
+    "document": {"type", "source", "title", "citations", "cache_control"},
     "tool_use": {"type", "id", "name", "input", "cache_control"},
     "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control"},
     "thinking": {"type", "thinking", "signature"},
@@ -89,6 +93,7 @@ _kind = msgspec.json.Decoder(_Kind)
 _block = msgspec.json.Decoder(_Block)
 _source = msgspec.json.Decoder(_Source)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_citations_wanted = msgspec.json.Decoder(_CitationsWanted | None)
 _citations = msgspec.json.Decoder(list[CitationView] | None)
 
 
@@ -171,10 +176,8 @@ class PartReader:
         file = self._file(source, where)
         if file is None:
             return Opaque(DIALECT, block.type, bytes(raw))
-        if (
-            not says_nothing(block.citations)
-            and read_member(_members, block.citations, where).get("enabled") != b"false"
-        ):
+        wanted = read_member(_citations_wanted, block.citations, f"{where}.citations")
+        if wanted is not None and wanted.enabled:
             self.leftovers.append(Leftover(f"{where}.citations"))
         return msgspec.structs.replace(file, name=block.title or "", cache=block.cache)
 

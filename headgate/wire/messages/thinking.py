@@ -75,7 +75,7 @@ def plan_thinking(request: Request, target: Target, family: Family, leftovers: l
         return Plan(ceiling)
     if family.thinking == "adaptive":
         return _plan_adaptive(request, family, _room(given, target, wanted, family), leftovers)
-    return _plan_budget(request, given, _room(given, target, wanted, family), leftovers)
+    return _plan_budget(request, target, _room(given, target, wanted, family), leftovers)
 
 
 def _room(given: int | None, target: Target, wanted: Effort, family: Family) -> int:
@@ -109,18 +109,18 @@ def _plan_adaptive(request: Request, family: Family, ceiling: int, leftovers: li
     return Plan(ceiling, {"type": "adaptive", **shown}, effort, thinks=True)
 
 
-def _plan_budget(request: Request, given: int | None, ceiling: int, leftovers: list[Leftover]) -> Plan:
-    """The budget is at least 1,024 and below the ceiling; one that stands for a level leaves the answer a quarter."""
+def _plan_budget(request: Request, target: Target, ceiling: int, leftovers: list[Leftover]) -> Plan:
+    """The budget is at least 1,024 and below the ceiling; one that stands for a level leaves room for the answer."""
     wanted = request.effort or Effort()
     exact = wanted.budget_tokens if wanted.budget_tokens is not None and wanted.budget_tokens > 0 else None
     if exact is not None:
         budget = min(max(exact, LEAST_BUDGET_TOKENS), ceiling - 1)
     else:
-        level = wanted.level or _OWN_CHOICE
-        budget = max(min(budget_of(level) or 0, ceiling * 3 // 4), LEAST_BUDGET_TOKENS)
+        answer = min(target.default_max_output_tokens, ceiling // 4)
+        budget = max(min(budget_of(wanted.level or _OWN_CHOICE) or 0, ceiling - answer), LEAST_BUDGET_TOKENS)
     if forces_a_call(request) or _breaks_thoughts(request.messages) or not LEAST_BUDGET_TOKENS <= budget < ceiling:
         leftovers.append(Leftover(_FIELD, is_hint=True))
-        return Plan(given or ceiling)
+        return Plan(ceiling)
     if exact is not None and budget != exact:
         leftovers.append(Leftover(_FIELD, is_hint=True))
     return Plan(ceiling, {"type": "enabled", "budget_tokens": budget}, thinks=True)
