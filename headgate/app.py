@@ -262,7 +262,7 @@ class Application:
         server = loaded.config.server
         observers: list[Observer] = [self.metrics]
         if server.log.requests != "off":
-            observers.append(RequestLog(self._lines.write, server.log.requests))
+            observers.append(RequestLog(self._lines.write_later, server.log.requests))
         if server.tracing.otlp_endpoint:
             from headgate.telemetry.tracing import Spans, otlp_processor
 

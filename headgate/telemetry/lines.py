@@ -12,18 +12,22 @@ import os
 import select
 import stat
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 FLUSH_SECONDS = 0.1
 FLUSH_BYTES = 64 * 1024
 MAX_BUFFERED_BYTES = 4 * 1024 * 1024
+MAX_UNMADE = 64  # lines made in one go: that holds up the event loop for a tenth of a millisecond
 
 _log = logging.getLogger(__name__)
 
 
 class LineWriter:
     """Collects lines and writes them every FLUSH_SECONDS, or sooner when FLUSH_BYTES have come together.
+
+    A line that is only promised (`write_later`) is made together with others, because code that runs 64 times in a row
+    takes half the time of code that runs once between two requests.
 
     While a reader does not keep up, at most `max_buffered_bytes` wait; further lines are dropped and counted, because a
     log that nobody reads must not stop the traffic. Used from one event loop; does not close the descriptor.
@@ -33,6 +37,7 @@ class LineWriter:
         self.dropped = 0
         self._descriptor = descriptor
         self._max_buffered_bytes = max_buffered_bytes
+        self._unmade: list[Callable[[], bytes]] = []
         self._lines: list[bytes] = []
         self._buffered_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -53,13 +58,21 @@ class LineWriter:
         if self._buffered_bytes >= FLUSH_BYTES:
             self._flush()
         elif self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+            self._start_timer()
+
+    def write_later(self, make: Callable[[], bytes]) -> None:
+        """Take a line that `make` will make before the next flush; if it raises, that line is lost and said to be."""
+        self._unmade.append(make)
+        if len(self._unmade) >= MAX_UNMADE:
+            self._make_lines()
+        elif self._timer is None:
+            self._start_timer()
 
     async def aclose(self, timeout_seconds: float = 2.0) -> None:
         """Write what is left, but wait no longer than this for a reader that does not read."""
         try:
             async with asyncio.timeout(timeout_seconds):
-                while self._lines or not self._idle.is_set():
+                while self._unmade or self._lines or not self._idle.is_set():
                     self._flush()
                     await self._idle.wait()
         except TimeoutError:
@@ -68,7 +81,22 @@ class LineWriter:
             self._timer.cancel()
         self._batches.put(None)
 
+    def _start_timer(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def _make_lines(self) -> None:
+        unmade, self._unmade = self._unmade, []
+        for make in unmade:
+            try:
+                line = make()
+            except Exception:  # whatever a provider or a caller made up, it must not cost the lines of others
+                _log.exception("a line of the request log cannot be made")
+            else:
+                self.write(line)
+
     def _flush(self) -> None:
+        if self._unmade:
+            self._make_lines()
         if self._timer:
             self._timer.cancel()
             self._timer = None

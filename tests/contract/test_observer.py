@@ -24,7 +24,7 @@ def observe_metrics() -> Metrics:
 
 
 def observe_log() -> Observer:
-    return RequestLog(lambda line: None)
+    return RequestLog(lambda make: None)
 
 
 def observe_spans() -> Observer:
@@ -64,7 +64,7 @@ def test_any_record_is_taken(observer: Callable[[], Observer]) -> None:
 def test_a_record_is_one_line_whatever_is_in_it() -> None:
     lines: list[bytes] = []
     for settled in records():
-        RequestLog(lines.append).settled(settled, ITL_COUNTS)
+        RequestLog(lambda make: lines.append(make())).settled(settled, ITL_COUNTS)
     assert len(lines) == len(records())
     for line in lines:
         assert line.endswith(b"\n") and line.count(b"\n") == 1 and msgspec.json.decode(line)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any, Literal
 
 import pytest
 
-from headgate.telemetry.lines import LineWriter
+from headgate.telemetry.lines import MAX_UNMADE, LineWriter
 from headgate.telemetry.requestlog import RequestLog
 from headgate.types import Outcome, RequestRecord
 from tests.telemetry.samples import attempt, record, refusal
@@ -21,7 +22,7 @@ from tests.telemetry.samples import attempt, record, refusal
 
 def logged(settled: RequestRecord, requests: Literal["all", "failures", "off"] = "all") -> list[dict[str, Any]]:
     lines: list[bytes] = []
-    RequestLog(lines.append, requests).settled(settled, ())
+    RequestLog(lambda make: lines.append(make()), requests).settled(settled, ())
     assert all(line.endswith(b"\n") and line.count(b"\n") == 1 for line in lines)
     return [json.loads(line) for line in lines]
 
@@ -40,6 +41,39 @@ def test_a_line_says_who_what_how_and_how_much() -> None:
     told = [(each["deployment"], each["outcome"], each["status"], each.get("error", "")) for each in line["attempts"]]
     name = "openai/gpt-4o-mini"
     assert told == [(name, "failed", 500, "upstream_error"), (name, "done", 200, "")]
+
+
+def test_the_only_attempt_adds_what_its_request_does_not_say() -> None:
+    (line,) = logged(record())
+    assert line["attempts"] == [
+        {
+            "number": 1,
+            "deployment": "openai/gpt-4o-mini",
+            "outcome": "done",
+            "status": 200,
+            "endpoint": "http://127.0.0.1:9100/v1",
+            "key_fingerprint": "9f86d081",
+            "seconds": 0.75,
+            "upstream_id": "up-1",
+        }
+    ]
+
+
+def test_an_only_attempt_that_ended_otherwise_is_told_in_full() -> None:
+    (line,) = logged(record(outcome=Outcome.DISCONNECTED))
+    assert line["attempts"][0]["usage"]["input"] == 100
+
+
+@pytest.mark.parametrize(
+    ("started_at", "time"),
+    [
+        (1_790_000_000.25, "2026-09-21T14:13:20.250"),
+        (0.0, "1970-01-01T00:00:00.000"),
+        (59.9996, "1970-01-01T00:00:59.999"),
+    ],
+)
+def test_times_are_utc_to_the_millisecond(started_at: float, time: str) -> None:
+    assert logged(record(started_at=started_at))[0]["time"] == f"{time}+00:00"
 
 
 @pytest.mark.parametrize("text", ['a"b\\c', "line\nbreak", "\u2028\x00", "emoji 😀"])
@@ -84,6 +118,32 @@ def test_lines_arrive_by_themselves_and_at_the_end() -> None:
         return pipe.close_writing()
 
     assert asyncio.run(scenario()) == b"second\n"
+
+
+def test_lines_are_made_when_they_are_written(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> bytes:
+        pipe, made = Pipe(), []
+        writer = LineWriter(pipe.writing)
+
+        def make(number: int) -> bytes:
+            made.append(number)
+            if number == 2:
+                raise OverflowError("no such number")
+            return b"%d\n" % number
+
+        for number in range(4):
+            writer.write_later(functools.partial(make, number))
+        assert made == []
+        for number in range(4, MAX_UNMADE):
+            writer.write_later(functools.partial(make, number))
+        assert len(made) == MAX_UNMADE, "no more than that wait to be made"
+        writer.write_later(functools.partial(make, MAX_UNMADE))
+        await writer.aclose()
+        return pipe.close_writing()
+
+    lines = asyncio.run(scenario()).split(b"\n")[:-1]
+    assert [int(line) for line in lines] == [number for number in range(MAX_UNMADE + 1) if number != 2]
+    assert caplog.text.count("cannot be made") == 1
 
 
 def test_a_reader_that_does_not_read_costs_lines_but_stops_nothing(caplog: pytest.LogCaptureFixture) -> None:
