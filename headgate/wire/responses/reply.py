@@ -20,6 +20,8 @@ COMPLETED, INCOMPLETE, IN_PROGRESS = "completed", "incomplete", "in_progress"
 MAX_SUFFIX_CHARACTERS = 48  # of 64 that OpenAI allows an id
 _NOT_FOR_IDS = re.compile(r"[^A-Za-z0-9_-]")
 _PREFIX = "resp_"
+_OURS = "hg"  # begins the ids of our items, behind what kind they are
+OUR_THOUGHTS = f"rs_{_OURS}"
 
 
 class OutputText(msgspec.Struct, tag_field="type", tag="output_text"):
@@ -143,7 +145,7 @@ class Reply:
 
     def item_id(self, prefix: str, output_index: int) -> str:
         """`prefix` says what it is: msg, rs, fc, ig."""
-        return f"{prefix}_{self._suffix}_{output_index}"
+        return f"{prefix}_{_OURS}{output_index}_{self._suffix}"
 
     def begun(self) -> msgspec.Raw:
         """The object before anything was said."""

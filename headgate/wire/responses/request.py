@@ -20,8 +20,6 @@ from headgate.wire.neutral import (
     Written,
 )
 from headgate.wire.responses.items import Items, WrittenItem
-from headgate.wire.responses.prompt import read_prompt
-from headgate.wire.responses.thoughts import OWN
 from headgate.wire.responses.offered_tools import (
     WrittenChoice,
     WrittenTool,
@@ -30,6 +28,8 @@ from headgate.wire.responses.offered_tools import (
     write_tool_choice,
     write_tools,
 )
+from headgate.wire.responses.prompt import read_prompt
+from headgate.wire.responses.thoughts import OWN
 
 ENCRYPTED = "reasoning.encrypted_content"  # always shown to our callers
 LOGPROBS = "message.output_text.logprobs"
@@ -48,6 +48,7 @@ _HINTS = frozenset(
         "stream_options",
     }
 )  # fmt: skip
+_SERVICE_TIERS = ("auto", "default", "flex", "scale", "priority")
 _SUMMARIES = ("auto", "concise", "detailed")
 _NESTED_HINTS = ("reasoning.context",)
 _DEFAULTS = {"truncation": b'"disabled"'}
@@ -101,7 +102,7 @@ def read_request(fields: Fields) -> Request:
         parallel_tool_calls=read_member(_boolean, fields.get("parallel_tool_calls", _NULL), "parallel_tool_calls"),
         output=_read_format(text.format),
         effort=_read_effort(fields),
-        verbosity=text.verbosity or "",
+        verbosity="" if text.verbosity == "medium" else text.verbosity or "",
         max_output_tokens=read_member(_count, fields.get("max_output_tokens", _NULL), "max_output_tokens"),
         temperature=read_member(_number, fields.get("temperature", _NULL), "temperature"),
         top_p=read_member(_number, fields.get("top_p", _NULL), "top_p"),
@@ -230,7 +231,7 @@ def write_request(request: Request, target: Target) -> Written:
         top_logprobs=request.logprobs or None,
         include=list(_write_include(request, target, reasoning)),
         user=request.user,
-        service_tier=request.service_tier,
+        service_tier=request.service_tier if request.service_tier in _SERVICE_TIERS else "",
     )
     return Written(msgspec.json.encode(body), (*items.leftovers, *_write_leftovers(request, target)))
 
@@ -281,5 +282,7 @@ def _write_leftovers(request: Request, target: Target) -> Iterator[Leftover]:
     }
     yield from (Leftover(name) for name, is_left in unknown.items() if is_left)
     yield from tool_leftovers(request.tools)
+    if request.service_tier not in ("", *_SERVICE_TIERS):
+        yield Leftover("service_tier", is_hint=True)
     if request.effort is not None and target.reasoning is False and request.effort.level != "none":
         yield Leftover("reasoning_effort", is_hint=True)
