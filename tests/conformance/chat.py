@@ -8,6 +8,7 @@ from tests.conformance import frames
 from tests.conformance.meaning import (
     CONTENT_FILTER,
     LENGTH,
+    REFUSAL,
     STOP,
     TOOL_CALLS,
     Call,
@@ -36,9 +37,10 @@ def read_answer(value: Json) -> Reading:
     """A whole answer."""
     if value.get("error"):
         return Reading(failure=error_message(value))
-    choices = [_choice(choice.get("message") or {}, choice.get("finish_reason")) for choice in value["choices"]]
+    choices = [_choice(choice.get("message") or {}, _finish_word(choice)) for choice in value["choices"]]
     gave_up = [choice.finish for choice in choices if choice.finish in GAVE_UP]
-    return Reading(choices, tokens(value.get("usage")), f"finish reason {gave_up[0]}" if gave_up else "")
+    failure = f"finish reason {gave_up[0]}" if gave_up else ""
+    return Reading(choices, tokens(value.get("usage")), failure, value.get("model") or "")
 
 
 def read_stream(stream: str) -> Reading:
@@ -46,9 +48,11 @@ def read_stream(stream: str) -> Reading:
     choices: dict[int, Json] = {}
     finishes: dict[int, str | None] = {}
     usage: Json | None = None
+    model = ""
     for chunk in frames.events(stream):
         if chunk.get("error"):
             return Reading(failure=error_message(chunk))
+        model = model or chunk.get("model") or ""
         usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage") or usage
         for choice in chunk.get("choices") or []:
             index = choice.get("index", 0)
@@ -58,11 +62,11 @@ def read_stream(stream: str) -> Reading:
                 return Reading(failure=f"finish reason {finishes[index]}")
     found = [_choice(choices[index], finishes[index]) for index in sorted(choices)]
     missing = "" if found and all(choice.finish for choice in found) else "no finish reason"
-    return Reading(found, tokens(usage), missing)
+    return Reading(found, tokens(usage), missing, model)
 
 
 def tokens(usage: Json | None) -> Tokens | None:
-    """Some servers count thoughts in the total alone; xAI reports more cached tokens than the prompt has."""
+    """Some count thoughts in the total alone, some cached tokens twice: a part is never larger than its whole."""
     if not usage or (usage.get("prompt_tokens") is None and usage.get("completion_tokens") is None):
         return None
     prompt, completion = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
@@ -70,7 +74,10 @@ def tokens(usage: Json | None) -> Tokens | None:
     beside = max(0, count(usage.get("total_tokens")) - tokens_in - said)
     cached = count(prompt.get("cached_tokens")) or count(usage.get("prompt_cache_hit_tokens"))
     reasoning = max(count(completion.get("reasoning_tokens")), beside)
-    return Tokens(tokens_in, min(cached, tokens_in), said + beside, min(reasoning, said + beside))
+    cached = min(cached, tokens_in)
+    written = prompt.get("cache_write_tokens")
+    written = None if written is None else min(count(written), tokens_in - cached)
+    return Tokens(tokens_in, cached, said + beside, min(reasoning, said + beside), written)
 
 
 def error_message(value: Any) -> str:
@@ -92,11 +99,21 @@ def _choice(message: Json, finish: str | None) -> Choice:
             choice.thoughts += [inner["text"] for inner in part["thinking"] if inner["type"] == "text"]
         elif part["type"] == "text":
             choice.text += part["text"]
-    functions = [call["function"] for call in message.get("tool_calls") or []]
+    choice.calls = [_call(call["function"], call.get("id") or "") for call in message.get("tool_calls") or []]
     if message.get("function_call"):
-        functions.append(message["function_call"])
-    choice.calls = [Call(function["name"], arguments_of(function.get("arguments"))) for function in functions]
+        choice.calls.append(_call(message["function_call"], "function_call"))
+    if choice.refusal and choice.finish == STOP:
+        choice.finish = REFUSAL
     return choice
+
+
+def _call(function: Json, name: str) -> Call:
+    return Call(function["name"], arguments_of(function.get("arguments")), name)
+
+
+def _finish_word(choice: Json) -> str | None:
+    """OpenAI's first model with eyes told only the details."""
+    return choice.get("finish_reason") or (choice.get("finish_details") or {}).get("type")
 
 
 def _thoughts(message: Json) -> list[str]:
@@ -130,7 +147,7 @@ def _add_call(calls: list[Json], call: Json) -> None:
     function, index = call.get("function") or {}, call.get("index")
     known = [known for known in calls if known["index"] == index] if index is not None else calls[-1:]
     if not known or (index is None and function.get("name")):
-        known = [{"index": index, "function": {"name": "", "arguments": ""}}]
+        known = [{"index": index, "id": call.get("id"), "function": {"name": "", "arguments": ""}}]
         calls += known
     known[0]["function"]["name"] += function.get("name") or ""
     known[0]["function"]["arguments"] += function.get("arguments") or ""

@@ -75,8 +75,9 @@ def tokens(usage: Json | None) -> Tokens | None:
     if not usage:
         return None
     cached = count(usage.get("cacheReadInputTokens"))
-    tokens_in = count(usage["inputTokens"]) + cached + count(usage.get("cacheWriteInputTokens"))
-    return Tokens(tokens_in, cached, count(usage["outputTokens"]), None)
+    written = count(usage.get("cacheWriteInputTokens"))
+    tokens_in = count(usage["inputTokens"]) + cached + written
+    return Tokens(tokens_in, cached, count(usage["outputTokens"]), None, written)
 
 
 def stream_of(value: Json) -> bytes:

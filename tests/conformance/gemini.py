@@ -78,7 +78,8 @@ def _reading(answers: list[Json]) -> Reading:
         if choice.finish == STOP and choice.calls:
             choice.finish = TOOL_CALLS  # Google says STOP whatever the model waits for
     missing = "" if choices and all(choice.finish for choice in choices) else "no finish reason"
-    return Reading(choices, tokens(usage), missing)
+    model = next((answer["modelVersion"] for answer in answers if answer.get("modelVersion")), "")
+    return Reading(choices, tokens(usage), missing, model)
 
 
 def tokens(usage: Json | None) -> Tokens | None:

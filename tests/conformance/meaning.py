@@ -19,10 +19,14 @@ CONTENT_FILTER, REFUSAL, PAUSE = "content_filter", "refusal", "pause"
 
 @dataclass(frozen=True)
 class Call:
-    """A tool call; `arguments` is the JSON value, or the text as it came if it is not JSON."""
+    """A tool call; `arguments` is the JSON value, or the text as it came if it is not JSON.
+
+    Ids are each dialect's own: what matters is that each call has one.
+    """
 
     name: str
     arguments: Any
+    id: str = field(default="", compare=False)
 
 
 @dataclass
@@ -38,12 +42,15 @@ class Choice:
 
 @dataclass(frozen=True)
 class Tokens:
-    """`cached` is part of `input`, `reasoning` part of `output`; None when the dialect has no place for it."""
+    """`cached` and `written` are part of `input`, read from the provider's cache and written to it; `reasoning` is part
+    of `output`. None when the answer does not say.
+    """
 
     input: int
     cached: int
     output: int
     reasoning: int | None
+    written: int | None = None
 
 
 @dataclass
@@ -53,6 +60,7 @@ class Reading:
     choices: list[Choice] = field(default_factory=list)
     tokens: Tokens | None = None
     failure: str = ""
+    model: str = ""
 
 
 def arguments_of(text: str | None) -> Any:
@@ -79,7 +87,7 @@ def differences(recorded: Reading, got: Reading) -> list[str]:
         return [f"failed: {got.failure}"]
     if len(got.choices) != len(recorded.choices):
         return [f"{len(got.choices)} choices instead of {len(recorded.choices)}"]
-    found = []
+    found = [f"model {got.model!r} instead of {recorded.model!r}"] if recorded.model not in ("", got.model) else []
     for number, (expected, choice) in enumerate(zip(recorded.choices, got.choices, strict=True)):
         found += [f"choice {number}: {difference}" for difference in _choice_differences(expected, choice)]
     return found + _token_differences(recorded.tokens, got.tokens)
@@ -92,6 +100,8 @@ def _choice_differences(expected: Choice, got: Choice) -> list[str]:
         found.append(f"text {heard!r:.200} instead of {said!r:.200}")
     if expected.calls != got.calls:
         found.append(f"tool calls {got.calls!r:.300} instead of {expected.calls!r:.300}")
+    if len({call.id for call in got.calls} - {""}) != len(got.calls):
+        found.append(f"tool calls without ids of their own: {[call.id for call in got.calls]}")
     if _seam(expected.thoughts) != _seam(got.thoughts):
         found.append(f"reasoning {got.thoughts!r:.200} instead of {expected.thoughts!r:.200}")
     if expected.finish != got.finish:
@@ -110,8 +120,8 @@ def _token_differences(expected: Tokens | None, got: Tokens | None) -> list[str]
     if got is None:
         return ["no usage"]
     found = []
-    for name in ("input", "cached", "output", "reasoning"):
+    for name in ("input", "cached", "output", "reasoning", "written"):
         before, after = getattr(expected, name), getattr(got, name)
-        if before is not None and after is not None and before != after:
+        if before is not None and before != (after or 0):
             found.append(f"{name} tokens {after} instead of {before}")
     return found

@@ -37,14 +37,16 @@ def read_answer(value: Json) -> Reading:
     if value.get("type") == "error":
         return Reading(failure=value["error"]["message"])
     choice = Choice(finish=FINISHES.get(value["stop_reason"], value["stop_reason"] or ""))
+    if choice.finish == REFUSAL:
+        choice.refusal = (value.get("stop_details") or {}).get("explanation") or ""
     for block in value["content"]:
         if block["type"] == "text":
             choice.text += block["text"]
         elif block["type"] == "thinking" and block["thinking"]:
             choice.thoughts.append(block["thinking"])
         elif block["type"] == "tool_use":
-            choice.calls.append(Call(block["name"], block["input"]))
-    return Reading([choice], tokens(value.get("usage")))
+            choice.calls.append(Call(block["name"], block["input"], block["id"]))
+    return Reading([choice], tokens(value.get("usage")), model=value.get("model") or "")
 
 
 def read_stream(stream: str) -> Reading:
@@ -55,6 +57,8 @@ def read_stream(stream: str) -> Reading:
     for event in frames.events(stream):
         match event["type"]:
             case "message_start":
+                if message:
+                    return Reading(failure="a second message began before the first had ended")
                 message = {**event["message"], "content": []}
             case "content_block_start":
                 assert event["index"] == len(message["content"]), "blocks are numbered without a gap"
@@ -81,9 +85,10 @@ def tokens(usage: Json | None) -> Tokens | None:
     if not usage:
         return None
     cached = count(usage.get("cache_read_input_tokens"))
-    tokens_in = count(usage.get("input_tokens")) + cached + count(usage.get("cache_creation_input_tokens"))
+    written = count(usage.get("cache_creation_input_tokens"))
+    tokens_in = count(usage.get("input_tokens")) + cached + written
     details = usage.get("output_tokens_details") or {}
-    return Tokens(tokens_in, cached, count(usage.get("output_tokens")), details.get("thinking_tokens"))
+    return Tokens(tokens_in, cached, count(usage.get("output_tokens")), details.get("thinking_tokens"), written)
 
 
 def error_message(body: str) -> str:

@@ -8,6 +8,7 @@ from tests.conformance import frames
 from tests.conformance.meaning import (
     CONTENT_FILTER,
     LENGTH,
+    REFUSAL,
     STOP,
     TOOL_CALLS,
     Call,
@@ -44,13 +45,14 @@ def read_answer(value: Json) -> Reading:
             parts = [*(item.get("summary") or []), *(item.get("content") or [])]
             choice.thoughts += [part["text"] for part in parts if part["text"]]
         elif item["type"] == "function_call":
-            choice.calls.append(Call(item["name"], arguments_of(item["arguments"])))
+            choice.calls.append(Call(item["name"], arguments_of(item["arguments"]), item["call_id"]))
     if value["status"] == "incomplete":
         reason = value["incomplete_details"]["reason"]
         choice.finish = INCOMPLETE.get(reason, reason)
     elif value["status"] == "completed":
-        choice.finish = TOOL_CALLS if choice.calls else STOP
-    return Reading([choice], tokens(value.get("usage")), "" if choice.finish else f"status {value['status']}")
+        choice.finish = TOOL_CALLS if choice.calls else REFUSAL if choice.refusal else STOP
+    failure = "" if choice.finish else f"status {value['status']}"
+    return Reading([choice], tokens(value.get("usage")), failure, value.get("model") or "")
 
 
 def read_stream(stream: str) -> Reading:
@@ -101,7 +103,7 @@ def tokens(usage: Json | None) -> Tokens | None:
     beside = max(0, count(usage.get("total_tokens")) - tokens_in - said)
     reasoning = max(count(written.get("reasoning_tokens")), beside)
     cached = min(count(read.get("cached_tokens")), tokens_in)
-    return Tokens(tokens_in, cached, said + beside, min(reasoning, said + beside))
+    return Tokens(tokens_in, cached, said + beside, min(reasoning, said + beside), read.get("cache_write_tokens"))
 
 
 def _missing_pieces(final: Json, pieces: dict[Any, str]) -> list[str]:

@@ -15,7 +15,8 @@ def sse(*events: Json, end: str = "") -> str:
     return "".join(f"data: {json.dumps(event)}\n\n" for event in events) + end
 
 
-CALLED = Choice("Hi", "", ["hm"], [Call("weather", {"city": "Rome"})], "tool_calls")
+CALL_BLOCK = {"type": "tool_use", "id": "t", "name": "weather"}
+CALLED = Choice("Hi", "", ["hm"], [Call("weather", {"city": "Rome"}, "1")], "tool_calls")
 COUNTED = Tokens(10, 4, 6, 2)
 EXPECTED = Reading([CALLED], COUNTED)
 
@@ -64,13 +65,17 @@ def test_a_message_stream() -> None:
         {"type": "content_block_delta", "index": 0, "delta": {"type": "thinking_delta", "thinking": "hm"}},
         {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": ""}},
         {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "Hi"}},
-        {"type": "content_block_start", "index": 2, "content_block": {"type": "tool_use", "name": "weather"}},
+        {
+            "type": "content_block_start",
+            "index": 2,
+            "content_block": CALL_BLOCK,
+        },
         {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": '{"city"'}},
         {"type": "content_block_delta", "index": 2, "delta": {"type": "input_json_delta", "partial_json": ':"Rome"}'}},
         {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 6}},
         {"type": "message_stop"},
     ]
-    expected = dataclasses.replace(EXPECTED, tokens=Tokens(10, 4, 6, None))
+    expected = dataclasses.replace(EXPECTED, tokens=Tokens(10, 4, 6, None, 0))
     assert messages.read_stream(sse(*events)) == expected
     assert messages.read_stream(sse(*events[:-1])).failure
     overloaded = {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}
@@ -81,7 +86,7 @@ def test_a_response() -> None:
     output = [
         {"type": "reasoning", "id": "r", "summary": [{"type": "summary_text", "text": "hm"}]},
         {"type": "message", "id": "m", "content": [{"type": "output_text", "text": "Hi"}]},
-        {"type": "function_call", "id": "f", "name": "weather", "arguments": '{"city":"Rome"}'},
+        {"type": "function_call", "id": "f", "call_id": "c", "name": "weather", "arguments": '{"city":"Rome"}'},
     ]
     usage = {"input_tokens": 10, "output_tokens": 6, "input_tokens_details": {"cached_tokens": 4}}
     usage["output_tokens_details"] = {"reasoning_tokens": 2}
@@ -119,7 +124,7 @@ def test_a_converse_answer_is_the_same_as_its_stream() -> None:
     ]
     usage = {"inputTokens": 6, "cacheReadInputTokens": 4, "outputTokens": 6}
     answer = {"output": {"message": {"content": content}}, "stopReason": "tool_use", "usage": usage}
-    expected = dataclasses.replace(EXPECTED, tokens=Tokens(10, 4, 6, None))
+    expected = dataclasses.replace(EXPECTED, tokens=Tokens(10, 4, 6, None, 0))
     assert converse.read_answer(answer) == converse.read_stream(converse.stream_of(answer)) == expected
     assert converse.read_stream(frames.aws_frame("messageStart", {"role": "assistant"})).failure
 
@@ -134,6 +139,7 @@ def test_a_converse_answer_is_the_same_as_its_stream() -> None:
         Reading([dataclasses.replace(CALLED, calls=[Call("weather", {"city": "rome"})])], COUNTED),
         Reading([dataclasses.replace(CALLED, calls=[])], COUNTED),
         Reading([dataclasses.replace(CALLED, finish="stop")], COUNTED),
+        Reading([dataclasses.replace(CALLED, calls=[Call("weather", {"city": "Rome"})])], COUNTED),
         Reading([CALLED], None),
         Reading([CALLED], dataclasses.replace(COUNTED, input=11)),
         Reading([CALLED], dataclasses.replace(COUNTED, cached=0)),
