@@ -14,7 +14,7 @@ import msgspec
 
 from headgate.types import Frozen
 from headgate.wire import claude
-from headgate.wire.converse.families import Family, Thinks
+from headgate.wire.converse.families import Thinks, family_of
 from headgate.wire.neutral import (
     Audio,
     File,
@@ -78,7 +78,7 @@ def write_conversation(messages: Sequence[Message], writer: BlockWriter) -> Conv
     Converse wants the roles to alternate, so neighbours of one role become one message; a message that says nothing is
     left out. System messages between others are known to some Claudes only.
     """
-    system_turns = writer.family.thinks is Thinks.CLAUDE and claude.family_of(writer.target.model).system_turns
+    system_turns = writer.claude is not None and writer.claude.system_turns
     system: list[Block] = []
     written: list[tuple[Role, list[Block]]] = []
     for number, message in enumerate(messages):
@@ -103,11 +103,12 @@ def write_conversation(messages: Sequence[Message], writer: BlockWriter) -> Conv
 
 
 class BlockWriter:
-    """Writes the parts of one request for a model of a family, and collects what does not fit, by its place."""
+    """Writes the parts of one request, and collects what does not fit, by its place. `claude` is None for others."""
 
-    def __init__(self, family: Family, target: Target) -> None:
-        self.family = family
+    def __init__(self, target: Target) -> None:
         self.target = target
+        self.family = family_of(target.model)
+        self.claude = claude.family_of(target.model) if self.family.thinks is Thinks.CLAUDE else None
         self.leftovers: list[Leftover] = []
         self._document_names: set[str] = set()
 

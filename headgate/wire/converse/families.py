@@ -99,13 +99,20 @@ FAMILIES: tuple[Family, ...] = (
 )
 
 
+_BY_PREFIX = tuple(
+    sorted(
+        ((prefix, family) for family in FAMILIES for prefix in family.prefixes),
+        key=lambda pair: len(pair[0]),
+        reverse=True,
+    )
+)
+
+
 def family_of(model: str) -> Family:
     """The family of a model id, an inference profile's id or an ARN; the longest prefix wins."""
     name = model.rsplit("/", 1)[-1]
-    names = (name, name.partition(".")[2])  # "us.anthropic.claude-..." is asked for across regions
-    best, length = UNKNOWN, 0
-    for family in FAMILIES:
-        for prefix in family.prefixes:
-            if len(prefix) > length and any(name.startswith(prefix) for name in names):
-                best, length = family, len(prefix)
-    return best
+    without_region = name.partition(".")[2]  # "us.anthropic.claude-..." is asked for across regions
+    for prefix, family in _BY_PREFIX:
+        if name.startswith(prefix) or without_region.startswith(prefix):
+            return family
+    return UNKNOWN

@@ -29,8 +29,8 @@ def write_effort(wanted: Effort | None, writer: BlockWriter) -> EffortWords:
     level = wanted.level or effort.level_of(-1 if wanted.budget_tokens is None else wanted.budget_tokens)
     if writer.family.thinks is Thinks.NO or writer.target.reasoning is False:
         return _NOTHING if level == "none" else _missed(writer)
-    if writer.family.thinks is Thinks.CLAUDE:
-        return _claude(wanted, level, writer)
+    if writer.claude is not None:
+        return _claude(wanted, level, writer, writer.claude)
     if level == "none" and writer.family.thinks is Thinks.NOVA:
         return _NOTHING  # it thinks when asked to
     fitting = effort.nearest(level or _USUAL, writer.family.levels)
@@ -47,8 +47,7 @@ def write_effort(wanted: Effort | None, writer: BlockWriter) -> EffortWords:
             return EffortWords({"reasoning_effort": fitting}, {})
 
 
-def _claude(wanted: Effort, level: str, writer: BlockWriter) -> EffortWords:
-    family = claude.family_of(writer.target.model)
+def _claude(wanted: Effort, level: str, writer: BlockWriter, family: claude.Family) -> EffortWords:
     if level == "none":
         if family.thinks == "always":
             return _missed(writer)

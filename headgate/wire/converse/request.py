@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.wire import claude
 from headgate.wire.converse.content import Block, BlockWriter, write_conversation
-from headgate.wire.converse.families import Thinks, family_of
 from headgate.wire.converse.reasoning import write_effort
 from headgate.wire.converse.tool_config import write_tools
 from headgate.wire.neutral import OutputFormat, Request, Target, Written
@@ -16,8 +14,7 @@ _SERVICE_TIERS = frozenset({"priority", "default", "flex", "reserved"})
 
 def write_request(request: Request, target: Target) -> Written:
     """The body for a model, and what it cannot say, named as chat completions name it."""
-    family = family_of(target.model)
-    writer = BlockWriter(family, target)
+    writer = BlockWriter(target)
     _leave_over(request, writer)
     conversation = write_conversation(request.messages, writer)
     effort = write_effort(request.effort, writer)
@@ -28,7 +25,7 @@ def write_request(request: Request, target: Target) -> Written:
         "toolConfig": write_tools(request, writer, has_tool_blocks=conversation.has_tool_blocks),
         "additionalModelRequestFields": effort.additional | _top_k(request, writer),
         "outputConfig": _output_format(request.output, writer) | effort.output,
-        "additionalModelResponseFieldPaths": family.stop_sequence_paths if request.stop else (),
+        "additionalModelResponseFieldPaths": writer.family.stop_sequence_paths if request.stop else (),
         "serviceTier": {"type": request.service_tier} if request.service_tier in _SERVICE_TIERS else {},
     }
     said = {name: value for name, value in body.items() if value or name == "messages"}
@@ -92,7 +89,7 @@ def _top_k(request: Request, writer: BlockWriter) -> Block:
 
 def _taken(writer: BlockWriter) -> str:
     """Which of temperature, top_p and top_k a model takes: all, one (not temperature and top_p together) or none."""
-    return claude.family_of(writer.target.model).samplers if writer.family.thinks is Thinks.CLAUDE else "all"
+    return "all" if writer.claude is None else writer.claude.samplers
 
 
 def _output_format(output: OutputFormat | None, writer: BlockWriter) -> Block:
