@@ -38,11 +38,17 @@ def read_member(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, where: str) 
     try:
         return decoder.decode(raw)
     except RecursionError:
-        raise InvalidRequest(f"'{where}' is nested too deeply.", param=where) from None
+        raise too_deep(where) from None
     except msgspec.ValidationError as error:
         raise _invalid(error, where) from None
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"'{where}' cannot be read: {error}.", param=where) from None
+
+
+def too_deep(where: str) -> InvalidRequest:
+    """What to raise for a value that no parser can go down; an empty place is the body."""
+    what = f"'{where}'" if where else "The body"
+    return InvalidRequest(f"{what} is nested too deeply.", param=where or None)
 
 
 def says_nothing(raw: msgspec.Raw) -> bool:

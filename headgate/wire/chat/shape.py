@@ -8,7 +8,6 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from headgate.errors import InvalidRequest
 from headgate.types import Frozen
 from headgate.wire import members
 from headgate.wire.neutral import Leftover
@@ -39,7 +38,7 @@ class Shape(Frozen, Generic[T], frozen=True):
             leftovers += [Leftover(place) for place in _take_unknown(value, self.kind, where)]
             known = msgspec.Raw(msgspec.json.encode(value))
         except RecursionError:
-            raise InvalidRequest(f"'{where}' is nested too deeply.", param=where or None) from None
+            raise members.too_deep(where) from None
         return members.read_member(self.decoder, known, where)
 
 
