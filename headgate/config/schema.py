@@ -127,6 +127,10 @@ class ProviderConfig(Block, frozen=True):
     connect_seconds: Positive = 5.0  # until the connection is made
     keep_alive_seconds: Positive = 60.0  # an idle upstream connection is kept this long
     stream_usage: bool = True  # ask for the usage chunk of a stream; false for servers that refuse stream_options
+    project: str = ""  # for kind: vertex, the project that pays
+    location: str = "global"  # for kind: vertex, a region such as europe-west4, or global
+    # for kind: vertex, a service account's key as JSON; default: the application-default credentials of the machine
+    credentials_file: str = ""
     sim: SimConfig = SimConfig()  # for kind: sim
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ from headgate.config.schema import Config, ProviderConfig, ServerConfig
 SHORTEST_KEY = 16
 FEWEST_DIFFERENT = 6  # characters of a key after hg-; random ones of that length have far more
 _KEY = re.compile(r"hg-[\x21-\x7e]+")
+_PLACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]*")  # of Google Cloud: a project, a region
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NEW_KEY = "make one with: python3 -c \"import secrets; print('hg-' + secrets.token_urlsafe(24))\""
 _STORES = ("memory", "redis://", "rediss://")
@@ -33,7 +34,6 @@ _ADDRESS_HINTS = {
     "openai": "e.g. base_url: https://api.openai.com/v1",
     "azure": "e.g. base_url: https://NAME.openai.azure.com",
     "bedrock": "e.g. region: us-east-1",
-    "vertex": "e.g. project: NAME and location: us-central1",
 }
 
 
@@ -85,6 +85,10 @@ def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, 
             findings.error((*place, "base_url"), "contains the path of a request", "end it at the version, e.g. /v1")
     elif needs_url and provider.kind != "sim" and not base_url(provider):
         findings.error((*place, "base_url"), "missing", f"add {_ADDRESS_HINTS[provider.kind]}")
+    if provider.kind == "vertex" and not _PLACE_NAME.fullmatch(provider.project):
+        findings.error((*place, "project"), "missing, or no name of a project", "add project: NAME")
+    if provider.kind == "vertex" and not _PLACE_NAME.fullmatch(provider.location):
+        findings.error((*place, "location"), "no name of a region", "write e.g. location: europe-west4, or global")
     if provider.api_key and provider.api_keys not in ([], [provider.api_key]):
         findings.error((*place, "api_key"), "api_key and api_keys are both set", "keep one of them")
     elif provider.kind in KINDS_WITH_KEY and not provider.api_key and not any(provider.api_keys):
