@@ -7,10 +7,13 @@ Each port has an embedded adapter and may have a distributed one; every adapter 
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
+
+
+Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
 
 
 class Clock(Protocol):
@@ -38,6 +41,12 @@ class UpstreamResponse(Protocol):
         """The next piece of the body as it arrives, b"" at its clean end.
 
         Raises StreamIncomplete if the connection ends before the HTTP message does. Safe to cancel.
+        """
+
+    async def relay(self, take: Take) -> bool:
+        """Hand every piece to `take` as it arrives: True at the clean end, False as soon as `take` returns False.
+
+        What comes after that waits for the next call. Raises as `read` does. Safe to cancel.
         """
 
     def close(self) -> None:

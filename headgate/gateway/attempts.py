@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 
 from headgate.errors import (
     ClientGone,
@@ -31,7 +31,7 @@ from headgate.gateway.fleet import (
 from headgate.gateway.watchdog import Watchdog
 from headgate.policy import pricing
 from headgate.policy.retrying import is_retryable_status
-from headgate.ports import Clock, UpstreamResponse
+from headgate.ports import Clock, Take, UpstreamResponse
 from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Operation, Outcome, Usage
 from headgate.wire import dialects, http, openai, trace
 from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES
@@ -43,11 +43,11 @@ _TYPICAL_OUTPUT_TOKENS = 256  # assumed for `least_busy` when the caller sets no
 
 
 class Attempt:
-    """Use: `await open()`; then, for a stream, read `pieces()` to the end; then `close()`; then `record()`."""
+    """Use: `await open()`; then, for a stream, `relay()` until its end; then `close()`; then `record()`."""
 
     __slots__ = (
         "_ask", "_asked", "_call", "_clock", "_dialogue", "_endpoint", "_head", "_key", "_model", "_reader",
-        "_response", "_started", "_tokens", "_watchdog", "body", "deployment", "first_at", "id", "itl_counts",
+        "_response", "_started", "_tokens", "_watchdog", "body", "bytes_out", "deployment", "first_at", "id", "itl_counts",
         "last_at", "number", "started_at", "status", "texts", "upstream_id", "usage",
     )  # fmt: skip
 
@@ -85,6 +85,7 @@ class Attempt:
         self.status = 0
         self.upstream_id = ""
         self.body = b""  # of a JSON answer
+        self.bytes_out = 0  # of a stream, to the client
         self.usage: Usage | None = None
         self.texts: tuple[str, ...] = ()
         self.first_at: float | None = None  # monotonic, of the first content
@@ -129,38 +130,55 @@ class Attempt:
             self._watchdog.translate()
             raise
 
-    async def pieces(self) -> AsyncGenerator[bytes]:
-        """The bytes of a committed stream, as upstream sent them. Raises UpstreamError where the stream breaks."""
+    async def relay(self, take: Take) -> bool:
+        """Hand the bytes of a committed stream to `take`: False when it wants a pause, True at the stream's end.
+
+        Raises UpstreamError where the stream breaks. `take` is called as soon as something arrives, not in this task:
+        waking a task for every event would cost a third of the event.
+        """
         response, reader, watchdog = self._response, self._reader, self._watchdog
         assert response is not None and reader is not None, "open() comes first"
-        stall_seconds, monotonic = self._model.stall_seconds, self._clock.monotonic
-        watchdog.rest()
-        yield self._head
         watchdog.check()
-        watchdog.watch(stall_seconds, self._stalled)
+        if self._head:
+            head, self._head = self._head, b""
+            self.bytes_out += len(head)
+            if not take(head):
+                return False
+        watchdog.watch(self._model.stall_seconds, self._stalled)
         try:
-            while reader.failure is None:
-                data = await response.read()
-                if not data:
-                    reader.finish()
-                    break
-                now = monotonic()
-                events = reader.content_events
-                forward = reader.feed(data)
-                if reader.content_events > events:
-                    self.itl_counts[bisect_left(ITL_BUCKETS_SECONDS, now - self.last_at)] += 1
-                    self.last_at = now
-                if forward:
-                    watchdog.rest()
-                    yield forward
-                    watchdog.check()
-                    now = monotonic()
-                watchdog.touch(now, stall_seconds)
+            if reader.failure is None and await response.relay(self._passing(reader, take)):
+                reader.finish()
+            elif reader.failure is None:
+                return False
         except asyncio.CancelledError:
             watchdog.translate()
             raise
+        finally:
+            watchdog.rest()
         if reader.failure is not None:
             raise reader.failure
+        return True
+
+    def _passing(self, reader: StreamReading, take: Take) -> Take:
+        """Reads what arrives and hands on what is to be forwarded."""
+        watchdog, monotonic, stall_seconds = self._watchdog, self._clock.monotonic, self._model.stall_seconds
+        itl_counts = self.itl_counts
+
+        def passing(data: bytes) -> bool:
+            now = monotonic()
+            events = reader.content_events
+            forward = reader.feed(data)
+            if reader.content_events > events:
+                itl_counts[bisect_left(ITL_BUCKETS_SECONDS, now - self.last_at)] += 1
+                self.last_at = now
+            watchdog.deadline = now + stall_seconds
+            if forward:
+                self.bytes_out += len(forward)
+                if not take(forward):
+                    return False
+            return reader.failure is None
+
+        return passing
 
     def close(self, *, outcome: Outcome, error: HeadgateError | None) -> None:
         """Let go of the connection and tell the deployment how it went. May be called once."""

@@ -34,7 +34,7 @@ class Journey:
     """One request on its way."""
 
     __slots__ = (
-        "attempt", "attempts", "bytes_out", "call", "caller", "counting", "error", "lowered_to", "model", "outcome",
+        "attempt", "attempts", "call", "caller", "counting", "error", "lowered_to", "model", "outcome",
         "record", "setup", "started", "started_at", "tried", "retries_used", "watchdog",
     )  # fmt: skip
 
@@ -51,7 +51,6 @@ class Journey:
         self.attempts: list[AttemptRecord] = []  # those that ended
         self.tried: frozenset[int] = frozenset()  # deployments of `model` that failed, or cannot be asked this
         self.retries_used = 0  # on `model`
-        self.bytes_out = 0
         self.outcome = Outcome.DISCONNECTED  # what is true if nobody ever says more
         self.error: HeadgateError | None = None
         self.counting: asyncio.Task[RequestRecord] | None = None  # settling, when tokens must be counted first
@@ -125,7 +124,7 @@ class Journey:
             itl_seconds=self._mean_gap(),
             e2e_seconds=now - self.started,
             bytes_in=call.body_bytes,
-            bytes_out=self.bytes_out or (len(self.attempt.body) if self.attempt else 0),
+            bytes_out=(self.attempt.bytes_out or len(self.attempt.body)) if self.attempt else 0,
             trace_id=context.trace_id if context else "",
             attempts=tuple(self.attempts),
             traceparent=call.traceparent or "",

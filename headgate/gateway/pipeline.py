@@ -29,7 +29,7 @@ from headgate.gateway.settling import Settler
 from headgate.gateway.watchdog import Watchdog
 from headgate.policy import access, pricing
 from headgate.policy.access import Denial
-from headgate.ports import Clock
+from headgate.ports import Clock, Take
 from headgate.types import Call, Caller, Features, Outcome, Route
 from headgate.wire import dialects, sse
 
@@ -39,18 +39,99 @@ DETACHED_LOG_BYTES = 4_000_000
 
 
 class Answer:
-    """What a caller gets: `head` is fixed at the commit point, `events` are the bytes to pass on, as they come.
+    """What a caller gets. `head` is fixed at the commit point; then comes `body`, all of it, or a stream.
 
-    A JSON answer is one piece. The last piece of a stream is its end marker or a typed error event; what it sends is
-    in `log` too, for readers who join later.
+    A stream is taken with `relay`, which hands its pieces over as they come, or read from `events`. Its last piece is
+    its end marker or a typed error event. When a client may come back for it, it is in `log` too.
     """
 
-    __slots__ = ("events", "head", "log")
+    __slots__ = ("_stream", "body", "head")
 
-    def __init__(self, head: AnswerHead, events: AsyncIterator[bytes], log: EventLog | None = None) -> None:
+    def __init__(self, head: AnswerHead, body: bytes = b"", stream: Stream | None = None) -> None:
         self.head = head
-        self.log = log
-        self.events = events
+        self.body = body
+        self._stream = stream
+
+    @property
+    def log(self) -> EventLog | None:
+        return self._stream.log if self._stream is not None else None
+
+    async def relay(self, take: Take) -> bool:
+        """Hand the pieces of a stream to `take`: False when it wants a pause, True when the last one was handed over.
+
+        Between two calls nobody is late, neither the provider nor the client.
+        """
+        return self._stream is None or await self._stream.relay(take)
+
+    @property
+    async def events(self) -> AsyncIterator[bytes]:
+        """The bytes to pass on, piece by piece; a JSON answer is one piece."""
+        if self._stream is None:
+            yield self.body
+            return
+        pieces: list[bytes] = []
+
+        def take_one(piece: bytes) -> bool:
+            pieces.append(piece)
+            return False
+
+        ended = False
+        while not ended:
+            ended = await self._stream.relay(take_one)
+            for piece in pieces:
+                yield piece
+            pieces.clear()
+
+
+class Stream:
+    """A stream on its way to the client, settled before its end is shown."""
+
+    __slots__ = ("_attempt", "_epoch", "_journey", "_over", "_pipeline", "log")
+
+    def __init__(self, pipeline: Pipeline, journey: Journey) -> None:
+        assert journey.attempt is not None, "there is an answer"
+        self._pipeline = pipeline
+        self._journey = journey
+        self._attempt = journey.attempt
+        self._over = False
+        self.log = EventLog(DETACHED_LOG_BYTES) if journey.setup.on_disconnect == "detach" else None
+        self._epoch = self.log.claim() if self.log is not None else 0
+
+    async def relay(self, take: Take) -> bool:
+        """As `Answer.relay`."""
+        journey, pipeline = self._journey, self._pipeline
+        if self._over:
+            return True
+        try:
+            if not await self._attempt.relay(self._noting(take)):
+                return False
+            if not self._attempt.saw_done:
+                pipeline.missing_done(self._attempt.deployment.spec.name)
+            await pipeline.settle(journey, Outcome.DONE)
+            assert journey.record is not None, "the request was settled"
+            cost = pricing.format_usd(journey.record.cost_picousd)
+            last = sse.comment(f"x-headgate-cost-usd={cost}") + self._attempt.tail
+        except HeadgateError as error:
+            await pipeline.settle(journey, outcome_of(error), error)
+            last = dialects.speaker(journey.call.route).error_event(error, journey.call.id)
+        self._over = True
+        if self.log is not None:
+            self.log.append(self._epoch, last)
+            self.log.close(self._epoch, journey.error)
+        take(last)
+        return True
+
+    def _noting(self, take: Take) -> Take:
+        """Notes what goes to the client, for one who comes back."""
+        log, epoch = self.log, self._epoch
+        if log is None:
+            return take
+
+        def noting(piece: bytes) -> bool:
+            log.append(epoch, piece)
+            return take(piece)
+
+        return noting
 
 
 class Passage:
@@ -121,7 +202,7 @@ class Pipeline:
         self._loop = asyncio.get_running_loop()
         self._clock = clock
         self._settler = settler
-        self._missing_done = missing_done
+        self.missing_done = missing_done
         self.dispatcher = Dispatcher(clock, settler)
 
     # --- from outside ---
@@ -198,60 +279,19 @@ class Pipeline:
     def whole_answer(self, journey: Journey) -> Answer:
         """A JSON answer, settled before it is shown."""
         assert journey.attempt is not None, "there is an answer"
-        return Answer(journey.head(), OnePiece(journey.attempt.body))
+        return Answer(journey.head(), journey.attempt.body)
 
     async def counted_answer(self, journey: Journey) -> Answer:
         """How many tokens a prompt has, for a model whose provider cannot be asked that."""
         assert journey.model is not None, "the request was routed"
         tokens = await self._settler.count_prompt(journey.call, journey.model.deployments[0])
         body = dialects.token_count(tokens)
-        journey.bytes_out = len(body)
         await self.settle(journey, Outcome.DONE)
-        return Answer(journey.head(), OnePiece(body))
+        return Answer(journey.head(), body)
 
     def stream_answer(self, journey: Journey) -> Answer:
         """A stream, settled before its end is shown."""
-        log = EventLog(DETACHED_LOG_BYTES if journey.setup.on_disconnect == "detach" else 0)
-        return Answer(journey.head(), self._stream(journey, log), log)
-
-    async def _stream(self, journey: Journey, log: EventLog) -> AsyncIterator[bytes]:
-        attempt, epoch = journey.attempt, log.claim()
-        assert attempt is not None, "there is an answer"
-        try:
-            async for piece in attempt.pieces():
-                journey.bytes_out += len(piece)
-                log.append(epoch, piece)
-                yield piece
-            if not attempt.saw_done:
-                self._missing_done(attempt.deployment.spec.name)
-            await self.settle(journey, Outcome.DONE)
-            assert journey.record is not None, "the request was settled"
-            cost = pricing.format_usd(journey.record.cost_picousd)
-            last = sse.comment(f"x-headgate-cost-usd={cost}") + attempt.tail
-        except HeadgateError as error:
-            await self.settle(journey, outcome_of(error), error)
-            last = dialects.speaker(journey.call.route).error_event(error, journey.call.id)
-        log.append(epoch, last)
-        log.close(epoch, journey.error)
-        yield last
+        return Answer(journey.head(), stream=Stream(self, journey))
 
     def _journey(self, caller: Caller, call: Call) -> Journey:
         return Journey(caller, call, self.setup, started=self._clock.monotonic(), started_at=self._clock.now())
-
-
-class OnePiece:
-    """The events of a JSON answer: its body, once."""
-
-    __slots__ = ("_body",)
-
-    def __init__(self, body: bytes) -> None:
-        self._body: bytes | None = body
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        body, self._body = self._body, None
-        if body is None:
-            raise StopAsyncIteration
-        return body

@@ -19,13 +19,13 @@ Complaint = Callable[[], HeadgateError]
 class Watchdog:
     """Watches the task it was made in, on `loop`. Times are monotonic seconds of `monotonic`.
 
-    Only code that waits for upstream may be interrupted: between `rest` and `touch` the task serves its client, and a
-    deadline that passes there is told at the next `check`.
+    Only code that waits for upstream may be interrupted: between `rest` and `watch` the task serves its client, and a
+    deadline that passes there is told at the next `check`. Whoever sees something arrive moves `deadline` on.
     """
 
     __slots__ = (
-        "_complaint", "_deadline", "_fires_at", "_loop", "_monotonic", "_resting", "_task", "_timer", "_total",
-        "_total_complaint", "_verdict",
+        "_complaint", "_fires_at", "_loop", "_monotonic", "_resting", "_task", "_timer", "_total", "_total_complaint",
+        "_verdict", "deadline",
     )  # fmt: skip
 
     def __init__(
@@ -42,7 +42,7 @@ class Watchdog:
         self._monotonic = monotonic
         self._total = monotonic() + total_seconds
         self._total_complaint = total_complaint
-        self._deadline = self._total
+        self.deadline = self._total
         self._complaint = total_complaint
         self._verdict: HeadgateError | None = None
         self._resting = False
@@ -56,16 +56,11 @@ class Watchdog:
     def watch(self, seconds: float, complaint: Complaint) -> None:
         """From now on the task has so many seconds, or until the total deadline."""
         self._resting = False
-        self._deadline = self._monotonic() + seconds
+        self.deadline = self._monotonic() + seconds
         self._complaint = complaint
-        if self._total <= self._deadline:
-            self._deadline, self._complaint = self._total, self._total_complaint
+        if self._total <= self.deadline:
+            self.deadline, self._complaint = self._total, self._total_complaint
         self._arm()
-
-    def touch(self, now: float, seconds: float) -> None:
-        """Something arrived: `seconds` more from `now`."""
-        self._resting = False
-        self._deadline = now + seconds
 
     def rest(self) -> None:
         """The task serves its client: nobody is late."""
@@ -112,10 +107,10 @@ class Watchdog:
 
     def _arm(self) -> None:
         if self._timer is not None:
-            if self._fires_at <= self._deadline:
+            if self._fires_at <= self.deadline:
                 return  # it will look again when it fires
             self._timer.cancel()
-        self._set_timer(self._deadline)
+        self._set_timer(self.deadline)
 
     def _set_timer(self, at: float) -> None:
         self._fires_at = at
@@ -127,7 +122,7 @@ class Watchdog:
             self.interrupt(self._total_complaint())
         elif self._resting:
             self._set_timer(min(now + _LOOK_AGAIN_SECONDS, self._total))
-        elif now >= self._deadline:
+        elif now >= self.deadline:
             self.interrupt(self._complaint())
         else:
-            self._set_timer(min(self._deadline, self._total))
+            self._set_timer(min(self.deadline, self._total))

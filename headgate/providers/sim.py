@@ -14,7 +14,8 @@ from dataclasses import dataclass
 
 from headgate.config.schema import SimConfig
 from headgate.errors import StreamIncomplete, UpstreamUnreachable
-from headgate.ports import Clock
+from headgate.ports import Clock, Take
+from headgate.providers.relaying import relay_by_reading
 from headgate.providers.sim_draws import Distributions, Draws
 from headgate.providers.sim_reply import NEVER, Ending, Reply, plan, refusal
 from headgate.providers.sim_request import BadRequest, read_request
@@ -80,6 +81,10 @@ class SimResponse:
         self._piece, self._timed = next(self._reply.pieces, None), False
         self._tally.tokens_generated += piece.tokens
         return self._take(piece.data) if self._piece_bytes else piece.data
+
+    async def relay(self, take: Take) -> bool:
+        """As the port says."""
+        return await relay_by_reading(self, take)
 
     def close(self) -> None:
         """Stop generating. A read under way, and any later one, raises StreamIncomplete unless the end was reached."""

@@ -21,7 +21,7 @@ _MAX_KEPT_CHARACTERS = 4_000_000  # of the text kept for counting tokens
 _NULL = b"null"
 
 
-class _Delta(msgspec.Struct):
+class _Delta(msgspec.Struct, gc=False):
     """What is generated is text, or, from some servers, any JSON: a list of content parts, say."""
 
     content: object = None
@@ -31,14 +31,14 @@ class _Delta(msgspec.Struct):
     tool_calls: msgspec.Raw = ABSENT
 
 
-class _Choice(msgspec.Struct):
+class _Choice(msgspec.Struct, gc=False):
     index: int | None = 0
     delta: _Delta | None = None
     text: object = None
     finish_reason: str | None = None
 
 
-class _Chunk(msgspec.Struct):
+class _Chunk(msgspec.Struct, gc=False):
     choices: list[_Choice] | None = None
     usage: UsageView | None = None
     error: msgspec.Raw = ABSENT
@@ -80,6 +80,8 @@ class StreamReader:
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes as they arrive and return those to forward now."""
+        if self._is_more_text(data):
+            return data
         try:
             frames = self._frames.feed(data)
         except sse.FrameTooLong as error:
@@ -94,6 +96,33 @@ class StreamReader:
             elif self.failure:
                 break
         return b"".join(forwarded)
+
+    def _is_more_text(self, data: bytes) -> bool:
+        """Meter one whole event with text of one choice, and nothing else: almost every event is that, and this takes
+        half the time of the general way, which takes it if this says no."""
+        if not data.startswith(b"data: {") or data.find(b"\n") != len(data) - 2 or not self._frames.is_empty:
+            return False
+        try:
+            chunk = _chunk.decode(data[6:-2])
+        except (ValueError, RecursionError):
+            return False
+        choices = chunk.choices
+        if not choices or len(choices) > 1 or chunk.usage is not None or chunk.error is not ABSENT or self.saw_done:
+            return False
+        choice = choices[0]
+        delta, index = choice.delta, choice.index or 0
+        if delta is None or choice.finish_reason is not None or choice.text is not None:
+            return False
+        text = delta.content
+        if type(text) is not str or not text or not data.endswith(b"\n\n"):
+            return False
+        if index not in self._choices:
+            self._choices[index] = False
+        if self._kept < _MAX_KEPT_CHARACTERS:
+            self._kept += len(text)
+            self.texts.append(text)
+        self.content_events += 1
+        return True
 
     def finish(self) -> None:
         """The HTTP message ended cleanly: decide whether the stream was complete."""

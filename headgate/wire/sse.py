@@ -26,6 +26,11 @@ class FrameSplitter:
         self._rest = b""
         self._max_frame_bytes = max_frame_bytes
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no part of a frame is held."""
+        return not self._rest
+
     def take_rest(self) -> bytes:
         """What came after the last whole frame, once."""
         rest, self._rest = self._rest, b""

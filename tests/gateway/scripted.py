@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headgate.errors import HeadgateError
-from headgate.ports import UpstreamResponse
+from headgate.ports import Take, UpstreamResponse
+from headgate.providers.relaying import relay_by_reading
 from headgate.types import Operation
 from tests.wire.chunks import ANSWER, DONE
 
@@ -121,6 +122,9 @@ class ScriptedResponse:
                 raise step
             await pause(step)
         return b""
+
+    async def relay(self, take: Take) -> bool:
+        return await relay_by_reading(self, take)
 
     def close(self) -> None:
         if self.closed_at is None:

@@ -16,7 +16,8 @@ from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.settling import Settler
 from headgate.policy.health import BreakerRules
 from headgate.policy.routing import Balance
-from headgate.ports import Clock, Provider, UpstreamResponse
+from headgate.ports import Clock, Provider, Take, UpstreamResponse
+from headgate.providers.relaying import relay_by_reading
 from headgate.providers.sim import SimProvider
 from headgate.providers.sim_draws import DRAWN_FAULTS
 from headgate.sim.clock import SimClock
@@ -71,6 +72,9 @@ class TappedResponse:
         data = await self._inner.read()
         self._referee.provider_sent(self._number, self._id, data)
         return data
+
+    async def relay(self, take: Take) -> bool:
+        return await relay_by_reading(self, take)
 
     def close(self) -> None:
         self._inner.close()

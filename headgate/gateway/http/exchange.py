@@ -161,7 +161,7 @@ class Exchange:
             if call.stream:
                 await self._send_stream(answer)
             else:
-                await self._send_whole(answer)
+                self._write(self._head(200, http_headers.answer_head(answer.head), len(answer.body)) + answer.body)
         try:
             if self._connection.flow.write_paused:
                 await self._connection.flow.drain()  # another answer may follow when this one was taken
@@ -169,23 +169,26 @@ class Exchange:
             if self.disconnected or self._connection.transport.is_closing():
                 edge.pipeline.undelivered(self.id)
 
-    async def _send_whole(self, answer: Answer) -> None:
-        async for body in answer.events:
-            self._write(self._head(200, http_headers.answer_head(answer.head), len(body)) + body)
-
     async def _send_stream(self, answer: Answer) -> None:
-        chunked, transport = self.chunked, self._connection.transport
+        """The first piece goes out with the head; then each at once, as long as the client takes them."""
+        connection, transport, chunked = self._connection, self._connection.transport, self.chunked
         start = self._head(200, http_headers.answer_head(answer.head), None)
-        async for piece in answer.events:
+
+        def send(piece: bytes) -> bool:
+            nonlocal start
+            if self.disconnected:
+                return True  # read on, to settle
             data = b"%x\r\n%b\r\n" % (len(piece), piece) if chunked else piece
             if start:
                 data, start = start + data, b""
-            if self.disconnected:
-                continue  # read on, to settle
-            self.response_started = True
+                self.response_started = True
             transport.write(data)
-            if self._connection.flow.write_paused:
-                await self._connection.flow.drain()
+            return not connection.flow.write_paused
+
+        while not await answer.relay(send):
+            await connection.flow.drain()
+        if connection.flow.write_paused:
+            await connection.flow.drain()
         if chunked:
             self._write(b"0\r\n\r\n")
 

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 import httptools
 
 from headgate.errors import HeadgateError, StreamIncomplete, StreamMalformed
+from headgate.ports import Take
 from headgate.writing import Batch
 
 MAX_HEAD_BYTES = 65_536
@@ -43,17 +44,9 @@ class Response:
     """
 
     __slots__ = (
-        "_connection",
-        "_loop",
-        "buffered",
-        "ended",
-        "failure",
-        "headers",
-        "keep_alive",
-        "pieces",
-        "status",
-        "waiter",
-    )
+        "_connection", "_loop", "_refused", "buffered", "ended", "failure", "headers", "keep_alive", "pieces", "status",
+        "take", "waiter",
+    )  # fmt: skip
 
     def __init__(self, connection: Connection) -> None:
         self._connection: Connection | None = connection
@@ -66,6 +59,8 @@ class Response:
         self.failure: HeadgateError | None = None
         self.keep_alive = False
         self.waiter: asyncio.Future[None] | None = None
+        self.take: Take | None = None  # whoever wants the pieces at once
+        self._refused = False
 
     async def wait(self) -> None:
         """Until the head, a piece of the body or the end arrives. For one reader; safe to cancel."""
@@ -86,13 +81,40 @@ class Response:
 
     async def read(self) -> bytes:
         """What has arrived, b"" at the clean end. Raises StreamIncomplete or StreamMalformed. Safe to cancel."""
-        pieces = self.pieces
-        if not pieces and not self.ended:
+        if not self.pieces and not self.ended:
             await self.wait()
-        if not pieces:
-            if self.failure is not None:
-                raise self.failure
-            return b""
+        if self.pieces:
+            return self._collect()
+        if self.failure is not None:
+            raise self.failure
+        return b""
+
+    async def relay(self, take: Take) -> bool:
+        """As the port says. The reader's task sleeps while `take` is called from the socket's callback."""
+        self._refused = False
+        while not self._refused:
+            if self.pieces:
+                if not take(self._collect()):
+                    return False
+            elif self.ended:
+                if self.failure is not None:
+                    raise self.failure
+                return True
+            else:
+                self.take = take
+                try:
+                    await self.wait()
+                finally:
+                    self.take = None
+        return False
+
+    def refuse(self) -> None:
+        """Whoever took the pieces at once wants no more now: let the task go on."""
+        self.take, self._refused = None, True
+        self.wake()
+
+    def _collect(self) -> bytes:
+        pieces = self.pieces
         body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self.buffered = 0
@@ -216,6 +238,14 @@ class Connection(asyncio.Protocol):
             cause = error.__context__
             self._fail(cause if isinstance(cause, HeadgateError) else self._malformed(str(error) or "protocol upgrade"))
             return
+        take = response.take
+        if take is not None and (pieces := response.pieces):
+            # As `Response._collect`, without a call: this is the way of every event of every stream.
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            response.buffered = 0
+            if not take(body):
+                response.refuse()
         if self._silent_bytes > MAX_HEAD_BYTES:
             self._fail(self._malformed(f"more than {MAX_HEAD_BYTES} bytes of headers"))
         elif response.buffered > PAUSE_ABOVE_BYTES and not self._paused and self._transport is not None:
@@ -287,9 +317,8 @@ class Connection(asyncio.Protocol):
         self._silent_bytes = 0
         response.pieces.append(body)
         response.buffered += len(body)
-        waiter = response.waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
+        if response.take is None:
+            response.wake()
 
     def on_message_complete(self) -> None:
         response = self._response
