@@ -47,8 +47,8 @@ class Attempt:
 
     __slots__ = (
         "_ask", "_asked", "_call", "_clock", "_dialogue", "_endpoint", "_head", "_key", "_model", "_reader",
-        "_response", "_started", "_tokens", "_watchdog", "body", "bytes_out", "deployment", "first_at", "id", "itl_counts",
-        "last_at", "number", "started_at", "status", "texts", "upstream_id", "usage",
+        "_response", "_started", "_tokens", "_watchdog", "body", "bytes_out", "deployment", "first_at", "id",
+        "itl_counts", "last_at", "number", "started_at", "status", "texts", "upstream_id", "usage",
     )  # fmt: skip
 
     def __init__(
