@@ -27,8 +27,18 @@ def reference() -> str:
     assert isinstance(kind, inspect.StructType)
     comments = field_comments()
     sections = [_section(block, places, comments[block.cls.__name__]) for block, places in _blocks(kind).values()]
-    introduction = Path(__file__).with_name("introduction.md").read_text(encoding="utf-8")
-    return "\n".join([introduction.replace("{version}", Catalogue.packaged().version), *sections])
+    return "\n".join([_introduction(Catalogue.packaged()), *sections])
+
+
+def _introduction(catalogue: Catalogue) -> str:
+    text = (
+        Path(__file__).with_name("introduction.md").read_text(encoding="utf-8").replace("{version}", catalogue.version)
+    )
+    for agreement in ("majority", "disputed", "single"):
+        models = catalogue.with_agreement(agreement)
+        named = [f"`{model.name}`{f' ({model.note})' if model.note else ''}" for model in models]
+        text = text.replace(f"{{{agreement}}}", ", ".join(named))
+    return text
 
 
 def _blocks(root: inspect.StructType) -> dict[type, tuple[inspect.StructType, list[Place]]]:
