@@ -11,10 +11,13 @@ from headgate.clock import SystemClock
 from headgate.config.schema import SimConfig, Spread
 from headgate.ports import Provider
 from headgate.providers.anthropic import AnthropicProvider
+from headgate.providers.gemini import GeminiProvider
 from headgate.providers.openai import OpenAIProvider
 from headgate.providers.sim import SimProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
+from headgate.providers.vertex import NoTokens, VertexPlace, VertexProvider
+from headgate.types import Api
 from tests.providers.loopback import Peer, serving
 
 EVENTS = 50
@@ -27,6 +30,7 @@ class Subject:
     provider: Provider
     endpoint: str
     api_key: str
+    api: Api = Api.CHAT  # what it is asked for; the answer is a chat completion all the same
 
 
 async def speak_openai(peer: Peer) -> None:
@@ -66,6 +70,23 @@ async def anthropic() -> AsyncIterator[Subject]:
 
 
 @asynccontextmanager
+async def gemini() -> AsyncIterator[Subject]:
+    async with serving(speak_openai) as server:
+        provider = GeminiProvider("gemini", Connector(ConnectSettings()), PoolSettings(), {})
+        yield Subject(provider, server.url, "key-contract", Api.GENERATE_CONTENT)
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def vertex() -> AsyncIterator[Subject]:
+    async with serving(speak_openai) as server:
+        place = VertexPlace("project", "europe-west4")
+        provider = VertexProvider("vertex", Connector(ConnectSettings()), PoolSettings(), {}, place, NoTokens())
+        yield Subject(provider, server.url, "", Api.GENERATE_CONTENT)
+        await provider.aclose()
+
+
+@asynccontextmanager
 async def sim() -> AsyncIterator[Subject]:
     at_once = Spread(median=0, p99=0)
     config = SimConfig(ttft_seconds=at_once, itl_seconds=at_once, output_tokens=Spread(median=EVENTS, p99=EVENTS))
@@ -76,6 +97,8 @@ async def sim() -> AsyncIterator[Subject]:
 
 FACTORIES: dict[str, Callable[[], AbstractAsyncContextManager[Subject]]] = {
     "anthropic": anthropic,
+    "gemini": gemini,
     "openai": openai,
     "sim": sim,
+    "vertex": vertex,
 }

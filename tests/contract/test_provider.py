@@ -10,7 +10,7 @@ import pytest
 
 from headgate.errors import StreamIncomplete, UpstreamError
 from headgate.ports import UpstreamResponse
-from headgate.types import Api, Operation
+from headgate.types import Operation
 from tests.contract.providers import FACTORIES, Subject
 
 CHAT = json.dumps({"model": "m", "messages": [{"role": "user", "content": "Say something."}]}).encode()
@@ -31,9 +31,8 @@ def run(request: pytest.FixtureRequest) -> Run:
 
 
 async def send(subject: Subject, body: bytes) -> UpstreamResponse:
-    return await subject.provider.send(
-        Operation(Api.CHAT, "model", stream=False), body, endpoint=subject.endpoint, api_key=subject.api_key
-    )
+    operation = Operation(subject.api, "model", stream=body is STREAM)
+    return await subject.provider.send(operation, body, endpoint=subject.endpoint, api_key=subject.api_key)
 
 
 async def read_all(response: UpstreamResponse) -> bytes:
