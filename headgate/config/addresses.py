@@ -21,4 +21,7 @@ def base_url(provider: ProviderConfig) -> str:
     if provider.kind == "vertex" and not provider.base_url:
         host = _VERTEX_HOSTS.get(provider.location) or f"{provider.location}-aiplatform.googleapis.com"
         return f"https://{host}/v1"
+    if provider.kind == "bedrock" and provider.region and not provider.base_url:
+        ending = ".cn" if provider.region.startswith("cn-") else ""
+        return f"https://bedrock-runtime.{provider.region}.amazonaws.com{ending}"
     return provider.base_url or _PUBLIC.get(provider.kind, "")

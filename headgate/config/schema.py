@@ -131,6 +131,10 @@ class ProviderConfig(Block, frozen=True):
     location: str = "global"  # for kind: vertex, a region such as europe-west4, or global
     # for kind: vertex, a service account's key as JSON; default: the application-default credentials of the machine
     credentials_file: str = ""
+    # for kind: azure, a date such as 2024-10-21 for URLs that name a deployment; default: the v1 URLs, which have none
+    api_version: str = ""
+    region: str = ""  # for kind: bedrock, e.g. us-east-1: whose endpoint is asked, and what requests are signed for
+    profile: str = ""  # for kind: bedrock without api_key, a profile of AWS's configuration; default: AWS's usual chain
     sim: SimConfig = SimConfig()  # for kind: sim
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from headgate.config.schema import Config, ProviderConfig, ServerConfig
 SHORTEST_KEY = 16
 FEWEST_DIFFERENT = 6  # characters of a key after hg-; random ones of that length have far more
 _KEY = re.compile(r"hg-[\x21-\x7e]+")
-_PLACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]*")  # of Google Cloud: a project, a region
+_PLACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]*")  # of a cloud: a project, a region
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NEW_KEY = "make one with: python3 -c \"import secrets; print('hg-' + secrets.token_urlsafe(24))\""
 _STORES = ("memory", "redis://", "rediss://")
@@ -89,6 +89,9 @@ def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, 
         findings.error((*place, "project"), "missing, or no name of a project", "add project: NAME")
     if provider.kind == "vertex" and not _PLACE_NAME.fullmatch(provider.location):
         findings.error((*place, "location"), "no name of a region", "write e.g. location: europe-west4, or global")
+    is_signed = provider.kind == "bedrock" and not provider.api_key and not any(provider.api_keys)
+    if is_signed and base_url(provider) and not _PLACE_NAME.fullmatch(provider.region):
+        findings.error((*place, "region"), "missing, or no name of a region", "write e.g. region: us-east-1")
     if provider.api_key and provider.api_keys not in ([], [provider.api_key]):
         findings.error((*place, "api_key"), "api_key and api_keys are both set", "keep one of them")
     elif provider.kind in KINDS_WITH_KEY and not provider.api_key and not any(provider.api_keys):

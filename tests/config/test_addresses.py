@@ -19,6 +19,11 @@ from headgate.config.schema import ProviderConfig
         (ProviderConfig(kind="vertex", location="europe-west4"), "https://europe-west4-aiplatform.googleapis.com/v1"),
         (ProviderConfig(kind="vertex", location="eu"), "https://aiplatform.eu.rep.googleapis.com/v1"),
         (ProviderConfig(kind="vertex", base_url="http://a/v1beta1"), "http://a/v1beta1"),
+        (ProviderConfig(kind="bedrock"), ""),
+        (ProviderConfig(kind="bedrock", region="eu-central-1"), "https://bedrock-runtime.eu-central-1.amazonaws.com"),
+        (ProviderConfig(kind="bedrock", region="cn-north-1"), "https://bedrock-runtime.cn-north-1.amazonaws.com.cn"),
+        (ProviderConfig(kind="bedrock", region="us-east-1", base_url="http://a"), "http://a"),
+        (ProviderConfig(kind="azure"), ""),
     ],
 )
 def test_an_address_is_configured_or_known(provider: ProviderConfig, address: str) -> None:

@@ -159,6 +159,14 @@ URL = "not an http or https URL; write e.g. https://host.example/v1"
             "p: {kind: vertex, project: p, location: »a/b}",
             "location: no name of a region; write e.g. location: europe-west4, or global",
         ),
+        (
+            "»p: {kind: bedrock, base_url: 'http://x'}",
+            "region: missing, or no name of a region; write e.g. region: us-east-1",
+        ),
+        (
+            "p: {kind: bedrock, region: »us east 1}",
+            "region: missing, or no name of a region; write e.g. region: us-east-1",
+        ),
         ("p: {kind: sim, proxy: »localhost}", f"proxy: {URL}"),
         (
             "p: {kind: sim, headers: {'x y': »z}}",
