@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from headgate.config import names
+from headgate.config import addresses, names
 from headgate.config.schema import (
     BatchPriceConfig,
     CapabilitiesConfig,
@@ -99,7 +99,7 @@ class Catalogue:
             return to_price(configured)
         if provider.kind == "sim":
             return to_price("free")
-        return self.price(deployment.model, provider.base_url)
+        return self.price(deployment.model, addresses.base_url(provider))
 
     def capabilities(self, upstream_model: str, base_url: str = "") -> Capabilities:
         """What a model can and takes, as far as the list knows."""
@@ -116,7 +116,7 @@ class Catalogue:
         self, deployment: DeploymentConfig, model: ModelConfig, provider: ProviderConfig
     ) -> Capabilities:
         """What a deployment can: as its own block says, else its model's, else the list."""
-        listed = self.capabilities(deployment.model, provider.base_url)
+        listed = self.capabilities(deployment.model, addresses.base_url(provider))
         said = {"context_tokens": model.context_tokens, "max_output_tokens": model.max_output_tokens}
         for block in (model.capabilities, deployment.capabilities):
             said |= {name: can for name, can in msgspec.structs.asdict(block).items() if can is not None}

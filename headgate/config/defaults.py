@@ -5,8 +5,12 @@ Must not read the process's environment itself; a key that is found there stays 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Literal
 
+import msgspec
+
+from headgate.config.availability import AVAILABLE_KINDS
 from headgate.config.catalogue import Catalogue, CatalogueModel
 from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig, TenantConfig, TierConfig
 
@@ -15,18 +19,37 @@ DEFAULT_TENANT = "default"
 DEFAULT_TIER = "default"
 
 
-def zero_config(environ: Mapping[str, str]) -> Config:
-    """The simulated model, and OpenAI's current models with prices if OPENAI_API_KEY is set (OPENAI_BASE_URL: where).
+class PublicApi(msgspec.Struct, frozen=True):
+    """A provider that a key in the environment is enough for. The variables are those that its own SDK reads."""
 
-    One tier that allows everything and one tenant without keys: the first key is created at run time.
+    kind: Literal["openai", "anthropic", "gemini"]  # and the provider's name, in the price list too
+    key_variables: tuple[str, ...]  # the first one that is set counts
+    url_variable: str
+    url: str = ""  # "": the kind has one for everybody
+
+
+PUBLIC_APIS = (
+    PublicApi("openai", ("OPENAI_API_KEY",), "OPENAI_BASE_URL", OPENAI_URL),
+    PublicApi("anthropic", ("ANTHROPIC_API_KEY",), "ANTHROPIC_BASE_URL"),
+    PublicApi("gemini", ("GOOGLE_API_KEY", "GEMINI_API_KEY"), "GOOGLE_GEMINI_BASE_URL"),
+)
+
+
+def zero_config(environ: Mapping[str, str], kinds: Collection[str] = AVAILABLE_KINDS) -> Config:
+    """The simulated model, and the current models, with prices, of every public API whose key is set.
+
+    One tier that allows everything and one tenant without keys: the first key is created at run time. `kinds` are
+    those of the providers that there are.
     """
     providers = {"sim": ProviderConfig(kind="sim")}
     models = {"simulated": ModelConfig(deployments=[DeploymentConfig(provider="sim", model="sim-small")], price="free")}
-    api_key = environ.get("OPENAI_API_KEY", "").strip()
-    if api_key:
-        base_url = environ.get("OPENAI_BASE_URL", "").strip() or OPENAI_URL
-        providers["openai"] = ProviderConfig(kind="openai", base_url=base_url, api_key=api_key)
-        models |= {one.name: _openai_model(one) for one in Catalogue.packaged().models("openai")}
+    catalogue = Catalogue.packaged()
+    for api in PUBLIC_APIS:
+        api_key = next(filter(None, (environ.get(name, "").strip() for name in api.key_variables)), "")
+        if api_key and api.kind in kinds:
+            base_url = environ.get(api.url_variable, "").strip() or api.url
+            providers[api.kind] = ProviderConfig(kind=api.kind, base_url=base_url, api_key=api_key)
+            models |= {one.name: _model(one) for one in catalogue.models(api.kind)}
     return Config(
         providers=providers,
         models=models,
@@ -35,10 +58,10 @@ def zero_config(environ: Mapping[str, str]) -> Config:
     )
 
 
-def _openai_model(model: CatalogueModel) -> ModelConfig:
+def _model(model: CatalogueModel) -> ModelConfig:
     """A model under its own name. Its price is left to the list, so that the ledger names the list's version."""
     return ModelConfig(
-        deployments=[DeploymentConfig(provider="openai", model=model.name)],
+        deployments=[DeploymentConfig(provider=model.provider, model=model.name)],
         context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
     )

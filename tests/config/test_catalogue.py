@@ -169,6 +169,13 @@ def test_the_list_is_in_order() -> None:
         assert model.kind == "embedding" or model.capabilities.tools is not None or model.provider == "mistral"
 
 
+def test_the_location_of_vertex_decides_what_claude_costs() -> None:
+    claude, model = DeploymentConfig(provider="p", model="claude-opus-4-6@default"), ModelConfig(deployments=[])
+    for location, input_picousd in (("global", 5_000_000), ("europe-west1", 5_500_000), ("eu", 5_500_000)):
+        price = CATALOGUE.price_of(claude, model, ProviderConfig(kind="vertex", location=location))
+        assert price is not None and price.input == input_picousd
+
+
 def test_capabilities_are_those_of_the_list() -> None:
     claude = Capabilities(True, True, True, True, context_tokens=200_000, max_output_tokens=64_000)
     assert CATALOGUE.capabilities("us.anthropic.claude-haiku-4-5-20251001-v1:0") == claude

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from headgate.config.catalogue import Catalogue
+from headgate.config.defaults import zero_config
 from headgate.config.load import BUILT_IN, load
+from headgate.config.schema import ProviderConfig
 from headgate.errors import ConfigInvalid
 
 
@@ -41,6 +43,51 @@ def test_the_address_of_openai_may_be_another() -> None:
     with pytest.raises(ConfigInvalid) as invalid:
         load(None, {**environ, "OPENAI_BASE_URL": "s3cret"})
     assert str(invalid.value) == "(no file): providers.openai.base_url: not an http or https URL"
+
+
+EVERY_KIND = ("openai", "anthropic", "gemini", "sim")
+
+
+@pytest.mark.parametrize(
+    ("environ", "provider", "some"),
+    [
+        (
+            {"ANTHROPIC_API_KEY": "k"},
+            ProviderConfig(kind="anthropic", api_key="k"),
+            {"claude-sonnet-5", "claude-opus-5"},
+        ),
+        ({"GEMINI_API_KEY": "k"}, ProviderConfig(kind="gemini", api_key="k"), {"gemini-2.5-pro", "gemini-3.6-flash"}),
+        ({"GOOGLE_API_KEY": "k"}, ProviderConfig(kind="gemini", api_key="k"), {"gemini-embedding-001"}),
+        (
+            {"GOOGLE_API_KEY": "k", "GEMINI_API_KEY": "other", "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:9"},
+            ProviderConfig(kind="gemini", api_key="k", base_url="http://127.0.0.1:9"),
+            {"gemini-2.5-flash"},
+        ),
+        (
+            {"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "http://127.0.0.1:9"},
+            ProviderConfig(kind="anthropic", api_key="k", base_url="http://127.0.0.1:9"),
+            {"claude-haiku-4-5"},
+        ),
+    ],
+)
+def test_keys_of_other_public_apis_add_their_models(
+    environ: dict[str, str], provider: ProviderConfig, some: set[str]
+) -> None:
+    config = zero_config(environ, EVERY_KIND)
+    assert config.providers == {"sim": ProviderConfig(kind="sim"), provider.kind: provider}
+    assert some <= set(config.models)
+    assert all(
+        deployment.provider in config.providers for one in config.models.values() for deployment in one.deployments
+    )
+    assert zero_config(environ, ("openai", "sim")) == zero_config({}), "there is no such provider yet"
+
+
+def test_every_key_there_is_adds_its_models() -> None:
+    keys = dict.fromkeys(("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"), "k")
+    config = zero_config(keys, EVERY_KIND)
+    assert list(config.providers) == ["sim", "openai", "anthropic", "gemini"]
+    assert {"gpt-5", "claude-sonnet-5", "gemini-3.6-flash"} <= set(config.models)
+    assert not {"claude-3-opus-20240229", "gemini-2.0-flash", "claude-3-haiku-20240307"} & set(config.models)
 
 
 @pytest.mark.parametrize("key", ["", "  "])
