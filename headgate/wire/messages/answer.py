@@ -37,6 +37,8 @@ _message = msgspec.json.Decoder(MessageView)
 
 def read_answer(body: bytes) -> Answer:
     """Raises ValueError for what is no message, StreamFailed for an error inside a 200."""
+    if not body.isascii():
+        body.decode()  # msgspec does not look into members that nobody reads
     try:
         return _read(body)
     except (ValueError, RecursionError) as error:

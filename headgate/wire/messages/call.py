@@ -41,11 +41,12 @@ class CallView(msgspec.Struct):
 
 class _Part(msgspec.Struct):
     type: str | None = ""
-    content: msgspec.Raw = ABSENT
+    content: msgspec.Raw = ABSENT  # of a tool's result, or of a document
+    source: msgspec.Raw = ABSENT
 
 
 class _Message(msgspec.Struct):
-    content: str | list[_Part] | None = None
+    content: msgspec.Raw = ABSENT
 
 
 class _Thinking(msgspec.Struct):
@@ -54,6 +55,8 @@ class _Thinking(msgspec.Struct):
 
 _view = msgspec.json.Decoder(CallView)
 _messages = msgspec.json.Decoder(list[_Message])
+_part = msgspec.json.Decoder(_Part)
+_parts = msgspec.json.Decoder(list[_Part])
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _thinking = msgspec.json.Decoder(_Thinking | None)
 
@@ -83,12 +86,18 @@ def _uses_images(fields: Fields) -> bool:
     if b"image" not in raw and b"\\u" not in raw:
         return False
     try:
-        messages = _messages.decode(raw)
+        return any(_has_image(message.content) for message in _messages.decode(raw))
     except (ValueError, RecursionError):
         return True  # an image could hide in what cannot be read
-    parts = [part for message in messages if isinstance(message.content, list) for part in message.content]
-    # A tool result or a document may have one inside: then the name alone decides.
-    return any(part.type == "image" or b'"image' in bytes(part.content) for part in parts)
+
+
+def _has_image(content: msgspec.Raw) -> bool:
+    parts: list[_Part] = []
+    if bytes(content).startswith(b"["):
+        parts = _parts.decode(content)
+    elif bytes(content).startswith(b"{"):
+        parts = [_part.decode(content)]
+    return any(part.type == "image" or _has_image(part.content) or _has_image(part.source) for part in parts)
 
 
 def upstream_body(call: Call, upstream_model: str, *, max_output_tokens: int | None) -> bytes:

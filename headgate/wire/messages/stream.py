@@ -151,6 +151,8 @@ class StreamListener:
         return "" if self._finish else "a stop reason"
 
     def _decode(self, data: bytes) -> _Event:
+        if not data.isascii():
+            data.decode()  # msgspec does not look into members that nobody reads
         try:
             return _event.decode(data)
         except (ValueError, RecursionError):
