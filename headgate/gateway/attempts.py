@@ -33,7 +33,7 @@ from headgate.policy import pricing
 from headgate.policy.retrying import is_retryable_status
 from headgate.ports import Clock, Take, UpstreamResponse
 from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Operation, Outcome, Usage
-from headgate.wire import dialects, http, openai, trace
+from headgate.wire import http, openai, rejections, trace
 from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES
 from headgate.wire.translation import Ask, StreamReading
 
@@ -63,9 +63,8 @@ class Attempt:
         watchdog: Watchdog,
     ) -> None:
         """Begins nothing if the call cannot be put to the deployment: raises Untranslatable or InvalidRequest then."""
-        spec = deployment.spec
         self.started_at = clock.now()
-        self._ask = Ask(deployment.target, lowered_to, spec.ask_usage, model.may_drop, int(self.started_at))
+        self._ask = Ask(deployment.target, lowered_to, model.may_drop, int(self.started_at))
         self._dialogue = deployment.dialogues[call.route]
         self._asked = self._dialogue.ask(call, self._ask)
         self._call = call
@@ -284,21 +283,22 @@ class Attempt:
             body = await self._read_all(response, MAX_ERROR_BYTES)
         except StreamIncomplete:
             body = b""  # the status says enough
-        words = openai.error_message(body)
+        now = self._clock.now()
+        said = rejections.read_rejection(self._dialogue.api, response.status, response.headers, body, now)
         if response.status < 400:
             return StreamMalformed(f"The provider answered {response.status}, a redirect: its base_url must be mended.")
-        if response.status in (401, 403) or (response.status == 400 and b"API_KEY_INVALID" in body):  # Gemini's way
+        if said.about_our_key:
             return UpstreamAuth(
                 f"The provider refused headgate's key with {response.status}. The operator must mend it."
             )
         return UpstreamRejected(
-            f"The provider answered {response.status}: {words}",
+            f"The provider answered {response.status}: {said.words}",
             upstream_status=response.status,
             body=body,
             content_type=response.headers.get("content-type", ""),
-            dialect=dialects.family(self._dialogue.api),
-            words=words,
-            retry_after_seconds=http.retry_after_seconds(response.headers, self._clock.now()),
+            dialect=said.family,
+            words=said.words,
+            retry_after_seconds=said.retry_after_seconds,
         )
 
     def _no_first_token(self) -> HeadgateError:

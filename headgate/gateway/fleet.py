@@ -137,6 +137,7 @@ def _target(spec: DeploymentSpec) -> Target:
         images=can.images,
         json_schema=can.json_schema,
         reasoning=can.reasoning,
+        stream_usage=spec.ask_usage,
     )
 
 

@@ -10,7 +10,8 @@ from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.watchdog import Watchdog
 from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
-from headgate.wire import dialects, openai, trace
+from headgate.wire import openai, trace
+from headgate.wire.speakers import speaker
 
 OURSELVES = "headgate"  # who answers what no provider was asked
 
@@ -104,7 +105,7 @@ class Journey:
             user=caller.user or call.user,
             key_id=caller.key_id,
             route=call.route.value,
-            dialect=dialects.speaker(call.route).family,
+            dialect=speaker(call.route).family,
             model=call.model,
             stream=call.stream,
             outcome=self.outcome,

@@ -31,7 +31,9 @@ from headgate.policy import access, pricing
 from headgate.policy.access import Denial
 from headgate.ports import Clock, Take
 from headgate.types import Call, Caller, Features, Outcome, Route
-from headgate.wire import dialects, sse
+from headgate.wire import sse
+from headgate.wire.messages.call import write_count
+from headgate.wire.speakers import speaker
 
 ALL_FEATURES = Features(tools=True, images=True)
 NO_FEATURES = Features()
@@ -113,7 +115,7 @@ class Stream:
             last = sse.comment(f"x-headgate-cost-usd={cost}") + self._attempt.tail
         except HeadgateError as error:
             await pipeline.settle(journey, outcome_of(error), error)
-            last = dialects.speaker(journey.call.route).error_event(error, journey.call.id)
+            last = speaker(journey.call.route).error_event(error, journey.call.id)
         self._over = True
         if self.log is not None:
             self.log.append(self._epoch, last)
@@ -239,7 +241,7 @@ class Pipeline:
         call, tier = journey.call, journey.caller.tier
         model = journey.setup.models.get(call.model)
         used = (
-            NO_FEATURES if tier.features == ALL_FEATURES else dialects.speaker(call.route).features(call)
+            NO_FEATURES if tier.features == ALL_FEATURES else speaker(call.route).features(call)
         )  # looking for images takes time
         decision = access.decide(tier, call, used, model.spec.max_output_tokens if model else None)
         if model is None or decision.denied is Denial.MODEL:
@@ -285,7 +287,7 @@ class Pipeline:
         """How many tokens a prompt has, for a model whose provider cannot be asked that."""
         assert journey.model is not None, "the request was routed"
         tokens = await self._settler.count_prompt(journey.call, journey.model.deployments[0])
-        body = dialects.token_count(tokens)
+        body = write_count(tokens)
         await self.settle(journey, Outcome.DONE)
         return Answer(journey.head(), body)
 

@@ -11,7 +11,7 @@ from headgate.gateway.fleet import Deployment
 from headgate.gateway.journey import Journey
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
 from headgate.types import Call, Counted, RequestRecord, Route, Usage
-from headgate.wire import dialects
+from headgate.wire.speakers import speaker
 
 _TRY_AGAIN_SECONDS = 5.0
 
@@ -99,9 +99,9 @@ class Settler:
 
     async def count_prompt(self, call: Call, deployment: Deployment) -> int:
         """Tokens of a prompt, as near as headgate can tell without the provider."""
-        speaker = dialects.speaker(call.route)
-        counted = await self._counter.count(deployment.spec.upstream_model, speaker.prompt_texts(call))
-        return counted + speaker.overhead_tokens(call)
+        spoken = speaker(call.route)
+        counted = await self._counter.count(deployment.spec.upstream_model, spoken.prompt_texts(call))
+        return counted + spoken.overhead_tokens(call)
 
     async def finish(self) -> None:
         """Wait until what is being counted is booked."""

@@ -1,106 +1,145 @@
-"""Who speaks what: the dialect of each of headgate's URLs, the API of each kind of provider, and all their pairings."""
+"""The API of each kind of provider, and how each of headgate's routes is put to it: all the pairings there are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
-import msgspec
-
-from headgate.errors import HeadgateError
-from headgate.types import Api, Call, Features, Frozen, Route
-from headgate.wire import openai, openai_stream, prompts
-from headgate.wire.openai import CallHeaders, WholeAnswer
+from headgate.errors import StreamFailed
+from headgate.types import Api, Call, Route, Usage
+from headgate.wire import embeddings, openai
+from headgate.wire.chat import dialect as chat
+from headgate.wire.converse import dialect as converse
+from headgate.wire.dialect import ProviderDialect
+from headgate.wire.gemini import dialect as gemini
+from headgate.wire.messages import call as messages_call
+from headgate.wire.messages import dialect as messages
+from headgate.wire.openai import WholeAnswer
 from headgate.wire.openai_stream import StreamReader
-from headgate.wire.translation import Ask, Asked, Dialogue, StreamReading
+from headgate.wire.responses import call as responses_call
+from headgate.wire.responses import dialect as responses
+from headgate.wire.translation import AcrossDialects, Ask, Asked, Dialogue, SameDialect, StreamReading, refuse_leftovers
 
-OPENAI, ANTHROPIC, GEMINI, BEDROCK = "openai", "anthropic", "gemini", "bedrock"  # families of dialects
-
-
-class Speaker(Frozen, frozen=True):
-    """What the edge has to know of a caller's dialect. `family` is what the ledger calls it."""
-
-    family: str
-    parse_call: Callable[[Route, bytes, str, CallHeaders], Call]  # raises MalformedJson or InvalidRequest
-    features: Callable[[Call], Features]
-    prompt_texts: Callable[[Call], list[str]]  # to count tokens by; never raises
-    overhead_tokens: Callable[[Call], int]  # of the prompt that are in no text; never raises
-    error_body: Callable[[HeadgateError, str], bytes]
-    error_event: Callable[[HeadgateError, str], bytes]
+EVENT_STREAM = "text/event-stream"
+NOTHING_USED = Usage()
 
 
 class OpenAIPassThrough:
     """OpenAI's chat, completions and embeddings to a server that speaks them: the way of most requests."""
 
     same_dialect = True
-    stream_type = "text/event-stream"
+    stream_type = EVENT_STREAM
 
     def __init__(self, api: Api) -> None:
         self.api = api
 
     def ask(self, call: Call, ask: Ask) -> Asked:
-        ceiling = ask.max_output_tokens
-        return Asked(openai.upstream_body(call, ask.target.model, max_output_tokens=ceiling, ask_usage=ask.ask_usage))
+        ceiling, ask_usage = ask.max_output_tokens, ask.target.stream_usage
+        return Asked(openai.upstream_body(call, ask.target.model, max_output_tokens=ceiling, ask_usage=ask_usage))
 
     def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
         return openai.read_answer(call.route, body)
 
     def read_stream(self, call: Call, ask: Ask) -> StreamReading:
-        return StreamReader(strip_usage=ask.ask_usage and not call.wants_usage)
+        return StreamReader(strip_usage=ask.target.stream_usage and not call.wants_usage)
 
 
-_OPENAI_SPEAKER = Speaker(
-    OPENAI,
-    openai.parse_call,
-    openai.features,
-    lambda call: prompts.prompt_texts(call.route, call.fields),
-    lambda call: prompts.overhead_tokens(call.route, call.fields),
-    openai.error_body,
-    openai_stream.error_event,
-)
-_SPEAKERS: Mapping[Route, Speaker] = {
-    Route.CHAT: _OPENAI_SPEAKER,
-    Route.COMPLETIONS: _OPENAI_SPEAKER,
-    Route.EMBEDDINGS: _OPENAI_SPEAKER,
-    Route.RESPONSES: _OPENAI_SPEAKER,
-    Route.MESSAGES: _OPENAI_SPEAKER,
-    Route.COUNT_TOKENS: _OPENAI_SPEAKER,
-}
+class EmbeddingsAcross:
+    """OpenAI's embeddings to Gemini's."""
 
-_FAMILIES: Mapping[Api, str] = {
-    Api.CHAT: OPENAI,
-    Api.COMPLETIONS: OPENAI,
-    Api.EMBEDDINGS: OPENAI,
-    Api.RESPONSES: OPENAI,
-    Api.MESSAGES: ANTHROPIC,
-    Api.COUNT_TOKENS: ANTHROPIC,
-    Api.GENERATE_CONTENT: GEMINI,
-    Api.EMBED_CONTENTS: GEMINI,
-    Api.CONVERSE: BEDROCK,
-}
+    api = Api.EMBED_CONTENTS
+    same_dialect = False
+    stream_type = EVENT_STREAM
 
-_OPENAI_SERVER: Mapping[Route, Dialogue] = {
+    def ask(self, call: Call, ask: Ask) -> Asked:
+        request = embeddings.read_request(call.fields)
+        if not ask.may_drop:
+            refuse_leftovers(request.leftovers, ask.target.model)
+        body = embeddings.write_batch_embed_contents(request, ask.target.model)
+        return Asked(body, tuple(leftover.field for leftover in request.leftovers))
+
+    def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
+        request = embeddings.read_request(call.fields)
+        try:
+            vectors = embeddings.read_embeddings(body, request)
+        except StreamFailed as error:
+            return WholeAnswer(empty=False, failed=error.message, usage=None, texts=())
+        written = embeddings.write_answer(vectors, request, ask.target.model)
+        return WholeAnswer(empty=False, failed="", usage=vectors.usage, texts=(), body=written)
+
+    def read_stream(self, call: Call, ask: Ask) -> StreamReading:
+        raise AssertionError("embeddings do not stream")
+
+
+class TokenCount:
+    """Anthropic's own count of a prompt's tokens: nothing is generated, and nothing is charged."""
+
+    api = Api.COUNT_TOKENS
+    same_dialect = True
+    stream_type = EVENT_STREAM
+
+    def ask(self, call: Call, ask: Ask) -> Asked:
+        return Asked(messages_call.upstream_body(call, ask.target.model, max_output_tokens=None))
+
+    def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
+        if not openai.is_json(body):
+            raise ValueError("it is not JSON")
+        return WholeAnswer(empty=False, failed="", usage=NOTHING_USED, texts=())
+
+    def read_stream(self, call: Call, ask: Ask) -> StreamReading:
+        raise AssertionError("a count does not stream")
+
+
+CLIENTS = {Route.CHAT: chat.CLIENT, Route.RESPONSES: responses.CLIENT, Route.MESSAGES: messages.CLIENT}
+_SAME: Mapping[Route, Dialogue] = {
     Route.CHAT: OpenAIPassThrough(Api.CHAT),
+    Route.RESPONSES: SameDialect(responses.PROVIDER, responses_call.upstream_body),
+    Route.MESSAGES: SameDialect(messages.PROVIDER, messages_call.upstream_body),
+}
+_OLDER: Mapping[Route, Dialogue] = {
     Route.COMPLETIONS: OpenAIPassThrough(Api.COMPLETIONS),
     Route.EMBEDDINGS: OpenAIPassThrough(Api.EMBEDDINGS),
 }
-_BY_KIND: Mapping[str, Mapping[Route, Dialogue]] = {"openai": _OPENAI_SERVER, "sim": _OPENAI_SERVER}
 
 
-def speaker(route: Route) -> Speaker:
-    """The dialect of a route's callers."""
-    return _SPEAKERS[route]
+def _all_to(provider: ProviderDialect) -> dict[Route, Dialogue]:
+    """Every client dialect to one provider dialect."""
+    dialogues: dict[Route, Dialogue] = {}
+    for route, client in CLIENTS.items():
+        same = _SAME[route]
+        dialogues[route] = same if same.api is provider.api else AcrossDialects(client, provider)
+    return dialogues
 
 
-def token_count(tokens: int) -> bytes:
-    """The answer to `/v1/messages/count_tokens`."""
-    return msgspec.json.encode({"input_tokens": tokens})
+_CHAT = {**_all_to(chat.PROVIDER), **_OLDER}
+_RESPONSES = {**_all_to(responses.PROVIDER), **_OLDER}
+_OPENAI: Mapping[str, Mapping[Route, Dialogue]] = {
+    "auto": {**_CHAT, Route.RESPONSES: _RESPONSES[Route.RESPONSES]},
+    "chat": _CHAT,
+    "responses": _RESPONSES,
+}
+_GEMINI = _all_to(gemini.PROVIDER)
+_BY_KIND: Mapping[str, Mapping[Route, Dialogue]] = {
+    "sim": _CHAT,
+    "anthropic": {**_all_to(messages.PROVIDER), Route.COUNT_TOKENS: TokenCount()},
+    "gemini": {**_GEMINI, Route.EMBEDDINGS: EmbeddingsAcross()},
+    "vertex": _GEMINI,
+    "bedrock": _all_to(converse.PROVIDER),
+}
+
+_FAMILIES: Mapping[Api, str] = {
+    Api.MESSAGES: "anthropic",
+    Api.COUNT_TOKENS: "anthropic",
+    Api.GENERATE_CONTENT: "gemini",
+    Api.EMBED_CONTENTS: "gemini",
+    Api.CONVERSE: "bedrock",
+}
 
 
 def family(api: Api) -> str:
     """The family of dialects an API belongs to: error bodies of one family are passed on to callers of the same."""
-    return _FAMILIES[api]
+    return _FAMILIES.get(api, "openai")
 
 
 def dialogues(kind: str, api: str = "auto") -> Mapping[Route, Dialogue]:
     """How a deployment of this kind of provider serves each route; a route that is not there is not served."""
-    return _BY_KIND[kind]
+    return _OPENAI[api] if kind in ("openai", "azure") else _BY_KIND[kind]

@@ -9,11 +9,14 @@ Sources: messages and names, OpenAI cookbook "How to count tokens with tiktoken"
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
-from headgate.types import Route
+from headgate.errors import HeadgateError
+from headgate.types import Call, Route
+from headgate.wire import neutral
+from headgate.wire.neutral import Request
 
 TOKENS_PER_MESSAGE = 4  # three that frame it and one for its role
 TOKENS_PER_NAME = 1
@@ -112,3 +115,44 @@ def _token_ids(value: object) -> int:
         return 0
     prompts = [value, *(prompt for prompt in value if isinstance(prompt, list))]
     return sum(isinstance(token, int) for prompt in prompts for token in prompt)
+
+
+# --- prompts of the other routes, counted in their neutral form ------------------------------------------------------
+
+ReadRequest = Callable[[Mapping[str, msgspec.Raw]], Request]
+
+
+def texts_of(read_request: ReadRequest, call: Call) -> list[str]:
+    """Every text of a prompt; when it cannot be read, its JSON."""
+    try:
+        request = read_request(call.fields)
+    except HeadgateError:
+        return [bytes(call.fields.get(PROMPT_MEMBERS[call.route], b"")).decode(errors="replace")]
+    texts = [text for message in request.messages for text in neutral.texts(message.parts)]
+    for tool in request.tools:
+        if isinstance(tool, neutral.Tool):
+            texts += [tool.name, tool.description, bytes(tool.parameters or b"").decode(errors="replace")]
+        else:
+            texts.append(tool.raw.decode(errors="replace"))
+    if request.output is not None and request.output.schema is not None:
+        texts.append(bytes(request.output.schema).decode(errors="replace"))
+    return texts
+
+
+def overhead_of(read_request: ReadRequest, call: Call) -> int:
+    """Tokens of a prompt that are in no text, by the same rules as those of chat completions."""
+    try:
+        request = read_request(call.fields)
+    except HeadgateError:
+        return TOKENS_PER_REPLY
+    images = [part for message in request.messages for part in _images(message.parts)]
+    tokens = TOKENS_PER_REPLY + TOKENS_PER_MESSAGE * len(request.messages)
+    return tokens + sum(TOKENS_PER_LOW_DETAIL_IMAGE if image.detail == "low" else TOKENS_PER_IMAGE for image in images)
+
+
+def _images(parts: Sequence[neutral.Part]) -> Iterator[neutral.Image]:
+    for part in parts:
+        if isinstance(part, neutral.Image):
+            yield part
+        elif isinstance(part, neutral.ToolResult):
+            yield from _images(part.parts)

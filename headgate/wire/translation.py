@@ -40,7 +40,6 @@ class Ask(Frozen, frozen=True):
 
     target: Target
     max_output_tokens: int | None
-    ask_usage: bool  # ask for a stream's usage, where that must be asked for
     may_drop: bool  # leave out what the deployment's dialect cannot say
     now: int  # Unix seconds
 
@@ -130,7 +129,7 @@ class AcrossDialects:
         written = self._provider.write_request(request, target)
         leftovers = (*request.leftovers, *written.leftovers)
         if not ask.may_drop:
-            _refuse_leftovers(leftovers, target.model)
+            refuse_leftovers(leftovers, target.model)
         return Asked(written.body, tuple(dict.fromkeys(leftover.field for leftover in leftovers)))
 
     def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
@@ -264,7 +263,8 @@ def _context(call: Call, ask: Ask) -> ReplyContext:
     return ReplyContext(request_id=call.id, created=ask.now, fields=call.fields, wants_usage=call.wants_usage)
 
 
-def _refuse_leftovers(leftovers: tuple[Leftover, ...], model: str) -> None:
+def refuse_leftovers(leftovers: tuple[Leftover, ...], model: str) -> None:
+    """Raises Untranslatable for the first that is more than a hint."""
     for leftover in leftovers:
         if not leftover.is_hint:
             raise Untranslatable(

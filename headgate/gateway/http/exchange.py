@@ -13,7 +13,8 @@ from headgate.gateway.http.headers import Headers
 from headgate.gateway.pipeline import Answer, Pipeline
 from headgate.ports import Clock
 from headgate.types import Call, Caller, Frozen, Route
-from headgate.wire import dialects, openai
+from headgate.wire import openai
+from headgate.wire.speakers import speaker
 from headgate.writing import Batch
 
 if TYPE_CHECKING:
@@ -151,7 +152,7 @@ class Exchange:
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         try:
             told = http_headers.call_headers(self.headers, caller)
-            call = dialects.speaker(self.route).parse_call(self.route, body, self.id, told)
+            call = speaker(self.route).parse_call(self.route, body, self.id, told)
         except HeadgateError as error:
             unread = Call(id=self.id, route=self.route, model="", stream=False, fields={}, body_bytes=len(body))
             edge.pipeline.refuse(caller, unread, error)
@@ -197,7 +198,7 @@ class Exchange:
             # Whoever reads must not take what came for the whole: the connection ends without the message's end.
             self._connection.transport.abort()
             return
-        body = dialects.speaker(self.route).error_body(error, self.id)
+        body = speaker(self.route).error_body(error, self.id)
         self._write(self._head(openai.error_status(error), http_headers.error_head(error, self.id), len(body)) + body)
 
     def _head(self, status: int, headers: bytes, content_length: int | None) -> bytes:

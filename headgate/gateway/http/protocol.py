@@ -19,7 +19,7 @@ from headgate.errors import BodyTooLarge, HeadersTooLarge, HeadgateError, Malfor
 from headgate.gateway.http import headers as http_headers
 from headgate.gateway.http.exchange import Edge, Exchange
 from headgate.types import Route
-from headgate.wire import dialects
+from headgate.wire.speakers import speaker
 
 _HOT_ROUTES = {f"/v1/{route.value}".encode(): route for route in Route}
 _LINGER_SECONDS = 2.0  # how long a client that is still sending may read its error
@@ -311,7 +311,7 @@ class GatewayProtocol(HttpToolsProtocol):
         """`request` is the one that is refused, if it came far enough to be known."""
         route = request.route if isinstance(request, Exchange) else Route.CHAT
         request_id = self._edge.clock.new_id("req")
-        body = dialects.speaker(route).error_body(error, request_id)
+        body = speaker(route).error_body(error, request_id)
         head = http_headers.status_line(error.status) + http_headers.error_head(error, request_id)
         self.transport.write(b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(body), body))
         if self.transport.can_write_eof():

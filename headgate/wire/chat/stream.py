@@ -175,19 +175,30 @@ class _Choice:
         plain, member = said.reasoning_content, reasoning.CONTENT
         if not plain:
             plain, member = said.reasoning or "", reasoning.REASONING
+        pending = plain
         for detail in said.reasoning_details or ():
-            if self._detail is not None and (detail.data or detail.index != self._detail.index):
-                self._end_thought(chunks)
-            if detail.data:
-                proof = reasoning.proof_of(detail)
-                chunks.append(ThinkingSigned(redacted=proof, origin=reasoning.ORIGIN, choice=self._index))
-                continue
             text = detail.text or detail.summary or ""
-            detail.text = detail.summary = None
-            self._detail = detail if self._detail is None else reasoning.joined(self._detail, detail)
-            if not plain:
-                self._think(text, member, chunks)
-        self._think(plain, member, chunks)
+            if detail.data:
+                self._think(pending, member, chunks)
+                self._end_thought(chunks)
+                hidden = reasoning.proof_of(detail)
+                chunks.append(ThinkingSigned(redacted=hidden, origin=reasoning.ORIGIN, choice=self._index))
+            else:
+                self._add_detail(detail, chunks)
+                self._think(pending if plain else text, member, chunks)
+            pending = ""
+        self._think(pending, member, chunks)
+
+    def _add_detail(self, detail: ReasoningDetail, chunks: list[Chunk]) -> None:
+        """What has to come back of a thought grows piece by piece; another index, or more text after the signature,
+        begins another thought."""
+        before = self._detail
+        if before is not None and (
+            detail.index != before.index or (before.signature and (detail.text or detail.summary))
+        ):
+            self._end_thought(chunks)
+        detail.text = detail.summary = None
+        self._detail = detail if self._detail is None else reasoning.joined(self._detail, detail)
 
     def _think(self, text: str, member: str, chunks: list[Chunk]) -> None:
         if text:

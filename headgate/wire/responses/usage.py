@@ -7,18 +7,16 @@ import msgspec
 from headgate.types import Counted, Usage
 
 
-class _InputDetails(msgspec.Struct, forbid_unknown_fields=True):
+class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
 
 
-class _OutputDetails(msgspec.Struct, forbid_unknown_fields=True):
+class _OutputDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
 
 
-class _Known(msgspec.Struct, forbid_unknown_fields=True):
-    """All that has a class in Usage: an object that says more is kept raw."""
-
+class _Usage(msgspec.Struct):
     input_tokens: int | None = None
     input_tokens_details: _InputDetails | None = None
     output_tokens: int | None = None
@@ -26,21 +24,19 @@ class _Known(msgspec.Struct, forbid_unknown_fields=True):
     total_tokens: int | None = None
 
 
-class _LenientInputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
+class _KnownInputDetails(_InputDetails, forbid_unknown_fields=True):
+    pass
 
 
-class _LenientOutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
+class _KnownOutputDetails(_OutputDetails, forbid_unknown_fields=True):
+    pass
 
 
-class _Lenient(msgspec.Struct):
-    input_tokens: int | None = None
-    input_tokens_details: _LenientInputDetails | None = None
-    output_tokens: int | None = None
-    output_tokens_details: _LenientOutputDetails | None = None
-    total_tokens: int | None = None
+class _KnownUsage(_Usage, forbid_unknown_fields=True):
+    """All of it has a class in Usage: an object that says more is kept raw."""
+
+    input_tokens_details: _KnownInputDetails | None = None
+    output_tokens_details: _KnownOutputDetails | None = None
 
 
 class _WrittenInputDetails(msgspec.Struct):
@@ -62,22 +58,26 @@ class WrittenUsage(msgspec.Struct):
     total_tokens: int
 
 
-_known = msgspec.json.Decoder(_Known)
-_lenient = msgspec.json.Decoder(_Lenient)
+_known = msgspec.json.Decoder(_KnownUsage | None)
+_lenient = msgspec.json.Decoder(_Usage)
 
 
 def read_usage(raw: msgspec.Raw) -> Usage | None:
-    """The neutral form, None if the object says nothing. Raises ValueError if it is no usage object.
+    """The neutral form, None if the object says nothing or nothing that can be read.
 
     What is counted in the total alone was thought beside the answer (Gemini's and xAI's way). A part is never taken
     for larger than its whole.
     """
+    more = b""
     try:
-        view: _Known | _Lenient = _known.decode(raw)
-        more = b""
+        view: _Usage | None = _known.decode(raw)
     except msgspec.ValidationError:
-        view, more = _lenient.decode(raw), bytes(raw)
-    if view.input_tokens is None and view.output_tokens is None:
+        more = bytes(raw)
+        try:
+            view = _lenient.decode(raw)
+        except msgspec.ValidationError:
+            return None
+    if view is None or (view.input_tokens is None and view.output_tokens is None):
         return None
     read, written = view.input_tokens_details, view.output_tokens_details
     tokens_in, said = max(0, view.input_tokens or 0), max(0, view.output_tokens or 0)
