@@ -127,9 +127,9 @@ class ProviderConfig(Block, frozen=True):
     connect_seconds: Positive = 5.0  # until the connection is made
     keep_alive_seconds: Positive = 60.0  # an idle upstream connection is kept this long
     stream_usage: bool = True  # ask for the usage chunk of a stream; false for servers that refuse stream_options
-    project: str = ""  # for kind: vertex, the project that pays
+    project: str = ""  # for kind: vertex, the project that pays; an API key knows its own
     location: str = "global"  # for kind: vertex, a region such as europe-west4, or global
-    # for kind: vertex, a service account's key as JSON; default: the application-default credentials of the machine
+    # for kind: vertex without an API key, a service account's key as JSON; default: the machine's own credentials
     credentials_file: str = ""
     # for kind: azure, a date such as 2024-10-21 for URLs that name a deployment; default: the v1 URLs, which have none
     api_version: str = ""

@@ -85,10 +85,7 @@ def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, 
             findings.error((*place, "base_url"), "contains the path of a request", "end it at the version, e.g. /v1")
     elif needs_url and provider.kind != "sim" and not base_url(provider):
         findings.error((*place, "base_url"), "missing", f"add {_ADDRESS_HINTS[provider.kind]}")
-    if provider.kind == "vertex" and not _PLACE_NAME.fullmatch(provider.project):
-        findings.error((*place, "project"), "missing, or no name of a project", "add project: NAME")
-    if provider.kind == "vertex" and not _PLACE_NAME.fullmatch(provider.location):
-        findings.error((*place, "location"), "no name of a region", "write e.g. location: europe-west4, or global")
+    _check_vertex(provider, place, findings)
     is_signed = provider.kind == "bedrock" and not provider.api_key and not any(provider.api_keys)
     if is_signed and base_url(provider) and not _PLACE_NAME.fullmatch(provider.region):
         findings.error((*place, "region"), "missing, or no name of a region", "write e.g. region: us-east-1")
@@ -110,6 +107,17 @@ def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, 
         message = "anybody between here and the provider can read keys and prompts"
         findings.warning((*place, "verify_tls"), message, "trust a private certificate with ca_file instead")
     _check_sim(provider, (*place, "sim"), findings)
+
+
+def _check_vertex(provider: ProviderConfig, place: Place, findings: Findings) -> None:
+    """A key says whose project it is; a token belongs to somebody who may use several."""
+    has_key = bool(provider.api_key or provider.api_keys)
+    if provider.kind == "vertex" and not has_key and not provider.project:
+        findings.error((*place, "project"), "missing", "add project: NAME, or an api_key of Vertex AI")
+    for name in ("project", "location"):
+        value: str = getattr(provider, name)
+        if value and not _PLACE_NAME.fullmatch(value):
+            findings.error((*place, name), "no name of a project or region", "write e.g. location: europe-west4")
 
 
 def _check_sim(provider: ProviderConfig, place: Place, findings: Findings) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from headgate.providers.generating import method, model_path, versioned
+from headgate.providers.generating import google_key, method, model_path, versioned
 from headgate.providers.sending import Sender
 from headgate.providers.upstream.connect import Connector
 from headgate.providers.upstream.connection import Response
@@ -21,7 +21,7 @@ class GeminiProvider:
 
     def __init__(self, name: str, connector: Connector, pools: PoolSettings, headers: Mapping[str, str]) -> None:
         self.name = name
-        self._sender = Sender(name, connector, pools, headers, _authorize)
+        self._sender = Sender(name, connector, pools, headers, google_key)
 
     async def send(
         self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
@@ -36,7 +36,3 @@ class GeminiProvider:
     async def aclose(self) -> None:
         """Close idle connections and refuse new requests; requests under way may finish."""
         await self._sender.aclose()
-
-
-def _authorize(api_key: str) -> Mapping[str, str]:
-    return {"x-goog-api-key": api_key}

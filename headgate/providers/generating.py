@@ -1,8 +1,9 @@
-"""The methods of Google's models, as the Gemini API and Vertex AI write them behind a model's name."""
+"""How Google's models are asked, by the Gemini API and by Vertex AI alike: paths, methods, and the header of a key."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from urllib.parse import quote
 
 from headgate.errors import RouteNotServed
@@ -30,3 +31,8 @@ def model_path(model: str, collection: str) -> str:
 def versioned(path: str, endpoint: str, version: str) -> str:
     """The path below an endpoint, which may end with the API's version or leave it to us."""
     return path if _ENDS_WITH_VERSION.search(endpoint) else f"{version}/{path}"
+
+
+def google_key(api_key: str) -> Mapping[str, str]:
+    """In a header: a key in the URL ends up in logs."""
+    return {"x-goog-api-key": api_key}

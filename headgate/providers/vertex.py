@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from headgate.providers.generating import method, model_path, versioned
+from headgate.providers.generating import google_key, method, model_path, versioned
 from headgate.providers.sending import Sender, bearer
 from headgate.providers.upstream.connect import Connector
 from headgate.providers.upstream.connection import Response
@@ -23,7 +23,7 @@ class Tokens(Protocol):
     """Where access tokens come from."""
 
     async def token(self) -> str:
-        """One that is valid for a while; empty for a server that asks for none.
+        """One that is valid for a while.
 
         Raises UpstreamAuth if Google refuses the credentials, UpstreamUnreachable if it cannot be asked.
         """
@@ -32,25 +32,25 @@ class Tokens(Protocol):
         """A token was refused: do not give it out again."""
 
 
-class NoTokens:
-    """Implements `Tokens` for a server that asks for none."""
-
-    async def token(self) -> str:
-        return ""
-
-    def forget(self, token: str) -> None:
-        """There is none."""
-
-
 class VertexPlace(Frozen, frozen=True):
-    """Whose Vertex AI, and where: `location` is a region such as europe-west4, or global."""
+    """Whose Vertex AI, and where: `location` is a region such as europe-west4, or global.
+
+    Without a project a key says whose it is: https://docs.cloud.google.com/vertex-ai/generative-ai/docs/start/api-keys
+    """
 
     project: str
     location: str
 
+    @property
+    def path(self) -> str:
+        return f"projects/{self.project}/locations/{self.location}/" if self.project else ""
+
 
 class VertexProvider:
-    """Implements `ports.Provider` for one deployment. `headers` are added to every request."""
+    """Implements `ports.Provider` for one deployment. `headers` are added to every request.
+
+    Without `tokens` requests carry their API key, or nothing if there is none.
+    """
 
     kind = "vertex"
 
@@ -61,23 +61,26 @@ class VertexProvider:
         pools: PoolSettings,
         headers: Mapping[str, str],
         place: VertexPlace,
-        tokens: Tokens,
+        tokens: Tokens | None,
     ) -> None:
         self.name = name
-        self._sender = Sender(name, connector, pools, headers, bearer)
-        self._parent = f"projects/{place.project}/locations/{place.location}"
+        self._sender = Sender(name, connector, pools, headers, google_key if tokens is None else bearer)
+        self._parent = place.path
         self._tokens = tokens
 
     async def send(
         self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
     ) -> Response:
-        """POST `body` to the model's method, below the version in the endpoint, or v1, with a token instead of a key.
+        """POST `body` to the model's method, below the version in the endpoint, or v1.
 
         Raises as `Sender.post` and `Tokens.token` do, and RouteNotServed for an API that Google does not have.
         """
-        path = f"{self._parent}/{model_path(operation.model, 'publishers/google/models')}:{method(operation)}"
+        model = model_path(operation.model, "publishers/google/models")
+        path = versioned(f"{self._parent}{model}:{method(operation)}", endpoint, API_VERSION)
+        if self._tokens is None:
+            return await self._sender.post(endpoint, path, api_key, body, headers)
         token = await self._tokens.token()
-        response = await self._sender.post(endpoint, versioned(path, endpoint, API_VERSION), token, body, headers)
+        response = await self._sender.post(endpoint, path, token, body, headers)
         if response.status == _UNAUTHENTICATED:
             self._tokens.forget(token)
         return response

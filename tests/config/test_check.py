@@ -154,10 +154,10 @@ URL = "not an http or https URL; write e.g. https://host.example/v1"
             "p: {kind: openai, base_url: 'http://x/v1', api_keys: [b, »'a b']}",
             "api_keys[1]: empty, or with characters that no key has; check the variable or file",
         ),
-        ("»p: {kind: vertex}", "project: missing, or no name of a project; add project: NAME"),
+        ("»p: {kind: vertex}", "project: missing; add project: NAME, or an api_key of Vertex AI"),
         (
             "p: {kind: vertex, project: p, location: »a/b}",
-            "location: no name of a region; write e.g. location: europe-west4, or global",
+            "location: no name of a project or region; write e.g. location: europe-west4",
         ),
         (
             "»p: {kind: bedrock, base_url: 'http://x'}",

@@ -16,7 +16,7 @@ from headgate.providers.openai import OpenAIProvider
 from headgate.providers.sim import SimProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
-from headgate.providers.vertex import NoTokens, VertexPlace, VertexProvider
+from headgate.providers.vertex import VertexPlace, VertexProvider
 from headgate.types import Api
 from tests.providers.loopback import Peer, serving
 
@@ -81,8 +81,8 @@ async def gemini() -> AsyncIterator[Subject]:
 async def vertex() -> AsyncIterator[Subject]:
     async with serving(speak_openai) as server:
         place = VertexPlace("project", "europe-west4")
-        provider = VertexProvider("vertex", Connector(ConnectSettings()), PoolSettings(), {}, place, NoTokens())
-        yield Subject(provider, server.url, "", Api.GENERATE_CONTENT)
+        provider = VertexProvider("vertex", Connector(ConnectSettings()), PoolSettings(), {}, place, None)
+        yield Subject(provider, server.url, "key-contract", Api.GENERATE_CONTENT)
         await provider.aclose()
 
 

@@ -9,7 +9,7 @@ import pytest
 from headgate.errors import RouteNotServed
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
-from headgate.providers.vertex import NoTokens, Tokens, VertexPlace, VertexProvider
+from headgate.providers.vertex import Tokens, VertexPlace, VertexProvider
 from headgate.types import Api, Operation
 from tests.providers.loopback import JSON_ANSWER, answering, header, serving
 
@@ -32,17 +32,22 @@ class Numbered:
 
 
 def request_heads(
-    *operations: Operation, tokens: Tokens, suffix: str = "/v1", answers: tuple[bytes, ...] = (JSON_ANSWER,)
+    *operations: Operation,
+    tokens: Tokens | None,
+    key: str = "",
+    project: str = "my-project",
+    suffix: str = "/v1",
+    answers: tuple[bytes, ...] = (JSON_ANSWER,),
 ) -> list[str]:
     """The heads of the requests that reach the server."""
 
     async def scenario() -> list[str]:
         async with serving(answering(*answers)) as server:
-            place = VertexPlace("my-project", "europe-west4")
+            place = VertexPlace(project, "europe-west4")
             provider = VertexProvider("vertex", Connector(ConnectSettings()), PoolSettings(), {}, place, tokens)
             endpoint = server.url.removesuffix("/v1") + suffix
             for operation in operations:
-                response = await provider.send(operation, b"{}", endpoint=endpoint, api_key="")
+                response = await provider.send(operation, b"{}", endpoint=endpoint, api_key=key)
                 assert await response.read()
                 assert await response.read() == b""
                 response.close()
@@ -74,11 +79,20 @@ def test_a_token_that_was_refused_is_not_shown_again() -> None:
     assert [header(head, "authorization") for head in heads] == ["Bearer token-1", "Bearer token-2"]
 
 
-def test_a_server_that_asks_for_no_token_gets_none() -> None:
-    (head,) = request_heads(GENERATE, tokens=NoTokens())
+def test_a_key_knows_its_project() -> None:
+    (head,) = request_heads(GENERATE, tokens=None, key="key-1", project="")
+    assert head.startswith("POST /v1/publishers/google/models/gemini-2.5-flash:generateContent HTTP/1.1\r\n")
+    assert header(head, "x-goog-api-key") == "key-1"
+    assert header(head, "authorization") is None
+
+
+@pytest.mark.parametrize("key", ["", "none"])
+def test_a_server_that_asks_for_nothing_gets_nothing(key: str) -> None:
+    (head,) = request_heads(GENERATE, tokens=None, key=key)
+    assert header(head, "x-goog-api-key") is None
     assert header(head, "authorization") is None
 
 
 def test_an_api_that_google_does_not_have() -> None:
     with pytest.raises(RouteNotServed):
-        request_heads(Operation(Api.CONVERSE, "gemini-2.5-flash", stream=False), tokens=NoTokens())
+        request_heads(Operation(Api.CONVERSE, "gemini-2.5-flash", stream=False), tokens=None)
