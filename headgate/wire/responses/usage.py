@@ -68,15 +68,7 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
     What is counted in the total alone was thought beside the answer (Gemini's and xAI's way). A part is never taken
     for larger than its whole.
     """
-    more = b""
-    try:
-        view: _Usage | None = _known.decode(raw)
-    except msgspec.ValidationError:
-        more = bytes(raw)
-        try:
-            view = _lenient.decode(raw)
-        except msgspec.ValidationError:
-            return None
+    view, more = _decode(raw)
     if view is None or (view.input_tokens is None and view.output_tokens is None):
         return None
     read, written = view.input_tokens_details, view.output_tokens_details
@@ -94,6 +86,18 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
         cache_write=min(max(0, cache_write), tokens_in - cached),
         raw=more,
     )
+
+
+def _decode(raw: msgspec.Raw) -> tuple[_Usage | None, bytes]:
+    """The object, and itself once more if it says more than we know."""
+    try:
+        return _known.decode(raw), b""
+    except msgspec.ValidationError:
+        pass
+    try:
+        return _lenient.decode(raw), bytes(raw)
+    except msgspec.ValidationError:
+        return None, b""
 
 
 def write_usage(usage: Usage) -> WrittenUsage:

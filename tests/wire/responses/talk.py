@@ -119,5 +119,6 @@ def listen(pieces: Sequence[bytes]) -> list[Chunk]:
 def frames(*said: Json, newline: str = "\n") -> bytes:
     """A provider's stream of these events."""
     return b"".join(
-        f"event: {event['type']}{newline}data: {json.dumps(event)}{newline}{newline}".encode() for event in said
+        f"event: {event['type']}{newline}data: {json.dumps(event, ensure_ascii=False)}{newline}{newline}".encode()
+        for event in said
     )

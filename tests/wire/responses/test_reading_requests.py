@@ -103,6 +103,7 @@ def test_what_a_model_said_before_keeps_citations_and_refusals() -> None:
 
 def test_one_go_of_a_model_is_one_turn_and_so_are_the_results_it_waits_for() -> None:
     call = {"type": "function_call", "call_id": "a", "name": "now", "arguments": "{}"}
+    calls = ToolCall("a", "now", "{}"), ToolCall("b", "now", "{}")
     assert prompt(
         {"role": "user", "content": "hi"},
         {"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "hm"}]},
@@ -116,7 +117,7 @@ def test_one_go_of_a_model_is_one_turn_and_so_are_the_results_it_waits_for() -> 
         {"role": "assistant", "content": "two"},
     ) == [
         (Role.USER, (Text("hi"),)),
-        (Role.ASSISTANT, (Thinking("hm", id="rs_1"), Text("wait"), ToolCall("a", "now", "{}"), ToolCall("b", "now", "{}"))),
+        (Role.ASSISTANT, (Thinking("hm", id="rs_1"), Text("wait"), *calls)),
         (Role.USER, (ToolResult("a", (Text("1"),), name="now"), ToolResult("b", (Text("2"),), name="now"))),
         (Role.USER, (Text("and?"),)),
         (Role.ASSISTANT, (Text("one"),)),
@@ -256,7 +257,7 @@ def test_allowed_tools_are_the_only_ones_offered() -> None:
     assert request.tool_choice == ToolChoice("required")
 
 
-@pytest.mark.parametrize("choice", [{"type": "web_search"}, {"type": "mcp", "server_label": "wiki"}, {"type": "custom"}])
+@pytest.mark.parametrize("choice", [{"type": "web_search"}, {"type": "mcp", "server_label": "wiki"}])
 def test_a_choice_of_the_providers_own_tool_is_left_over(choice: Any) -> None:
     assert leftovers(tools=[SEARCH], tool_choice=choice) == [Leftover("tool_choice")]
 

@@ -173,10 +173,11 @@ def test_parts_without_a_place_are_left_over(part: Part, field: str, is_hint: bo
 
 
 def test_how_to_answer() -> None:
+    weather = Tool("weather", "The weather.", SCHEMA, True)
     asked = request(
         stream=True,
         parallel_tool_calls=True,
-        tools=(Tool("now"), Tool("weather", "The weather.", SCHEMA, True), Opaque("responses", "mcp", b'{"type":"mcp"}')),
+        tools=(Tool("now"), weather, Opaque("responses", "mcp", b'{"type":"mcp"}')),
         tool_choice=ToolChoice("named", "now"),
         output=OutputFormat(SCHEMA, "", "An answer.", True),
         effort=Effort("high", None, "auto"),
