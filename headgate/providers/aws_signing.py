@@ -18,7 +18,8 @@ try:
     from botocore.auth import SigV4Auth
     from botocore.awsrequest import AWSRequest
     from botocore.credentials import Credentials, ReadOnlyCredentials, RefreshableCredentials
-    from botocore.exceptions import BotoCoreError, HTTPClientError
+    from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
+    from botocore.exceptions import ConnectionError as AwsConnectionError
     from botocore.session import Session
 except ImportError as missing:
     raise MissingExtra(
@@ -72,9 +73,9 @@ class AwsSigner:
             name = self._settings.provider
             try:
                 self._credentials, self._frozen = await asyncio.to_thread(self._find)
-            except HTTPClientError as error:
+            except (AwsConnectionError, HTTPClientError) as error:
                 raise UpstreamUnreachable(f"AWS could not give credentials for {name}: {_words(error)}") from error
-            except (BotoCoreError, OSError, ValueError) as error:
+            except (BotoCoreError, ClientError, OSError, ValueError) as error:
                 raise UpstreamAuth(f"There are no AWS credentials for {name}: {_words(error)}") from error
             return self._frozen
 

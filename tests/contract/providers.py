@@ -7,10 +7,15 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 
+import pytest
+
 from headgate.clock import SystemClock
 from headgate.config.schema import SimConfig, Spread
 from headgate.ports import Provider
 from headgate.providers.anthropic import AnthropicProvider
+from headgate.providers.aws_signing import AwsSigner, SigningSettings
+from headgate.providers.azure import AzureProvider
+from headgate.providers.bedrock import BedrockProvider
 from headgate.providers.gemini import GeminiProvider
 from headgate.providers.openai import OpenAIProvider
 from headgate.providers.sim import SimProvider
@@ -87,6 +92,26 @@ async def vertex() -> AsyncIterator[Subject]:
 
 
 @asynccontextmanager
+async def azure() -> AsyncIterator[Subject]:
+    async with serving(speak_openai) as server:
+        provider = AzureProvider("azure", Connector(ConnectSettings()), PoolSettings(), {}, "2024-10-21")
+        yield Subject(provider, server.url, "key-contract")
+        await provider.aclose()
+
+
+@asynccontextmanager
+async def bedrock() -> AsyncIterator[Subject]:
+    signer = AwsSigner(SigningSettings("bedrock", "us-east-1"))
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        environment.setenv("AWS_SECRET_ACCESS_KEY", "secret-contract")
+        async with serving(speak_openai) as server:
+            provider = BedrockProvider("bedrock", Connector(ConnectSettings()), PoolSettings(), {}, signer)
+            yield Subject(provider, server.url, "none", Api.CONVERSE)
+            await provider.aclose()
+
+
+@asynccontextmanager
 async def sim() -> AsyncIterator[Subject]:
     at_once = Spread(median=0, p99=0)
     config = SimConfig(ttft_seconds=at_once, itl_seconds=at_once, output_tokens=Spread(median=EVENTS, p99=EVENTS))
@@ -97,6 +122,8 @@ async def sim() -> AsyncIterator[Subject]:
 
 FACTORIES: dict[str, Callable[[], AbstractAsyncContextManager[Subject]]] = {
     "anthropic": anthropic,
+    "azure": azure,
+    "bedrock": bedrock,
     "gemini": gemini,
     "openai": openai,
     "sim": sim,
