@@ -15,14 +15,18 @@ from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Se
 from headgate.policy.health import BreakerRules
 from headgate.policy.routing import Balance
 from headgate.ports import Clock, Provider
+from headgate.providers.anthropic import AnthropicProvider
+from headgate.providers.azure import AzureProvider
+from headgate.providers.bedrock import BedrockProvider, NoSigner, Signer
+from headgate.providers.gemini import GeminiProvider
 from headgate.providers.openai import OpenAIProvider
 from headgate.providers.sim import SimProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
 from headgate.providers.upstream.proxy import proxy_settings
+from headgate.providers.vertex import Tokens, VertexPlace, VertexProvider
 from headgate.types import Caller, Features, KeyRecord, Tier
 
-AVAILABLE_KINDS = frozenset({"openai", "sim"})
 ANONYMOUS = Caller(key_id="", tenant="anonymous", user=None, tier=Tier(name="anonymous", models=frozenset({"*"})))
 _NOWHERE = "sim:"  # the simulated model has no address
 
@@ -53,7 +57,6 @@ class Assembly:
         return [
             self._plan(deployment, model, deployment.provider, providers[deployment.provider])
             for deployment in model.deployments
-            if providers[deployment.provider].kind in AVAILABLE_KINDS
         ]
 
     def _plan(
@@ -68,6 +71,7 @@ class Assembly:
             upstream_model=deployment.model,
             endpoints=_endpoints(deployment, provider),
             price=price,
+            capabilities=self._catalogue.capabilities_of(deployment, model, provider),
             api=deployment.api,
             weight=deployment.weight,
             ask_usage=provider.stream_usage,
@@ -91,7 +95,38 @@ class Assembly:
         )
         connector = self._connectors.setdefault(settings, Connector(settings))
         pools = PoolSettings(max_connections=max_connections, keep_alive_seconds=config.keep_alive_seconds)
-        return OpenAIProvider(name, connector, pools, config.headers)
+        parts = (name, connector, pools, config.headers)
+        match config.kind:
+            case "openai":
+                return OpenAIProvider(*parts)
+            case "anthropic":
+                return AnthropicProvider(*parts)
+            case "gemini":
+                return GeminiProvider(*parts)
+            case "azure":
+                return AzureProvider(*parts, config.api_version)
+            case "bedrock":
+                return BedrockProvider(*parts, _signer(name, config))
+            case "vertex":
+                place = VertexPlace(config.project, config.location)
+                return VertexProvider(*parts, place, self._tokens(name, config))
+
+    def _tokens(self, name: str, config: ProviderConfig) -> Tokens | None:
+        """Vertex AI's access tokens, unless it is asked with a key. Raises MissingExtra."""
+        if config.api_key or config.api_keys:
+            return None
+        from headgate.providers.google_tokens import GoogleTokens, TokenSettings
+
+        return GoogleTokens(TokenSettings(name, config.credentials_file, config.proxy, config.ca_file), self._clock)
+
+
+def _signer(name: str, config: ProviderConfig) -> Signer:
+    """Bedrock's signatures, unless it is asked with a key. Raises MissingExtra."""
+    if config.api_key or config.api_keys:
+        return NoSigner()
+    from headgate.providers.aws_signing import AwsSigner, SigningSettings
+
+    return AwsSigner(SigningSettings(name, config.region, config.profile))
 
 
 def _model_spec(name: str, model: ModelConfig) -> ModelSpec:

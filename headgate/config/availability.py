@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from headgate.config.problems import Place
 
-AVAILABLE_KINDS = ("openai", "sim")
-
 # A place in the configuration, * for any name or index: what it belongs to.
 NOT_YET = {
     "store": "shared store",
@@ -15,7 +13,6 @@ NOT_YET = {
     "alerts": "alerts",
     "pii": "PII rules",
     "models.*.cache": "caches",
-    "models.*.on_untranslatable": "translation between dialects",
     "models.*.deployments.*.limits": "limits",
     "models.*.price.batch": "batches",
     "models.*.deployments.*.price.batch": "batches",

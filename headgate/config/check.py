@@ -5,7 +5,7 @@ Pure: reads the typed configuration, adds to the findings. What has no effect in
 
 from __future__ import annotations
 
-from headgate.config.availability import AVAILABLE_KINDS, missing_capability
+from headgate.config.availability import missing_capability
 from headgate.config.catalogue import Catalogue
 from headgate.config.problems import Findings, Place
 from headgate.config.references import check_references
@@ -19,7 +19,6 @@ def check(config: Config, findings: Findings, catalogue: Catalogue) -> None:
     check_values(config, findings)
     _check_prices(config, findings, catalogue)
     _check_simulated(config, findings)
-    _note_unavailable_kinds(config, findings)
     _note_no_effect(config, findings)
     if not config.models:
         findings.warning(("models",), "there are no models: every request will be refused", "add one below models:")
@@ -61,18 +60,6 @@ def _kinds(config: Config, model: ModelConfig) -> list[str]:
     """The kind of each deployment's provider, "" for one that does not exist."""
     found = [config.providers.get(deployment.provider) for deployment in model.deployments]
     return ["" if provider is None else provider.kind for provider in found]
-
-
-def _note_unavailable_kinds(config: Config, findings: Findings) -> None:
-    for name, provider in config.providers.items():
-        if provider.kind not in AVAILABLE_KINDS:
-            message = f"accepted, but this version has no provider of kind {provider.kind}"
-            findings.note(("providers", name, "kind"), message, "its deployments are left out")
-    for name, model in config.models.items():
-        kinds = set(_kinds(config, model))
-        if kinds and kinds.isdisjoint((*AVAILABLE_KINDS, "")):
-            message = "accepted, but this version has none of the providers it needs"
-            findings.note(("models", name), message, "requests for it are refused")
 
 
 def _note_no_effect(config: Config, findings: Findings) -> None:

@@ -5,12 +5,11 @@ Must not read the process's environment itself; a key that is found there stays 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 import msgspec
 
-from headgate.config.availability import AVAILABLE_KINDS
 from headgate.config.catalogue import Catalogue, CatalogueModel
 from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig, TenantConfig, TierConfig
 
@@ -35,18 +34,17 @@ PUBLIC_APIS = (
 )
 
 
-def zero_config(environ: Mapping[str, str], kinds: Collection[str] = AVAILABLE_KINDS) -> Config:
+def zero_config(environ: Mapping[str, str]) -> Config:
     """The simulated model, and the current models, with prices, of every public API whose key is set.
 
-    One tier that allows everything and one tenant without keys: the first key is created at run time. `kinds` are
-    those of the providers that there are.
+    One tier that allows everything and one tenant without keys: the first key is created at run time.
     """
     providers = {"sim": ProviderConfig(kind="sim")}
     models = {"simulated": ModelConfig(deployments=[DeploymentConfig(provider="sim", model="sim-small")], price="free")}
     catalogue = Catalogue.packaged()
     for api in PUBLIC_APIS:
         api_key = next(filter(None, (environ.get(name, "").strip() for name in api.key_variables)), "")
-        if api_key and api.kind in kinds:
+        if api_key:
             base_url = environ.get(api.url_variable, "").strip() or api.url
             providers[api.kind] = ProviderConfig(kind=api.kind, base_url=base_url, api_key=api_key)
             models |= {one.name: _model(one) for one in catalogue.models(api.kind)}

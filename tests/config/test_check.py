@@ -295,14 +295,5 @@ def test_what_has_no_effect_yet_is_accepted_and_noted_once_per_setting() -> None
     assert not any("store" in note for note in said("store: memory\n" + BASE + A, Severity.NOTE))
 
 
-def test_kinds_of_providers_that_come_later_are_noted_with_the_models_that_need_them() -> None:
-    text = BASE + "models:\n  a: {deployments: [{provider: claude, model: claude-sonnet-4-5}]}\n"
-    text = text.replace("tiers:", '  claude: {kind: anthropic, base_url: "http://x", api_key: x}\ntiers:')
-    assert said(text, Severity.NOTE) == [
-        "4 providers.claude.kind: accepted, but this version has no provider of kind anthropic",
-        "10 models.a: accepted, but this version has none of the providers it needs",
-    ]
-
-
 def test_a_good_file_has_nothing_to_say() -> None:
     assert read(BASE + A).notes == ()
