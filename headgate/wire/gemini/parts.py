@@ -94,8 +94,7 @@ class PartWriter:
         """
         match part:
             case Text(text=text) | Refusal(text=text):
-                if text:  # Gemini refuses an empty part, and it says nothing
-                    parts.append(Part(text=text))
+                _say(parts, text)
             case Thinking():
                 self._thought(part, place, parts)
             case ToolCall():
@@ -170,6 +169,16 @@ class PartWriter:
             written.parts = media
             return [Part(function_response=written)]
         return [Part(function_response=written), *media]
+
+
+def _say(parts: list[AnyPart], text: str) -> None:
+    """Gemini refuses an empty part, and it says nothing. Before a text a signature alone is the text's: chat clients
+    send back what was thought before what was said, whichever came first."""
+    last = parts[-1] if parts else None
+    if isinstance(last, Part) and last.text == "" and text:
+        last.text = text
+    elif text:
+        parts.append(Part(text=text))
 
 
 def _sign(parts: list[AnyPart], signature: str) -> None:

@@ -198,6 +198,12 @@ def test_a_signature_alone_belongs_to_what_stands_before_it() -> None:
     ]
 
 
+def test_a_signature_alone_belongs_to_the_text_behind_it_if_nothing_is_before_it() -> None:
+    assert said(model(Thinking(signature="s", origin="gemini"), Text("a"), Text("b"))) == [
+        {"role": "model", "parts": [{"text": "a", "thoughtSignature": "s"}, {"text": "b"}]}
+    ]
+
+
 # --- tools ---
 
 
