@@ -95,6 +95,8 @@ class PartWriter:
         match part:
             case Text(text=text) | Refusal(text=text):
                 _say(parts, text)
+                if getattr(part, "citations", ()):
+                    self.left_over(f"{place}.citations", is_hint=True)
             case Thinking():
                 self._thought(part, place, parts)
             case ToolCall():

@@ -13,7 +13,7 @@ from headgate.errors import StreamFailed
 from headgate.wire import sse
 from headgate.wire.gemini.choice import ChoiceReader
 from headgate.wire.gemini.finish import is_finish
-from headgate.wire.gemini.response import NULL, may_be_cut, read_raw_parts, read_response
+from headgate.wire.gemini.response import NULL, may_be_cut, read_raw_parts, read_response, split_responses
 from headgate.wire.gemini.usage import read_usage
 from headgate.wire.neutral import Chunk, Finish, Finished, Metered, Started
 from headgate.wire.surrogates import Mender
@@ -32,14 +32,22 @@ class StreamListener:
         self._usage = b""  # the newest usageMetadata
 
     def read(self, frame: bytes) -> Sequence[Chunk]:
-        """What a frame means. Raises ValueError for what is not the dialect, StreamFailed for an error in it."""
+        """What a frame means. Raises ValueError for what is not the dialect, StreamFailed for an error in it.
+
+        Google tells some errors between the events, as JSON that is no event.
+        """
         data = sse.payload(frame)
+        if data is None and (bare := frame.strip()).startswith((b"{", b"[")):
+            data = bare
         if not data:
             return ()
+        chunks: list[Chunk] = []
         try:
-            return self.read_data(self._mender.mend(data) if may_be_cut(data) else data)
+            for response in split_responses(self._mender.mend(data) if may_be_cut(data) else data):
+                chunks += self.read_data(response)
         except StreamFailed as error:
             raise StreamFailed(f"The provider reported an error in the stream: {error.message}") from None
+        return chunks
 
     def read_data(self, data: bytes) -> Sequence[Chunk]:
         """What one response means. Raises ValueError, or StreamFailed with the provider's own words."""

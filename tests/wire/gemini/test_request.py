@@ -12,6 +12,7 @@ from headgate.errors import InvalidRequest
 from headgate.wire.gemini.request import write_request
 from headgate.wire.neutral import (
     Audio,
+    Citation,
     Effort,
     File,
     Image,
@@ -143,8 +144,9 @@ def test_its_own_opaque_parts_go_back_as_they_came() -> None:
 
 
 def test_hints_about_parts() -> None:
-    parts = (Text("a", cache="5m"), Image(url="https://a/b.png", detail="high", cache="1h"))
+    parts = (Text("a", (Citation(),), cache="5m"), Image(url="https://a/b.png", detail="high", cache="1h"))
     assert leftovers(Request(messages=(user(*parts),))) == [
+        ("messages[0].content[0].citations", True),
         ("messages[0].content[0].cache_control", True),
         ("messages[0].content[1].detail", True),
         ("messages[0].content[1].cache_control", True),
