@@ -6,7 +6,18 @@ import msgspec
 
 from headgate.wire.messages.citations import CitationView, write_citation
 from headgate.wire.messages.ids import allowed_id
-from headgate.wire.neutral import Citation, File, Image, Opaque, Part, Refusal, Text, Thinking, ToolCall, seal
+from headgate.wire.neutral import (
+    Citation,
+    File,
+    Image,
+    Opaque,
+    Part,
+    Refusal,
+    Text,
+    Thinking,
+    ToolCall,
+)
+from headgate.wire.seals import seal
 
 DIALECT = "messages"
 ORIGIN = "anthropic"  # whose signatures stand in these blocks unsealed

@@ -9,7 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from headgate.wire.messages.blocks import ABSENT, ORIGIN
-from headgate.wire.neutral import ORIGINS, unseal
+from headgate.wire.seals import ORIGINS, unseal
 
 _THOUGHT = b'thinking"'
 _SEALS = tuple(f'"{origin}:'.encode() for origin in ORIGINS if origin != ORIGIN)

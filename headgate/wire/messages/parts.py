@@ -11,7 +11,18 @@ from headgate.wire.members import read_member, says_nothing
 from headgate.wire.messages.blocks import ABSENT, DIALECT, ORIGIN, read_input
 from headgate.wire.messages.citations import CitationView
 from headgate.wire.messages.ids import original_id
-from headgate.wire.neutral import File, Image, Leftover, Opaque, Part, Text, Thinking, ToolCall, ToolResult, unseal
+from headgate.wire.neutral import (
+    File,
+    Image,
+    Leftover,
+    Opaque,
+    Part,
+    Text,
+    Thinking,
+    ToolCall,
+    ToolResult,
+)
+from headgate.wire.seals import unseal
 
 SIGNS_CALLS = "gemini"  # the provider that signs tool calls, so that an empty thought of its before one is the call's
 

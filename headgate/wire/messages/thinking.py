@@ -8,7 +8,7 @@ from headgate.errors import InvalidRequest
 from headgate.types import Frozen
 from headgate.wire.claude import Family
 from headgate.wire.effort import LEAST_BUDGET_TOKENS, LEVELS, budget_of, level_of, nearest
-from headgate.wire.messages.blocks import Block
+from headgate.wire.messages.blocks import ORIGIN, Block
 from headgate.wire.messages.toolbox import forces_a_call
 from headgate.wire.neutral import Effort, Leftover, Message, Request, Role, Target, Thinking, ToolCall, ToolResult
 
@@ -142,7 +142,7 @@ def _breaks_thoughts(messages: tuple[Message, ...]) -> bool:
 
 def is_own_thought(part: object) -> bool:
     """Whether it is a thought that Anthropic will take back."""
-    return isinstance(part, Thinking) and part.origin == "anthropic" and bool(part.signature or part.redacted)
+    return isinstance(part, Thinking) and part.origin == ORIGIN and bool(part.signature or part.redacted)
 
 
 def write_sampling(request: Request, family: Family, plan: Plan, leftovers: list[Leftover]) -> Block:

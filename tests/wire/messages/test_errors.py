@@ -59,7 +59,7 @@ OWN = b'{"type": "error", "error": {"type": "rate_limit_error", "message": "Slow
 
 
 def rejected(body: bytes, dialect: str) -> UpstreamRejected:
-    return UpstreamRejected("ours", upstream_status=429, body=body, dialect=dialect, words="Slow down")
+    return UpstreamRejected("Slow down", upstream_status=429, body=body, dialect=dialect)
 
 
 def test_anthropics_own_words_pass_as_they_came() -> None:
