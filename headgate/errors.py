@@ -199,19 +199,18 @@ class UpstreamRejected(UpstreamError):
 
     def __init__(
         self,
-        message: str,
+        words: str,
         *,
         upstream_status: int,
         body: bytes,
         content_type: str = "application/json",
         dialect: str = "openai",
-        words: str = "",
         retry_after_seconds: float | None = None,
     ) -> None:
-        """`body` is in the provider's `dialect`; `words` are the sentence in it, for clients of another one."""
-        super().__init__(message, retry_after_seconds=retry_after_seconds)
+        """`words` are the sentence in `body`, which is in the provider's `dialect`."""
+        super().__init__(f"The provider answered {upstream_status}: {words}", retry_after_seconds=retry_after_seconds)
+        self.words = words
         self.dialect = dialect
-        self.words = words or message
         self.upstream_status = upstream_status
         self.body = body
         self.content_type = content_type

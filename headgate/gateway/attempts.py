@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_left
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from headgate.errors import (
     ClientGone,
@@ -42,6 +43,13 @@ MAX_ERROR_BYTES = 1_000_000
 _TYPICAL_OUTPUT_TOKENS = 256  # assumed for `least_busy` when the caller sets no limit
 
 
+class Timing(NamedTuple):
+    """What time it is, and how much is left of a request's."""
+
+    clock: Clock
+    watchdog: Watchdog
+
+
 class Attempt:
     """Use: `await open()`; then, for a stream, `relay()` until its end; then `close()`; then `record()`."""
 
@@ -59,10 +67,10 @@ class Attempt:
         *,
         number: int,
         lowered_to: int | None,
-        clock: Clock,
-        watchdog: Watchdog,
+        timing: Timing,
     ) -> None:
         """Begins nothing if the call cannot be put to the deployment: raises Untranslatable or InvalidRequest then."""
+        clock = timing.clock
         self.started_at = clock.now()
         self._ask = Ask(deployment.target, lowered_to, model.may_drop, int(self.started_at))
         self._dialogue = deployment.dialogues[call.route]
@@ -70,7 +78,7 @@ class Attempt:
         self._call = call
         self._model = model
         self._clock = clock
-        self._watchdog = watchdog
+        self._watchdog = timing.watchdog
         self._started = clock.monotonic()
         self._key = deployment.keys.take(self._started)
         self._endpoint = deployment.next_endpoint()
@@ -292,12 +300,11 @@ class Attempt:
                 f"The provider refused headgate's key with {response.status}. The operator must mend it."
             )
         return UpstreamRejected(
-            f"The provider answered {response.status}: {said.words}",
+            said.words,
             upstream_status=response.status,
             body=body,
             content_type=response.headers.get("content-type", ""),
             dialect=said.family,
-            words=said.words,
             retry_after_seconds=said.retry_after_seconds,
         )
 

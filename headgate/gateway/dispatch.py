@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from headgate.errors import HeadgateError, NoDeployment, Untranslatable, UpstreamError
-from headgate.gateway.attempts import Attempt, blames_key, callers_fault, may_go_away
+from headgate.gateway.attempts import Attempt, Timing, blames_key, callers_fault, may_go_away
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
 from headgate.gateway.settling import Settler
@@ -65,8 +65,7 @@ class Dispatcher:
             model.spec,
             number=number,
             lowered_to=journey.lowered_to,
-            clock=self._clock,
-            watchdog=watchdog,
+            timing=Timing(self._clock, watchdog),
         )
 
     def _after(self, journey: Journey, index: int, error: UpstreamError, other_models: int) -> Step:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TypeVar
 
 import msgspec
@@ -54,11 +53,6 @@ def too_deep(where: str) -> InvalidRequest:
 def says_nothing(raw: msgspec.Raw) -> bool:
     """Whether leaving a member out loses nothing: null, false, zero or empty."""
     return b"".join(bytes(raw).split()) in _HARMLESS
-
-
-def text_of(fields: Mapping[str, msgspec.Raw], name: str) -> bytes:
-    """The JSON of a member, b"null" if it is not there."""
-    return bytes(fields[name]) if name in fields else b"null"
 
 
 def _invalid(error: msgspec.ValidationError, where: str) -> InvalidRequest:

@@ -67,8 +67,8 @@ class Audio(Frozen, frozen=True):
 class Thinking(Frozen, frozen=True):
     """What a model thought before it spoke.
 
-    `signature` proves the thought to the provider that had it, named by `origin` (see `seal`); `redacted` is a thought
-    that only that provider can read; `id` is what the provider calls it, if it does.
+    `signature` proves the thought to the provider that had it, named by `origin` (`seals.py`); `redacted` is one that
+    only that provider can read; `id` is what the provider calls it, if it does.
     """
 
     text: str = ""
@@ -130,22 +130,6 @@ def texts(parts: Iterable[Part]) -> Iterator[str]:
                 yield raw.decode(errors="replace")
             case _:
                 pass
-
-
-# Whose signature it is travels with it, because a client may send one provider's thought to another.
-# "chat" is any server of chat completions; its signature says in which member the thought came.
-ORIGINS = ("anthropic", "gemini", "openai", "bedrock", "chat")
-
-
-def seal(origin: str, signature: str) -> str:
-    """A signature as a client of another dialect is shown it: to be sent back, not to be read."""
-    return f"{origin}:{signature}" if signature else ""
-
-
-def unseal(sealed: str, own: str) -> tuple[str, str]:
-    """(origin, signature) of what a client sent back; `own` is the origin of one that is not sealed."""
-    origin, colon, signature = sealed.partition(":")
-    return (origin, signature) if colon and origin in ORIGINS else (own if sealed else "", sealed)
 
 
 # --- requests --------------------------------------------------------------------------------------------------------

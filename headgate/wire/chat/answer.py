@@ -27,10 +27,10 @@ from headgate.wire.neutral import (
     Text,
     Thinking,
     ToolCall,
-    seal,
 )
 from headgate.wire.openai import error_message
 from headgate.wire.openai_usage import read_usage
+from headgate.wire.seals import seal
 
 Json = dict[str, object]
 

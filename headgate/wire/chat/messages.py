@@ -23,8 +23,8 @@ from headgate.wire.neutral import (
     Thinking,
     ToolCall,
     ToolResult,
-    unseal,
 )
+from headgate.wire.seals import unseal
 
 DIALECT = "chat"
 _KNOWN_PARTS = frozenset({"text", "image_url", "input_audio", "file", "refusal", "thinking"})

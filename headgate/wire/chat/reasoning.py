@@ -14,7 +14,8 @@ from collections.abc import Iterable, Sequence
 import msgspec
 
 from headgate.wire.chat.request_shapes import Message, ReasoningDetail
-from headgate.wire.neutral import Thinking, seal, unseal
+from headgate.wire.neutral import Thinking
+from headgate.wire.seals import seal, unseal
 
 ORIGIN = "chat"
 CONTENT, REASONING = "reasoning_content", "reasoning"  # members of a message

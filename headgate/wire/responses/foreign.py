@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.wire.neutral import ORIGINS, unseal
 from headgate.wire.responses.reply import OUR_THOUGHTS
 from headgate.wire.responses.thoughts import OWN
+from headgate.wire.seals import ORIGINS, unseal
 
 _REASONING = b'"reasoning"'
 _MARKS = (

@@ -7,7 +7,8 @@ follows.
 
 from __future__ import annotations
 
-from headgate.wire.neutral import Thinking, seal, unseal
+from headgate.wire.neutral import Thinking
+from headgate.wire.seals import seal, unseal
 
 OWN = "openai"
 READABLE = "reasoning_text"  # the signature of a thought whose own text is what the provider wants back
