@@ -275,7 +275,6 @@ answers = st.builds(
 @given(answers, st.integers(1, 9))
 def test_a_stream_ends_with_the_whole_answer(answer: Answer, piece: int) -> None:
     told = events(write(chunks_of(answer, piece=piece), context()))
-    whole = json.loads(write_answer(answer, context()))
     assert told[-1]["response"] == json.loads(write_answer(answer, context()))
 
 
