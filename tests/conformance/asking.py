@@ -36,11 +36,12 @@ _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def request(recording: Recording, client: str, model: str) -> Json:
     """The body for a client of this dialect that asks for this model."""
-    if client == recording.dialect and recording.request:
-        return {**recording.request, "model": model}
     if recording.dialect == "embed_contents":
         return {"model": model, "input": _embedded(recording)}
-    if recording.dialect in CLIENTS and _has_prompt(recording) and not recording.is_error:
+    if client == recording.dialect and recording.request:
+        # Some recorders have lost the member that asked for a stream.
+        return {**recording.request, "model": model} | ({"stream": True} if recording.stream is not None else {})
+    if recording.dialect in CLIENTS and has_prompt(recording) and not recording.is_error:
         body = _translated(recording, client)
     else:
         body = _plain(client, _tools(recording))
@@ -50,7 +51,7 @@ def request(recording: Recording, client: str, model: str) -> Json:
     return body
 
 
-def _has_prompt(recording: Recording) -> bool:
+def has_prompt(recording: Recording) -> bool:
     """A prompt that OpenAI keeps under an id is not in the request."""
     return bool(recording.request) and any(recording.request.get(name) for name in ("messages", "input"))
 

@@ -48,10 +48,10 @@ def judge(recording: Recording, client: str, reply: Reply) -> list[str]:
     """What is wrong with a reply; nothing if it is right."""
     if recording.is_error:
         return _error_differences(recording, client, reply)
-    if recording.dialect == client:
-        return _same(recording, client, reply)
     if recording.dialect == "embed_contents":
         return _vectors(recording, reply)
+    if recording.dialect == client:
+        return _same(recording, client, reply)
     return _across(recording, client, reply)
 
 
@@ -78,8 +78,8 @@ def _expected_payloads(recording: Recording) -> list[str]:
     """Those recorded up to the end, without the usage chunk where the gateway asked for it and the client did not."""
     recorded = frames.payloads(recording.stream or "")
     recorded = recorded[: recorded.index(frames.DONE) + 1] if frames.DONE in recorded else recorded
-    wanted = ((recording.request or {}).get("stream_options") or {}).get("include_usage")
-    if recording.dialect not in ("chat", "completions") or wanted:
+    asked = recording.request or {"stream_options": {"include_usage": True}}
+    if recording.dialect not in ("chat", "completions") or (asked.get("stream_options") or {}).get("include_usage"):
         return recorded
     return [payload for payload in recorded if not _is_usage_alone(payload)]
 

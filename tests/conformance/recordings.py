@@ -150,8 +150,8 @@ def from_chunks(row: Json) -> Recording | None:
 
 
 def _first_turn(chunks: list[Json]) -> list[Json]:
-    """Some hold the messages of several turns, one after the other."""
-    stops = [at for at, chunk in enumerate(chunks) if chunk.get("type") == "message_stop"]
+    """Some hold the streams of several turns, one after the other."""
+    stops = [at for at, chunk in enumerate(chunks) if chunk.get("type") in ("message_stop", *responses.ENDS)]
     return chunks[: stops[0] + 1] if stops else chunks
 
 

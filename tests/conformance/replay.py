@@ -7,19 +7,39 @@ import json
 from pathlib import Path
 from types import TracebackType
 
-from tests.conformance import asking
+from headgate.errors import HeadgateError
+from tests.conformance import asking, requested
 from tests.conformance.judging import Reply, judge
 from tests.conformance.meaning import Json
-from tests.conformance.recordings import Recording
+from tests.conformance.recordings import SAMPLE, Recording, from_golden, load
 from tests.e2e import upstream as provider
 from tests.e2e.gateway import ALICE, HOST, WAIT_SECONDS, Gateway
 from tests.e2e.upstream import Upstream
+from tests.golden import exchanges
 
 CLIENTS = ("chat", "responses", "messages")
 PIECE_BYTES = 700
-EVENT_STREAM = "application/vnd.amazon.eventstream"
+SERVER_EVENTS, AWS_EVENTS = "text/event-stream", "application/vnd.amazon.eventstream"
 # The kind of provider that speaks each dialect, where it is not OpenAI's.
 KINDS = {"messages": "anthropic", "count_tokens": "anthropic", "embed_contents": "gemini", "converse": "bedrock"}
+
+
+UPSTREAM_MODELS = {
+    "openai": "gpt-5-mini",
+    "azure": "gpt-5-mini",
+    "anthropic": "claude-sonnet-4-5",
+    "gemini": "gemini-2.5-flash",
+    "vertex": "gemini-2.5-flash",
+    "bedrock": "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+}
+# A model that is asked in each dialect.
+ASKED_IN = {
+    "chat": "openai-chat",
+    "responses": "openai-responses",
+    "messages": "anthropic",
+    "gemini": "gemini",
+    "converse": "bedrock",
+}
 
 
 def clients(recording: Recording) -> tuple[str, ...]:
@@ -51,11 +71,11 @@ def served(upstream_url: str) -> Json:
         "vertex": {"kind": "vertex", "base_url": f"{root}/v1beta1", **secret},
         "bedrock": {"kind": "bedrock", "base_url": root, **secret},
     }
-    models = {kind: _model({"provider": kind, "model": f"{kind}-model"}) for kind in providers}
-    for kind in ("openai", "azure"):
-        del models[kind]
-        for api in ("chat", "responses"):
-            models[f"{kind}-{api}"] = _model({"provider": kind, "model": f"{kind}-model", "api": api})
+    models = {}
+    for kind, name in UPSTREAM_MODELS.items():
+        for api in ("chat", "responses") if kind in ("openai", "azure") else ("",):
+            deployment = {"provider": kind, "model": name} | ({"api": api} if api else {})
+            models[f"{kind}-{api}" if api else kind] = _model(deployment)
     return {"providers": providers, "models": models}
 
 
@@ -77,7 +97,7 @@ def playing(recording: Recording) -> provider.Script:
         if recording.stream is None:
             await exchange.answer(recording.status, data)
             return
-        await exchange.begin_stream()
+        await exchange.begin_stream(content_type=AWS_EVENTS if isinstance(recording.stream, bytes) else SERVER_EVENTS)
         for start in range(0, len(data), PIECE_BYTES):
             await exchange.chunk(data[start : start + PIECE_BYTES])
         await exchange.end_stream()
@@ -91,6 +111,10 @@ class Replay:
     def __init__(self, folder: Path) -> None:
         self._upstream = Upstream()
         self._folder = folder
+        self._answers = {each.dialect: each for each in load(SAMPLE) if not (each.is_error or each.streamed)}
+        self._answers["chat"] = next(
+            each for each in map(from_golden, exchanges.load()) if each.dialect == "chat" and each.stream is None
+        )
 
     def __enter__(self) -> Replay:
         self._upstream.start()
@@ -108,12 +132,30 @@ class Replay:
 
     def problems(self, recording: Recording, client: str) -> list[str]:
         """What the client did not get as it was recorded."""
-        body = asking.request(recording, client, public_model(recording))
+        try:
+            body = asking.request(recording, client, public_model(recording))
+        except HeadgateError as error:
+            return [f"the recorded request is refused: {error.message}"]
         self._upstream.plays(playing(recording))
         reply = self._ask(asking.PATHS[client], client, json.dumps(body).encode())
         if self._upstream.failures:
             return [f"the upstream failed: {self._upstream.failures}"]
         return judge(recording, client, reply)
+
+    def lost(self, recording: Recording, dialect: str) -> list[str]:
+        """What the recorded request said, and a provider that speaks this dialect was not told, nor the caller either.
+
+        The provider's answer is a recorded one; only the request is looked at.
+        """
+        body = {**recording.request, "model": ASKED_IN[dialect], "stream": False}
+        self._upstream.plays(playing(self._answers[dialect]))
+        reply = self._ask(asking.PATHS[recording.dialect], recording.dialect, json.dumps(body).encode())
+        if reply.status != 200:
+            return [f"status {reply.status}: {reply.text:.300}"]
+        if reply.headers.get("x-headgate-dropped"):
+            return []
+        told = requested.READERS[dialect](self._upstream.exchange().body)
+        return requested.lost(requested.READERS[recording.dialect](recording.request), told)
 
     def _ask(self, path: str, client: str, body: bytes) -> Reply:
         key = {"x-api-key": ALICE} if client in ("messages", "count_tokens") else {"authorization": f"Bearer {ALICE}"}

@@ -31,7 +31,12 @@ Found = TypeVar("Found")
 
 
 def configuration(upstream_url: str, data_dir: Path, server: Json) -> Json:
-    """Two tenants, the simulated model, and models whose answers are the test's upstream's."""
+    """Two tenants, the simulated model, and models whose answers are the test's upstream's.
+
+    `by-openai`, `by-anthropic` and `by-gemini` are asked in the dialects of these vendors.
+    """
+    root = upstream_url.removesuffix("/v1")
+    secret = {"api_key": "sk-upstream-secret", "proxy": "none"}
 
     def served(upstream_model: str, **more: Any) -> Json:
         return {
@@ -46,7 +51,9 @@ def configuration(upstream_url: str, data_dir: Path, server: Json) -> Json:
     return {
         "server": {"data_dir": str(data_dir), **server},
         "providers": {
-            "upstream": {"kind": "openai", "base_url": upstream_url, "api_key": "sk-upstream-secret", "proxy": "none"},
+            "upstream": {"kind": "openai", "base_url": upstream_url, **secret},
+            "anthropic": {"kind": "anthropic", "base_url": root, **secret},
+            "gemini": {"kind": "gemini", "base_url": f"{root}/v1beta", **secret},
             "nobody": {"kind": "openai", "base_url": "http://127.0.0.1:1/v1", "api_key": "none", "proxy": "none"},
             "sim": {"kind": "sim", "sim": {"ttft_seconds": fast, "itl_seconds": {"median": 0.0005, "p99": 0.001}}},
         },
@@ -56,6 +63,9 @@ def configuration(upstream_url: str, data_dir: Path, server: Json) -> Json:
             "patient": served("gpt-4o-mini", retries=2),
             "embed": served("text-embedding-3-small", price={"input": 0.02}),
             "unreachable": served("x", deployments=[{"provider": "nobody", "model": "x"}]),
+            "by-openai": served("gpt-5-mini"),
+            "by-anthropic": served("x", deployments=[{"provider": "anthropic", "model": "claude-sonnet-4-5"}]),
+            "by-gemini": served("x", deployments=[{"provider": "gemini", "model": "gemini-2.5-flash"}]),
             "simulated": {"price": "free", "deployments": [{"provider": "sim", "model": "sim-small"}]},
         },
         "tiers": {
@@ -74,13 +84,19 @@ def configuration(upstream_url: str, data_dir: Path, server: Json) -> Json:
 
 
 class Gateway:
-    """One process. `start` waits until it is ready, `stop` asserts that it ended well."""
+    """One process. `start` waits until it is ready, `stop` asserts that it ended well.
 
-    def __init__(self, folder: Path, upstream_url: str, **server: Any) -> None:
+    `more` are providers and models beside those of `configuration`, `server` settings of that block.
+    """
+
+    def __init__(self, folder: Path, upstream_url: str, more: Json | None = None, **server: Any) -> None:
         self.port = free_port()
         self.config_file = folder / "headgate.yaml"
         self.log_file = folder / "log"
-        self.config_file.write_text(json.dumps(configuration(upstream_url, folder / "data", server)))  # JSON is YAML
+        config = configuration(upstream_url, folder / "data", server)
+        for block, named in (more or {}).items():
+            config[block] |= named
+        self.config_file.write_text(json.dumps(config))  # JSON is YAML
         self._process: subprocess.Popen[bytes] | None = None
 
     @property

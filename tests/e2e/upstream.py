@@ -61,8 +61,8 @@ class Exchange:
     async def json(self, value: Json, status: int = 200, *headers: str) -> None:
         await self.answer(status, json.dumps(value).encode(), *headers)
 
-    async def begin_stream(self, *headers: str) -> None:
-        lines = ["HTTP/1.1 200 OK", "content-type: text/event-stream", "transfer-encoding: chunked", *headers]
+    async def begin_stream(self, *headers: str, content_type: str = "text/event-stream") -> None:
+        lines = ["HTTP/1.1 200 OK", f"content-type: {content_type}", "transfer-encoding: chunked", *headers]
         await self.send("\r\n".join(lines).encode() + b"\r\n\r\n")
 
     async def chunk(self, data: bytes) -> None:
