@@ -3,33 +3,33 @@
     python -m benchmarks.token_estimates DIRECTORY
 
 DIRECTORY is searched for `*.jsonl` and `*.jsonl.zst`. Rows with a `text` are cut into pieces of 4,000 characters, whose
-estimates are compared with three vocabularies. Rows with `request_body` and `response_body` are recorded exchanges,
-whose prompts are counted as headgate would and compared with the `prompt_tokens` that the provider reported.
+estimates are compared with three vocabularies. Rows with an `api` are recorded exchanges, whose prompts and answers are
+counted as headgate would and compared with what the provider reported.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import toktok
 import zstandard
 
-from headgate.policy.estimating import estimate_tokens
+from benchmarks.recorded_usage import read
+from headgate.policy.estimating import estimate_tokens, tool_prompt_tokens
 from headgate.tokens.counter import OfflineCounter, encoding_of
-from headgate.types import Route
-from headgate.wire.prompts import overhead_tokens, prompt_texts
 
 VOCABULARIES = ("o200k_base", "cl100k_base", "qwen3.5")
 PIECE_CHARACTERS = 4000
 SHORTEST_TOKENS = 20  # relative errors of shorter texts say nothing
 PIECES_PER_FILE = 3000
+FAMILIES = ("Claude", "Gemini", "Mistral", "DeepSeek", "Grok", "Llama", "Nova", "GLM")
 
 
 def rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -74,37 +74,46 @@ def compare_texts(paths: list[Path]) -> None:
         print(f"| all | {len(every[VOCABULARIES[0]])} | {' | '.join(total)} |")
 
 
-async def compare_prompts(paths: list[Path]) -> None:
-    print("\n| prompts reported by a provider | exchanges | bias / mean / p95, % | equal |\n|---|---:|---:|---:|")
+async def compare_exchanges(paths: list[Path]) -> None:
+    """Prompts and answers of recorded exchanges, by the family of the model."""
     counter = OfflineCounter()
-    errors: dict[str, list[float]] = defaultdict(list)
+    counts: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)  # (family, what) -> (ours, reported)
     for path in paths:
-        for row in rows(path):
-            reported = reported_tokens(row)
-            if reported is None:
-                continue
-            fields = msgspec.json.decode(msgspec.json.encode(row["request_body"]), type=dict[str, msgspec.Raw])
-            model = str(row["model"])
-            counted = await counter.count(model, prompt_texts(Route.CHAT, fields))
-            counted += overhead_tokens(Route.CHAT, fields)
-            kind = "counted with its vocabulary" if encoding_of(model) else "estimated"
-            described = "with tools or a schema" if {"tools", "functions", "response_format"} & set(fields) else "plain"
-            errors[f"{kind}, {described}"].append(counted / reported - 1)
+        for found in filter(None, map(read, rows(path))):
+            name = family(found.model)
+            described = "prompts with tools or a schema" if found.tools else "prompts"
+            ours = await counter.count(found.model, found.prompt) + found.overhead_tokens
+            if found.tools:
+                ours += tool_prompt_tokens(found.model)
+            counts[name, described].append((ours, found.usage.input))
+            if found.answer:
+                what = "answers that call tools" if found.calls_tools else "answers"
+                counts[name, what].append((await counter.count(found.model, [found.answer]), found.usage.output))
     await counter.aclose()
-    for kind, found in sorted(errors.items()):
-        print(f"| {kind} | {len(found)} | {summary(found)} | {found.count(0)} |")
+    print("\n| family | what | exchanges | of the sum | median | p90 | equal |\n|---|---|---:|---:|---:|---:|---:|")
+    for (name, what), pairs in sorted(counts.items()):
+        print(f"| {name} | {what} | {described_errors(pairs)} |")
 
 
-def reported_tokens(row: dict[str, Any]) -> int | None:
-    """What the provider says the prompt of a chat of text had, None if the row is something else."""
-    request, response = row.get("request_body"), row.get("response_body")
-    if row.get("api") != "chat.completions" or not isinstance(request, dict) or not isinstance(response, dict):
-        return None
-    usage = response.get("usage")
-    if not isinstance(usage, dict) or any(kind in json.dumps(request) for kind in ("image_url", "input_audio", "file")):
-        return None
-    tokens = usage.get("prompt_tokens")
-    return tokens if isinstance(tokens, int) and tokens > 0 else None
+def family(model: str) -> str:
+    """OpenAI's vocabularies, or the maker's name in the model's."""
+    if encoding := encoding_of(model):
+        return f"OpenAI ({encoding})"
+    return next((name for name in FAMILIES if name.lower() in model.lower()), "others")
+
+
+def described_errors(pairs: list[tuple[int, int]]) -> str:
+    """How far off all together, and the median and 90th percentile of the single ones, in percent of what is reported.
+
+    Short texts count for the sum and for equality only.
+    """
+    total = sum(ours for ours, _ in pairs) / max(1, sum(reported for _, reported in pairs)) - 1
+    errors = sorted(abs(ours / reported - 1) for ours, reported in pairs if reported >= SHORTEST_TOKENS)
+    equal = sum(ours == reported for ours, reported in pairs)
+    if not errors:
+        return f"{len(pairs)} | {total * 100:+.0f} | | | {equal}"
+    median, high = statistics.median(errors), errors[int(len(errors) * 0.9)]
+    return f"{len(pairs)} | {total * 100:+.0f} | {median * 100:.0f} | {high * 100:.0f} | {equal}"
 
 
 def main() -> None:
@@ -112,7 +121,7 @@ def main() -> None:
         sys.exit(__doc__)
     paths = sorted(path for path in Path(sys.argv[1]).rglob("*.jsonl*"))
     compare_texts(paths)
-    asyncio.run(compare_prompts(paths))
+    asyncio.run(compare_exchanges(paths))
 
 
 if __name__ == "__main__":

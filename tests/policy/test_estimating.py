@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.policy.estimating import SAMPLED_CHARACTERS, estimate_prompt_tokens, estimate_tokens
+from headgate.policy.estimating import (
+    SAMPLED_CHARACTERS,
+    estimate_prompt_tokens,
+    estimate_tokens,
+    tool_prompt_tokens,
+)
 
 ENGLISH = (
     "The gate decides how much water enters the mill race. When the river is high it is lowered, and when the "
@@ -51,3 +56,11 @@ def test_runs_cost_less_than_their_parts() -> None:
 @pytest.mark.parametrize(("body_bytes", "tokens"), [(0, 0), (1, 1), (4, 1), (5, 2), (4000, 1000)])
 def test_a_body_is_a_quarter_of_its_bytes(body_bytes: int, tokens: int) -> None:
     assert estimate_prompt_tokens(body_bytes) == tokens
+
+
+@pytest.mark.parametrize(
+    ("model", "adds"),
+    [("claude-sonnet-5", True), ("us.anthropic.claude-haiku-4-5-20251001-v1:0", True), ("gemini-2.5-pro", False)],
+)
+def test_claude_is_instructed_in_the_use_of_tools(model: str, adds: bool) -> None:
+    assert bool(tool_prompt_tokens(model)) is adds
