@@ -116,6 +116,10 @@ class BlockWriter:
         """Remember a member of the caller's body that is not carried over."""
         self.leftovers.append(Leftover(place, is_hint))
 
+    def reads(self, thought: Thinking) -> bool:
+        """Whether it can be sent back: those who verify thoughts refuse an unsigned one, to others none is of use."""
+        return bool(thought.signature or thought.redacted) and thought.origin in self.family.thoughts_from
+
     def blocks(self, parts: Sequence[Part], where: str, *, text_only: bool = False) -> list[Block]:
         """The blocks of a message. `where` is its place, as in "messages[1].content"."""
         blocks: list[Block] = []
@@ -202,9 +206,7 @@ class BlockWriter:
         return unique
 
     def _thought(self, part: Thinking, place: str) -> Block | None:
-        """Only a thought that the model can verify: an unsigned one is refused by those who verify, and of no use."""
-        proven = part.signature or part.redacted
-        if not proven or part.origin not in self.family.thoughts_from:
+        if not self.reads(part):
             self.left_over(place, is_hint=True)
             return None
         if part.redacted:
@@ -229,7 +231,7 @@ class BlockWriter:
         if part.is_error and self.family.tool_status:
             result["status"] = "error"
         elif part.is_error:
-            self.left_over(f"{place}.is_error")
+            self.left_over(f"{place}.is_error", is_hint=True)
         return {"toolResult": result}
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from headgate.wire.converse.content import Block, BlockWriter, write_conversation
 from headgate.wire.converse.reasoning import write_effort
+from headgate.wire.converse.sampling import write_samplers, write_top_k
 from headgate.wire.converse.tool_config import write_tools
 from headgate.wire.neutral import OutputFormat, Request, Target, Written
 
@@ -17,13 +18,13 @@ def write_request(request: Request, target: Target) -> Written:
     writer = BlockWriter(target)
     _leave_over(request, writer)
     conversation = write_conversation(request.messages, writer)
-    effort = write_effort(request.effort, writer)
+    effort = write_effort(request, writer)
     body = {
         "system": conversation.system,
         "messages": conversation.messages,
-        "inferenceConfig": _inference(request, writer),
+        "inferenceConfig": _inference(request, writer, thinks=effort.thinks),
         "toolConfig": write_tools(request, writer, has_tool_blocks=conversation.has_tool_blocks),
-        "additionalModelRequestFields": effort.additional | _top_k(request, writer),
+        "additionalModelRequestFields": effort.additional | write_top_k(request, writer, thinks=effort.thinks),
         "outputConfig": _output_format(request.output, writer) | effort.output,
         "additionalModelResponseFieldPaths": writer.family.stop_sequence_paths if request.stop else (),
         "serviceTier": {"type": request.service_tier} if request.service_tier in _SERVICE_TIERS else {},
@@ -52,44 +53,13 @@ def _leave_over(request: Request, writer: BlockWriter) -> None:
             writer.left_over(name, is_hint=name in hints)
 
 
-def _inference(request: Request, writer: BlockWriter) -> Block:
+def _inference(request: Request, writer: BlockWriter, *, thinks: bool) -> Block:
     """Without `maxTokens` a model may say as much as it can."""
-    members: Block = {"maxTokens": writer.target.max_output_tokens, "stopSequences": request.stop or None}
-    members |= _samplers(request, writer)
-    return {name: value for name, value in members.items() if value is not None}
-
-
-def _samplers(request: Request, writer: BlockWriter) -> Block:
-    """Newer Claudes take one of the two, the newest none. 1 is what both are when nothing is said."""
-    taken = _taken(writer)
-    given = {"temperature": request.temperature, "top_p": request.top_p}
-    told = {name: value for name, value in given.items() if value is not None}
-    if taken != "all":
-        told = {name: value for name, value in told.items() if value != 1}
-    allowed = {"none": 0, "one": 1}.get(taken, len(told))
-    for name in list(told)[allowed:]:
-        writer.left_over(name)
-    names = {"temperature": "temperature", "top_p": "topP"}
-    return {names[name]: told[name] for name in list(told)[:allowed]}
-
-
-def _top_k(request: Request, writer: BlockWriter) -> Block:
-    if request.top_k is None:
-        return {}
-    path = writer.family.top_k
-    if not path or _taken(writer) == "none":
-        writer.left_over("top_k")
-        return {}
-    *outer, innermost = path
-    fields: Block = {innermost: request.top_k}
-    for name in reversed(outer):
-        fields = {name: fields}
-    return fields
-
-
-def _taken(writer: BlockWriter) -> str:
-    """Which of temperature, top_p and top_k a model takes: all, one (not temperature and top_p together) or none."""
-    return "all" if writer.claude is None else writer.claude.samplers
+    ceiling = writer.target.max_output_tokens
+    limits: Block = {"maxTokens": ceiling} if ceiling is not None else {}
+    if request.stop:
+        limits["stopSequences"] = request.stop
+    return limits | write_samplers(request, writer, thinks=thinks)
 
 
 def _output_format(output: OutputFormat | None, writer: BlockWriter) -> Block:

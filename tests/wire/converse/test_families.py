@@ -9,7 +9,20 @@ import pytest
 
 from headgate.wire.converse.families import FAMILIES, UNKNOWN, Family, Thinks, family_of
 from headgate.wire.converse.request import write_request
-from headgate.wire.neutral import Effort, Leftover, Message, Request, Role, Target, Text
+from headgate.wire.neutral import (
+    Effort,
+    Leftover,
+    Message,
+    Request,
+    Role,
+    Target,
+    Text,
+    Thinking,
+    Tool,
+    ToolCall,
+    ToolChoice,
+    ToolResult,
+)
 from tests.wire.converse.referee import complaints
 
 HI = (Message(Role.USER, (Text("Hi"),)),)
@@ -89,6 +102,41 @@ def test_how_much_to_think(model: str, effort: Effort, said: dict[str, Any]) -> 
     assert (body, leftovers) == ({"additionalModelRequestFields": said} if said else {}, [])
 
 
+HAIKU = "anthropic.claude-haiku-4-5-20251001-v1:0"
+
+
+@pytest.mark.parametrize(("ceiling", "tokens"), [(30_000, 16_384), (20_000, 15_904), (8000, 6000), (1200, 1024)])
+def test_the_budget_of_a_level_leaves_room_for_the_answer(ceiling: int, tokens: int) -> None:
+    body, leftovers = written(HAIKU, ceiling, effort=Effort("high"))
+    assert body["additionalModelRequestFields"] == budget(tokens) and leftovers == []
+
+
+def test_a_claude_that_has_to_call_a_tool_does_not_think() -> None:
+    forced: dict[str, Any] = {"tools": (Tool("f"),), "tool_choice": ToolChoice("required"), "effort": Effort("high")}
+    body, leftovers = written(HAIKU, **forced)
+    assert "additionalModelRequestFields" not in body and leftovers == HINT
+    body, leftovers = written("anthropic.claude-sonnet-4-6", **forced)
+    assert "additionalModelRequestFields" not in body and body["outputConfig"] == {"effort": "high"} and not leftovers
+
+
+def test_a_claude_wants_to_see_what_it_thought_before_it_called() -> None:
+    call, result = ToolCall("a", "f", "{}"), Message(Role.USER, (ToolResult("a", (Text("x"),)),))
+    for thoughts, said in (((), None), ((Thinking("Hm.", signature="s", origin="bedrock"),), budget(4096))):
+        turns = (*HI, Message(Role.ASSISTANT, (*thoughts, call)), result)
+        request = Request(messages=turns, tools=(Tool("f"),), effort=Effort("medium"))
+        body = json.loads(write_request(request, Target(HAIKU)).body)
+        assert body.get("additionalModelRequestFields") == said
+
+
+def test_a_claude_that_thinks_takes_fewer_samplers() -> None:
+    thinking: dict[str, Any] = {"effort": Effort("medium")}
+    assert written(HAIKU, temperature=1.0, **thinking)[1] == []
+    assert written(HAIKU, temperature=0.5, top_k=3, **thinking)[1] == [Leftover("temperature"), Leftover("top_k")]
+    assert written(HAIKU, top_p=0.5, **thinking)[1] == [Leftover("top_p")]
+    body, leftovers = written(HAIKU, top_p=0.97, **thinking)
+    assert body["inferenceConfig"] == {"topP": 0.97} and leftovers == []
+
+
 def test_adaptive_thinking() -> None:
     for model in ("us.anthropic.claude-sonnet-4-6", "anthropic.claude-opus-5", "anthropic.claude-sonnet-9"):
         assert written(model, effort=Effort("low", summary="auto")) == (
@@ -98,6 +146,8 @@ def test_adaptive_thinking() -> None:
             },
             [],
         )
+    always, leftovers = written("anthropic.claude-opus-5-5", effort=Effort("none"))
+    assert always == {"outputConfig": {"effort": "low"}} and leftovers == HINT
     body, leftovers = written("anthropic.claude-opus-5", effort=Effort(budget_tokens=-1))
     assert body == {"additionalModelRequestFields": {"thinking": {"type": "adaptive"}}} and leftovers == []
 
@@ -114,8 +164,8 @@ def test_adaptive_thinking() -> None:
         ("openai.gpt-oss-120b-1:0", Effort("odd"), None, None),
         ("amazon.nova-2-lite-v1:0", Effort("xhigh"), None, nova("high")),
         ("anthropic.claude-sonnet-4-6", Effort(budget_tokens=4000), None, {"thinking": {"type": "adaptive"}}),
-        ("anthropic.claude-haiku-4-5-20251001-v1:0", Effort("high"), 8001, budget(4000)),
-        ("anthropic.claude-haiku-4-5-20251001-v1:0", Effort("high"), 1500, budget(1024)),
+        ("anthropic.claude-sonnet-4-6", Effort("medium", 4096), None, {"thinking": {"type": "adaptive"}}),
+        ("anthropic.claude-haiku-4-5-20251001-v1:0", Effort(budget_tokens=500), None, budget(1024)),
         ("anthropic.claude-haiku-4-5-20251001-v1:0", Effort("high"), 1024, None),
         ("anthropic.claude-haiku-4-5-20251001-v1:0", Effort(budget_tokens=9000), 8000, budget(7999)),
         ("anthropic.claude-haiku-4-5-20251001-v1:0", Effort("odd"), None, None),

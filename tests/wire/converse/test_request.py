@@ -92,27 +92,29 @@ def test_what_converse_has_words_for() -> None:
     }
 
 
-def test_a_tool_loop() -> None:
-    request = Request(
-        messages=(
-            *HI,
-            Message(
-                Role.ASSISTANT,
-                (
-                    Thinking("Hm.", signature="EqkB", origin="bedrock"),
-                    Thinking(redacted="c2VjcmV0", origin="anthropic"),
-                    Text("Let me look."),
-                    ToolCall("call_1", "weather", '{"town": "Paris"}'),
-                    ToolCall("call_2", "now", ""),
-                ),
+TOOL_LOOP = Request(
+    messages=(
+        *HI,
+        Message(
+            Role.ASSISTANT,
+            (
+                Thinking("Hm.", signature="EqkB", origin="bedrock"),
+                Thinking(redacted="c2VjcmV0", origin="anthropic"),
+                Text("Let me look."),
+                ToolCall("call_1", "weather", '{"town": "Paris"}'),
+                ToolCall("call_2", "now", ""),
             ),
-            Message(Role.USER, (ToolResult("call_1", (Text("18 °C"), Image("image/png", "iVBO"))),)),
-            Message(Role.USER, (ToolResult("call_2", (Text("no clock"),), is_error=True), Text("Well?"))),
         ),
-        tools=(Tool("weather", "Tells it", SCHEMA, strict=True), Tool("now")),
-        tool_choice=ToolChoice("named", "weather"),
-    )
-    body, leftovers = written(request)
+        Message(Role.USER, (ToolResult("call_1", (Text("18 °C"), Image("image/png", "iVBO"))),)),
+        Message(Role.USER, (ToolResult("call_2", (Text("no clock"),), is_error=True), Text("Well?"))),
+    ),
+    tools=(Tool("weather", "Tells it", SCHEMA, strict=True), Tool("now")),
+    tool_choice=ToolChoice("named", "weather"),
+)
+
+
+def test_a_tool_loop() -> None:
+    body, leftovers = written(TOOL_LOOP)
     assert leftovers == []
     assert body["messages"][1:] == [
         {
