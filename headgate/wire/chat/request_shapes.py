@@ -163,7 +163,7 @@ class AllowedTools(_Strict):
 
 
 class ToolChoice(_Strict):
-    type: str
+    type: str | None = None  # some clients leave it out
     function: Named | None = None
     allowed_tools: AllowedTools | None = None
     custom: msgspec.Raw = ABSENT

@@ -63,13 +63,15 @@ def _decode(body: bytes) -> ResponseView:
 
 def _read(response: ResponseView) -> Answer:
     items = response.output or []
-    finish = finish_of(response, {kind_of(item) for item in items})
+    parts = tuple(part for item in items for part in read_item(item))
+    refuses = any(isinstance(part, Refusal) for part in parts)
+    finish = finish_of(response, {kind_of(item) for item in items}, refuses=refuses)
     if response.output is None:
         raise ValueError("the member 'output' is missing")
     return Answer(
         id=response.id or "",
         model=response.model or "",
-        choices=(Choice(tuple(part for item in items for part in read_item(item)), finish, logprobs=_logprobs(items)),),
+        choices=(Choice(parts, finish, logprobs=_logprobs(items)),),
         usage=read_usage(response.usage),
         created=int(response.created_at or 0),
     )

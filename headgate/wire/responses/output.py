@@ -13,13 +13,6 @@ from headgate.wire.responses.thoughts import OWN, READABLE
 SEAM = "\n\n"  # between the parts of one thought
 NOTHING = msgspec.Raw(b"null")
 
-# Calls that the client has to answer before the model goes on.
-_FOR_THE_CLIENT = frozenset(
-    {
-        "function_call", "custom_tool_call", "local_shell_call", "shell_call", "computer_call", "apply_patch_call",
-        "mcp_approval_request",
-    }
-)  # fmt: skip
 _CONTENT_FILTER = "content_filter"
 
 
@@ -152,8 +145,10 @@ def proof_of(item: ReasoningItem, *, has_text: bool) -> ThinkingSigned:
     return ThinkingSigned()
 
 
-def finish_of(response: ResponseView, kinds: set[str]) -> Finish:
-    """Why the model stopped, from the final object and the kinds of its items.
+def finish_of(response: ResponseView, kinds: set[str], *, refuses: bool) -> Finish:
+    """Why the model stopped, from the final object, the kinds of its items, and whether it refused in words.
+
+    Of all that a client can be asked to do, only functions are known to clients of other dialects.
 
     Raises StreamFailed, with the provider's words, for a response that failed, and ValueError for one that has not
     ended. A reason we do not know for an answer that is not complete is taken for its length.
@@ -166,7 +161,9 @@ def finish_of(response: ResponseView, kinds: set[str]) -> Finish:
         raise ValueError(f"the response's status is '{status}'")
     if status != "completed":
         raise failure(response.error, status)
-    return Finish.TOOL_CALLS if kinds & _FOR_THE_CLIENT else Finish.STOP
+    if "function_call" in kinds:
+        return Finish.TOOL_CALLS
+    return Finish.REFUSAL if refuses else Finish.STOP
 
 
 def failure(error: _Error | None, status: str) -> StreamFailed:

@@ -266,6 +266,7 @@ class StreamListener:
         usage = read_usage(response.usage)
         if usage is not None:
             chunks.append(Metered(usage))
-        finish = finish_of(response, self._kinds | {kind_of(item) for item in output})
+        refuses = any(kind == _REFUSAL for kind, _, _ in self._said)
+        finish = finish_of(response, self._kinds | {kind_of(item) for item in output}, refuses=refuses)
         self._ended = True
         return [*chunks, Finished(finish), Ended()]

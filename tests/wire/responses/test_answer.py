@@ -99,8 +99,13 @@ def test_why_it_stopped(members: Json, finish: Finish) -> None:
 
 
 @pytest.mark.parametrize("kind", ["custom_tool_call", "local_shell_call", "mcp_approval_request"])
-def test_other_calls_wait_for_the_client_too(kind: str) -> None:
-    assert read({"type": kind}).choices[0].finish is Finish.TOOL_CALLS
+def test_other_calls_are_nothing_that_clients_of_other_dialects_could_answer(kind: str) -> None:
+    assert read({"type": kind}).choices[0].finish is Finish.STOP
+
+
+def test_a_refusal_in_words_is_why_it_stopped() -> None:
+    refusal = {"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}
+    assert read(refusal).choices[0].finish is Finish.REFUSAL
 
 
 def test_a_failed_response_is_an_error_in_the_providers_words() -> None:
