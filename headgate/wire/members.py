@@ -10,7 +10,8 @@ from headgate.errors import InvalidRequest, MalformedJson
 
 T = TypeVar("T")
 
-_HARMLESS = (b"null", b"[]", b"{}", b'""', b"false", b"0", b"0.0")
+_HARMLESS = (b"null", b'""', b"false", b"0", b"0.0")
+_BRACKETS = (b"[", b"{")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -52,7 +53,8 @@ def too_deep(where: str) -> InvalidRequest:
 
 def says_nothing(raw: msgspec.Raw) -> bool:
     """Whether leaving a member out loses nothing: null, false, zero or empty."""
-    return b"".join(bytes(raw).split()) in _HARMLESS
+    text = bytes(raw).strip()
+    return text in _HARMLESS or (text[:1] in _BRACKETS and not text[1:-1].strip())
 
 
 def _invalid(error: msgspec.ValidationError, where: str) -> InvalidRequest:
