@@ -10,6 +10,7 @@ import re
 
 _FRAME_END = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n|\r\n\n|\n\r(?=[^\n])")
 _LINE_END = re.compile(rb"\r\n|\n|\r")
+_NAMED_FRAME = re.compile(rb"event: [^\r\n]*\ndata: ([^\r\n]*)\n\n")  # as OpenAI and Anthropic write most of theirs
 _LONGEST_END = 4
 
 
@@ -59,6 +60,8 @@ def payload(frame: bytes) -> bytes | None:
         return frame[6:-2]
     if frame.startswith(b"data: ") and frame.find(b"\r") == len(frame) - 4 and frame.find(b"\n") == len(frame) - 3:
         return frame[6:-4]  # the same with CRLF, as Google writes it
+    if frame.startswith(b"event: ") and (named := _NAMED_FRAME.fullmatch(frame)):
+        return named[1]
     lines = [line for line in _LINE_END.split(frame) if line.startswith(b"data")]
     values = [
         value.removeprefix(b" ") for name, colon, value in (line.partition(b":") for line in lines) if name == b"data"

@@ -112,6 +112,10 @@ def test_a_long_frame_is_fine_when_it_is_whole() -> None:
         (b"data:\n\n", b""),
         (b"data\n\n", b""),
         (b"event: ping\ndata: x\nid: 3\n\n", b"x"),
+        (b"event: ping\ndata: x\n\n", b"x"),
+        (b"event: ping\r\ndata: x\r\n\r\n", b"x"),
+        (b"event: ping\ndata: x\ndata: y\n\n", b"x\ny"),
+        (b"event: \ndata: \n\n", b""),
         (b"data: a\ndata: b\n\n", b"a\nb"),
         (b"data: a\r\ndata: b\r\n\r\n", b"a\nb"),
         (b"data: a:b: c\n\n", b"a:b: c"),
@@ -129,7 +133,7 @@ def test_payloads(frame: bytes, payload: bytes | None) -> None:
 @given(st.binary().filter(lambda data: b"\n" not in data and b"\r" not in data))
 def test_a_frame_reads_back(data: bytes) -> None:
     assert split([sse.frame(data)]) == ([sse.frame(data)], b"")
-    assert sse.payload(sse.frame(data)) == data
+    assert sse.payload(sse.frame(data)) == sse.payload(b"event: x\n" + sse.frame(data)) == data
 
 
 def test_a_comment_is_a_frame_without_a_payload() -> None:
