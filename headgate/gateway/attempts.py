@@ -57,6 +57,7 @@ class Attempt:
         "_ask", "_asked", "_call", "_clock", "_dialogue", "_endpoint", "_head", "_key", "_model", "_reader",
         "_response", "_started", "_tokens", "_watchdog", "body", "bytes_out", "deployment", "first_at", "id",
         "itl_counts", "last_at", "number", "started_at", "status", "texts", "upstream_id", "usage",
+        "usage_so_far",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +95,7 @@ class Attempt:
         self.body = b""  # of a JSON answer
         self.bytes_out = 0  # of a stream, to the client
         self.usage: Usage | None = None
+        self.usage_so_far: Usage | None = None  # reported by a provider before its stream broke off
         self.texts: tuple[str, ...] = ()
         self.first_at: float | None = None  # monotonic, of the first content
         self.last_at = 0.0  # monotonic, of the newest content
@@ -193,7 +195,7 @@ class Attempt:
             self._response.close()
         now = self._clock.monotonic()
         if self._reader is not None:
-            self.usage = self._reader.usage
+            self.usage, self.usage_so_far = self._reader.usage, self._reader.usage_so_far
             self.texts = tuple(self._reader.texts)
         healthy = _healthy(outcome, error, committed=self.first_at is not None)
         self.deployment.end(self._tokens, healthy=healthy, began=self._started, now=now)

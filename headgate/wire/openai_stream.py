@@ -57,7 +57,7 @@ class StreamReader:
 
     __slots__ = (
         "_choices", "_frames", "_kept", "_strip_usage", "_usage_data", "content_events", "failure", "saw_done", "tail",
-        "texts", "usage",
+        "texts", "usage", "usage_so_far",
     )  # fmt: skip
 
     def __init__(self, *, strip_usage: bool) -> None:
@@ -68,6 +68,7 @@ class StreamReader:
         self._usage_data = b""  # the newest event with usage
         self.content_events = 0
         self.usage: Usage | None = None
+        self.usage_so_far: Usage | None = None  # it is told once, at the end
         self.texts: list[str] = []
         self.tail = b""
         self.saw_done = False

@@ -20,12 +20,13 @@ from headgate.errors import (
     UpstreamEmpty,
 )
 from headgate.types import Api, Call, Frozen, Usage
-from headgate.wire import neutral
+from headgate.wire import neutral, sse
 from headgate.wire.dialect import ClientDialect, Listener, ProviderDialect, ReplyContext, Splitter, Writer
 from headgate.wire.neutral import Leftover, Target
 from headgate.wire.openai import WholeAnswer, is_json
 
 _MAX_KEPT_CHARACTERS = 4_000_000  # of the text kept for counting tokens
+_DONE = b"[DONE]"
 
 
 class Asked(Frozen, frozen=True):
@@ -49,7 +50,8 @@ class StreamReading(Protocol):
 
     content_events: int
     failure: HeadgateError | None
-    usage: Usage | None
+    usage: Usage | None  # of the whole answer
+    usage_so_far: Usage | None  # what was reported before the end, if the dialect does that
     texts: list[str]  # what was generated, to count tokens by
     tail: bytes  # the end of a complete stream, withheld so that it follows the ledger's record
     saw_done: bool
@@ -159,7 +161,7 @@ class TranslatedStream:
 
     __slots__ = (
         "_ended", "_kept", "_listener", "_splitter", "_writer", "content_events", "failure", "saw_done", "tail",
-        "texts", "usage",
+        "texts", "usage", "usage_so_far",
     )  # fmt: skip
 
     def __init__(self, splitter: Splitter, listener: Listener, writer: Writer | None) -> None:
@@ -170,6 +172,7 @@ class TranslatedStream:
         self._kept = 0
         self.content_events = 0
         self.usage: Usage | None = None
+        self.usage_so_far: Usage | None = None
         self.texts: list[str] = []
         self.tail = b""
         self.saw_done = True  # only OpenAI's dialect has a [DONE] that may be missing
@@ -204,12 +207,16 @@ class TranslatedStream:
                 self.failure = StreamIncomplete(f"The provider's stream ended without {missing}.")
             else:
                 self.failure = UpstreamEmpty("The provider's stream ended without any content.")
-        elif self._writer is not None:
+            return
+        self.usage = self.usage_so_far
+        if self._writer is not None:
             self.tail += self._writer.end()
 
     def _take(self, frame: bytes) -> bytes:
         if self._ended and self._writer is None:
-            return b""  # after the end there is nothing to say
+            if sse.payload(frame) == _DONE and not self.tail.endswith(frame):
+                self.tail += frame  # OpenRouter's way to end responses; after the end nothing else is said
+            return b""
         try:
             chunks = self._listener.read(frame)
         except StreamFailed as error:
@@ -237,9 +244,9 @@ class TranslatedStream:
             elif isinstance(chunk, neutral.CONTENT):
                 content = True
             elif isinstance(chunk, neutral.Metered):
-                self.usage = chunk.usage
+                self.usage_so_far = chunk.usage
             elif isinstance(chunk, neutral.Ended):
-                self._ended = True
+                self._ended, self.usage = True, self.usage_so_far
         self.content_events += content
 
     def _keep(self, text: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from headgate.errors import Forbidden, HeadgateError, InvalidRequest, UpstreamRejected
 from headgate.gateway.journey import AnswerHead
 from headgate.policy import pricing
-from headgate.types import Caller
+from headgate.types import Caller, Route
 from headgate.wire import openai
 from headgate.wire.openai import CallHeaders
 
@@ -38,6 +38,7 @@ _OURS = frozenset(
         *(name.encode() for name in _DIALECT_HEADERS),
     }
 )
+_ANTHROPICS = (Route.MESSAGES, Route.COUNT_TOKENS)
 _NOTHING_SAID = CallHeaders()
 
 Headers = Mapping[bytes, bytes]
@@ -92,11 +93,11 @@ def status_line(status: int) -> bytes:
     return _OK if status == 200 else f"HTTP/1.1 {status} {_REASONS.get(status, 'Status')}\r\n".encode()
 
 
-def answer_head(head: AnswerHead) -> bytes:
+def answer_head(head: AnswerHead, route: Route) -> bytes:
     """The headers of an answer, without those of the connection."""
     cost, lowered = head.cost_picousd, head.max_output_tokens
     return (
-        f"x-request-id: {head.request_id}\r\n"
+        f"{_request_id(head.request_id, route)}\r\n"
         f"x-headgate-model: {_ascii(head.model)}\r\n"
         f"x-headgate-provider: {_ascii(head.provider)}\r\n"
         f"x-headgate-attempts: {_ascii(head.attempts)}\r\n"
@@ -108,16 +109,22 @@ def answer_head(head: AnswerHead) -> bytes:
     ).encode()
 
 
+def _request_id(request_id: str, route: Route) -> str:
+    """OpenAI's name for it, and Anthropic's where its SDK looks for that."""
+    ours = f"x-request-id: {request_id}"
+    return f"{ours}\r\nrequest-id: {request_id}" if route in _ANTHROPICS else ours
+
+
 def _list(names: tuple[str, ...]) -> str:
     """A list that fits into a header."""
     told = ", ".join(names)
     return told if len(told) <= _LONGEST_LIST else f"{told[:_LONGEST_LIST]}..."
 
 
-def error_head(error: HeadgateError, request_id: str) -> bytes:
+def error_head(error: HeadgateError, request_id: str, route: Route = Route.CHAT) -> bytes:
     """The headers of an error, without those of the connection."""
     status = openai.error_status(error)
-    lines = [f"x-request-id: {request_id}", "content-type: application/json"]
+    lines = [_request_id(request_id, route), "content-type: application/json"]
     if error.attempts:
         lines.append(f"x-headgate-attempts: {_ascii(error.attempts)}")
     if error.retry_after_seconds is not None:

@@ -312,7 +312,7 @@ class GatewayProtocol(HttpToolsProtocol):
         route = request.route if isinstance(request, Exchange) else Route.CHAT
         request_id = self._edge.clock.new_id("req")
         body = speaker(route).error_body(error, request_id)
-        head = http_headers.status_line(error.status) + http_headers.error_head(error, request_id)
+        head = http_headers.status_line(error.status) + http_headers.error_head(error, request_id, route)
         self.transport.write(b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(body), body))
         if self.transport.can_write_eof():
             self.transport.write_eof()
