@@ -111,10 +111,8 @@ class Replay:
     def __init__(self, folder: Path) -> None:
         self._upstream = Upstream()
         self._folder = folder
-        self._answers = {each.dialect: each for each in load(SAMPLE) if not (each.is_error or each.streamed)}
-        self._answers["chat"] = next(
-            each for each in map(from_golden, exchanges.load()) if each.dialect == "chat" and each.stream is None
-        )
+        known = [*load(SAMPLE), *map(from_golden, exchanges.load())]
+        self._answers = {each.dialect: each for each in known if each.status == 200 and not each.streamed}
 
     def __enter__(self) -> Replay:
         self._upstream.start()
