@@ -95,7 +95,7 @@ class StreamListener:
     def __init__(self) -> None:
         self._started = False
         self._ended = False
-        self._said: dict[tuple[str, int, int], int] = {}  # characters told: by kind, item and part
+        self._said: dict[tuple[str, int, int], list[str]] = {}  # what was told: by kind, item and part
         self._last: tuple[str, int, int] | None = None  # what was told last, if it was a text
         self._annotated: dict[tuple[int, int], int] = {}  # citations told: by item and part
         self._calls: dict[int, int] = {}  # item -> number of the call
@@ -178,8 +178,8 @@ class StreamListener:
         if not text:
             return ()
         place, last = (kind, output_index, part), self._last
-        said = self._said.get(place, 0)
-        self._said[place] = said + len(text)
+        said = place in self._said
+        self._said.setdefault(place, []).append(text)
         self._last = place
         if kind == _TEXT:
             return (TextDelta(text, 0, not said and last is not None and last[0] == _TEXT),)
@@ -192,8 +192,12 @@ class StreamListener:
 
     def _rest(self, kind: str, output_index: int, part: int, text: str | None) -> Sequence[Chunk]:
         """What the deltas did not say of a text."""
-        said = self._said.get((kind, output_index, part), 0)
-        return self._tell(kind, output_index, part, text[said:]) if text else ()
+        return self._tell(kind, output_index, part, self._unsaid(kind, output_index, part, text or ""))
+
+    def _unsaid(self, kind: str, output_index: int, part: int, text: str) -> str:
+        """The end of the text; nothing when its beginning is not what was told: that cannot be taken back."""
+        said = "".join(self._said.get((kind, output_index, part), ()))
+        return text[len(said) :] if text.startswith(said) else ""
 
     def _cite(self, output_index: int, part: int, annotations: Sequence[Annotation]) -> Sequence[Chunk]:
         place = (output_index, part)
@@ -214,8 +218,7 @@ class StreamListener:
         index = self._calls.get(output_index)
         if index is None or not delta:
             return ()
-        place = (_ARGUMENTS, output_index, 0)
-        self._said[place] = self._said.get(place, 0) + len(delta)
+        self._said.setdefault((_ARGUMENTS, output_index, 0), []).append(delta)
         return (ToolCallDelta(index, delta),)
 
     def _end_item(self, output_index: int, raw: msgspec.Raw) -> Sequence[Chunk]:
@@ -233,7 +236,7 @@ class StreamListener:
         elif kind == "function_call":
             chunks += self._begin_call(output_index, raw)
             arguments = call_item.decode(raw).arguments or ""
-            chunks += self._arguments(output_index, arguments[self._said.get((_ARGUMENTS, output_index, 0), 0) :])
+            chunks += self._arguments(output_index, self._unsaid(_ARGUMENTS, output_index, 0, arguments))
         else:
             self._last = None
             chunks.append(PartDone(Opaque(DIALECT, kind, bytes(raw))))

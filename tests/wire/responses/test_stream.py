@@ -213,6 +213,10 @@ def test_what_only_the_item_says() -> None:
     )
 
 
+def test_what_was_told_cannot_be_taken_back() -> None:
+    assert choice(text("Hello."), done(message("Hello, world"))).parts == (Text("Hello."),)
+
+
 def test_what_only_the_end_says() -> None:
     folded = fold(told(ended(reasoning("hm"), message("Hello"), call(arguments="{}"))))
     assert (folded.id, folded.model) == ("resp_1", "gpt")
