@@ -12,7 +12,6 @@ from typing import Protocol
 
 from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
 
-
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
 
 
@@ -76,6 +75,9 @@ class Journal(Protocol):
 
     def append(self, record: RequestRecord) -> None:
         """Durable against the process's death on return. Raises LedgerFull when its bounded room is used up."""
+
+    def append_all(self, records: Sequence[RequestRecord]) -> None:
+        """As `append` for several: all or none, in one go."""
 
     def mark_undelivered(self, request_id: str) -> None:
         """Add a note that the client did not take the last write of a request that was recorded as complete."""

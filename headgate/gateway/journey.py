@@ -12,6 +12,7 @@ from headgate.gateway.watchdog import Watchdog
 from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
 from headgate.wire import openai, trace
 from headgate.wire.speakers import speaker
+from headgate.writing import Batch
 
 OURSELVES = "headgate"  # who answers what no provider was asked
 
@@ -35,8 +36,8 @@ class Journey:
     """One request on its way."""
 
     __slots__ = (
-        "attempt", "attempts", "call", "caller", "counting", "error", "lowered_to", "model", "outcome",
-        "record", "setup", "started", "started_at", "tried", "retries_used", "watchdog",
+        "attempt", "attempts", "batch", "call", "caller", "counting", "error", "lowered_to", "model", "outcome",
+        "retries_used", "settled", "setup", "started", "started_at", "tried", "watchdog",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
@@ -54,14 +55,20 @@ class Journey:
         self.retries_used = 0  # on `model`
         self.outcome = Outcome.DISCONNECTED  # what is true if nobody ever says more
         self.error: HeadgateError | None = None
-        self.counting: asyncio.Task[RequestRecord] | None = None  # settling, when tokens must be counted first
-        self.record: RequestRecord | None = None  # once it is settled
+        self.counting: asyncio.Task[None] | None = None  # settling, when tokens must be counted first
+        self.settled = False
+        self.batch: Batch | None = None  # that the answer goes out with, if it is to be booked with others
 
     @property
     def counts_tokens_here(self) -> bool:
         """Whether the caller asks for a token count that none of the model's providers can give."""
         route = self.call.route
         return route is Route.COUNT_TOKENS and self.model is not None and not self.model.serves(route)
+
+    @property
+    def cost_picousd(self) -> int:
+        """Of all attempts that ended."""
+        return sum([attempt.cost_picousd for attempt in self.attempts])
 
     def ends(self, outcome: Outcome, error: HeadgateError | None = None) -> None:
         """Say how the request ended."""
@@ -81,7 +88,7 @@ class Journey:
             provider=spec.provider,
             deployment=spec.name,
             attempts=self.attempts_told(),
-            cost_picousd=self.record.cost_picousd if self.record else None,
+            cost_picousd=self.cost_picousd if self.settled else None,
             max_output_tokens=self.lowered_to,
             dropped=attempt.dropped,
         )
@@ -89,7 +96,7 @@ class Journey:
     def attempts_told(self) -> str:
         """The attempts as a header says them: each deployment with the provider's status, or the error's code."""
         told = [f"{past.deployment} {past.status or past.error}" for past in self.attempts]
-        if self.attempt is not None and self.record is None:
+        if self.attempt is not None and not self.settled:
             told.append(f"{self.attempt.deployment.spec.name} {self.attempt.status}")
         return ", ".join(told)
 
@@ -118,7 +125,7 @@ class Journey:
             prompt_version=call.prompt_version,
             tags=call.tags,
             usage=last.usage if last else Usage(),
-            cost_picousd=sum(attempt.cost_picousd for attempt in self.attempts),
+            cost_picousd=self.cost_picousd,
             price_version=last.price_version if last else "",
             config_hash=self.setup.config_hash,
             ttft_seconds=None if first_at is None else first_at - self.started,

@@ -34,6 +34,7 @@ from headgate.types import Call, Caller, Features, Outcome, Route
 from headgate.wire import sse
 from headgate.wire.messages.call import write_count
 from headgate.wire.speakers import speaker
+from headgate.writing import Batch
 
 ALL_FEATURES = Features(tools=True, images=True)
 NO_FEATURES = Features()
@@ -110,8 +111,7 @@ class Stream:
             if not self._attempt.saw_done:
                 pipeline.missing_done(self._attempt.deployment.spec.name)
             await pipeline.settle(journey, Outcome.DONE)
-            assert journey.record is not None, "the request was settled"
-            cost = pricing.format_usd(journey.record.cost_picousd)
+            cost = pricing.format_usd(journey.cost_picousd)
             last = sse.comment(f"x-headgate-cost-usd={cost}") + self._attempt.tail
         except HeadgateError as error:
             await pipeline.settle(journey, outcome_of(error), error)
@@ -173,8 +173,8 @@ class Passage:
     async def _leave(self, error: BaseException | None) -> None:
         pipeline, journey = self._pipeline, self._journey
         pipeline.under_way.pop(journey, None)
-        if journey.record is not None:
-            return  # settled
+        if journey.settled:
+            return
         if isinstance(error, HeadgateError):
             error.attempts = journey.attempts_told()
             await pipeline.settle(journey, outcome_of(error), error)
@@ -214,9 +214,15 @@ class Pipeline:
         """Requests between arrival and settlement."""
         return len(self.under_way)
 
-    def handle(self, caller: Caller, call: Call) -> Passage:
-        """Take an authenticated call through the corridor."""
-        return Passage(self, self._journey(caller, call))
+    def handle(self, caller: Caller, call: Call, batch: Batch | None = None) -> Passage:
+        """Take an authenticated call through the corridor. It is booked when there is an answer.
+
+        With `batch` it is booked with others before the batch is sent, which is less work. Then the answer, or the
+        error, must be written to it before anything is awaited, with what to send instead if it cannot be booked.
+        """
+        journey = self._journey(caller, call)
+        journey.batch = batch
+        return Passage(self, journey)
 
     def refuse(self, caller: Caller, call: Call, error: HeadgateError) -> None:
         """Record a request that was refused before it could become a call: its body could not be read, say."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
+
+import msgspec
 
 from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError
 from headgate.gateway.attempts import Attempt, outcome_of
 from headgate.gateway.fleet import Deployment
 from headgate.gateway.journey import Journey
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
-from headgate.types import Call, Counted, RequestRecord, Route, Usage
+from headgate.types import Call, Counted, Route, Usage
 from headgate.wire.speakers import speaker
+from headgate.writing import Batch
 
 _TRY_AGAIN_SECONDS = 5.0
 
@@ -34,7 +38,9 @@ class Settler:
         self._observers = tuple(observers)
         self._witness = witness
         self._database_answers = database_answers
-        self._counting: set[asyncio.Task[RequestRecord]] = set()
+        self._counting: set[asyncio.Task[None]] = set()
+        self._held: dict[Batch, list[Journey]] = {}  # to be booked before the batch is sent
+        self._notes: list[str] = []  # on answers that may be among them
 
     def check(self, on_database_failure: str) -> None:
         """Before a request is let in: raises LedgerFull or DatabaseUnavailable if it could not be booked."""
@@ -56,7 +62,7 @@ class Settler:
 
     def settle_now(self, journey: Journey) -> bool:
         """As `settle`, but False if tokens must be counted first, which has begun then."""
-        if journey.record is not None:
+        if journey.settled:
             return True
         if journey.counting is not None:
             return False
@@ -70,6 +76,7 @@ class Settler:
         if attempt.usage is not None:
             self._book(journey, attempt, attempt.usage)
             return True
+        journey.batch = None  # the answer waits until its tokens are counted
         journey.counting = asyncio.get_running_loop().create_task(self._count_and_book(journey, attempt))
         self._counting.add(journey.counting)
         journey.counting.add_done_callback(self._counting.discard)
@@ -81,21 +88,24 @@ class Settler:
         attempt.close(outcome=outcome, error=error)
         journey.attempts.append(attempt.record(outcome=outcome, error=error, usage=Usage()))
 
-    def record(self, journey: Journey) -> RequestRecord:
-        """Write the ledger's row. Raises LedgerFull."""
-        journey.record = record = journey.request_record(self._clock.monotonic())
-        try:
-            if journey.watchdog is None:  # never let in: the last room is for those who were
-                self._check_room()
-            self._journal.append(record)
-        finally:
-            for observer in self._observers:
-                observer.settled(record, journey.itl_counts())
-        return record
+    def record(self, journey: Journey) -> None:
+        """Write the ledger's row, now or before the journey's batch is sent. Raises LedgerFull."""
+        journey.settled = True
+        batch = journey.batch
+        if batch is None or journey.watchdog is None:  # never let in: there may be no room for it, but for the others
+            self._write((journey,))
+            return
+        if batch not in self._held:
+            self._held[batch] = []
+            batch.before(partial(self._write_held, batch))
+        self._held[batch].append(journey)
 
     def undelivered(self, request_id: str) -> None:
         """Note that the last write of a settled answer did not reach the client."""
-        self._journal.mark_undelivered(request_id)
+        if self._held:
+            self._notes.append(request_id)
+        else:
+            self._journal.mark_undelivered(request_id)
 
     async def count_prompt(self, call: Call, deployment: Deployment) -> int:
         """Tokens of a prompt, as near as headgate can tell without the provider."""
@@ -104,9 +114,11 @@ class Settler:
         return counted + spoken.overhead_tokens(call)
 
     async def finish(self) -> None:
-        """Wait until what is being counted is booked."""
+        """Wait until what is being counted is booked, and book what is held."""
         if self._counting:
             await asyncio.wait(self._counting)
+        for batch in tuple(self._held):
+            batch.flush()
 
     def _check_room(self) -> None:
         if not self._journal.room():
@@ -114,20 +126,45 @@ class Settler:
                 "The ledger cannot take another record now. Try again later.", retry_after_seconds=_TRY_AGAIN_SECONDS
             )
 
-    async def _count_and_book(self, journey: Journey, attempt: Attempt) -> RequestRecord:
-        usage = await self._estimate(journey.call, attempt.deployment, attempt.texts)
-        return self._book(journey, attempt, usage)
+    def _write_held(self, batch: Batch) -> None:
+        try:
+            self._write(self._held.pop(batch))
+        finally:
+            notes, self._notes = self._notes, []
+            for request_id in notes:
+                self.undelivered(request_id)
 
-    def _book(self, journey: Journey, attempt: Attempt, usage: Usage) -> RequestRecord:
+    def _write(self, journeys: Sequence[Journey]) -> None:
+        now = self._clock.monotonic()
+        records = [journey.request_record(now) for journey in journeys]
+        try:
+            if journeys[0].watchdog is None:  # never let in: the last room is for those who were
+                self._check_room()
+            self._journal.append_all(records)
+        finally:
+            for observer in self._observers:
+                for journey, record in zip(journeys, records, strict=True):
+                    observer.settled(record, journey.itl_counts())
+
+    async def _count_and_book(self, journey: Journey, attempt: Attempt) -> None:
+        usage = await self._estimate(journey.call, attempt)
+        self._book(journey, attempt, usage)
+
+    def _book(self, journey: Journey, attempt: Attempt, usage: Usage) -> None:
         journey.attempts.append(attempt.record(outcome=journey.outcome, error=journey.error, usage=usage))
         if self._witness is not None:
             self._witness.saw(journey.call, attempt.body.decode(errors="replace") or "".join(attempt.texts))
-        return self.record(journey)
+        self.record(journey)
 
-    async def _estimate(self, call: Call, deployment: Deployment, texts: tuple[str, ...]) -> Usage:
-        """Tokens of an answer whose provider reported none: it was cut, left, or the provider does not count."""
-        prompt = await self.count_prompt(call, deployment)
+    async def _estimate(self, call: Call, attempt: Attempt) -> Usage:
+        """Tokens of an answer whose provider did not report them all: it was cut, left, or the provider does not count.
+
+        What was reported before that is believed: the prompt's tokens, and the generated ones if they are more.
+        """
+        reported, deployment = attempt.usage_so_far or Usage(), attempt.deployment
+        prompt = reported.input or await self.count_prompt(call, deployment)
         generated = 0
-        if texts and call.route is not Route.EMBEDDINGS:
-            generated = await self._counter.count(deployment.spec.upstream_model, ["".join(texts)])
-        return Usage(input=prompt, output=generated, counted=Counted.ESTIMATED)
+        if attempt.texts and call.route is not Route.EMBEDDINGS:
+            generated = await self._counter.count(deployment.spec.upstream_model, ["".join(attempt.texts)])
+        output = max(reported.output, generated)
+        return msgspec.structs.replace(reported, input=prompt, output=output, counted=Counted.ESTIMATED)

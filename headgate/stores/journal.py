@@ -16,6 +16,7 @@ import fcntl
 import logging
 import os
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -93,18 +94,21 @@ class FileJournal:
         return frozenset(segment.path for segment in self._segments)
 
     def append(self, record: RequestRecord) -> None:
-        data = self._writer.record(record)
+        self.append_all((record,))
+
+    def append_all(self, records: Sequence[RequestRecord]) -> None:
+        data = b"".join(map(self._writer.record, records))
         if self.appended_bytes - self.drained_bytes + len(data) > self._max_bytes:
             raise LedgerFull(
                 "The database is away and the journal is full (server.ledger.journal_max_bytes).",
                 retry_after_seconds=RETRY_SECONDS,
             )
-        self._write(data)
+        self._write(data, len(records))
 
     def mark_undelivered(self, request_id: str) -> None:
         """A note is small and at most one per record, so it may go beyond the bound; on a full disk it is lost."""
         try:
-            self._write(self._writer.undelivered(request_id))
+            self._write(self._writer.undelivered(request_id), 1)
         except LedgerFull:
             log.warning("the note that a client did not take its answer is lost", extra={"request_id": request_id})
 
@@ -186,7 +190,7 @@ class FileJournal:
                 os.close(segment.descriptor)
         self._segments.clear()
 
-    def _write(self, data: bytes) -> None:
+    def _write(self, data: bytes, frames: int) -> None:
         segment = self._current
         if segment.torn or segment.size + len(data) > self._segment_bytes:
             segment = self._rotate()
@@ -197,9 +201,9 @@ class FileJournal:
         if written != len(data):
             raise self._no_space("no space left on the device")
         segment.size += written
-        segment.frames += 1
+        segment.frames += frames
         self.appended_bytes += written
-        self.waiting_frames += 1
+        self.waiting_frames += frames
         self._unsynced.add(segment)
 
     def _no_space(self, reason: str) -> LedgerFull:

@@ -108,6 +108,12 @@ class MemoryJournal:
             raise LedgerFull("The ledger in memory has no room left.")
         self._ledger.add(record)
 
+    def append_all(self, records: Sequence[RequestRecord]) -> None:
+        if len(self._ledger) + len(records) > self._ledger.max_rows:
+            raise LedgerFull("The ledger in memory has no room left.")
+        for record in records:
+            self.append(record)
+
     def mark_undelivered(self, request_id: str) -> None:
         self._ledger.mark_undelivered(request_id)
 

@@ -84,7 +84,7 @@ class Exchange:
     """Takes the place of uvicorn's request-response cycle on the hot routes; the names it shares are uvicorn's."""
 
     __slots__ = (
-        "_body", "_connection", "_edge", "_size", "_task", "body_complete", "chunked", "disconnected",
+        "_body", "_connection", "_edge", "_is_held", "_size", "_task", "body_complete", "chunked", "disconnected",
         "expects_continue", "headers", "id", "is_known", "keep_alive", "message_event", "response_complete",
         "response_started", "route", "startable",
     )  # fmt: skip
@@ -97,6 +97,7 @@ class Exchange:
         self._body: list[bytes] = []
         self._size = 0
         self._task: asyncio.Task[None] | None = None
+        self._is_held = False  # booked with others, when its answer is about to be sent
         self.route = route
         self.headers: Headers = {}
         self.id = edge.clock.new_id("req")
@@ -158,11 +159,14 @@ class Exchange:
             edge.pipeline.refuse(caller, unread, error)
             raise
         self._body = []
-        async with edge.pipeline.handle(caller, call) as answer:
+        self._is_held = not call.stream
+        async with edge.pipeline.handle(caller, call, edge.batch if self._is_held else None) as answer:
             if call.stream:
                 await self._send_stream(answer)
             else:
-                self._write(self._head(200, http_headers.answer_head(answer.head), len(answer.body)) + answer.body)
+                self._write(
+                    self._head(200, http_headers.answer_head(answer.head, self.route), len(answer.body)) + answer.body
+                )
         try:
             if self._connection.flow.write_paused:
                 await self._connection.flow.drain()  # another answer may follow when this one was taken
@@ -173,7 +177,7 @@ class Exchange:
     async def _send_stream(self, answer: Answer) -> None:
         """The first piece goes out with the head; then each at once, as long as the client takes them."""
         connection, transport, chunked = self._connection, self._connection.transport, self.chunked
-        start = self._head(200, http_headers.answer_head(answer.head), None)
+        start = self._head(200, http_headers.answer_head(answer.head, self.route), None)
 
         def send(piece: bytes) -> bool:
             nonlocal start
@@ -198,8 +202,12 @@ class Exchange:
             # Whoever reads must not take what came for the whole: the connection ends without the message's end.
             self._connection.transport.abort()
             return
+        self._write(self._error_message(error))
+
+    def _error_message(self, error: HeadgateError) -> bytes:
         body = speaker(self.route).error_body(error, self.id)
-        self._write(self._head(openai.error_status(error), http_headers.error_head(error, self.id), len(body)) + body)
+        head = http_headers.error_head(error, self.id, self.route)
+        return self._head(openai.error_status(error), head, len(body)) + body
 
     def _head(self, status: int, headers: bytes, content_length: int | None) -> bytes:
         if content_length is not None:
@@ -220,10 +228,10 @@ class Exchange:
         if self.disconnected:
             return
         self.response_started = True
-        if self.keep_alive and len(data) < _LARGE_BYTES:
-            self._edge.batch.write(self._connection.transport, data)
-        else:
-            self._connection.transport.write(data)  # the connection is about to be closed, or to be full
+        batch = self._edge.batch
+        batch.write(self._connection.transport, data, self._error_message if self._is_held else None)
+        if not self.keep_alive or len(data) >= _LARGE_BYTES:
+            batch.flush()  # the connection is about to be closed, or to be full
 
     def _complete(self) -> None:
         if not self.response_complete:
