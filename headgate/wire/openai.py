@@ -286,7 +286,7 @@ def error_message(body: bytes) -> str:
         value: Any = msgspec.json.decode(body)
     except (ValueError, RecursionError):
         return body[:300].decode(errors="replace").strip() or "no message"
-    for name in ("error", "message", "detail"):
+    for name in ("error", "message", "Message", "detail"):
         if isinstance(value, dict) and value.get(name):
             value = value[name]
     if isinstance(value, str):

@@ -70,14 +70,21 @@ def provider_failed(kind: str | None, message: str | None) -> StreamFailed:
     return StreamFailed(f"The provider reported an error: {words}" + (f" ({kind})." if kind and message else "."))
 
 
+def head(answer_id: str, model: str, context: ReplyContext) -> Block:
+    """What every message begins with; a provider that does not say which model it was gave the one asked for."""
+    return {
+        "id": answer_id or f"msg_{context.request_id}",
+        "type": "message",
+        "role": "assistant",
+        "model": model or context.fields.get("model", ""),
+    }
+
+
 def write_answer(answer: Answer, context: ReplyContext) -> bytes:
     """A message. Messages has one choice, so that only the first is shown."""
     choice = answer.choices[0] if answer.choices else Choice((), Finish.STOP)
     message: Block = {
-        "id": answer.id or context.request_id,
-        "type": "message",
-        "role": "assistant",
-        "model": answer.model,
+        **head(answer.id, answer.model, context),
         "content": [block for part in choice.parts for block in write_blocks(part)],
         "stop_reason": write_finish(choice.finish, calls_tools=calls_tools(choice.parts)),
         "stop_sequence": choice.stop_sequence or None,

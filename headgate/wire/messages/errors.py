@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.errors import HeadgateError, UpstreamRejected
+from headgate.errors import HeadgateError, Untranslatable, UpstreamRejected
 
 _TYPES = {
     401: "authentication_error",
@@ -18,6 +18,10 @@ _TYPES = {
     504: "timeout_error",
     529: "overloaded_error",
 }
+
+
+# What makes Anthropic's SDKs go on without threads, with the whole history.
+_NO_THREADS = {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
 
 
 class _Error(msgspec.Struct):
@@ -44,7 +48,9 @@ def error_body(error: HeadgateError, request_id: str) -> bytes:
         if error.dialect == "anthropic" and _is_anthropics(error.body):
             return error.body
         status, message = error.upstream_status, error.words
-    described = {"type": error_type(status), "message": message}
+    described: dict[str, object] = {"type": error_type(status), "message": message}
+    if isinstance(error, Untranslatable) and error.param == "thread":
+        described["details"] = _NO_THREADS
     return msgspec.json.encode({"type": "error", "error": described, "request_id": request_id})
 
 

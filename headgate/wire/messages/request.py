@@ -56,7 +56,14 @@ _HINTS = {"cache_control", "context_management", "speed", "user_profile_id"}
 
 
 def read_request(fields: Fields) -> Request:
-    """Raises InvalidRequest, naming the member that is wrong."""
+    """Raises InvalidRequest, naming the member that is wrong.
+
+    A thread is kept by Anthropic; it is refused whatever may be dropped, because what was said in it would be lost.
+    """
+    if not _is_absent(fields, "thread"):
+        raise Untranslatable(
+            "'thread' is kept by Anthropic, and this model is served by others. Send all messages.", param="thread"
+        )
     try:
         return _read(fields)
     except RecursionError:

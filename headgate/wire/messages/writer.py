@@ -13,6 +13,7 @@ import msgspec
 
 from headgate.types import Usage
 from headgate.wire.dialect import ReplyContext
+from headgate.wire.messages.answer import head
 from headgate.wire.messages.blocks import Block, sealed, signed_call, tool_use, write_blocks
 from headgate.wire.messages.citations import write_citation
 from headgate.wire.messages.stops import write_finish
@@ -162,10 +163,7 @@ class StreamWriter:
             return
         self._started = True
         message: Block = {
-            "id": started.id or self._context.request_id,
-            "type": "message",
-            "role": "assistant",
-            "model": started.model,
+            **head(started.id, started.model, self._context),
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,

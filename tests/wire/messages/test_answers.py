@@ -169,7 +169,7 @@ def test_a_message_has_every_member_that_sdks_expect() -> None:
 
 def test_an_answer_without_id_or_usage() -> None:
     written = json.loads(write_answer(Answer("", "m", ()), CONTEXT))
-    assert written["id"] == "req_1" and written["content"] == [] and written["usage"]["output_tokens"] == 0
+    assert written["id"] == "msg_req_1" and written["content"] == [] and written["usage"]["output_tokens"] == 0
 
 
 @pytest.mark.parametrize(

@@ -76,7 +76,7 @@ def test_usage_that_is_known_at_the_start_is_told_there() -> None:
 
 
 def test_a_stream_that_nobody_started() -> None:
-    assert taken_apart(written(TextDelta("Hi")))[0][1]["message"]["id"] == "req_1"
+    assert taken_apart(written(TextDelta("Hi")))[0][1]["message"]["id"] == "msg_req_1"
 
 
 def test_thoughts() -> None:
