@@ -12,6 +12,7 @@ from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError
 from headgate.gateway.attempts import Attempt, outcome_of
 from headgate.gateway.fleet import Deployment
 from headgate.gateway.journey import Journey
+from headgate.policy.estimating import tool_prompt_tokens
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
 from headgate.types import Call, Counted, Route, Usage
 from headgate.wire.speakers import speaker
@@ -109,9 +110,9 @@ class Settler:
 
     async def count_prompt(self, call: Call, deployment: Deployment) -> int:
         """Tokens of a prompt, as near as headgate can tell without the provider."""
-        spoken = speaker(call.route)
-        counted = await self._counter.count(deployment.spec.upstream_model, spoken.prompt_texts(call))
-        return counted + spoken.overhead_tokens(call)
+        spoken, model = speaker(call.route), deployment.spec.upstream_model
+        counted = await self._counter.count(model, spoken.prompt_texts(call)) + spoken.overhead_tokens(call)
+        return counted + (tool_prompt_tokens(model) if spoken.features(call).tools else 0)
 
     async def finish(self) -> None:
         """Wait until what is being counted is booked, and book what is held."""
