@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import msgspec
 
 from headgate.wire.neutral import Citation
@@ -48,9 +46,15 @@ class _FileCitation(msgspec.Struct, tag_field="type", tag="file_citation"):
     cited_text: str | msgspec.UnsetType = msgspec.UNSET
 
 
-def citations_of(annotations: Sequence[Annotation] | None) -> tuple[Citation, ...]:
-    """The neutral forms of a text's annotations."""
-    return tuple(annotation.citation() for annotation in annotations or ())
+_annotations = msgspec.json.Decoder(list[Annotation] | None)
+
+
+def read_annotations(raw: msgspec.Raw) -> list[Citation]:
+    """The neutral forms of a provider's annotations. None of a list that cannot be read: the text is worth more."""
+    try:
+        return [annotation.citation() for annotation in _annotations.decode(raw) or ()]
+    except msgspec.DecodeError:
+        return []
 
 
 def write_annotation(citation: Citation, text_characters: int) -> msgspec.Raw:

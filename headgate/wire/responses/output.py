@@ -6,7 +6,8 @@ import msgspec
 
 from headgate.errors import StreamFailed
 from headgate.wire.neutral import Finish, Opaque, Part, Refusal, Text, Thinking, ThinkingSigned, ToolCall
-from headgate.wire.responses.annotations import Annotation, citations_of
+from headgate.wire.openai import error_message
+from headgate.wire.responses.annotations import read_annotations
 from headgate.wire.responses.parts import DIALECT
 from headgate.wire.responses.thoughts import OWN, READABLE
 
@@ -22,7 +23,7 @@ class ContentPart(msgspec.Struct):
     type: str = ""
     text: str | None = None
     refusal: str | None = None
-    annotations: list[Annotation] | None = None
+    annotations: msgspec.Raw = NOTHING
     logprobs: msgspec.Raw = NOTHING
 
 
@@ -70,11 +71,6 @@ class _Kind(msgspec.Struct):
     type: str = ""
 
 
-class _Error(msgspec.Struct):
-    message: str | None = None
-    code: str | int | None = None
-
-
 class _Incomplete(msgspec.Struct):
     reason: str | None = None
 
@@ -86,7 +82,7 @@ class ResponseView(msgspec.Struct):
     model: str | None = None
     created_at: float | None = None
     status: str | None = None
-    error: _Error | None = None
+    error: msgspec.Raw = NOTHING
     incomplete_details: _Incomplete | None = None
     output: list[msgspec.Raw] | None = None
     usage: msgspec.Raw = NOTHING
@@ -122,7 +118,7 @@ def read_item(item: msgspec.Raw) -> list[Part]:
 def _said(part: ContentPart) -> Part | None:
     if part.refusal:
         return Refusal(part.refusal)
-    citations = citations_of(part.annotations)
+    citations = tuple(read_annotations(part.annotations))
     return Text(part.text or "", citations) if part.text or citations else None
 
 
@@ -153,7 +149,7 @@ def finish_of(response: ResponseView, kinds: set[str], *, refuses: bool) -> Fini
     Raises StreamFailed, with the provider's words, for a response that failed, and ValueError for one that has not
     ended. A reason we do not know for an answer that is not complete is taken for its length.
     """
-    status = response.status or "completed"
+    status = response.status or ("completed" if bytes(response.error) == b"null" else "failed")
     if status == "incomplete":
         reason = response.incomplete_details and response.incomplete_details.reason
         return Finish.CONTENT_FILTER if reason == _CONTENT_FILTER else Finish.LENGTH
@@ -166,7 +162,7 @@ def finish_of(response: ResponseView, kinds: set[str], *, refuses: bool) -> Fini
     return Finish.REFUSAL if refuses else Finish.STOP
 
 
-def failure(error: _Error | None, status: str) -> StreamFailed:
-    """The error for a response that failed."""
-    words = (error and error.message) or f"the response's status is '{status}'"
+def failure(error: msgspec.Raw, status: str) -> StreamFailed:
+    """The error for a response that failed; `error` is what it says of that, in whatever shape."""
+    words = f"the response's status is '{status}'" if bytes(error) == b"null" else error_message(bytes(error))
     return StreamFailed(f"The provider reported an error: {words}")

@@ -11,7 +11,7 @@ from headgate.errors import InvalidRequest
 from headgate.wire import data_url
 from headgate.wire.members import read_member
 from headgate.wire.neutral import Audio, File, Image, Opaque, Part, Refusal, Text
-from headgate.wire.responses.annotations import Annotation, citations_of, write_annotation
+from headgate.wire.responses.annotations import Annotation, write_annotation
 
 DIALECT = "responses"
 _TEXTS = ("input_text", "output_text", "text", "summary_text")
@@ -90,7 +90,8 @@ def _read_part(raw: msgspec.Raw, where: str) -> Part:
     part = read_member(_part, raw, where)
     kind = part.type
     if kind in _TEXTS and part.text is not None:
-        return Text(part.text, citations_of(part.annotations), part.cache)
+        citations = tuple(annotation.citation() for annotation in part.annotations or ())
+        return Text(part.text, citations, part.cache)
     if kind == "refusal" and part.refusal is not None:
         return Refusal(part.refusal)
     if kind == "input_image" and part.image_url:

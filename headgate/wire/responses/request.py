@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from headgate.errors import InvalidRequest
+from headgate.errors import InvalidRequest, Untranslatable
 from headgate.wire.dialect import Fields
 from headgate.wire.effort import level_of
 from headgate.wire.members import read_member, says_nothing
@@ -88,8 +88,15 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 
 
 def read_request(fields: Fields) -> Request:
-    """What a caller asks for. Raises InvalidRequest, naming the member that is wrong."""
-    if "input" not in fields and not any(name in fields for name in INSTEAD_OF_INPUT):
+    """What a caller asks for. Raises InvalidRequest, naming the member that is wrong.
+
+    What only OpenAI can look up is refused whatever may be dropped: without it the question would be another one.
+    """
+    for name in INSTEAD_OF_INPUT:
+        if not says_nothing(fields.get(name, _NULL)):
+            sentence = f"'{name}' names what OpenAI keeps, and this model is served by others. Send the input itself."
+            raise Untranslatable(sentence, param=name)
+    if "input" not in fields:
         raise InvalidRequest("The member 'input' is missing.", param="input")
     messages, leftovers = read_prompt(_string_of(fields, "instructions"), fields.get("input", _NO_INPUT))
     tools = read_tools(fields)

@@ -14,6 +14,7 @@ from headgate.errors import StreamFailed
 from headgate.wire import sse
 from headgate.wire.neutral import (
     Chunk,
+    Citation,
     Cited,
     Ended,
     Finished,
@@ -29,7 +30,7 @@ from headgate.wire.neutral import (
     ToolCallStarted,
 )
 from headgate.wire.openai import error_message
-from headgate.wire.responses.annotations import Annotation
+from headgate.wire.responses.annotations import read_annotations
 from headgate.wire.responses.output import (
     NOTHING,
     SEAM,
@@ -74,7 +75,6 @@ class _Type(msgspec.Struct):
 
 _event = msgspec.json.Decoder(_Event)
 _type = msgspec.json.Decoder(_Type)
-_annotation = msgspec.json.Decoder(Annotation)
 
 # Events whose members must be as we know them; others may be anything.
 _KNOWN = frozenset(
@@ -90,14 +90,14 @@ _KNOWN = frozenset(
 class StreamListener:
     """Reads one stream."""
 
-    __slots__ = ("_annotated", "_calls", "_ended", "_kinds", "_last", "_mender", "_said", "_started")
+    __slots__ = ("_calls", "_cited", "_ended", "_kinds", "_last", "_mender", "_said", "_started")
 
     def __init__(self) -> None:
         self._started = False
         self._ended = False
         self._said: dict[tuple[str, int, int], list[str]] = {}  # what was told: by kind, item and part
         self._last: tuple[str, int, int] | None = None  # what was told last, if it was a text
-        self._annotated: dict[tuple[int, int], int] = {}  # citations told: by item and part
+        self._cited: dict[tuple[int, int], int] = {}  # citations told: by item and part
         self._calls: dict[int, int] = {}  # item -> number of the call
         self._kinds: set[str] = set()  # of the items that ended
         self._mender: Mender | None = None
@@ -143,7 +143,8 @@ class StreamListener:
             case "response.refusal.delta":
                 return self._tell(_REFUSAL, event.output_index, event.content_index, event.delta)
             case "response.output_text.annotation.added":
-                return self._cite(event.output_index, event.content_index, [_annotation.decode(event.annotation)])
+                citations = read_annotations(msgspec.Raw(b"[%s]" % bytes(event.annotation)))
+                return self._cite(event.output_index, event.content_index, citations)
             case "response.output_item.added":
                 return self._begin_call(event.output_index, event.item)
             case "response.output_item.done":
@@ -199,10 +200,10 @@ class StreamListener:
         said = "".join(self._said.get((kind, output_index, part), ()))
         return text[len(said) :] if text.startswith(said) else ""
 
-    def _cite(self, output_index: int, part: int, annotations: Sequence[Annotation]) -> Sequence[Chunk]:
+    def _cite(self, output_index: int, part: int, citations: Sequence[Citation]) -> Sequence[Chunk]:
         place = (output_index, part)
-        self._annotated[place] = self._annotated.get(place, 0) + len(annotations)
-        return [Cited(annotation.citation()) for annotation in annotations]
+        self._cited[place] = self._cited.get(place, 0) + len(citations)
+        return [Cited(citation) for citation in citations]
 
     def _begin_call(self, output_index: int, raw: msgspec.Raw) -> Sequence[Chunk]:
         if kind_of(raw) != "function_call" or output_index in self._calls:
@@ -229,8 +230,8 @@ class StreamListener:
             for index, part in enumerate(message_item.decode(raw).content or ()):
                 chunks += self._rest(_TEXT, output_index, index, part.text)
                 chunks += self._rest(_REFUSAL, output_index, index, part.refusal)
-                cited = self._annotated.get((output_index, index), 0)
-                chunks += self._cite(output_index, index, (part.annotations or [])[cited:])
+                cited = self._cited.get((output_index, index), 0)
+                chunks += self._cite(output_index, index, read_annotations(part.annotations)[cited:])
         elif kind == "reasoning":
             chunks += self._end_thought(output_index, raw)
         elif kind == "function_call":

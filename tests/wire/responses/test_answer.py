@@ -83,6 +83,11 @@ def test_every_kind_of_item() -> None:
     )
 
 
+def test_annotations_that_cannot_be_read_do_not_cost_the_text() -> None:
+    text = {"type": "output_text", "text": "hi", "annotations": [{"type": "url_citation", "start_index": "first"}]}
+    assert read({**MESSAGE, "content": [text]}).choices[0].parts == (Text("hi"),)
+
+
 @pytest.mark.parametrize(
     ("members", "finish"),
     [
@@ -111,6 +116,10 @@ def test_a_refusal_in_words_is_why_it_stopped() -> None:
 def test_a_failed_response_is_an_error_in_the_providers_words() -> None:
     with pytest.raises(StreamFailed, match="the server had an error"):
         read(status="failed", error={"code": "server_error", "message": "the server had an error"})
+    with pytest.raises(StreamFailed, match="it broke"):
+        read(status="failed", error="it broke")
+    with pytest.raises(StreamFailed, match="it broke"):
+        read_answer(b'{"error": {"message": "it broke"}}')
     with pytest.raises(StreamFailed, match="cancelled"):
         read(MESSAGE, status="cancelled")
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headgate.errors import InvalidRequest
+from headgate.errors import InvalidRequest, Untranslatable
 from headgate.wire.neutral import (
     Audio,
     Citation,
@@ -262,15 +262,18 @@ def test_a_choice_of_the_providers_own_tool_is_left_over(choice: Any) -> None:
     assert leftovers(tools=[SEARCH], tool_choice=choice) == [Leftover("tool_choice")]
 
 
-@pytest.mark.parametrize(
-    "name", ["previous_response_id", "conversation", "prompt", "context_management", "max_tool_calls", "of_tomorrow"]
-)
+@pytest.mark.parametrize("name", ["context_management", "max_tool_calls", "of_tomorrow"])
 def test_what_other_apis_cannot_do_is_left_over(name: str) -> None:
     assert leftovers(**{name: "x"}) == [Leftover(name)]
 
 
-def test_state_of_the_provider_may_stand_instead_of_input() -> None:
-    assert read_request(fields(previous_response_id="resp_1")).leftovers == (Leftover("previous_response_id"),)
+@pytest.mark.parametrize("name", ["previous_response_id", "conversation", "prompt"])
+def test_what_only_openai_can_look_up_is_never_dropped(name: str) -> None:
+    for members in ({}, {"input": "hi"}):
+        with pytest.raises(Untranslatable) as caught:
+            read_request(fields(**members, **{name: "x"}))
+        assert caught.value.param == name
+    assert not read_request(fields(input="hi", **{name: None})).leftovers
 
 
 @pytest.mark.parametrize(
