@@ -52,8 +52,10 @@ def request(recording: Recording, client: str, model: str) -> Json:
 
 
 def has_prompt(recording: Recording) -> bool:
-    """A prompt that OpenAI keeps under an id is not in the request."""
-    return bool(recording.request) and any(recording.request.get(name) for name in ("messages", "input"))
+    """What OpenAI keeps under an id is not in the request, and other providers cannot look it up."""
+    asked = recording.request or {}
+    elsewhere = any(asked.get(name) for name in ("prompt", "previous_response_id", "conversation"))
+    return not elsewhere and any(asked.get(name) for name in ("messages", "input"))
 
 
 def _translated(recording: Recording, client: str) -> Json:

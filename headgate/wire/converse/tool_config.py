@@ -18,8 +18,8 @@ def write_tools(request: Request, writer: BlockWriter, *, has_tool_blocks: bool)
     """
     if not request.tools:
         return {}
-    if request.parallel_tool_calls is False:
-        writer.left_over("parallel_tool_calls")
+    if request.parallel_tool_calls is False:  # coding agents always say so, and take several calls as well
+        writer.left_over("parallel_tool_calls", is_hint=True)
     if writer.target.tools is False:
         writer.left_over("tools")
         return {}

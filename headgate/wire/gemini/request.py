@@ -86,11 +86,12 @@ def _leave_over(request: Request, target: Target, writer: PartWriter) -> None:
     wants_schema = request.output is not None and request.output.schema is not None
     missed = {
         "tools": bool(request.tools) and target.tools is False,
-        "parallel_tool_calls": request.parallel_tool_calls is False and bool(request.tools),
         "response_format": wants_schema and target.json_schema is False,
         "logit_bias": request.logit_bias is not None,
     }
     hints = {
+        # Coding agents always say so, and take several calls as well.
+        "parallel_tool_calls": request.parallel_tool_calls is False and bool(request.tools),
         "verbosity": bool(request.verbosity),
         "user": bool(request.user),
         "service_tier": request.service_tier not in _HARMLESS_TIERS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.errors import InvalidRequest
+from headgate.errors import InvalidRequest, Untranslatable
 from headgate.wire.claude import family_of
 from headgate.wire.dialect import Fields
 from headgate.wire.members import read_member, says_nothing

@@ -337,7 +337,7 @@ def test_tools_that_cannot_be_carried_over() -> None:
     search = Opaque("messages", "web_search_20250305", b"{}")
     body, leftovers = written(Request(messages=HI, tools=(search,), parallel_tool_calls=False))
     assert "toolConfig" not in body
-    assert leftovers == [Leftover("parallel_tool_calls"), Leftover("tools[0]")]
+    assert leftovers == [Leftover("parallel_tool_calls", is_hint=True), Leftover("tools[0]")]
     body, leftovers = written(Request(messages=HI, tools=(Tool("f"),)), tools=False)
     assert "toolConfig" not in body and leftovers == [Leftover("tools")]
     _, leftovers = written(Request(messages=HI, tools=(Tool("f", strict=True),)), NOVA)

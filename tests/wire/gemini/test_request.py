@@ -331,7 +331,7 @@ def test_tool_choice(choice: ToolChoice, config: Any) -> None:
 
 def test_one_call_at_a_time_cannot_be_asked_for() -> None:
     request = Request(messages=(HELLO,), tools=(Tool("f"),), parallel_tool_calls=False)
-    assert leftovers(request) == [("parallel_tool_calls", False)]
+    assert leftovers(request) == [("parallel_tool_calls", True)]
     assert leftovers(Request(messages=(HELLO,), tools=(Tool("f"),), parallel_tool_calls=True)) == []
 
 

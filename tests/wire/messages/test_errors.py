@@ -18,6 +18,7 @@ from headgate.errors import (
     StreamFailed,
     TotalTimeout,
     Unauthenticated,
+    Untranslatable,
     UpstreamRejected,
 )
 from headgate.wire.messages.errors import error_body, error_event, error_type
@@ -53,6 +54,12 @@ def test_types_follow_the_status(error: HeadgateError, kind: str) -> None:
 )  # fmt: skip
 def test_the_other_statuses(status: int, kind: str) -> None:
     assert error_type(status) == kind
+
+
+def test_sdks_are_told_to_go_on_without_threads() -> None:
+    error = json.loads(error_body(Untranslatable("x", param="thread"), "req_1"))["error"]
+    assert error["details"] == {"error_code": "thread_unsupported_request", "unsupported": ["thread"]}
+    assert "details" not in json.loads(error_body(Untranslatable("x", param="speed"), "req_1"))["error"]
 
 
 OWN = b'{"type": "error", "error": {"type": "rate_limit_error", "message": "Slow down"}, "request_id": "req_theirs"}'

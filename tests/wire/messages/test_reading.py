@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from headgate.errors import InvalidRequest
+from headgate.errors import InvalidRequest, Untranslatable
 from headgate.wire.messages.request import read_count_request, read_request
 from headgate.wire.neutral import (
     Effort,
@@ -49,6 +49,13 @@ def test_a_plain_request() -> None:
 )  # fmt: skip
 def test_system_prompts(system: Any, parts: tuple[Text, ...]) -> None:
     assert read(system=system).messages[0] == Message(Role.SYSTEM, parts)
+
+
+def test_a_thread_is_never_dropped() -> None:
+    with pytest.raises(Untranslatable) as caught:
+        read(thread={"type": "continue", "previous_message_id": "msg_1"})
+    assert caught.value.param == "thread"
+    assert read(thread=None).leftovers == ()
 
 
 @pytest.mark.parametrize("nothing", ["", [], None])
