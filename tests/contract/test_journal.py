@@ -69,3 +69,29 @@ def test_there_is_no_room_before_the_last_record_is_refused(stores: Open) -> Non
             opened.journal.append(record(number))
 
     asyncio.run(scenario())
+
+
+def test_several_are_appended_in_their_order(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            records = [record(number) for number in range(10)]
+            opened.journal.append_all(records[:7])
+            opened.journal.append_all([])
+            opened.journal.append_all(records[7:])
+            opened.journal.mark_undelivered(request_id(9))
+            await opened.arrive()
+            assert [row.id for row in await everything(opened.ledger)] == [row.id for row in records]
+
+    asyncio.run(scenario())
+
+
+def test_several_that_do_not_fit_are_refused_together(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            with pytest.raises(LedgerFull):
+                opened.journal.append_all([record(number) for number in range(10 * JOURNAL_ROWS)])
+            opened.journal.append(record(1))
+            await opened.arrive()
+            assert await everything(opened.ledger) == [record(1)]
+
+    asyncio.run(scenario())
