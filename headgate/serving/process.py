@@ -8,6 +8,7 @@ SIGHUP reloads.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import socket
@@ -32,6 +33,7 @@ from headgate.serving.welcome import welcome
 LOOK_SECONDS = 0.05  # how often a draining process looks whether it is done
 LAST_WORDS_SECONDS = 5.0  # how long interrupted streams have to say so
 RETRY_SECONDS = 1.0
+COLLECT_AFTER = (20_000, 20, 20)  # new objects, young collections, middle collections
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +56,14 @@ def run_process(loaded: Loaded, environment: Mapping[str, str], place: Place) ->
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(run())
+
+
+def _spare_the_collector() -> None:
+    """Requests leave next to no cycles behind, and what was imported stays: looking through all of it after every 700
+    new objects took 6 % of a request, and now and then held up all streams for as long as a full collection takes."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
 
 
 class Process:
@@ -88,6 +98,7 @@ class Process:
         await self._application.start()
         try:
             self._tell_listeners()
+            _spare_the_collector()
             for listener in self._listeners:
                 await listener.start()
             self._begin(self._keep_telling_listeners())
