@@ -143,7 +143,7 @@ providers: {{mock: {{kind: openai, base_url: "{upstream}/v1", api_key: none}}}}
 models:
   gpt-4o-mini:
     price: {{input: 0.15, output: 0.60}}
-    deployments: [{{provider: mock, model: gpt-4o-mini}}]
+    deployments: [{{provider: mock, model: gpt-4o-mini, api: chat}}]
 tiers: {{bench: {{models: ["*"], features: {{tools: true, images: true}}}}}}
 tenants: {{bench: {{tier: bench, keys: [{{key: {key}, user: load}}]}}}}
 """

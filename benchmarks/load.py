@@ -1,4 +1,4 @@
-"""A closed loop of connections against one chat completions URL, and what it cost the process behind it.
+"""A closed loop of connections against one URL of a gateway, and what it cost the process behind it.
 
 Every connection sends its next request as soon as the answer to the last one is whole, for `--seconds` after a warm-up
 that is not counted. One JSON line on stdout says how that went; `Result` below names the figures.
@@ -26,7 +26,12 @@ from benchmarks import processes
 SYSTEM = "You are a helpful assistant."
 PROMPT = " ".join(["The gate lets the stream through when the mill wants it."] * 35)
 EVENT = b"data: "
-END_OF_STREAM = b"data: [DONE]"
+ENDS_OF_STREAMS = {
+    "chat": b"data: [DONE]",
+    "messages": b"event: message_stop",
+    "responses": b"event: response.completed",
+}
+LONGEST_END = max(map(len, ENDS_OF_STREAMS.values()))
 RECONNECT_SECONDS = 0.05
 
 
@@ -38,6 +43,7 @@ class Target:
     port: int
     request: bytes
     stream: bool
+    end_of_stream: bytes = ENDS_OF_STREAMS["chat"]
 
 
 @dataclass(frozen=True)
@@ -138,8 +144,8 @@ class Connection(asyncio.Protocol):
         if self.target.stream:
             text = self.tail + body  # an event may be cut anywhere
             self.events += text.count(EVENT) - self.tail.count(EVENT)
-            self.ended = self.ended or END_OF_STREAM in text
-            self.tail = text[-len(END_OF_STREAM) :]
+            self.ended = self.ended or self.target.end_of_stream in text
+            self.tail = text[-LONGEST_END:]
 
     def on_message_complete(self) -> None:
         now = time.perf_counter()
@@ -253,9 +259,24 @@ def chat_body(stream: bool, model: str = "gpt-4o-mini") -> bytes:
     return json.dumps(body).encode()
 
 
-def target_for(url: str, stream: bool, headers: Sequence[str] = (), model: str = "gpt-4o-mini") -> Target:
+def body_in(dialect: str, stream: bool, model: str) -> bytes:
+    """The same request as a client of each dialect says it."""
+    if dialect == "chat":
+        return chat_body(stream, model)
+    body: dict[str, object] = {"model": model, "temperature": 0.2, **({"stream": True} if stream else {})}
+    turns = [{"role": "user", "content": PROMPT}]
+    if dialect == "messages":
+        body |= {"system": SYSTEM, "messages": turns, "max_tokens": 64}
+    else:
+        body |= {"instructions": SYSTEM, "input": turns, "max_output_tokens": 64}
+    return json.dumps(body).encode()
+
+
+def target_for(
+    url: str, stream: bool, headers: Sequence[str] = (), model: str = "gpt-4o-mini", dialect: str = "chat"
+) -> Target:
     where = urlsplit(url)
-    body = chat_body(stream, model)
+    body = body_in(dialect, stream, model)
     lines = [
         f"POST {where.path} HTTP/1.1",
         f"host: {where.netloc}",
@@ -264,7 +285,7 @@ def target_for(url: str, stream: bool, headers: Sequence[str] = (), model: str =
         *headers,
     ]
     request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-    return Target(where.hostname or "127.0.0.1", where.port or 80, request, stream)
+    return Target(where.hostname or "127.0.0.1", where.port or 80, request, stream, ENDS_OF_STREAMS[dialect])
 
 
 def main() -> None:
@@ -275,13 +296,14 @@ def main() -> None:
     options.add_argument("--model", default="gpt-4o-mini")
     options.add_argument("--header", action="append", default=[], metavar="'NAME: VALUE'", help="may be repeated")
     options.add_argument("--stream", action="store_true")
+    options.add_argument("--dialect", choices=list(ENDS_OF_STREAMS), default="chat", help="of the URL's callers")
     options.add_argument("--concurrency", type=int, default=Plan.concurrency)
     options.add_argument("--seconds", type=float, default=Plan.seconds)
     options.add_argument("--warmup", type=float, default=Plan.warmup)
     options.add_argument("--stagger", type=float, default=Plan.stagger, help="seconds over which streams start")
     options.add_argument("--grace", type=float, default=Plan.grace, help="seconds that the last answers may take")
     chosen = options.parse_args()
-    target = target_for(chosen.url, chosen.stream, chosen.header, chosen.model)
+    target = target_for(chosen.url, chosen.stream, chosen.header, chosen.model, chosen.dialect)
     plan = Plan(chosen.concurrency, chosen.seconds, chosen.warmup, chosen.stagger, chosen.grace)
     print(json.dumps(asdict(uvloop.run(run(target, plan, chosen.pid)))))
 
