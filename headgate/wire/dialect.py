@@ -24,6 +24,10 @@ class Splitter(Protocol):
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that `data` completes. Raises ValueError when the framing is broken or a frame too long."""
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no part of a frame is held."""
+
     def take_rest(self) -> bytes:
         """What came after the last whole frame, once."""
 
@@ -35,6 +39,13 @@ class Listener(Protocol):
         """What a frame means; nothing for comments, pings and events of tomorrow.
 
         Raises ValueError for what is not the dialect, StreamFailed for an error that the provider tells in the stream.
+        """
+
+    def more_text(self, data: bytes) -> str:
+        """The text, if `data` is one whole event that adds some to the text being told of the first choice, and says
+        nothing else; empty if it is anything else, or may be. It never raises.
+
+        Almost every event is that. It saves a list of frames, a list of chunks and the questions about each.
         """
 
     def missing(self) -> str:
@@ -55,6 +66,9 @@ class Writer(Protocol):
 
     def write(self, chunks: Sequence[Chunk]) -> bytes:
         """The client's frames for these chunks, b"" if they say nothing to it yet."""
+
+    def more_text(self, text: str) -> bytes:
+        """The same as `write([TextDelta(text)])`."""
 
     def end(self) -> bytes:
         """The last frames of a complete stream: what must not leave before the ledger's record is written."""

@@ -27,6 +27,7 @@ from headgate.wire.openai import WholeAnswer, is_json
 
 _MAX_KEPT_CHARACTERS = 4_000_000  # of the text kept for counting tokens
 _DONE = b"[DONE]"
+_TEXTS = (neutral.TextDelta, neutral.ThinkingDelta, neutral.RefusalDelta)
 
 
 class Asked(Frozen, frozen=True):
@@ -183,6 +184,10 @@ class TranslatedStream:
         return self.content_events > 0
 
     def feed(self, data: bytes) -> bytes:
+        if self._splitter.is_empty and not self._ended and (text := self._listener.more_text(data)):
+            self.content_events += 1
+            self._keep(text)
+            return data if self._writer is None else self._writer.more_text(text)
         try:
             frames = self._splitter.feed(data)
         except ValueError as error:
@@ -237,7 +242,7 @@ class TranslatedStream:
     def _observe(self, chunks: Sequence[neutral.Chunk]) -> None:
         content = False
         for chunk in chunks:
-            if isinstance(chunk, neutral.TextDelta | neutral.ThinkingDelta | neutral.RefusalDelta):
+            if isinstance(chunk, _TEXTS):
                 content = self._keep(chunk.text) or content
             elif isinstance(chunk, neutral.ToolCallDelta):
                 content = self._keep(chunk.arguments) or content

@@ -5,10 +5,15 @@ Whatever else they send is ignored.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from headgate.wire import surrogates
 from headgate.wire.chat.request_shapes import ABSENT, ReasoningDetail
+
+Nothing = Literal[""] | None
+Empty = tuple[()] | None
 
 
 class _Google(msgspec.Struct):
@@ -146,6 +151,41 @@ class Answer(msgspec.Struct):
     search_results: list[SearchResult] | None = None
 
 
+class _PlainDelta(msgspec.Struct, gc=False):
+    """A delta of text: the members are those of `Said`, and all others say nothing."""
+
+    content: str
+    reasoning_content: Nothing = None
+    reasoning: Nothing = None
+    reasoning_details: Empty = None
+    refusal: Nothing = None
+    tool_calls: Empty = None
+    function_call: None = None
+    annotations: Empty = None
+    images: Empty = None
+    audio: None = None
+
+
+class _PlainChoice(msgspec.Struct, gc=False):
+    delta: _PlainDelta
+    index: Literal[0] | None = 0
+    finish_reason: Nothing = None
+    finish_details: None = None
+    logprobs: None = None
+
+
+class PlainChunk(msgspec.Struct, gc=False):
+    """A chunk of a stream that says nothing but more text of the first choice: almost all are such."""
+
+    choices: tuple[_PlainChoice]
+    usage: None = None
+    error: None = None
+    x_groq: None = None
+    citations: Empty = None
+    search_results: Empty = None
+
+
+plain_chunk = msgspec.json.Decoder(PlainChunk)
 _answer = msgspec.json.Decoder(Answer)
 
 

@@ -9,7 +9,7 @@ from headgate.wire import sse
 from headgate.wire.chat import answer_shapes, reasoning
 from headgate.wire.chat.annotations import citations_of, sources_of
 from headgate.wire.chat.answer import call_id, content_parts, whole_parts
-from headgate.wire.chat.answer_shapes import Said
+from headgate.wire.chat.answer_shapes import Said, plain_chunk
 from headgate.wire.chat.finish import read_finish
 from headgate.wire.chat.request_shapes import ABSENT, ReasoningDetail
 from headgate.wire.neutral import (
@@ -41,9 +41,10 @@ _DONE = b"[DONE]"
 class StreamListener:
     """Reads one stream, whatever the server's variant of it is."""
 
-    __slots__ = ("_choices", "_id", "_mender", "_sources", "_started")
+    __slots__ = ("_choices", "_id", "_in_text", "_mender", "_sources", "_started")
 
     def __init__(self) -> None:
+        self._in_text = False  # the last event was text of the first choice, and nothing else
         self._id = ""
         self._started = False
         self._choices: dict[int, _Choice] = {}
@@ -66,7 +67,16 @@ class StreamListener:
         usage = chunk.x_groq.usage if chunk.usage == ABSENT and chunk.x_groq else chunk.usage
         if usage != ABSENT and (counted := read_usage(usage)) is not None:
             chunks.append(Metered(counted))
+        self._in_text = len(chunks) == 1 and isinstance(chunks[0], TextDelta) and chunks[0].choice == 0
         return chunks
+
+    def more_text(self, data: bytes) -> str:
+        if not self._in_text or not data.startswith(b"data: {") or data.find(b"\n") != len(data) - 2:
+            return ""
+        try:
+            return plain_chunk.decode(data[6:-2]).choices[0].delta.content if data.endswith(b"\n\n") else ""
+        except (ValueError, RecursionError):
+            return ""
 
     def missing(self) -> str:
         """What the stream lacks: a choice, or the finish reason of one."""

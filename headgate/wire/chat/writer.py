@@ -42,7 +42,17 @@ _DONE = b"data: [DONE]\n\n"
 class StreamWriter:
     """Writes one stream. Its first delta names the role, its last frames are the usage, if asked for, and [DONE]."""
 
-    __slots__ = ("_choices", "_context", "_delta", "_head", "_legacy", "_usage", "_usage_member")
+    __slots__ = (
+        "_choices",
+        "_context",
+        "_delta",
+        "_head",
+        "_legacy",
+        "_text_head",
+        "_text_tail",
+        "_usage",
+        "_usage_member",
+    )
 
     def __init__(self, context: ReplyContext) -> None:
         self._context = context
@@ -55,6 +65,13 @@ class StreamWriter:
     def write(self, chunks: Sequence[Chunk]) -> bytes:
         """The frames for these chunks, a frame each; b"" if they say nothing to a client yet."""
         return b"".join([self._write(chunk) for chunk in chunks])
+
+    def more_text(self, text: str) -> bytes:
+        choice = self._choices.get(0)
+        if choice is None or not choice.in_text:
+            return self._write(TextDelta(text))
+        choice.length += len(text)
+        return b"%b%b%b" % (self._text_head, _encoder.encode(text), self._text_tail)
 
     def end(self) -> bytes:
         """The usage chunk, if the client asked for one and it is known, and [DONE]."""
@@ -70,6 +87,8 @@ class StreamWriter:
             "object": "chat.completion.chunk",
         }
         self._head = _encoder.encode(members)[:-1] + b","
+        self._text_head = b'data: %b"choices":[{"index":0,"delta":{"content":' % self._head
+        self._text_tail = b'},"logprobs":null,"finish_reason":null}]%b}\n\n' % self._usage_member
 
     def _write(self, chunk: Chunk) -> bytes:
         match chunk:
@@ -163,11 +182,11 @@ class _Choice:
 
     __slots__ = (
         "_details",
-        "_in_text",
         "_thought",
         "_thoughts",
         "has_role",
         "images",
+        "in_text",
         "index",
         "length",
         "part_start",
@@ -181,27 +200,27 @@ class _Choice:
         self.images = 0
         self.length = 0
         self.part_start = 0  # where the text part begins that is being written
-        self._in_text = False
+        self.in_text = False
         self._thought: list[str] = []  # the thought that is being written
         self._thoughts = 0
         self._details = 0
 
     def add_text(self, delta: TextDelta) -> None:
         """More text is written."""
-        if delta.starts_part or not self._in_text:
+        if delta.starts_part or not self.in_text:
             self.part_start = self.length
-            self._in_text = True
+            self.in_text = True
             self._thought.clear()
         self.length += len(delta.text)
 
     def end_part(self) -> None:
         """Something that is neither text nor a thought is written."""
-        self._in_text = False
+        self.in_text = False
         self._thought.clear()
 
     def add_thought(self, delta: ThinkingDelta) -> str:
         """What to show of a thought: it is set apart from the one before."""
-        self._in_text = False
+        self.in_text = False
         if delta.starts_part:
             self._thought.clear()
         is_new = not self._thought
@@ -214,7 +233,7 @@ class _Choice:
     def end_thought(self, signed: ThinkingSigned) -> ReasoningDetail | None:
         """What the client has to send back of the thought, the whole of it, so that it need not put pieces together."""
         text = "" if signed.redacted else "".join(self._thought)
-        self._in_text = False
+        self.in_text = False
         self._thought.clear()
         self._details += 1
         thought = Thinking(text, signed.signature, signed.redacted, signed.origin, signed.id)

@@ -51,6 +51,11 @@ class EventStreamSplitter:
         self._rest = bytearray()
         self._max_frame_bytes = max_frame_bytes
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no part of a message is held."""
+        return not self._rest
+
     def take_rest(self) -> bytes:
         """What came after the last whole message, once."""
         rest, self._rest = bytes(self._rest), bytearray()

@@ -145,6 +145,10 @@ class StreamListener:
                 raise_failure(message)
                 return ()
 
+    def more_text(self, data: bytes) -> str:
+        """Nothing: the framing has checksums, which the splitter looks at."""
+        return ""
+
     def missing(self) -> str:
         """The stop reason, if it has not come. Usage may be missing."""
         return "" if self._finished else "a stop reason"

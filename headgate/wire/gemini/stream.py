@@ -53,7 +53,7 @@ class StreamListener:
         """What one response means. Raises ValueError, or StreamFailed with the provider's own words."""
         response = read_response(data)
         chunks: list[Chunk] = []
-        if not self._id:
+        if not self._id and (response.response_id or response.candidates or response.prompt_feedback):
             self._id = response.response_id or hashlib.sha256(data).hexdigest()[:24]
             chunks.append(Started(self._id, response.model_version or ""))
         for position, candidate in enumerate(response.candidates or ()):
@@ -65,6 +65,10 @@ class StreamListener:
             if (value := read_usage(usage)) is not None:
                 chunks.append(Metered(value))
         return chunks
+
+    def more_text(self, data: bytes) -> str:
+        """Nothing: every event of Gemini's counts tokens too."""
+        return ""
 
     def missing(self) -> str:
         """What the stream lacks to be complete."""

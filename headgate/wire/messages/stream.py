@@ -7,6 +7,7 @@ that begins before the first has ended is an error: what was told of the first c
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -78,10 +79,27 @@ class _Kind(msgspec.Struct):
     type: str | None = None
 
 
+class _PlainDelta(msgspec.Struct, gc=False):
+    text: str
+    type: Literal["text_delta"]
+
+
+class _PlainEvent(msgspec.Struct, gc=False):
+    """A `content_block_delta` of text: almost all events are such."""
+
+    delta: _PlainDelta
+    type: Literal["content_block_delta"]
+    index: int = 0
+    error: None = None
+
+
+_plain_event = msgspec.json.Decoder(_PlainEvent)
 _event = msgspec.json.Decoder(_Event)
 _kind = msgspec.json.Decoder(_Kind)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _NOTHING: tuple[Chunk, ...] = ()
+_DELTA = b"event: content_block_delta\ndata: {"
+_DELTA_DATA = len(_DELTA) - 1
 _EVENTS = frozenset(
     {
         "message_start", "content_block_start", "content_block_delta", "content_block_stop", "message_delta",
@@ -121,7 +139,7 @@ class StreamListener:
 
     def read(self, frame: bytes) -> Sequence[Chunk]:
         """What a frame means. Raises ValueError, or StreamFailed for an error that the provider tells."""
-        data = _payload(frame)
+        data = sse.payload(frame)
         if not data or self._ended:
             return _NOTHING
         event = self._decode(data)
@@ -143,6 +161,20 @@ class StreamListener:
                 return (Ended(),)
             case _:
                 return _NOTHING  # a ping, or an event of tomorrow
+
+    def more_text(self, data: bytes) -> str:
+        end = len(data) - 2
+        if not data.startswith(_DELTA) or data.find(b"\n", _DELTA_DATA) != end or not data.endswith(b"\n\n"):
+            return ""
+        payload = data[_DELTA_DATA:end]
+        try:
+            if not payload.isascii():
+                payload.decode()
+            event = _plain_event.decode(payload)
+        except (ValueError, RecursionError):
+            return ""
+        block = self._blocks.get(event.index)
+        return "" if block is None or block.is_fresh or self._ended else event.delta.text
 
     def missing(self) -> str:
         """What the stream lacks to be complete."""
@@ -262,14 +294,6 @@ class StreamListener:
         self._usages.append(bytes(raw))
         usage: Usage | None = read_usage(self._usages)
         return [Metered(usage)] if usage else []
-
-
-def _payload(frame: bytes) -> bytes | None:
-    """The data of a frame; a name and one line of data is the usual case."""
-    start = frame.find(b"\ndata: ")
-    if start > 0 and frame.startswith(b"event: ") and frame.find(b"\n", start + 1) == len(frame) - 2:
-        return frame[start + 7 : -2] if b"\r" not in frame else sse.payload(frame)
-    return sse.payload(frame)
 
 
 def _whole(block: _OpenBlock) -> bytes:

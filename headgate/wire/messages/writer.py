@@ -37,6 +37,9 @@ from headgate.wire.neutral import (
 
 _EMPTY_TEXT: Block = {"type": "text", "text": ""}
 _EMPTY_THOUGHT: Block = {"type": "thinking", "thinking": "", "signature": ""}
+_TEXT_HEAD = (
+    b'event: content_block_delta\ndata: {"type":"content_block_delta","index":%d,"delta":{"type":"text_delta","text":'
+)
 _encoder = msgspec.json.Encoder()
 
 
@@ -45,13 +48,14 @@ class StreamWriter:
 
     __slots__ = (
         "_arguments", "_call", "_calls", "_context", "_finished", "_index", "_kind", "_out", "_started", "_usage",
-        "_waiting",
+        "_text_head", "_waiting",
     )  # fmt: skip
 
     def __init__(self, context: ReplyContext) -> None:
         self._context = context
         self._out: list[bytes] = []
         self._started = False
+        self._text_head = b""  # of the events of the open text
         self._index = 0  # of the open block, or of the next one
         self._kind = ""  # of the open block: text, thinking, tool_use, whole, or none
         self._call = -1  # which tool call is open
@@ -70,6 +74,11 @@ class StreamWriter:
             if getattr(chunk, "choice", 0) == 0:
                 self._take(chunk)
         return self._written()
+
+    def more_text(self, text: str) -> bytes:
+        if self._kind != "text":
+            return self.write((TextDelta(text),))
+        return b"%b%b}}\n\n" % (self._text_head, _encoder.encode(text))
 
     def end(self) -> bytes:
         """The stop reason with the usage, and the end."""
@@ -210,6 +219,7 @@ class StreamWriter:
         self._close()
         self._start(Started("", ""))
         self._kind = kind
+        self._text_head = _TEXT_HEAD % self._index
         self._emit("content_block_start", {"index": self._index, "content_block": block})
 
     def _close(self) -> None:

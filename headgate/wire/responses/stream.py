@@ -7,6 +7,7 @@ is told then, so that nothing is lost and nothing said twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -49,6 +50,8 @@ from headgate.wire.responses.usage import read_usage
 from headgate.wire.surrogates import Mender
 
 _DONE = b"[DONE]"
+_DELTA = b"event: response.output_text.delta\ndata: {"
+_DELTA_DATA = len(_DELTA) - 1
 _NO_LOGPROBS = (b"null", b"[]")
 _TEXT, _REFUSAL, _SUMMARY, _THOUGHT, _ARGUMENTS = "text", "refusal", "summary", "thought", "arguments"
 _THOUGHTS = (_SUMMARY, _THOUGHT)
@@ -73,6 +76,17 @@ class _Type(msgspec.Struct):
     type: str = ""
 
 
+class _PlainEvent(msgspec.Struct, gc=False):
+    """A piece of text without log probabilities: almost all events are such."""
+
+    type: Literal["response.output_text.delta"]
+    delta: str
+    output_index: int = 0
+    content_index: int = 0
+    logprobs: tuple[()] | None = None
+
+
+_plain_event = msgspec.json.Decoder(_PlainEvent)
 _event = msgspec.json.Decoder(_Event)
 _type = msgspec.json.Decoder(_Type)
 
@@ -101,6 +115,22 @@ class StreamListener:
         self._calls: dict[int, int] = {}  # item -> number of the call
         self._kinds: set[str] = set()  # of the items that ended
         self._mender: Mender | None = None
+
+    def more_text(self, data: bytes) -> str:
+        end = len(data) - 2
+        if not data.startswith(_DELTA) or data.find(b"\n", _DELTA_DATA) != end or not data.endswith(b"\n\n"):
+            return ""
+        if self._ended or self._mender is not None:
+            return ""
+        try:
+            event = _plain_event.decode(data[_DELTA_DATA:end])
+        except (ValueError, RecursionError):
+            return ""
+        place = (_TEXT, event.output_index, event.content_index)
+        if place != self._last or not event.delta:
+            return ""
+        self._said[place].append(event.delta)
+        return event.delta
 
     def missing(self) -> str:
         return "" if self._ended else "its response.completed"

@@ -59,6 +59,13 @@ class StreamWriter:
                 self._put(chunk)  # the API knows one choice
         return self._frames.take()
 
+    def more_text(self, text: str) -> bytes:
+        if isinstance(self._open, OpenMessage):
+            self._open.say(text, (), starts_part=False)
+        else:
+            self.write((TextDelta(text),))
+        return self._frames.take()
+
     def end(self) -> bytes:
         reply = self._started()
         self._close(COMPLETED)
