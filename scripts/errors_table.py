@@ -22,22 +22,27 @@ from headgate.errors import (
 INTRODUCTION = """\
 # Errors
 
-Every request that ends badly ends with one of these. The body has OpenAI's shape, so that SDKs raise their own
-exceptions; `code` is what programs should look at, `message` says what is wrong and what to do:
+Every request that ends badly ends with one of these. The body has the shape of the caller's dialect, so that SDKs raise
+their own exceptions. In OpenAI's, `code` is what programs should look at, `message` says what is wrong and what to do:
 
 ```json
 {"error": {"message": "The model 'x' does not exist or your key may not use it. ...", "type": "invalid_request_error",
            "param": "model", "code": "model_not_found", "request_id": "req_..."}}
 ```
 
-The request id stands in `x-request-id` too. Where waiting helps there are `retry-after` (seconds, rounded up) and
-`retry-after-ms`; where an SDK would try again in vain there is `x-should-retry: false`.
+To Messages clients it is `{"type": "error", "error": {"type", "message"}, "request_id"}`, whose `type` follows the
+status. The request id stands in `x-request-id` too, for them in `request-id` as well. Where waiting helps there are
+`retry-after` (seconds, rounded up) and `retry-after-ms`; where an SDK would try again in vain there is
+`x-should-retry: false`.
 
-A stream that has begun has its status already. If it breaks, its last event is the same object
-(`data: {"error": ...}`), and no `[DONE]` follows: what came before it was sent by the provider, but is not complete.
+A stream that has begun has its status already. If it breaks, its last event is the same object (`data: {"error": ...}`,
+for Responses and Messages `event: error`), and no end marker follows: what came before it was sent by the provider, but
+is not complete.
 
 An error status of a provider that is about the request (400, 404, 413, 422 and the like), and what is left when all
-attempts have failed, is passed on with the provider's own status and body. `x-headgate-attempts` says who was asked.
+attempts have failed, is passed on with the provider's own status, and with its body if that is in the caller's dialect;
+else the provider's sentence is told in the caller's shape. 401 and 403 are about headgate's key and become
+`upstream_auth`. `x-headgate-attempts` says who was asked. [dialects.md](dialects.md#errors) has more.
 
 This page is generated from `headgate/errors.py`.
 """
