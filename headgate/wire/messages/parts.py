@@ -6,11 +6,21 @@ from collections.abc import Sequence
 
 import msgspec
 
-from headgate.errors import InvalidRequest
 from headgate.wire.members import read_member, says_nothing
 from headgate.wire.messages.blocks import ABSENT, DIALECT, ORIGIN, read_input
-from headgate.wire.messages.citations import CitationView
 from headgate.wire.messages.ids import original_id
+from headgate.wire.messages.spoken import (
+    MEMBERS,
+    CacheControl,
+    CallBlock,
+    HiddenBlock,
+    ResultBlock,
+    SpokenBlock,
+    TextBlock,
+    ThoughtBlock,
+    spoken_block,
+    spoken_content,
+)
 from headgate.wire.neutral import (
     File,
     Image,
@@ -27,17 +37,6 @@ from headgate.wire.seals import unseal
 SIGNS_CALLS = "gemini"  # the provider that signs tool calls, so that an empty thought of its before one is the call's
 
 
-class CacheControl(msgspec.Struct):
-    """A cache mark: up to here, for five minutes or an hour."""
-
-    type: str = "ephemeral"
-    ttl: str | None = None
-
-    def value(self) -> str:
-        """ "5m" or "1h"."""
-        return self.ttl or "5m"
-
-
 class _Source(msgspec.Struct):
     """Where an image or a document is."""
 
@@ -49,20 +48,12 @@ class _Source(msgspec.Struct):
     content: msgspec.Raw = ABSENT
 
 
-class _Block(msgspec.Struct):
+class _Medium(msgspec.Struct):
+    """An image or a document."""
+
     type: str
-    text: str | None = None
-    source: msgspec.Raw = ABSENT
+    source: msgspec.Raw
     title: str | None = None
-    id: str | None = None
-    name: str | None = None
-    input: msgspec.Raw = ABSENT
-    tool_use_id: str | None = None
-    content: msgspec.Raw = ABSENT
-    is_error: bool | None = None
-    thinking: str | None = None
-    signature: str | None = None
-    data: str | None = None
     citations: msgspec.Raw = ABSENT
     cache_control: CacheControl | None = None
 
@@ -79,33 +70,18 @@ class _Kind(msgspec.Struct):
     type: str
 
 
-_MEMBERS = {
-    "text": {"type", "text", "citations", "cache_control"},
+_MEDIA = {
     "image": {"type", "source", "cache_control"},
     "document": {"type", "source", "title", "citations", "cache_control"},
-    "tool_use": {"type", "id", "name", "input", "cache_control"},
-    "tool_result": {"type", "tool_use_id", "content", "is_error", "cache_control"},
-    "thinking": {"type", "thinking", "signature"},
-    "redacted_thinking": {"type", "data"},
-}
-_REQUIRED = {
-    "text": "text",
-    "image": "source",
-    "document": "source",
-    "tool_use": "name",
-    "tool_result": "tool_use_id",
-    "thinking": "thinking",
-    "redacted_thinking": "data",
 }
 _DIRECT_CALL = b'{"type":"direct"}'
 
 _content = msgspec.json.Decoder(str | list[msgspec.Raw] | None)
 _kind = msgspec.json.Decoder(_Kind)
-_block = msgspec.json.Decoder(_Block)
+_medium = msgspec.json.Decoder(_Medium)
 _source = msgspec.json.Decoder(_Source)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _citations_wanted = msgspec.json.Decoder(_CitationsWanted | None)
-_citations = msgspec.json.Decoder(list[CitationView] | None)
 
 
 class PartReader:
@@ -117,10 +93,20 @@ class PartReader:
 
     def content(self, raw: msgspec.Raw, where: str) -> tuple[Part, ...]:
         """The parts of a message. Raises InvalidRequest, naming the place that is wrong."""
+        try:
+            spoken = spoken_content.decode(raw)
+        except (ValueError, RecursionError):
+            return self._block_by_block(raw, where)
+        if isinstance(spoken, str):
+            return (Text(spoken),)
+        parts = [self._spoken(block, where, index) for index, block in enumerate(spoken or ())]
+        return with_signed_calls(parts)
+
+    def _block_by_block(self, raw: msgspec.Raw, where: str) -> tuple[Part, ...]:
         content = read_member(_content, raw, where)
         if isinstance(content, str):
             return (Text(content),)
-        return with_signed_calls([self._part(block, f"{where}[{index}]") for index, block in enumerate(content or ())])
+        return with_signed_calls([self._part(block, where, index) for index, block in enumerate(content or ())])
 
     def leave_unknown(self, members: dict[str, msgspec.Raw], known: set[str], where: str) -> None:
         """Note the members that are not known and say something."""
@@ -128,43 +114,45 @@ class PartReader:
             if name not in known and not says_nothing(value) and not (name == "caller" and _is_direct(value)):
                 self.leftovers.append(Leftover(f"{where}.{name}" if where else name))
 
-    def _part(self, raw: msgspec.Raw, where: str) -> Part:
-        kind = read_member(_kind, raw, where).type
-        if kind not in _MEMBERS:
+    def _part(self, raw: msgspec.Raw, where: str, index: int) -> Part:
+        place = f"{where}[{index}]"
+        kind = read_member(_kind, raw, place).type
+        known = MEMBERS.get(kind) or _MEDIA.get(kind)
+        if known is None:
             return Opaque(DIALECT, kind, bytes(raw))
-        members, block = read_member(_members, raw, where), read_member(_block, raw, where)
-        if _REQUIRED[kind] not in members:
-            place = f"{where}.{_REQUIRED[kind]}"
-            raise InvalidRequest(f"The member '{place}' is missing.", param=place)
-        part = self._known(block, raw, where)
+        members = read_member(_members, raw, place)
+        part: Part
+        if kind == "image":
+            part = self._image(read_member(_medium, raw, place), raw, place)
+        elif kind == "document":
+            part = self._document(read_member(_medium, raw, place), raw, place)
+        else:
+            said = msgspec.json.encode({name: value for name, value in members.items() if name in known})
+            part = self._spoken(read_member(spoken_block, msgspec.Raw(said), place), where, index)
         if not isinstance(part, Opaque):  # which keeps all its members
-            self.leave_unknown(members, _MEMBERS[kind], where)
+            self.leave_unknown(members, known, place)
         return part
 
-    def _known(self, block: _Block, raw: msgspec.Raw, where: str) -> Part:
-        match block.type:
-            case "image":
-                return self._image(block, raw, where)
-            case "document":
-                return self._document(block, raw, where)
-            case "text":
-                citations = read_member(_citations, block.citations, f"{where}.citations") or ()
-                return Text(block.text or "", tuple(citation.value() for citation in citations), block.cache)
-            case "tool_use":
+    def _spoken(self, block: SpokenBlock, where: str, index: int) -> Part:
+        match block:
+            case TextBlock():
+                citations = tuple([citation.value() for citation in block.citations]) if block.citations else ()
+                return Text(block.text or "", citations, block.cache)
+            case CallBlock():
                 call_id, name = original_id(block.id or ""), block.name or ""
                 self._names[call_id] = name
                 arguments = read_input(block.input).decode(errors="replace")
                 return ToolCall(call_id, name, arguments, cache=block.cache)
-            case "tool_result":
-                return self._tool_result(block, where)
-            case "thinking":
+            case ResultBlock():
+                return self._tool_result(block, f"{where}[{index}]")
+            case ThoughtBlock():
                 origin, signature = unseal(block.signature or "", ORIGIN)
                 return Thinking(block.thinking or "", signature, origin=origin)
-            case _:
+            case HiddenBlock():
                 origin, redacted = unseal(block.data or "", ORIGIN)
                 return Thinking(redacted=redacted, origin=origin)
 
-    def _tool_result(self, block: _Block, where: str) -> ToolResult:
+    def _tool_result(self, block: ResultBlock, where: str) -> ToolResult:
         call_id = original_id(block.tool_use_id or "")
         parts: list[Text | Image | File] = []
         for index, part in enumerate(self.content(block.content, f"{where}.content")):
@@ -174,7 +162,7 @@ class PartReader:
                 self.leftovers.append(Leftover(f"{where}.content[{index}]"))
         return ToolResult(call_id, tuple(parts), bool(block.is_error), self._names.get(call_id, ""), block.cache)
 
-    def _image(self, block: _Block, raw: msgspec.Raw, where: str) -> Image | Opaque:
+    def _image(self, block: _Medium, raw: msgspec.Raw, where: str) -> Image | Opaque:
         source = read_member(_source, block.source, f"{where}.source")
         if source.type == "base64":
             return Image(source.media_type or "", source.data or "", cache=block.cache)
@@ -182,7 +170,7 @@ class PartReader:
             return Image(url=source.url or "", cache=block.cache)
         return Opaque(DIALECT, block.type, bytes(raw))
 
-    def _document(self, block: _Block, raw: msgspec.Raw, where: str) -> File | Opaque:
+    def _document(self, block: _Medium, raw: msgspec.Raw, where: str) -> File | Opaque:
         source = read_member(_source, block.source, f"{where}.source")
         file = self._file(source, where)
         if file is None:
@@ -213,6 +201,8 @@ class PartReader:
 
 def with_signed_calls(parts: Sequence[Part]) -> tuple[Part, ...]:
     """The parts with every empty thought that carries the signature of the tool call after it put into that call."""
+    if all(type(part) is not Thinking for part in parts):
+        return tuple(parts)
     joined: list[Part] = []
     for part in parts:
         before = joined[-1] if joined else None

@@ -11,13 +11,14 @@ from headgate.wire.members import read_member, says_nothing
 from headgate.wire.messages.blocks import ABSENT, Block
 from headgate.wire.messages.parts import PartReader
 from headgate.wire.messages.thinking import ThinkingView, plan_thinking, read_effort, write_sampling
-from headgate.wire.messages.toolbox import read_tool_choice, read_tools, write_tools
+from headgate.wire.messages.toolbox import ToolChoiceView, read_tool_choice, read_tools, write_tools
 from headgate.wire.messages.turns import write_turns
 from headgate.wire.neutral import Leftover, Message, OutputFormat, Request, Role, Target, Written
 
 MAX_USER_CHARACTERS = 512
 _TIERS = {"standard_only": "default"}
-_ROLES = frozenset(role.value for role in Role)
+_ROLES = {str(role): role for role in Role}
+_TURN_MEMBERS = {"role", "content"}
 
 
 class _Format(msgspec.Struct):
@@ -34,25 +35,40 @@ class _Metadata(msgspec.Struct):
     user_id: str | None = None
 
 
+class _Settings(msgspec.Struct):
+    """The members that are neither what is said nor a tool; one decoder for all takes a fraction of one for each."""
+
+    max_tokens: int | None = None
+    stream: bool | None = None
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    stop_sequences: list[str] | None = None
+    tool_choice: ToolChoiceView | None = None
+    thinking: ThinkingView | None = None
+    output_config: msgspec.Raw = ABSENT
+    output_format: _Format | None = None
+    metadata: msgspec.Raw = ABSENT
+    service_tier: str | None = None
+
+
+class _Turn(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    role: str
+    content: msgspec.Raw
+
+
+_turns = msgspec.json.Decoder(list[_Turn])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
+_turn = msgspec.json.Decoder(_Turn)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _optional_members = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
-_text = msgspec.json.Decoder(str)
-_optional_text = msgspec.json.Decoder(str | None)
-_number = msgspec.json.Decoder(float | None)
-_integer = msgspec.json.Decoder(int | None)
-_flag = msgspec.json.Decoder(bool | None)
-_texts = msgspec.json.Decoder(list[str] | None)
-_thinking = msgspec.json.Decoder(ThinkingView | None)
+_settings = msgspec.json.Decoder(_Settings)
 _output = msgspec.json.Decoder(_OutputConfig | None)
-_format = msgspec.json.Decoder(_Format | None)
 _metadata = msgspec.json.Decoder(_Metadata | None)
 
-_KNOWN = {
-    "model", "messages", "max_tokens", "system", "stream", "temperature", "top_p", "top_k", "stop_sequences", "tools",
-    "tool_choice", "thinking", "output_config", "output_format", "metadata", "service_tier",
-}  # fmt: skip
-_HINTS = {"cache_control", "context_management", "speed", "user_profile_id"}
+_SETTINGS = frozenset(_Settings.__struct_fields__)
+_READ = _SETTINGS | {"model", "messages", "system", "tools"}
+_HINTS = frozenset({"cache_control", "context_management", "speed", "user_profile_id"})
 
 
 def read_request(fields: Fields) -> Request:
@@ -77,33 +93,31 @@ def read_count_request(fields: Fields) -> Request:
 
 def _read(fields: Fields) -> Request:
     reader = PartReader()
-    reader.leave_unknown(dict(fields), _KNOWN | _HINTS, "")
-    reader.leftovers += [Leftover(name, is_hint=True) for name in sorted(_HINTS) if not _is_absent(fields, name)]
-    config = read_member(_output, _raw(fields, "output_config"), "output_config") or _OutputConfig()
-    thinking = read_member(_thinking, _raw(fields, "thinking"), "thinking")
-    choice, parallel = read_tool_choice(_raw(fields, "tool_choice"))
-    tier = read_member(_optional_text, _raw(fields, "service_tier"), "service_tier") or "auto"
+    for name, raw in fields.items():
+        if name not in _READ and not says_nothing(raw):
+            reader.leftovers.append(Leftover(name, is_hint=name in _HINTS))
+    given = msgspec.json.encode({name: raw for name, raw in fields.items() if name in _SETTINGS})
+    settings = read_member(_settings, msgspec.Raw(given), "")
+    config = _read_config(settings.output_config, reader)
+    choice, parallel = read_tool_choice(settings.tool_choice)
+    tier = settings.service_tier or "auto"
     return Request(
         messages=_read_messages(fields, reader),
-        tools=read_tools(_raw(fields, "tools"), reader),
+        tools=read_tools(fields["tools"], reader) if "tools" in fields else (),
         tool_choice=choice,
         parallel_tool_calls=parallel,
-        output=_read_output(fields, config, reader),
-        effort=read_effort(thinking, config.effort, reader.leftovers),
-        max_output_tokens=read_member(_integer, _raw(fields, "max_tokens"), "max_tokens"),
-        stop=tuple(read_member(_texts, _raw(fields, "stop_sequences"), "stop_sequences") or ()),
-        temperature=read_member(_number, _raw(fields, "temperature"), "temperature"),
-        top_p=read_member(_number, _raw(fields, "top_p"), "top_p"),
-        top_k=read_member(_integer, _raw(fields, "top_k"), "top_k"),
-        user=_read_user(fields, reader),
+        output=_read_output(config.format, settings.output_format),
+        effort=read_effort(settings.thinking, config.effort, reader.leftovers),
+        max_output_tokens=settings.max_tokens,
+        stop=tuple(settings.stop_sequences or ()),
+        temperature=settings.temperature,
+        top_p=settings.top_p,
+        top_k=settings.top_k,
+        user="" if settings.metadata is ABSENT else _read_user(settings.metadata, reader),
         service_tier="" if tier == "auto" else _TIERS.get(tier, tier),
-        stream=bool(read_member(_flag, _raw(fields, "stream"), "stream")),
+        stream=bool(settings.stream),
         leftovers=tuple(reader.leftovers),
     )
-
-
-def _raw(fields: Fields, name: str) -> msgspec.Raw:
-    return fields.get(name, ABSENT)
 
 
 def _is_absent(fields: Fields, name: str) -> bool:
@@ -116,31 +130,48 @@ def _read_messages(fields: Fields, reader: PartReader) -> tuple[Message, ...]:
         messages.append(Message(Role.SYSTEM, reader.content(fields["system"], "system")))
     if "messages" not in fields:
         raise InvalidRequest("The member 'messages' is missing.", param="messages")
-    turns = read_member(_list, fields["messages"], "messages")
+    turns = _read_turns(fields["messages"], reader)
     if not turns:
         raise InvalidRequest("'messages' is empty; at least one message was expected.", param="messages")
-    for index, raw in enumerate(turns):
+    for index, turn in enumerate(turns):
         where = f"messages[{index}]"
-        members = read_member(_members, raw, where)
-        for name in ("role", "content"):
-            if name not in members:
-                raise InvalidRequest(f"The member '{where}.{name}' is missing.", param=f"{where}.{name}")
-        role = read_member(_text, members["role"], f"{where}.role")
-        if role not in _ROLES:
-            sentence = f"'{where}.role' is user, assistant or system, not '{role}'."
+        role = _ROLES.get(turn.role)
+        if role is None:
+            sentence = f"'{where}.role' is user, assistant or system, not '{turn.role}'."
             raise InvalidRequest(sentence, param=f"{where}.role")
-        reader.leave_unknown(members, {"role", "content"}, where)
-        messages.append(Message(Role(role), reader.content(members["content"], f"{where}.content")))
+        messages.append(Message(role, reader.content(turn.content, f"{where}.content")))
     return tuple(messages)
 
 
-def _read_output(fields: Fields, config: _OutputConfig, reader: PartReader) -> OutputFormat | None:
-    """`output_config.format`, or what it was called before. Anthropic keeps to a schema without fail: it is strict."""
-    members = read_member(_optional_members, _raw(fields, "output_config"), "output_config") or {}
+def _read_turns(raw: msgspec.Raw, reader: PartReader) -> list[_Turn]:
+    try:
+        return _turns.decode(raw)
+    except (ValueError, RecursionError):
+        pass  # one at a time, to say what is wrong or unknown
+    turns: list[_Turn] = []
+    items = read_member(_list, raw, "messages")
+    for index, turn in enumerate(items):
+        where = f"messages[{index}]"
+        members = read_member(_members, turn, where)
+        reader.leave_unknown(members, _TURN_MEMBERS, where)
+        known = msgspec.json.encode({name: value for name, value in members.items() if name in _TURN_MEMBERS})
+        turns.append(read_member(_turn, msgspec.Raw(known), where))
+    return turns
+
+
+def _read_config(raw: msgspec.Raw, reader: PartReader) -> _OutputConfig:
+    if raw is ABSENT:
+        return _OutputConfig()
+    members = read_member(_optional_members, raw, "output_config") or {}
     reader.leave_unknown(members, {"effort", "format"}, "output_config")
-    name, wanted = "output_config.format", config.format
+    return read_member(_output, raw, "output_config") or _OutputConfig()
+
+
+def _read_output(wanted: _Format | None, older: _Format | None) -> OutputFormat | None:
+    """`output_config.format`, or what it was called before. Anthropic keeps to a schema without fail: it is strict."""
+    name = "output_config.format"
     if wanted is None:
-        name, wanted = "output_format", read_member(_format, _raw(fields, "output_format"), "output_format")
+        name, wanted = "output_format", older
     if wanted is None:
         return None
     if wanted.type != "json_schema" or wanted.schema is ABSENT:
@@ -148,10 +179,10 @@ def _read_output(fields: Fields, config: _OutputConfig, reader: PartReader) -> O
     return OutputFormat(schema=wanted.schema, strict=True)
 
 
-def _read_user(fields: Fields, reader: PartReader) -> str:
-    members = read_member(_optional_members, _raw(fields, "metadata"), "metadata") or {}
+def _read_user(raw: msgspec.Raw, reader: PartReader) -> str:
+    members = read_member(_optional_members, raw, "metadata") or {}
     reader.leftovers += [Leftover(f"metadata.{name}", is_hint=True) for name in sorted(members.keys() - {"user_id"})]
-    metadata = read_member(_metadata, _raw(fields, "metadata"), "metadata")
+    metadata = read_member(_metadata, raw, "metadata")
     return (metadata and metadata.user_id) or ""
 
 

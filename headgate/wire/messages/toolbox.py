@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 import msgspec
 
 from headgate.errors import InvalidRequest
 from headgate.wire.members import read_member, says_nothing
 from headgate.wire.messages.blocks import ABSENT, DIALECT, Block
-from headgate.wire.messages.parts import CacheControl, PartReader
+from headgate.wire.messages.parts import PartReader
+from headgate.wire.messages.spoken import CacheControl
 from headgate.wire.neutral import Leftover, Opaque, Request, Target, Tool, ToolChoice
 
 _NAME = re.compile(r"[a-zA-Z0-9_-]{1,128}")
@@ -30,7 +32,15 @@ class _Tool(msgspec.Struct):
     cache_control: CacheControl | None = None
 
 
-class _ToolChoice(msgspec.Struct):
+class _PlainTool(_Tool, forbid_unknown_fields=True, gc=False):
+    """A caller's own tool with nothing about it that has to be asked: nearly all are such, and are read at once."""
+
+    type: Literal["custom"] | None = None
+
+
+class ToolChoiceView(msgspec.Struct):
+    """The member `tool_choice`."""
+
     type: str
     name: str | None = None
     disable_parallel_tool_use: bool | None = None
@@ -42,17 +52,28 @@ _DIRECT_CALLERS = b'["direct"]'
 _tools = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _kind = msgspec.json.Decoder(_ToolKind)
 _tool = msgspec.json.Decoder(_Tool)
-_choice = msgspec.json.Decoder(_ToolChoice | None)
+_plain_tools = msgspec.json.Decoder(list[_PlainTool] | None)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_tools(raw: msgspec.Raw, reader: PartReader) -> tuple[Tool | Opaque, ...]:
     """The caller's own tools, and Anthropic's as parts that only it knows. Raises InvalidRequest."""
-    return tuple(_read_tool(tool, f"tools[{index}]", reader) for index, tool in enumerate(_list(raw)))
+    try:
+        return tuple([_tool_of(tool) for tool in _plain_tools.decode(raw) or ()])
+    except (ValueError, RecursionError):
+        pass  # one at a time
+    tools = read_member(_tools, raw, "tools") or []
+    return tuple(_read_tool(tool, f"tools[{index}]", reader) for index, tool in enumerate(tools))
 
 
-def _list(raw: msgspec.Raw) -> list[msgspec.Raw]:
-    return read_member(_tools, raw, "tools") or []
+def _tool_of(tool: _Tool) -> Tool:
+    return Tool(
+        name=tool.name,
+        description=tool.description or "",
+        parameters=None if says_nothing(tool.input_schema) else tool.input_schema,
+        strict=tool.strict,
+        cache=tool.cache_control.value() if tool.cache_control else "",
+    )
 
 
 def _read_tool(raw: msgspec.Raw, where: str, reader: PartReader) -> Tool | Opaque:
@@ -65,18 +86,11 @@ def _read_tool(raw: msgspec.Raw, where: str, reader: PartReader) -> Tool | Opaqu
     if b"".join(bytes(members.get("allowed_callers", ABSENT)).split()) == _DIRECT_CALLERS:
         known = known | {"allowed_callers"}
     reader.leave_unknown(members, known, where)
-    return Tool(
-        name=tool.name,
-        description=tool.description or "",
-        parameters=None if says_nothing(tool.input_schema) else tool.input_schema,
-        strict=tool.strict,
-        cache=tool.cache_control.value() if tool.cache_control else "",
-    )
+    return _tool_of(tool)
 
 
-def read_tool_choice(raw: msgspec.Raw) -> tuple[ToolChoice | None, bool | None]:
+def read_tool_choice(choice: ToolChoiceView | None) -> tuple[ToolChoice | None, bool | None]:
     """The choice, and whether several tools may be called at once (None: not said). Raises InvalidRequest."""
-    choice = read_member(_choice, raw, "tool_choice")
     if choice is None:
         return None, None
     if choice.type not in _MODES:
