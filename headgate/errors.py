@@ -10,6 +10,9 @@ from typing import ClassVar
 
 from headgate.types import Problem
 
+MAX_MESSAGE_CHARACTERS = 2_000  # messages repeat what callers and providers said, which has no end of its own
+MAX_PARAM_CHARACTERS = 300
+
 
 class HeadgateError(Exception):
     """Base of all errors a caller can see.
@@ -29,9 +32,9 @@ class HeadgateError(Exception):
         param: str | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
-        super().__init__(message)
-        self.message = message
-        self.param = param
+        self.message = message[:MAX_MESSAGE_CHARACTERS]
+        super().__init__(self.message)
+        self.param = param and param[:MAX_PARAM_CHARACTERS]
         self.retry_after_seconds = retry_after_seconds
         self.attempts = ""  # which deployments were asked before it came to this
 

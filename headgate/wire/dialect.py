@@ -29,7 +29,7 @@ class Splitter(Protocol):
         """Whether no part of a frame is held."""
 
     def take_rest(self) -> bytes:
-        """What came after the last whole frame, once."""
+        """What came after the last whole frame, once. Raises ValueError if that can be no frame either."""
 
 
 class Listener(Protocol):

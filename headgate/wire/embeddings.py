@@ -15,6 +15,7 @@ import msgspec
 from headgate.errors import InvalidRequest, StreamFailed, Untranslatable
 from headgate.types import Counted, Frozen, Usage
 from headgate.wire import members
+from headgate.wire.believing import believed
 from headgate.wire.dialect import Fields
 from headgate.wire.neutral import Leftover
 from headgate.wire.openai import error_message
@@ -154,5 +155,5 @@ def read_embeddings(body: bytes, request: Request) -> Vectors:
     if len(embeddings) != len(request.texts):
         raise ValueError(f"it has {len(embeddings)} vectors for {len(request.texts)} texts")
     tokens = answer.usageMetadata.promptTokenCount if answer.usageMetadata else None
-    usage = None if tokens is None else Usage(input=max(0, tokens), counted=Counted.REPORTED)
+    usage = None if tokens is None else believed(Usage(input=max(0, tokens), counted=Counted.REPORTED))
     return Vectors(tuple(embedding.values for embedding in embeddings), usage)

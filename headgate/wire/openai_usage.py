@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from headgate.types import Counted, Usage
+from headgate.wire.believing import MAX_RAW_BYTES, believed
 
 Nothing = Literal[0] | None
 
@@ -38,7 +39,7 @@ class UsageView(msgspec.Struct):
     cached_tokens: int | None = None
 
     def value(self, raw: bytes = b"") -> Usage | None:
-        """The neutral form, or None if the object says nothing."""
+        """The neutral form, or None if the object says nothing that can be believed."""
         tokens_in, tokens_out, total = self.prompt_tokens, self.completion_tokens, self.total_tokens
         if tokens_in is None and tokens_out is None:
             return None
@@ -50,7 +51,7 @@ class UsageView(msgspec.Struct):
             reasoning = completion.reasoning_tokens or 0
         usage = Usage(tokens_in, cached, tokens_out, reasoning, Counted.REPORTED, written, 0, raw)
         within = cached >= 0 <= written and cached + written <= tokens_in and 0 <= reasoning <= tokens_out
-        return usage if within and (total or 0) <= tokens_in + tokens_out else _corrected(usage, total or 0)
+        return believed(usage if within and (total or 0) <= tokens_in + tokens_out else _corrected(usage, total or 0))
 
 
 def _corrected(usage: Usage, total_tokens: int) -> Usage:
@@ -121,9 +122,10 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
 
 
 def words_beyond(event: bytes) -> bytes:
-    """The usage object in an event that has one, if it says more than `Usage` can; else b""."""
+    """The usage object in an event that has one, if it says more than `Usage` can, and not too much; else b""."""
     try:
         _plain_event.decode(event)
     except msgspec.ValidationError:
-        return bytes(_event.decode(event).usage)
+        raw = bytes(_event.decode(event).usage)
+        return raw if len(raw) <= MAX_RAW_BYTES else b""
     return b""

@@ -203,8 +203,8 @@ class TranslatedStream:
         return b"".join(forwarded)
 
     def finish(self) -> None:
-        if self.failure is None and (rest := self._splitter.take_rest().strip()):
-            self.tail = self._take(rest + b"\n\n") or self.tail  # some servers forget the last blank line
+        if self.failure is None:
+            self._take_rest()
         if self.failure is not None:
             return
         if missing := self._listener.missing():
@@ -217,10 +217,21 @@ class TranslatedStream:
         if self._writer is not None:
             self.tail += self._writer.end()
 
+    def _take_rest(self) -> None:
+        """Some servers forget the last blank line."""
+        try:
+            rest = self._splitter.take_rest().strip()
+        except ValueError as error:
+            if not self._ended:
+                self.failure = StreamIncomplete(f"The provider's stream broke off: {error}.")
+            return
+        if rest:
+            self.tail = self._take(rest + b"\n\n") or self.tail
+
     def _take(self, frame: bytes) -> bytes:
-        if self._ended and self._writer is None:
-            if sse.payload(frame) == _DONE and not self.tail.endswith(frame):
-                self.tail += frame  # OpenRouter's way to end responses; after the end nothing else is said
+        if self._ended:  # nothing more is said, but for OpenRouter's way to end responses
+            if self._writer is None and sse.payload(frame) == _DONE and not self.tail.endswith(frame):
+                self.tail += frame
             return b""
         try:
             chunks = self._listener.read(frame)

@@ -57,9 +57,10 @@ class EventStreamSplitter:
         return not self._rest
 
     def take_rest(self) -> bytes:
-        """What came after the last whole message, once."""
-        rest, self._rest = bytes(self._rest), bytearray()
-        return rest
+        """Nothing. Raises BrokenFraming if something came after the last whole message."""
+        if self._rest:
+            raise BrokenFraming("it ends in the middle of a message")
+        return b""
 
     def feed(self, data: bytes) -> list[bytes]:
         """The messages that `data` completes. Raises BrokenFraming or FrameTooLong.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from headgate.types import Counted, Usage
+from headgate.wire.believing import believed
 
 _EXTENDED_TTL = "1h"
 _EMPTY = (b"null", b"{}", b"[]", b"0")
@@ -36,7 +37,9 @@ _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_usage(raw: bytes) -> Usage | None:
-    """The neutral form, None if the object says nothing. Raises ValueError for what is no usage object.
+    """The neutral form, None if the object says nothing that can be believed.
+
+    Raises ValueError for what is no usage object.
 
     Bedrock counts what it read from its cache and wrote to it beside `inputTokens`; where the total shows that they are
     part of it, they are not added again. What a model thought is not told apart from its output.
@@ -52,7 +55,7 @@ def read_usage(raw: bytes) -> Usage | None:
     cached = min(cached, tokens_in)
     written = min(written, tokens_in - cached)
     written_1h = min(written_1h, written)
-    return Usage(
+    usage = Usage(
         input=tokens_in,
         cached_input=cached,
         output=tokens_out,
@@ -61,6 +64,7 @@ def read_usage(raw: bytes) -> Usage | None:
         cache_write_1h=written_1h,
         raw=bytes(raw) if _says_more(raw) else b"",
     )
+    return believed(usage)
 
 
 def _cache_writes(view: _TokenUsage) -> tuple[int, int]:

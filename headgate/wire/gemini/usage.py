@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from headgate.types import Counted, Usage
+from headgate.wire.believing import believed
 
 
 class _ModalityCount(msgspec.Struct, gc=False):
@@ -34,22 +35,26 @@ _USUAL_TIERS = (None, "standard")
 
 
 def read_usage(raw: bytes) -> Usage | None:
-    """None if it counts nothing, as in the first events of a stream on Vertex. Raises ValueError."""
+    """None if it counts nothing, as in the first events of a stream on Vertex, or nothing that can be believed.
+
+    Raises ValueError.
+    """
     metadata = _metadata.decode(raw)
-    prompt = metadata.prompt_token_count or 0
-    tools = metadata.tool_use_prompt_token_count or 0
-    thoughts = metadata.thoughts_token_count or 0
-    candidates = metadata.candidates_token_count or 0
+    prompt = max(0, metadata.prompt_token_count or 0)
+    tools = max(0, metadata.tool_use_prompt_token_count or 0)
+    thoughts = max(0, metadata.thoughts_token_count or 0)
+    candidates = max(0, metadata.candidates_token_count or 0)
     if not (prompt or tools or thoughts or candidates):
         return None
-    return Usage(
+    usage = Usage(
         input=prompt + tools,
-        cached_input=min(metadata.cached_content_token_count or 0, prompt),
+        cached_input=min(max(0, metadata.cached_content_token_count or 0), prompt),
         output=candidates + thoughts,
         reasoning=thoughts,
         counted=Counted.REPORTED,
         raw=raw if _says_more(metadata) else b"",
     )
+    return believed(usage)
 
 
 def _says_more(metadata: _UsageMetadata) -> bool:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headgate.types import Counted, Usage
+from headgate.wire.believing import believed
 
 
 class _CacheCreation(msgspec.Struct):
@@ -39,7 +40,7 @@ _USUAL = (None, 0, "", "standard", "not_available", "global")  # values that cha
 def read_usage(objects: Sequence[bytes]) -> Usage | None:
     """The usage told by one object, or by several of a stream: figures are cumulative, so a later one replaces.
 
-    None if there is no figure in them, or none that can be read.
+    None if there is no figure in them, or none that can be read and believed.
     """
     members: dict[str, msgspec.Raw] = {}
     try:
@@ -53,7 +54,7 @@ def read_usage(objects: Sequence[bytes]) -> Usage | None:
         return None
     if view.input_tokens is None and view.output_tokens is None:
         return None
-    return _usage(view, merged if says_more else b"")
+    return believed(_usage(view, merged if says_more else b""))
 
 
 def _usage(view: _UsageView, raw: bytes) -> Usage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from headgate.types import Counted, Usage
+from headgate.wire.believing import believed
 
 
 class _InputDetails(msgspec.Struct):
@@ -63,7 +64,7 @@ _lenient = msgspec.json.Decoder(_Usage)
 
 
 def read_usage(raw: msgspec.Raw) -> Usage | None:
-    """The neutral form, None if the object says nothing or nothing that can be read.
+    """The neutral form, None if the object says nothing, or nothing that can be read and believed.
 
     What is counted in the total alone was thought beside the answer (Gemini's and xAI's way). A part is never taken
     for larger than its whole.
@@ -77,7 +78,7 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
     reasoning = (written.reasoning_tokens if written else None) or 0
     cached = min(max(0, (read.cached_tokens if read else None) or 0), tokens_in)
     cache_write = (read.cache_write_tokens if read else None) or 0
-    return Usage(
+    usage = Usage(
         input=tokens_in,
         cached_input=cached,
         output=said + thought_beside,
@@ -86,6 +87,7 @@ def read_usage(raw: msgspec.Raw) -> Usage | None:
         cache_write=min(max(0, cache_write), tokens_in - cached),
         raw=more,
     )
+    return believed(usage)
 
 
 def _decode(raw: msgspec.Raw) -> tuple[_Usage | None, bytes]:
