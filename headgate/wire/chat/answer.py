@@ -46,17 +46,21 @@ def read_answer(body: bytes) -> Answer:
     if answer.error != ABSENT:
         raise StreamFailed(error_message(body))
     sources = sources_of(answer)
-    choices = tuple(_choice(choice, answer.id or "", sources) for choice in answer.choices or ())
+    choices = tuple([_choice(choice, answer.id or "", sources) for choice in answer.choices or ()])
     usage = read_usage(answer.usage)
     return Answer(answer.id or "", answer.model or "", choices, usage, int(answer.created or 0))
 
 
 def _choice(choice: answer_shapes.Choice, answer_id: str, sources: tuple[Citation, ...]) -> Choice:
     said, index = choice.message or Said(), choice.index or 0
-    parts = [*_thoughts(said), *_content(said, sources), *_calls(said, answer_id, index)]
+    parts: tuple[Part, ...]
+    if (text := said.plain_text) and not sources:
+        parts = (Text(text),)
+    else:
+        parts = (*_thoughts(said), *_content(said, sources), *_calls(said, answer_id, index))
     calls_tools, refuses = bool(said.tool_calls or said.function_call), bool(said.refusal)
     return Choice(
-        parts=tuple(parts),
+        parts=parts,
         finish=read_finish(choice, calls_tools=calls_tools, refuses=refuses),
         index=index,
         stop_sequence=choice.stop_sequence(),
@@ -182,6 +186,8 @@ def _written_choice(choice: Choice, legacy: bool) -> Json:
 
 def _written_message(parts: Sequence[Part], legacy: bool) -> Json:
     """What is no text, thought, refusal, call or image cannot be shown to a chat client, unless it is chat's own."""
+    if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].citations:  # most answers: nothing to look for
+        return {"role": "assistant", "content": parts[0].text, "refusal": None}
     refusals = [part.text for part in parts if isinstance(part, Refusal)]
     calls = [part for part in parts if isinstance(part, ToolCall)]
     images = [part for part in parts if isinstance(part, Image)]

@@ -99,6 +99,15 @@ class Said(msgspec.Struct):
     images: list[Image] | None = None
     audio: msgspec.Raw = ABSENT
 
+    @property
+    def plain_text(self) -> str:
+        """The text if there is some and nothing else, as in most answers."""
+        more = (
+            self.reasoning_content or self.reasoning or self.reasoning_details or self.refusal or self.tool_calls
+            or self.function_call or self.annotations or self.images or self.audio is not ABSENT
+        )  # fmt: skip
+        return self.content if isinstance(self.content, str) and not more else ""
+
 
 class FinishDetails(msgspec.Struct):
     type: str | None = None

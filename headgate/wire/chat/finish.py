@@ -11,6 +11,7 @@ from headgate.wire.neutral import Finish
 from headgate.wire.openai import error_message
 
 _READ: Mapping[str, Finish] = {
+    "stop": Finish.STOP,
     "stop_sequence": Finish.STOP_SEQUENCE,
     "length": Finish.LENGTH,
     "max_tokens": Finish.LENGTH,
@@ -53,11 +54,11 @@ def read_finish(choice: Choice, *, calls_tools: bool, refuses: bool) -> Finish:
     Some say `stop` after a tool call, a refusal or a stop sequence: what was said decides.
     """
     word = choice.reason().lower()
-    if any(part in word for part in _GAVE_UP):
+    finish = _READ.get(word)
+    if finish is None and any(part in word for part in _GAVE_UP):
         words = f": {error_message(bytes(choice.error))}" if choice.error != ABSENT else ""
         raise StreamFailed(f"The provider gave up: finish_reason is '{choice.reason()}'{words}.")
-    finish = _READ.get(word, Finish.STOP)
-    if finish is not Finish.STOP:
+    if finish is not None and finish is not Finish.STOP:
         return finish
     if calls_tools:
         return Finish.TOOL_CALLS

@@ -65,6 +65,8 @@ class _History:
             self._leftovers.append(Leftover(f"{where}.audio"))
         if message.extra_content != ABSENT:
             self._leftovers.append(Leftover(f"{where}.extra_content", is_hint=True))
+        if message.provider_specific_fields != ABSENT:
+            self._leftovers.append(Leftover(f"{where}.provider_specific_fields", is_hint=True))
         match message.role:
             case "system" | "developer":
                 self._say(Role.SYSTEM, self._content(message, where), message)

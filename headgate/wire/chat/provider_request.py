@@ -12,104 +12,137 @@ from headgate.wire.neutral import Effort, Leftover, OutputFormat, Request, Targe
 _SERVICE_TIERS = frozenset({"auto", "default", "flex", "scale", "priority"})
 _UNNAMED_SCHEMA = "answer"  # a schema has to have a name
 
-# Members that are called in chat what they are called in the neutral model. Servers other than OpenAI's know top_k.
-_SAME = (
-    "temperature", "top_p", "top_k", "seed", "frequency_penalty", "presence_penalty",
-    "logit_bias",
-)  # fmt: skip
+
+class _StreamOptions(msgspec.Struct):
+    include_usage: bool = True
+
+
+class _Function(msgspec.Struct, omit_defaults=True):
+    name: str
+    description: str = ""
+    parameters: msgspec.Raw | None = None
+    strict: bool | None = None
+
+
+class _Tool(msgspec.Struct, tag_field="type", tag="function"):
+    function: _Function
+
+
+class _Body(msgspec.Struct, omit_defaults=True):
+    """Servers other than OpenAI's know `top_k` too."""
+
+    model: str
+    messages: list[Json]
+    stream: bool = False
+    stream_options: _StreamOptions | None = None
+    tools: list[_Tool | msgspec.Raw] = []
+    tool_choice: object = None
+    parallel_tool_calls: bool | None = None
+    response_format: Json | None = None
+    reasoning_effort: str = ""
+    max_completion_tokens: int | None = None
+    max_tokens: int | None = None
+    n: int = 1
+    stop: tuple[str, ...] = ()
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: msgspec.Raw | None = None
+    logprobs: bool = False
+    top_logprobs: int = 0
+    verbosity: str = ""
+    user: str = ""
+    service_tier: str = ""
+
+
+_encoder = msgspec.json.Encoder()
 
 
 def write_request(request: Request, target: Target) -> Written:
     """The body for a deployment, and what did not fit into it."""
     leftovers: list[Leftover] = []
-    body: Json = {"model": target.model, "messages": MessageWriter(target, leftovers).write(request.messages)}
-    if request.stream:
-        body["stream"] = True
-        body |= {"stream_options": {"include_usage": True}} if target.stream_usage else {}
-    _write_tools(request, target, body, leftovers)
-    _write_output(request.output, target, body, leftovers)
-    _write_effort(request.effort, target, body, leftovers)
-    if target.max_output_tokens is not None:
-        # OpenAI's reasoning models take the newer name alone; every compatible server takes the older one.
-        body["max_completion_tokens" if target.reasoning else "max_tokens"] = target.max_output_tokens
-    if request.choices > 1:
-        body["n"] = request.choices
-    if request.stop:
-        body["stop"] = request.stop
-    body |= {name: value for name in _SAME if (value := getattr(request, name)) is not None}
-    if request.logprobs is not None:
-        body["logprobs"] = True
-        body |= {"top_logprobs": request.logprobs} if request.logprobs else {}
-    body |= {name: value for name in ("verbosity", "user") if (value := getattr(request, name))}
+    messages = MessageWriter(target, leftovers).write(request.messages)
+    tools = _tools(request, target, leftovers) if request.tools else []
+    # OpenAI's reasoning models take the newer name alone; every compatible server takes the older one.
+    ceiling, takes_newer_name = target.max_output_tokens, bool(target.reasoning)
+    body = _Body(
+        model=target.model,
+        messages=messages,
+        stream=request.stream,
+        stream_options=_StreamOptions() if request.stream and target.stream_usage else None,
+        tools=tools,
+        tool_choice=_choice(request.tool_choice) if tools and request.tool_choice is not None else None,
+        parallel_tool_calls=request.parallel_tool_calls if tools else None,  # OpenAI refuses both without tools
+        response_format=_output(request.output, target, leftovers) if request.output is not None else None,
+        reasoning_effort=_effort(request.effort, target, leftovers) if request.effort is not None else "",
+        max_completion_tokens=ceiling if takes_newer_name else None,
+        max_tokens=None if takes_newer_name else ceiling,
+        n=request.choices,
+        stop=request.stop,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        top_k=request.top_k,
+        seed=request.seed,
+        frequency_penalty=request.frequency_penalty,
+        presence_penalty=request.presence_penalty,
+        logit_bias=request.logit_bias,
+        logprobs=request.logprobs is not None,
+        top_logprobs=request.logprobs or 0,
+        verbosity=request.verbosity,
+        user=request.user,
+    )
     if request.service_tier in _SERVICE_TIERS:
-        body["service_tier"] = request.service_tier
+        body.service_tier = request.service_tier
     elif request.service_tier:
         leftovers.append(Leftover("service_tier", is_hint=True))
-    return Written(msgspec.json.encode(body), tuple(leftovers))
+    return Written(_encoder.encode(body), tuple(leftovers))
 
 
-def _write_tools(request: Request, target: Target, body: Json, leftovers: list[Leftover]) -> None:
-    if request.tools and target.tools is False:
+def _tools(request: Request, target: Target, leftovers: list[Leftover]) -> list[_Tool | msgspec.Raw]:
+    if target.tools is False:
         leftovers.append(Leftover("tools"))
-        return
-    written: list[Json | msgspec.Raw] = []
+        return []
+    written: list[_Tool | msgspec.Raw] = []
     for number, tool in enumerate(request.tools):
         if isinstance(tool, Tool):
-            written.append({"type": "function", "function": _function(tool)})
+            written.append(_Tool(_Function(tool.name, tool.description, tool.parameters, tool.strict)))
             if tool.cache:
                 leftovers.append(Leftover(f"tools[{number}].cache_control", is_hint=True))
         elif tool.dialect == DIALECT:
             written.append(msgspec.Raw(tool.raw))
         else:
             leftovers.append(Leftover(f"tools[{number}]"))
-    if not written:
-        return  # OpenAI refuses the other two without tools
-    body["tools"] = written
-    if request.tool_choice is not None:
-        body["tool_choice"] = _choice(request.tool_choice)
-    if request.parallel_tool_calls is not None:
-        body["parallel_tool_calls"] = request.parallel_tool_calls
-
-
-def _function(tool: Tool) -> Json:
-    function: Json = {"name": tool.name}
-    if tool.description:
-        function["description"] = tool.description
-    if tool.parameters is not None:
-        function["parameters"] = tool.parameters
-    if tool.strict is not None:
-        function["strict"] = tool.strict
-    return function
+    return written
 
 
 def _choice(choice: ToolChoice) -> object:
     return {"type": "function", "function": {"name": choice.name}} if choice.mode == "named" else choice.mode
 
 
-def _write_output(output: OutputFormat | None, target: Target, body: Json, leftovers: list[Leftover]) -> None:
-    if output is None:
-        return
+def _output(output: OutputFormat, target: Target, leftovers: list[Leftover]) -> Json | None:
     if output.schema is None:
-        body["response_format"] = {"type": "json_object"}
-    elif target.json_schema is False:
+        return {"type": "json_object"}
+    if target.json_schema is False:
         leftovers.append(Leftover("response_format"))
-    else:
-        described: Json = {"name": output.name or _UNNAMED_SCHEMA, "schema": output.schema}
-        if output.description:
-            described["description"] = output.description
-        if output.strict is not None:
-            described["strict"] = output.strict
-        body["response_format"] = {"type": "json_schema", "json_schema": described}
+        return None
+    described: Json = {"name": output.name or _UNNAMED_SCHEMA, "schema": output.schema}
+    if output.description:
+        described["description"] = output.description
+    if output.strict is not None:
+        described["strict"] = output.strict
+    return {"type": "json_schema", "json_schema": described}
 
 
-def _write_effort(wanted: Effort | None, target: Target, body: Json, leftovers: list[Leftover]) -> None:
+def _effort(wanted: Effort, target: Target, leftovers: list[Leftover]) -> str:
     """A ceiling of tokens becomes the level nearest to it; what the model is to decide is not said."""
-    if wanted is None:
-        return
     if wanted.summary:
         leftovers.append(Leftover("reasoning.summary", is_hint=True))
     level = wanted.level or effort.level_of(-1 if wanted.budget_tokens is None else wanted.budget_tokens)
-    if target.reasoning is False and level not in ("", "none"):
+    if target.reasoning is not False:
+        return level
+    if level not in ("", "none"):
         leftovers.append(Leftover("reasoning_effort", is_hint=True))
-    elif level and target.reasoning is not False:
-        body["reasoning_effort"] = level
+    return ""

@@ -132,6 +132,7 @@ class Message(_Strict):
     annotations: msgspec.Raw = ABSENT  # of an answer: no server reads them
     parsed: msgspec.Raw = ABSENT  # what OpenAI's SDK adds
     images: msgspec.Raw = ABSENT
+    provider_specific_fields: msgspec.Raw = ABSENT  # what the litellm package adds to answers, and sends back
 
 
 class Function(_Strict):
