@@ -124,11 +124,16 @@ class Drain:
 
     async def _move(self, target: int) -> None:
         while self._journal.drained_bytes < target and (span := self._journal.unread()) is not None:
-            batch = await self._read(span, span.start)
-            while batch.frames < BATCH_FRAMES and batch.end < span.end:
-                batch.add(await self._read(span, batch.end))
+            batch = await self._read_back(span) if span.rows is None else Batch(span.rows, [], span.end)
             await self._store(batch)
             self._journal.arrived(span.segment, batch.end, batch.frames)
+
+    async def _read_back(self, span: Span) -> Batch:
+        """The beginning of what is not in memory any more."""
+        batch = await self._read(span, span.start)
+        while batch.frames < BATCH_FRAMES and batch.end < span.end:
+            batch.add(await self._read(span, batch.end))
+        return batch
 
     def _read(self, span: Span, start: int) -> asyncio.Future[Batch]:
         return self._work(read_frames, self._reader, span.segment.descriptor, start, span.end, READ_FRAMES)

@@ -67,18 +67,25 @@ class FrameWriter:
     def __init__(self) -> None:
         self._encode = msgspec.msgpack.Encoder().encode
 
-    def record(self, record: RequestRecord) -> bytes:
+    def record(self, record: RequestRecord, rows: Rows | None = None) -> bytes:
+        """The frame of a record, whose rows are added to `rows` too."""
         try:
-            return self._record(record)
+            return self._record(record, rows)
         except (UnicodeEncodeError, OverflowError):  # a provider's or client's value that no database could hold either
-            return self._record(cleaned(record))
+            return self._record(cleaned(record), rows)
 
-    def _record(self, record: RequestRecord) -> bytes:
+    def _record(self, record: RequestRecord, rows: Rows | None) -> bytes:
         told = told_attempt(record)
         row = request_row(record, told)
         if len(record.attempts) == (told is not UNTOLD):
-            return frame(REQUEST, self._encode(row))
-        return frame(REQUEST_AND_ATTEMPTS, self._encode((row, other_rows(record, told))))
+            written, others = frame(REQUEST, self._encode(row)), []
+        else:
+            others = other_rows(record, told)
+            written = frame(REQUEST_AND_ATTEMPTS, self._encode((row, others)))
+        if rows is not None:
+            rows.requests.append(row)
+            rows.attempts += others
+        return written
 
     def undelivered(self, request_id: str) -> bytes:
         return frame(UNDELIVERED, self._encode(request_id))
@@ -96,7 +103,7 @@ class Batch(msgspec.Struct):
     @property
     def readable(self) -> int:
         """Frames that were decoded."""
-        return len(self.rows.requests) + len(self.rows.undelivered)
+        return self.rows.frames
 
     @property
     def frames(self) -> int:
@@ -104,9 +111,7 @@ class Batch(msgspec.Struct):
 
     def add(self, following: Batch) -> None:
         """Make one of this and what was read behind it."""
-        self.rows.requests += following.rows.requests
-        self.rows.attempts += following.rows.attempts
-        self.rows.undelivered += following.rows.undelivered
+        self.rows.add(following.rows)
         self.unknown += following.unknown
         self.end = following.end
         self.damaged_bytes += following.damaged_bytes

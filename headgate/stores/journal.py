@@ -24,6 +24,7 @@ import msgspec
 from headgate.errors import DataDirUnusable, LedgerFull
 from headgate.ports import Clock
 from headgate.stores.frames import FILE_HEADER, FrameWriter, file_header
+from headgate.stores.rows import Rows
 from headgate.types import RequestRecord
 
 log = logging.getLogger(__name__)
@@ -33,13 +34,14 @@ UNBORN_SUFFIX = ".new"
 SEGMENT_BYTES = 8 * 2**20
 RESERVE_BYTES = 4 * 2**20  # kept for requests that are already admitted when the room runs out: thousands of rows
 PROBE_BYTES = 64 * 2**10  # must be writable after a write has failed, before requests are admitted again
+KEPT_FRAMES = 5000  # that wait and are in memory too, so that the drain need not read them: 6 MB
 RETRY_SECONDS = 5.0  # the drain asks the database at least this often, so room may come this soon
 
 
 class Segment:
     """One file of the journal, open and locked. Offsets are bytes from the start of the file."""
 
-    __slots__ = ("descriptor", "drained", "frames", "path", "size", "torn")
+    __slots__ = ("descriptor", "drained", "frames", "kept", "kept_from", "path", "size", "torn")
 
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
@@ -47,6 +49,8 @@ class Segment:
         self.size = FILE_HEADER.size  # everything before it is whole frames
         self.drained = FILE_HEADER.size  # everything before it is in the ledger
         self.frames = 0  # between the two
+        self.kept = Rows()  # what the frames from `kept_from` to `size` say
+        self.kept_from = FILE_HEADER.size
         self.torn = False  # holds half a frame that could not be cut off: nothing may be added
 
 
@@ -56,6 +60,7 @@ class Span(msgspec.Struct, frozen=True):
     segment: Segment
     start: int
     end: int
+    rows: Rows | None = None  # what its frames say, if that is still in memory
 
 
 class FileJournal:
@@ -97,18 +102,19 @@ class FileJournal:
         self.append_all((record,))
 
     def append_all(self, records: Sequence[RequestRecord]) -> None:
-        data = b"".join(map(self._writer.record, records))
+        rows = Rows()
+        data = b"".join([self._writer.record(record, rows) for record in records])
         if self.appended_bytes - self.drained_bytes + len(data) > self._max_bytes:
             raise LedgerFull(
                 "The database is away and the journal is full (server.ledger.journal_max_bytes).",
                 retry_after_seconds=RETRY_SECONDS,
             )
-        self._write(data, len(records))
+        self._write(data, rows)
 
     def mark_undelivered(self, request_id: str) -> None:
         """A note is small and at most one per record, so it may go beyond the bound; on a full disk it is lost."""
         try:
-            self._write(self._writer.undelivered(request_id), 1)
+            self._write(self._writer.undelivered(request_id), Rows(undelivered=[request_id]))
         except LedgerFull:
             log.warning("the note that a client did not take its answer is lost", extra={"request_id": request_id})
 
@@ -144,10 +150,14 @@ class FileJournal:
         return probe == PROBE_BYTES
 
     def unread(self) -> Span | None:
-        """The oldest stretch that is not in the ledger."""
+        """The oldest stretch that is not in the ledger. Its rows are handed out once: a second time it must be read."""
         for segment in self._segments:
-            if segment.drained < segment.size:
-                return Span(segment, segment.drained, segment.size)
+            if segment.drained == segment.size:
+                continue
+            if segment.drained < segment.kept_from:
+                return Span(segment, segment.drained, segment.kept_from)
+            rows, segment.kept, segment.kept_from = segment.kept, Rows(), segment.size
+            return Span(segment, segment.drained, segment.size, rows)
         return None
 
     def arrived(self, segment: Segment, end: int, frames: int) -> None:
@@ -165,7 +175,7 @@ class FileJournal:
         elif not segment.torn:
             # Not left until the segment is full: a row read again after retention folded it would count twice.
             os.ftruncate(segment.descriptor, FILE_HEADER.size)
-            segment.size = segment.drained = FILE_HEADER.size
+            segment.size = segment.drained = segment.kept_from = FILE_HEADER.size
 
     @property
     def needs_sync(self) -> bool:
@@ -190,7 +200,8 @@ class FileJournal:
                 os.close(segment.descriptor)
         self._segments.clear()
 
-    def _write(self, data: bytes, frames: int) -> None:
+    def _write(self, data: bytes, rows: Rows) -> None:
+        """Append frames, which say `rows`."""
         segment = self._current
         if segment.torn or segment.size + len(data) > self._segment_bytes:
             segment = self._rotate()
@@ -201,9 +212,12 @@ class FileJournal:
         if written != len(data):
             raise self._no_space("no space left on the device")
         segment.size += written
-        segment.frames += frames
+        segment.frames += rows.frames
         self.appended_bytes += written
-        self.waiting_frames += frames
+        self.waiting_frames += rows.frames
+        segment.kept.add(rows)
+        if self.waiting_frames > KEPT_FRAMES:
+            segment.kept, segment.kept_from = Rows(), segment.size
         self._unsynced.add(segment)
 
     def _no_space(self, reason: str) -> LedgerFull:

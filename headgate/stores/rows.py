@@ -41,6 +41,17 @@ class Rows(msgspec.Struct):
     attempts: list[Values] = msgspec.field(default_factory=list)  # those that no row of a request tells
     undelivered: list[str] = msgspec.field(default_factory=list)  # ids of requests whose last write was not taken
 
+    @property
+    def frames(self) -> int:
+        """How many of the journal say them."""
+        return len(self.requests) + len(self.undelivered)
+
+    def add(self, following: Rows) -> None:
+        """Make one of these and those that come behind them."""
+        self.requests += following.requests
+        self.attempts += following.attempts
+        self.undelivered += following.undelivered
+
 
 def rows_of(records: Sequence[RequestRecord], undelivered: Sequence[str] = ()) -> Rows:
     told = [told_attempt(record) for record in records]
@@ -70,7 +81,7 @@ def told_attempt(record: RequestRecord) -> AttemptRecord:
         return UNTOLD
     last = record.attempts[-1]
     same = (
-        last.usage == record.usage
+        (last.usage is record.usage or last.usage == record.usage)
         and last.cost_picousd == record.cost_picousd
         and last.outcome is record.outcome
         and last.error == record.error
@@ -105,7 +116,7 @@ def request_row(record: RequestRecord, told: AttemptRecord) -> Values:
         record.dialect,
         record.model,
         1 if record.stream else 0,
-        record.outcome,
+        str(record.outcome),  # the driver for SQLite looks long at what is not quite a string
         record.status,
         record.error,
         record.deployment,
@@ -118,7 +129,7 @@ def request_row(record: RequestRecord, told: AttemptRecord) -> Values:
         usage.cached_input,
         usage.output,
         usage.reasoning,
-        usage.counted,
+        str(usage.counted),
         record.cost_picousd,
         record.price_version,
         record.config_hash,
@@ -154,7 +165,7 @@ def attempt_row(attempt: AttemptRecord) -> Values:
         attempt.endpoint,
         attempt.upstream_model,
         attempt.key_fingerprint,
-        attempt.outcome,
+        str(attempt.outcome),
         attempt.status,
         attempt.error,
         attempt.upstream_id,
@@ -162,7 +173,7 @@ def attempt_row(attempt: AttemptRecord) -> Values:
         usage.cached_input,
         usage.output,
         usage.reasoning,
-        usage.counted,
+        str(usage.counted),
         attempt.cost_picousd,
         attempt.price_version,
         attempt.seconds,

@@ -15,7 +15,7 @@ from headgate.clock import SystemClock
 from headgate.errors import DataDirUnusable, LedgerFull
 from headgate.stores.database import Database
 from headgate.stores.frames import FILE_HEADER, FrameReader, FrameWriter
-from headgate.stores.journal import PROBE_BYTES, FileJournal
+from headgate.stores.journal import KEPT_FRAMES, PROBE_BYTES, FileJournal
 from headgate.stores.rows import records_of
 from headgate.stores.segments import read_frames
 from headgate.types import RequestRecord
@@ -176,3 +176,39 @@ def test_what_needs_a_disk_flush_is_handed_out_once(folder: Path) -> None:
                 os.fsync(descriptor)
                 os.close(descriptor)
         assert handed == [2, 0], "the segment and the folder with its name"
+
+
+def test_rows_in_memory_are_those_in_the_file(folder: Path) -> None:
+    with opened(folder) as journal:
+        told_twice = record(1, error="timeout")
+        journal.append_all([record(0), told_twice])
+        journal.mark_undelivered(request_id(0))
+        span = journal.unread()
+        assert span is not None and span.rows is not None
+        assert (len(span.rows.attempts), span.rows.undelivered) == (1, [request_id(0)])
+        batch = read_frames(FrameReader(), span.segment.descriptor, span.start, span.end, 100)
+        assert (records_of(span.rows), span.rows.frames) == (records_of(batch.rows), batch.frames)
+
+
+def test_rows_that_did_not_arrive_are_read_again(folder: Path) -> None:
+    """Their memory is needed for those that come."""
+    with opened(folder) as journal:
+        journal.append(record(1))
+        lost = journal.unread()
+        journal.append(record(2))
+        again = journal.unread()
+        assert lost is not None and again is not None and again.rows is None
+        assert (again.start, again.end) == (lost.start, lost.end)
+        assert drain(journal) == [record(1), record(2)]
+
+
+def test_few_waiting_rows_are_kept_in_memory(folder: Path) -> None:
+    with opened(folder) as journal:
+        journal.append_all([record(number) for number in range(KEPT_FRAMES)])
+        journal.append(record(KEPT_FRAMES))
+        too_many = journal.unread()
+        assert too_many is not None and too_many.rows is None
+        journal.arrived(too_many.segment, too_many.end, KEPT_FRAMES + 1)
+        journal.append(record(1))
+        few = journal.unread()
+        assert few is not None and few.rows is not None and records_of(few.rows) == [record(1)]
