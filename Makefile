@@ -6,19 +6,22 @@
 #   make lint        format what can be formatted, and tell the rest
 #   make docs        write the pages anew that are made from the code
 #   make lock        write the lock files anew from pyproject.toml (needs uv)
+#   make conformance HEADGATE_EXCHANGES=FILE   replay recordings of real providers and write docs/providers.md
 #   make bench       measure headgate beside other gateways; options: make bench OPTIONS="--only headgate"
 
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
 VENV ?= .venv
+CLIENTS_VENV ?= $(VENV)-clients
 OPTIONS ?=
 PYTEST_OPTIONS ?=
 
 RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python
-INSTALL := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes
+PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --require-hashes
+INSTALL := $(VENV)/bin/python $(PIP_INSTALL)
 LOCK := uv export --quiet --no-emit-project --no-header --no-annotate
 
-.PHONY: run test test-full check lint docs lock bench
+.PHONY: run test test-full check lint docs conformance lock bench
 
 run: $(VENV)/.run-installed
 	@PYTHONPATH=$(CURDIR) exec $(VENV)/bin/python -m headgate serve $(OPTIONS)
@@ -26,8 +29,9 @@ run: $(VENV)/.run-installed
 test: check
 	$(RUN) -m pytest -n 2 -m "not full" $(PYTEST_OPTIONS)
 
-test-full: check
+test-full: check $(CLIENTS_VENV)/.installed
 	HEADGATE_FULL=1 $(RUN) -m pytest -n 2 $(PYTEST_OPTIONS)
+	PYTHONPATH=$(CURDIR) $(CLIENTS_VENV)/bin/python -m pytest -W ignore tests/e2e/apart $(PYTEST_OPTIONS)
 
 check: $(VENV)/.dev-installed
 	$(VENV)/bin/ruff check
@@ -46,10 +50,14 @@ docs: $(VENV)/.dev-installed
 	$(RUN) -m headgate.commands.reference > docs/cli.md
 	$(RUN) -m scripts.errors_table > docs/errors.md
 
+conformance: $(VENV)/.dev-installed
+	HEADGATE_EXCHANGES=$(HEADGATE_EXCHANGES) $(RUN) -m tests.conformance.report docs/providers.md
+
 lock:
 	uv lock
 	$(LOCK) --no-dev --extra tokenizers --output-file requirements.lock
 	$(LOCK) --all-extras --output-file requirements-dev.lock
+	$(LOCK) --no-dev --extra tokenizers --group clients --output-file requirements-clients.lock
 
 bench: $(VENV)/.run-installed
 	$(RUN) -m benchmarks.gateways $(OPTIONS)
@@ -62,6 +70,11 @@ $(VENV)/bin/pip:
 
 $(VENV)/.run-installed: requirements.lock | $(VENV)/bin/pip
 	$(INSTALL) -r requirements.lock
+	@touch $@
+
+$(CLIENTS_VENV)/.installed: requirements-clients.lock | $(VENV)/bin/pip
+	$(PYTHON) -m venv $(CLIENTS_VENV)
+	$(CLIENTS_VENV)/bin/python $(PIP_INSTALL) --no-deps -r requirements-clients.lock
 	@touch $@
 
 $(VENV)/.dev-installed: requirements-dev.lock | $(VENV)/bin/pip

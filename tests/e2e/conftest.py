@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import openai
 import pytest
 
+from tests.e2e import javascript
 from tests.e2e.gateway import ALICE, Gateway
 from tests.e2e.upstream import Upstream, refuse
 
@@ -51,6 +53,12 @@ def strict_gateway(running_upstream: Upstream, tmp_path_factory: pytest.TempPath
 def finishing_gateway(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Reads on when a client has left."""
     yield from _running(Gateway(tmp_path_factory.mktemp("finishing"), running_upstream.url, on_disconnect="finish"))
+
+
+@pytest.fixture(scope="session")
+def node_packages() -> Path:
+    """The folder of the clients for Node.js."""
+    return javascript.install()
 
 
 @pytest.fixture

@@ -2,65 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
-import json
-import os
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.e2e import javascript
 from tests.e2e.gateway import ALICE, Gateway
 from tests.e2e.test_leaving import left, stepwise
 from tests.e2e.upstream import Exchange, Upstream, chat_chunk, failing, saying
 
-NODE = Path(__file__).parent / "node"
-INSTALL_SECONDS = 90
-RUN_SECONDS = 60
-
 Run = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
-def node_client() -> Path:
-    """The client with its package, installed as the lock file says."""
-    for program in ("node", "npm"):
-        if shutil.which(program) is None:
-            pytest.skip("needs the Debian packages nodejs and npm")
-    with (NODE / "package-lock.json").open() as lock_file:
-        fcntl.flock(lock_file, fcntl.LOCK_EX)  # test processes run beside each other
-        installed = NODE / "node_modules" / ".package-lock.json"
-        if not installed.exists() or installed.stat().st_mtime < (NODE / "package-lock.json").stat().st_mtime:
-            command = ("npm", "ci", "--ignore-scripts")
-            done = subprocess.run(
-                command, cwd=NODE, capture_output=True, text=True, timeout=INSTALL_SECONDS, check=False
-            )
-            if done.returncode != 0:
-                pytest.skip(f"npm could not install the package openai: {done.stderr[-500:]}")
-            installed.touch()
-    return NODE / "client.mjs"
-
-
 @pytest.fixture
-def run(node_client: Path, gateway: Gateway) -> Run:
+def run(node_packages: Path, gateway: Gateway) -> Run:
     """Do a task of `client.mjs` and return what it found."""
 
     def run(task: str, model: str = "small", key: str = ALICE) -> Any:
-        command = ("node", str(node_client), task, f"{gateway.url}/v1", key, model)
-        done = subprocess.run(
-            command, capture_output=True, text=True, timeout=RUN_SECONDS, env=_without_proxies(), check=False
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return javascript.run(node_packages / "client.mjs", task, f"{gateway.url}/v1", key, model)
 
     return run
-
-
-def _without_proxies() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
 
 
 def test_chat(run: Run, upstream: Upstream) -> None:

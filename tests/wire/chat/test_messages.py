@@ -279,6 +279,7 @@ def test_unknown_members_are_left_over_and_named() -> None:
         {"role": "assistant", "content": "Yes", "prefix": True, "safe": False},
         {**CALLS, "tool_calls": [{**CALL, "parent": "c0"}]},
         {"role": "assistant", "content": "Yes", "audio": {"id": "a1"}, "extra_content": {"google": {}}},
+        {"role": "assistant", "content": "Yes", "provider_specific_fields": {"citations": []}},
     )
     assert leftovers(request) == [
         "messages[0].mood",
@@ -287,5 +288,6 @@ def test_unknown_members_are_left_over_and_named() -> None:
         "messages[0].content[0].weight",
         "messages[3].audio",
         "messages[3].extra_content?",
+        "messages[4].provider_specific_fields?",
     ]
     assert request.messages[0].parts == (Text("Hi"),)
