@@ -32,7 +32,7 @@ from headgate.errors import (
 )
 from headgate.gateway.http import headers as http_headers
 from headgate.types import Route
-from headgate.wire import openai
+from headgate.wire.speakers import speaker
 
 MAX_BODY_BYTES = 1_000_000
 _HOT_PATHS = tuple(f"/v1/{route.value}" for route in Route)
@@ -41,6 +41,8 @@ _NOT_HERE = {
     "/v1/images": "Images are not made here: headgate speaks text and embeddings. Ask the provider directly.",
     "/v1/realtime": "Realtime sessions are not served here. Use POST /v1/chat/completions with 'stream': true.",
     "/v1/jobs": "Jobs are not served here.",
+    "/v1/messages/batches": "Batches of messages are not served here. Ask the provider directly.",
+    "/v1/responses/": "Responses are kept by the provider and are not read or changed here. Ask it directly.",
 }
 _NOT_HERE_EITHER = (
     "assistants",
@@ -90,12 +92,11 @@ class ColdPaths:
         except ClientDisconnect:
             return
         except HeadgateError as error:
-            response = _error_response(error, request_id)
+            response = _error_response(error, request_id, scope["path"])
         except Exception:
             log.exception("request %s failed inside headgate", request_id)
-            response = _error_response(
-                InternalError(f"headgate failed. The operator finds the cause under {request_id}."), request_id
-            )
+            failure = InternalError(f"headgate failed. The operator finds the cause under {request_id}.")
+            response = _error_response(failure, request_id, scope["path"])
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, request_id: str) -> Response:
@@ -133,7 +134,7 @@ class ColdPaths:
 
     def _not_found(self, url: str) -> str:
         for prefix, sentence in _NOT_HERE.items():
-            if url == prefix or url.startswith(f"{prefix}/"):
+            if url == prefix or url.startswith(f"{prefix.rstrip('/')}/"):
                 return sentence
         for name in _NOT_HERE_EITHER:
             if url == f"/v1/{name}" or url.startswith(f"/v1/{name}/"):
@@ -156,9 +157,11 @@ class ColdPaths:
         return bytes(body)
 
 
-def _error_response(error: HeadgateError, request_id: str) -> Response:
-    response = Response(openai.error_body(error, request_id), error.status)
-    lines = http_headers.error_head(error, request_id).decode().splitlines()
+def _error_response(error: HeadgateError, request_id: str, url: str) -> Response:
+    """In the dialect of those who call such a URL."""
+    route = Route.MESSAGES if url.startswith(f"/v1/{Route.MESSAGES.value}") else Route.CHAT
+    response = Response(speaker(route).error_body(error, request_id), error.status)
+    lines = http_headers.error_head(error, request_id, route).decode().splitlines()
     response.headers.update(dict(line.split(": ", 1) for line in lines))
     if isinstance(error, WrongMethod):
         response.headers["allow"] = error.allow

@@ -1,6 +1,8 @@
-"""The models a caller may use, in OpenAI's shape."""
+"""The models a caller may use, in OpenAI's shape with Anthropic's members beside: clients of both ask at one URL."""
 
 from __future__ import annotations
+
+from datetime import UTC, datetime
 
 from headgate.admin.endpoint import Input, Name, Nothing, Visit
 from headgate.errors import ModelNotFound
@@ -22,6 +24,9 @@ class Model(Frozen, frozen=True):
     object: str
     created: int
     owned_by: str  # the provider of its first deployment
+    type: str
+    display_name: str
+    created_at: str  # the same time as RFC 3339
 
 
 class ModelList(Frozen, frozen=True):
@@ -29,11 +34,16 @@ class ModelList(Frozen, frozen=True):
 
     object: str
     data: list[Model]
+    has_more: bool
+    first_id: str | None
+    last_id: str | None
 
 
 async def list_models(visit: Visit, _: Nothing) -> ModelList:
     """The models that the caller's tier may use."""
-    return ModelList("list", list(_allowed(visit).values()))
+    models = list(_allowed(visit).values())
+    first, last = (models[0].id, models[-1].id) if models else (None, None)
+    return ModelList("list", models, has_more=False, first_id=first, last_id=last)
 
 
 async def get_model(visit: Visit, wanted: ModelId) -> Model:
@@ -49,8 +59,10 @@ async def get_model(visit: Visit, wanted: ModelId) -> Model:
 
 def _allowed(visit: Visit) -> dict[str, Model]:
     tier, running = visit.caller().tier, visit.services.running()
+    created = int(running.loaded_at)
+    at = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return {
-        name: Model(name, "model", int(running.loaded_at), _owner(model))
+        name: Model(name, "model", created, _owner(model), type="model", display_name=name, created_at=at)
         for name, model in running.setup.models.items()
         if may_use(tier, name)
     }

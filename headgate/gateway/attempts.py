@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from bisect import bisect_left
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -37,6 +38,8 @@ from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Operation, 
 from headgate.wire import http, openai, rejections, trace
 from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES
 from headgate.wire.translation import Ask, StreamReading
+
+log = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 64_000_000
 MAX_ERROR_BYTES = 1_000_000
@@ -109,8 +112,11 @@ class Attempt:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The members of the caller's body that the deployment was not sent."""
-        return self._asked.dropped
+        """The members of the caller's body, and the headers for its dialect, that the deployment was not sent."""
+        dropped, headers = self._asked.dropped, self._call.dialect_headers
+        if self._dialogue.same_dialect or not headers:
+            return dropped
+        return (*dropped, *(name for name, _ in headers if name.endswith("-beta")))
 
     @property
     def saw_done(self) -> bool:
@@ -298,6 +304,8 @@ class Attempt:
         if response.status < 400:
             return StreamMalformed(f"The provider answered {response.status}, a redirect: its base_url must be mended.")
         if said.about_our_key:
+            spec = self.deployment.spec
+            log.warning("the provider of %s refused headgate's key with %d: %s", spec.name, response.status, said.words)
             return UpstreamAuth(
                 f"The provider refused headgate's key with {response.status}. The operator must mend it."
             )

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from headgate.errors import HeadgateError, NoDeployment, Untranslatable, UpstreamError
+from headgate.errors import HeadgateError, InvalidRequest, NoDeployment, Untranslatable, UpstreamError
 from headgate.gateway.attempts import Attempt, Timing, blames_key, callers_fault, may_go_away
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
@@ -26,17 +26,21 @@ class Dispatcher:
         watchdog, fallbacks = journey.watchdog, self._fallbacks(journey)
         assert watchdog is not None, "the request was admitted"
         index = self._choose(journey, fallbacks)
+        failure: UpstreamError | None = None
         while True:
             try:
                 attempt = journey.attempt = self._attempt(journey, index, watchdog)
-            except Untranslatable as error:
-                index = self._choose_other(journey, index, error)
+            except InvalidRequest as error:
+                if failure is None and not isinstance(error, Untranslatable):
+                    raise
+                journey.tried |= {index}
+                index = self._choose_other(journey, fallbacks, failure or error)
                 continue
             try:
                 await attempt.open()
                 return
             except UpstreamError as error:
-                journey.attempt = None
+                journey.attempt, failure = None, error
                 self._settler.close_failed(journey, attempt, error)
                 step = self._after(journey, index, error, len(fallbacks))
                 if step.move is Move.GIVE_UP:
@@ -107,14 +111,26 @@ class Dispatcher:
                 raise self._nothing_usable(journey, now)
             self._fall_back(journey, fallbacks)
 
-    def _choose_other(self, journey: Journey, index: int, error: Untranslatable) -> int:
-        """A deployment of the same model whose API may have a word for it. Raises the error if there is none."""
-        model, now = journey.model, self._clock.monotonic()
-        assert model is not None, "the request was routed"
-        journey.tried |= {index}
-        if not any(candidate.usable for candidate in model.candidates(now, journey.tried)):
-            raise error
-        return self._choose(journey, [])
+    def _choose_other(self, journey: Journey, fallbacks: list[ServedModel], error: HeadgateError) -> int:
+        """A deployment whose API may have a word for what the last one's had none for.
+
+        Fallbacks are for a model that failed or is switched off. Raises the error if there is no other deployment;
+        never what a fallback cannot be asked, as the caller did not ask for it.
+        """
+        asked_for = journey.setup.models[journey.call.model]
+        is_refused = isinstance(error, InvalidRequest)  # and not a failed attempt's
+        if is_refused and journey.model is asked_for:
+            fallbacks = []
+        elif is_refused:
+            error = self._nothing_usable(journey, self._clock.monotonic())
+        while True:
+            model, now = journey.model, self._clock.monotonic()
+            assert model is not None, "the request was routed"
+            if any(candidate.usable for candidate in model.candidates(now, journey.tried)):
+                return self._choose(journey, [])
+            if not fallbacks:
+                raise error
+            self._fall_back(journey, fallbacks)
 
     def _fall_back(self, journey: Journey, fallbacks: list[ServedModel]) -> None:
         journey.model = fallbacks.pop(0)

@@ -30,6 +30,7 @@ class Welcome(Frozen, frozen=True):
     admin_secret: str | None
     virtual_key: str | None
     needs_key: bool
+    tenant: str | None  # to make a key for, when there is none yet
 
     def text(self) -> str:
         """Ends with a line that can be pasted into a shell."""
@@ -40,8 +41,8 @@ class Welcome(Frozen, frozen=True):
             lines.append(f"  virtual key   {self.virtual_key}")
         if self.admin_secret or self.virtual_key:
             lines += [f"  (shown this once; {self.data_dir} keeps only their hashes)", ""]
-        if self.needs_key and not self.virtual_key:
-            lines += [f"  a virtual key: headgate keys create --tenant {DEFAULT_TENANT}", ""]
+        if self.needs_key and not self.virtual_key and self.tenant:
+            lines += [f"  a virtual key: headgate keys create --tenant {self.tenant}", ""]
         return "\n".join([*lines, self._curl(), ""])
 
     def _curl(self) -> str:
@@ -55,7 +56,8 @@ async def welcome(application: Application, url: str, admin_secret: str | None) 
     running = application.running
     for note in running.loaded.notes:
         log.log(logging.WARNING if note.severity is Severity.WARNING else logging.INFO, "%s", line_of(note))
-    server = running.loaded.config.server
+    config = running.loaded.config
+    server, has_keys = config.server, any(tenant.keys for tenant in config.tenants.values())
     return Welcome(
         version=__version__,
         url=url,
@@ -64,6 +66,7 @@ async def welcome(application: Application, url: str, admin_secret: str | None) 
         admin_secret=admin_secret,
         virtual_key=await _first_key(application),
         needs_key=server.authentication == "required",
+        tenant=None if has_keys else next(iter(config.tenants), None),
     ).text()
 
 

@@ -141,8 +141,14 @@ def test_models_are_those_of_the_tier(tmp_path: Path) -> None:
         mine = (await office.get("/v1/models", CAROL)).json()
         assert mine == {
             "object": "list",
-            "data": [{"id": "small", "object": "model", "created": int(STARTED_AT), "owned_by": "sim"}],
-        }
+            "data": [
+                {
+                    "id": "small", "object": "model", "created": int(STARTED_AT), "owned_by": "sim",
+                    "type": "model", "display_name": "small", "created_at": "2026-09-21T14:13:20Z",
+                }
+            ],
+            "has_more": False, "first_id": "small", "last_id": "small",
+        }  # fmt: skip
         all_of_them = (await office.get("/v1/models", ALICE)).json()["data"]
         assert [model["id"] for model in all_of_them] == ["small", "house/large"]
         assert (await office.get("/v1/models/house/large", ALICE)).json()["id"] == "house/large"

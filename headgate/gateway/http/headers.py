@@ -20,6 +20,7 @@ _REASONS = {
     405: "Method Not Allowed", 408: "Request Timeout", 409: "Conflict", 413: "Content Too Large",
     422: "Unprocessable Content", 429: "Too Many Requests", 431: "Request Header Fields Too Large",
     500: "Internal Server Error", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+    529: "Overloaded",
 }  # fmt: skip
 _OK = b"HTTP/1.1 200 OK\r\n"
 _END = "\r\n"
