@@ -87,7 +87,7 @@ class _PlainCompletionDetails(_CompletionDetails, forbid_unknown_fields=True):
     rejected_prediction_tokens: Nothing = None
 
 
-class _PlainUsage(UsageView, forbid_unknown_fields=True):
+class PlainUsage(UsageView, forbid_unknown_fields=True):
     """A usage object that says no more than `Usage` can."""
 
     prompt_tokens_details: _PlainPromptDetails | None = None
@@ -96,14 +96,14 @@ class _PlainUsage(UsageView, forbid_unknown_fields=True):
 
 
 class _PlainEvent(msgspec.Struct):
-    usage: _PlainUsage | None = None
+    usage: PlainUsage | None = None
 
 
 class _Event(msgspec.Struct):
     usage: msgspec.Raw
 
 
-_plain = msgspec.json.Decoder(_PlainUsage | None)
+_plain = msgspec.json.Decoder(PlainUsage | None)
 _view = msgspec.json.Decoder(UsageView)
 _plain_event = msgspec.json.Decoder(_PlainEvent)
 _event = msgspec.json.Decoder(_Event)

@@ -20,6 +20,7 @@ from headgate.wire.neutral import (
     Answer,
     Choice,
     Citation,
+    Finish,
     Image,
     Opaque,
     Part,
@@ -42,6 +43,18 @@ _content_part = msgspec.json.Decoder(answer_shapes.ContentPart)
 
 def read_answer(body: bytes) -> Answer:
     """A server's JSON answer. Raises ValueError if it is none, StreamFailed if it tells an error."""
+    try:
+        plain = answer_shapes.plain_answer.decode(body)
+    except (ValueError, RecursionError):
+        return _read(body)
+    (said,) = plain.choices
+    parts = (Text(said.message.content),) if said.message.content else ()
+    choice = Choice(parts, Finish.STOP if said.finish_reason == "stop" else Finish.LENGTH)
+    usage = None if plain.usage is None else plain.usage.value()
+    return Answer(plain.id or "", plain.model or "", (choice,), usage, plain.created or 0)
+
+
+def _read(body: bytes) -> Answer:
     answer = answer_shapes.decode(body)
     if answer.error != ABSENT:
         raise StreamFailed(error_message(body))

@@ -11,6 +11,7 @@ import msgspec
 
 from headgate.wire import surrogates
 from headgate.wire.chat.request_shapes import ABSENT, ReasoningDetail
+from headgate.wire.openai_usage import PlainUsage
 
 Nothing = Literal[""] | None
 Empty = tuple[()] | None
@@ -160,8 +161,8 @@ class Answer(msgspec.Struct):
     search_results: list[SearchResult] | None = None
 
 
-class _PlainDelta(msgspec.Struct, gc=False):
-    """A delta of text: the members are those of `Said`, and all others say nothing."""
+class _PlainSaid(msgspec.Struct, gc=False):
+    """Text alone: the members are those of `Said`, and all others say nothing."""
 
     content: str
     reasoning_content: Nothing = None
@@ -176,7 +177,7 @@ class _PlainDelta(msgspec.Struct, gc=False):
 
 
 class _PlainChoice(msgspec.Struct, gc=False):
-    delta: _PlainDelta
+    delta: _PlainSaid
     index: Literal[0] | None = 0
     finish_reason: Nothing = None
     finish_details: None = None
@@ -194,6 +195,30 @@ class PlainChunk(msgspec.Struct, gc=False):
     search_results: Empty = None
 
 
+class _PlainEnd(msgspec.Struct, gc=False):
+    message: _PlainSaid
+    finish_reason: Literal["stop", "length"]
+    index: Literal[0] | None = 0
+    finish_details: None = None
+    logprobs: None = None
+    stop_reason: int | None = None
+    matched_stop: int | None = None
+
+
+class PlainAnswer(msgspec.Struct, gc=False):
+    """A whole answer that is one text, with nothing in it that has to be asked: most are such."""
+
+    choices: tuple[_PlainEnd]
+    id: str | None = None
+    model: str | None = None
+    created: int | None = None
+    usage: PlainUsage | None = None
+    error: None = None
+    citations: Empty = None
+    search_results: Empty = None
+
+
+plain_answer = msgspec.json.Decoder(PlainAnswer)
 plain_chunk = msgspec.json.Decoder(PlainChunk)
 _answer = msgspec.json.Decoder(Answer)
 

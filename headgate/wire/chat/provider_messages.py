@@ -45,11 +45,13 @@ class MessageWriter:
         """The messages of a conversation."""
         written: list[Json] = []
         for number, message in enumerate(messages):
-            if (text := _plain_text(message)) is not None:
-                written.append(_named({"role": message.role, "content": text}, message.name))
+            parts = message.parts
+            if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].cache and not message.name:
+                # One text, as most messages are: no place in it has to be named.
+                written.append({"role": message.role, "content": parts[0].text})
                 continue
             where = f"messages[{number}]"
-            placed = [(f"{where}.content[{index}]", part) for index, part in enumerate(message.parts)]
+            placed = [(f"{where}.content[{index}]", part) for index, part in enumerate(parts)]
             if message.role is Role.ASSISTANT:
                 written.append(_named(self._assistant(placed), message.name))
             else:
@@ -148,12 +150,6 @@ class MessageWriter:
         """Servers that know cache marks are few, and the others refuse a member they do not know."""
         if getattr(part, "cache", ""):
             self._leftovers.append(Leftover(f"{where}.cache_control", is_hint=True))
-
-
-def _plain_text(message: Message) -> str | None:
-    """What a message says that is one text and nothing else, as most are: no place in it has to be named then."""
-    parts = message.parts
-    return parts[0].text if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].cache else None
 
 
 def _named(message: Json, name: str) -> Json:

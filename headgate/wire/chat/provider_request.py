@@ -137,12 +137,12 @@ def _output(output: OutputFormat, target: Target, leftovers: list[Leftover]) -> 
 
 
 def _effort(wanted: Effort, target: Target, leftovers: list[Leftover]) -> str:
-    """A ceiling of tokens becomes the level nearest to it; what the model is to decide is not said."""
+    """A ceiling of tokens becomes the level nearest to it; that the model is to decide cannot be said."""
     if wanted.summary:
         leftovers.append(Leftover("reasoning.summary", is_hint=True))
-    level = wanted.level or effort.level_of(-1 if wanted.budget_tokens is None else wanted.budget_tokens)
-    if target.reasoning is not False:
-        return level
-    if level not in ("", "none"):
+    level, is_exact = effort.as_level(wanted)
+    if target.reasoning is False:
+        level, is_exact = "", level == "none"
+    if not is_exact:
         leftovers.append(Leftover("reasoning_effort", is_hint=True))
-    return ""
+    return level

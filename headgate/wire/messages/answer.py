@@ -83,11 +83,9 @@ def head(answer_id: str, model: str, context: ReplyContext) -> Block:
 def write_answer(answer: Answer, context: ReplyContext) -> bytes:
     """A message. Messages has one choice, so that only the first is shown."""
     choice = answer.choices[0] if answer.choices else Choice((), Finish.STOP)
-    message: Block = {
-        **head(answer.id, answer.model, context),
-        "content": [block for part in choice.parts for block in write_blocks(part)],
-        "stop_reason": write_finish(choice.finish, calls_tools=calls_tools(choice.parts)),
-        "stop_sequence": choice.stop_sequence or None,
-        "usage": write_usage(answer.usage or Usage()),
-    }
+    message = head(answer.id, answer.model, context)
+    message["content"] = [block for part in choice.parts for block in write_blocks(part)]
+    message["stop_reason"] = write_finish(choice.finish, calls_tools=calls_tools(choice.parts))
+    message["stop_sequence"] = choice.stop_sequence or None
+    message["usage"] = write_usage(answer.usage or Usage())
     return msgspec.json.encode(message)

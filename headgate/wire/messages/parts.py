@@ -16,6 +16,7 @@ from headgate.wire.messages.spoken import (
     HiddenBlock,
     ResultBlock,
     SpokenBlock,
+    SpokenContent,
     TextBlock,
     ThoughtBlock,
     spoken_block,
@@ -97,10 +98,13 @@ class PartReader:
             spoken = spoken_content.decode(raw)
         except (ValueError, RecursionError):
             return self._block_by_block(raw, where)
-        if isinstance(spoken, str):
-            return (Text(spoken),)
-        parts = [self._spoken(block, where, index) for index, block in enumerate(spoken or ())]
-        return with_signed_calls(parts)
+        return self.said(spoken, where)
+
+    def said(self, content: SpokenContent, where: str) -> tuple[Part, ...]:
+        """The parts of a message of the usual shape."""
+        if isinstance(content, str):
+            return (Text(content),)
+        return with_signed_calls([self._spoken(block, where, index) for index, block in enumerate(content or ())])
 
     def _block_by_block(self, raw: msgspec.Raw, where: str) -> tuple[Part, ...]:
         content = read_member(_content, raw, where)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import msgspec
 
 from headgate.errors import InvalidRequest, Untranslatable
@@ -10,10 +12,18 @@ from headgate.wire.dialect import Fields
 from headgate.wire.members import read_member, says_nothing
 from headgate.wire.messages.blocks import ABSENT, Block
 from headgate.wire.messages.parts import PartReader
+from headgate.wire.messages.spoken import SpokenContent
 from headgate.wire.messages.thinking import ThinkingView, plan_thinking, read_effort, write_sampling
-from headgate.wire.messages.toolbox import ToolChoiceView, read_tool_choice, read_tools, write_tools
+from headgate.wire.messages.toolbox import (
+    PlainTool,
+    ToolChoiceView,
+    read_tool_choice,
+    read_tools,
+    tool_of,
+    write_tools,
+)
 from headgate.wire.messages.turns import write_turns
-from headgate.wire.neutral import Leftover, Message, OutputFormat, Request, Role, Target, Written
+from headgate.wire.neutral import Leftover, Message, Opaque, OutputFormat, Request, Role, Target, Tool, Written
 
 MAX_USER_CHARACTERS = 512
 _TIERS = {"standard_only": "default"}
@@ -57,6 +67,21 @@ class _Turn(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     content: msgspec.Raw
 
 
+class _PlainTurn(msgspec.Struct, forbid_unknown_fields=True, gc=False):
+    role: Literal["user", "assistant", "system"]
+    content: SpokenContent
+
+
+class _PlainBody(_Settings, forbid_unknown_fields=True, kw_only=True):
+    """A body with nothing in it that has to be asked: most are such, and one decoder takes all of it."""
+
+    messages: list[_PlainTurn]
+    model: msgspec.Raw = ABSENT
+    system: SpokenContent = None
+    tools: list[PlainTool] | None = None
+
+
+_plain_body = msgspec.json.Decoder(_PlainBody)
 _turns = msgspec.json.Decoder(list[_Turn])
 _list = msgspec.json.Decoder(list[msgspec.Raw])
 _turn = msgspec.json.Decoder(_Turn)
@@ -68,6 +93,7 @@ _metadata = msgspec.json.Decoder(_Metadata | None)
 
 _SETTINGS = frozenset(_Settings.__struct_fields__)
 _READ = _SETTINGS | {"model", "messages", "system", "tools"}
+_NO_CONFIG = _OutputConfig()
 _HINTS = frozenset({"cache_control", "context_management", "speed", "user_profile_id"})
 
 
@@ -76,7 +102,7 @@ def read_request(fields: Fields) -> Request:
 
     A thread is kept by Anthropic; it is refused whatever may be dropped, because what was said in it would be lost.
     """
-    if not _is_absent(fields, "thread"):
+    if "thread" in fields and not says_nothing(fields["thread"]):
         raise Untranslatable(
             "'thread' is kept by Anthropic, and this model is served by others. Send all messages.", param="thread"
         )
@@ -92,18 +118,42 @@ def read_count_request(fields: Fields) -> Request:
 
 
 def _read(fields: Fields) -> Request:
+    if fields.keys() <= _READ and (request := _read_plain(fields)) is not None:
+        return request
     reader = PartReader()
     for name, raw in fields.items():
         if name not in _READ and not says_nothing(raw):
             reader.leftovers.append(Leftover(name, is_hint=name in _HINTS))
     given = msgspec.json.encode({name: raw for name, raw in fields.items() if name in _SETTINGS})
     settings = read_member(_settings, msgspec.Raw(given), "")
-    config = _read_config(settings.output_config, reader)
-    choice, parallel = read_tool_choice(settings.tool_choice)
+    messages = _read_messages(fields, reader)
+    tools = read_tools(fields["tools"], reader) if "tools" in fields else ()
+    return _request(settings, messages, tools, reader)
+
+
+def _read_plain(fields: Fields) -> Request | None:
+    """The request in a body of the usual shape, None for any other."""
+    try:
+        body = _plain_body.decode(msgspec.json.encode(fields))
+    except (ValueError, RecursionError):
+        return None
+    reader = PartReader()
+    messages = [Message(Role.SYSTEM, reader.said(body.system, "system"))] if body.system else []
+    for index, turn in enumerate(body.messages):
+        messages.append(Message(_ROLES[turn.role], reader.said(turn.content, f"messages[{index}].content")))
+    tools = tuple([tool_of(tool) for tool in body.tools]) if body.tools else ()
+    return _request(body, tuple(messages), tools, reader) if body.messages else None
+
+
+def _request(
+    settings: _Settings, messages: tuple[Message, ...], tools: tuple[Tool | Opaque, ...], reader: PartReader
+) -> Request:
+    config = _read_config(settings.output_config, reader) if settings.output_config is not ABSENT else _NO_CONFIG
+    choice, parallel = read_tool_choice(settings.tool_choice) if settings.tool_choice is not None else (None, None)
     tier = settings.service_tier or "auto"
     return Request(
-        messages=_read_messages(fields, reader),
-        tools=read_tools(fields["tools"], reader) if "tools" in fields else (),
+        messages=messages,
+        tools=tools,
         tool_choice=choice,
         parallel_tool_calls=parallel,
         output=_read_output(config.format, settings.output_format),
@@ -120,13 +170,9 @@ def _read(fields: Fields) -> Request:
     )
 
 
-def _is_absent(fields: Fields, name: str) -> bool:
-    return name not in fields or says_nothing(fields[name])
-
-
 def _read_messages(fields: Fields, reader: PartReader) -> tuple[Message, ...]:
     messages: list[Message] = []
-    if not _is_absent(fields, "system"):
+    if "system" in fields and not says_nothing(fields["system"]):
         messages.append(Message(Role.SYSTEM, reader.content(fields["system"], "system")))
     if "messages" not in fields:
         raise InvalidRequest("The member 'messages' is missing.", param="messages")
@@ -160,8 +206,6 @@ def _read_turns(raw: msgspec.Raw, reader: PartReader) -> list[_Turn]:
 
 
 def _read_config(raw: msgspec.Raw, reader: PartReader) -> _OutputConfig:
-    if raw is ABSENT:
-        return _OutputConfig()
     members = read_member(_optional_members, raw, "output_config") or {}
     reader.leave_unknown(members, {"effort", "format"}, "output_config")
     return read_member(_output, raw, "output_config") or _OutputConfig()

@@ -63,9 +63,10 @@ class HiddenBlock(_Block, tag="redacted_thinking"):
 
 
 SpokenBlock = TextBlock | CallBlock | ResultBlock | ThoughtBlock | HiddenBlock
+SpokenContent = str | list[SpokenBlock] | None
 MEMBERS = {
     str(kind.__struct_config__.tag): {"type", *kind.__struct_fields__}
     for kind in (TextBlock, CallBlock, ResultBlock, ThoughtBlock, HiddenBlock)
 }
-spoken_content = msgspec.json.Decoder(str | list[SpokenBlock] | None)
+spoken_content: msgspec.json.Decoder[SpokenContent] = msgspec.json.Decoder(SpokenContent)
 spoken_block = msgspec.json.Decoder(SpokenBlock)

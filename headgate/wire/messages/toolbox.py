@@ -32,7 +32,7 @@ class _Tool(msgspec.Struct):
     cache_control: CacheControl | None = None
 
 
-class _PlainTool(_Tool, forbid_unknown_fields=True, gc=False):
+class PlainTool(_Tool, forbid_unknown_fields=True, gc=False):
     """A caller's own tool with nothing about it that has to be asked: nearly all are such, and are read at once."""
 
     type: Literal["custom"] | None = None
@@ -52,21 +52,22 @@ _DIRECT_CALLERS = b'["direct"]'
 _tools = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _kind = msgspec.json.Decoder(_ToolKind)
 _tool = msgspec.json.Decoder(_Tool)
-_plain_tools = msgspec.json.Decoder(list[_PlainTool] | None)
+_plain_tools = msgspec.json.Decoder(list[PlainTool] | None)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def read_tools(raw: msgspec.Raw, reader: PartReader) -> tuple[Tool | Opaque, ...]:
     """The caller's own tools, and Anthropic's as parts that only it knows. Raises InvalidRequest."""
     try:
-        return tuple([_tool_of(tool) for tool in _plain_tools.decode(raw) or ()])
+        return tuple([tool_of(tool) for tool in _plain_tools.decode(raw) or ()])
     except (ValueError, RecursionError):
         pass  # one at a time
     tools = read_member(_tools, raw, "tools") or []
     return tuple(_read_tool(tool, f"tools[{index}]", reader) for index, tool in enumerate(tools))
 
 
-def _tool_of(tool: _Tool) -> Tool:
+def tool_of(tool: _Tool) -> Tool:
+    """A caller's own tool."""
     return Tool(
         name=tool.name,
         description=tool.description or "",
@@ -86,7 +87,7 @@ def _read_tool(raw: msgspec.Raw, where: str, reader: PartReader) -> Tool | Opaqu
     if b"".join(bytes(members.get("allowed_callers", ABSENT)).split()) == _DIRECT_CALLERS:
         known = known | {"allowed_callers"}
     reader.leave_unknown(members, known, where)
-    return _tool_of(tool)
+    return tool_of(tool)
 
 
 def read_tool_choice(choice: ToolChoiceView | None) -> tuple[ToolChoice | None, bool | None]:
