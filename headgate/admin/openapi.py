@@ -27,10 +27,6 @@ _SECURITY: dict[Access, list[Json]] = {
 }
 _TAGS = {Access.PUBLIC: "operations", Access.CALLER: "callers", Access.ADMIN: "admin"}
 _STREAM = "text/event-stream"
-_REFUSED: Json = {
-    "description": "What went wrong, and what to do.",
-    "content": {JSON: {"schema": {"$ref": _REFERENCE.format(name="Error")}}},
-}
 _SECURITY_SCHEMES: Json = {
     "virtualKey": {"type": "http", "scheme": "bearer", "description": "A virtual key: hg-..."},
     "adminKey": {"type": "http", "scheme": "bearer", "description": "The admin key."},
@@ -87,6 +83,21 @@ class Error(msgspec.Struct, frozen=True):
     error: ErrorDetail
 
 
+class AnthropicErrorDetail(msgspec.Struct, frozen=True):
+    """What went wrong, in Anthropic's shape."""
+
+    type: str
+    message: str
+
+
+class AnthropicError(msgspec.Struct, frozen=True):
+    """Every error of headgate's own on Anthropic's URLs."""
+
+    type: str
+    error: AnthropicErrorDetail
+    request_id: str
+
+
 def document(endpoints: Iterable[Endpoint[Any]]) -> bytes:
     """The document as JSON."""
     listed = list(endpoints)
@@ -101,7 +112,7 @@ def document(endpoints: Iterable[Endpoint[Any]]) -> bytes:
             "info": {
                 "title": "headgate",
                 "version": __version__,
-                "description": "A gateway for language models: OpenAI's API for callers, /admin for operators.",
+                "description": "A gateway for language models: OpenAI's and Anthropic's APIs, and /admin for operators.",
             },
             "paths": paths,
             "components": {"schemas": schemas, "securitySchemes": _SECURITY_SCHEMES},
@@ -113,7 +124,7 @@ def _schemas(endpoints: Iterable[Endpoint[Any]]) -> tuple[Json, Json]:
     """The schemas of what endpoints take, and of what they give."""
     taken = msgspec.json.schema_components([one.takes for one in endpoints], ref_template=_REFERENCE)[1]
     given = [one.gives for one in endpoints if one.gives is not None]
-    return taken, msgspec.json.schema_components([Error, *given], ref_template=_REFERENCE)[1]
+    return taken, msgspec.json.schema_components([Error, AnthropicError, *given], ref_template=_REFERENCE)[1]
 
 
 def _operation(endpoint: Endpoint[Any], taken: Json) -> Json:
@@ -127,7 +138,7 @@ def _operation(endpoint: Endpoint[Any], taken: Json) -> Json:
         "tags": [_TAGS[endpoint.access]],
         "security": _SECURITY[endpoint.access],
         "parameters": [_parameter(name, "path", schema) for name, schema in in_path.items()],
-        "responses": {str(endpoint.status): _answer(endpoint), "default": _REFUSED},
+        "responses": {str(endpoint.status): _answer(endpoint), "default": _refused("Error")},
     }
     if endpoint.reads_body:
         required = [field.name for field in msgspec.structs.fields(endpoint.takes) if field.required]
@@ -162,9 +173,15 @@ def _answer(endpoint: Endpoint[Any]) -> Json:
     return {"description": "As asked.", "content": content}
 
 
+def _refused(shape: str) -> Json:
+    content: Json = {JSON: {"schema": {"$ref": _REFERENCE.format(name=shape)}}}
+    return {"description": "What went wrong, and what to do.", "content": content}
+
+
 def _hot_operation(route: Route) -> Json:
     member, name, properties = _HOT_ROUTES[route]
     dialect = "Anthropic" if route in _ANTHROPICS else "OpenAI"
+    refused = _refused("AnthropicError" if route in _ANTHROPICS else "Error")
     content: Json = {JSON: {"schema": {"type": "object", "additionalProperties": True}}}
     if route not in _WITHOUT_STREAM:
         content[_STREAM] = {"schema": {"type": "string"}}
@@ -181,5 +198,5 @@ def _hot_operation(route: Route) -> Json:
         "tags": [_TAGS[Access.CALLER]],
         "security": _SECURITY[Access.CALLER],
         "requestBody": {"required": True, "content": {JSON: {"schema": schema}}},
-        "responses": {"200": {"description": "The answer of the model.", "content": content}, "default": _REFUSED},
+        "responses": {"200": {"description": "The answer of the model.", "content": content}, "default": refused},
     }
