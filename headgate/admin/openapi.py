@@ -112,7 +112,7 @@ def document(endpoints: Iterable[Endpoint[Any]]) -> bytes:
             "info": {
                 "title": "headgate",
                 "version": __version__,
-                "description": "A gateway for language models: OpenAI's and Anthropic's APIs, and /admin for operators.",
+                "description": "A gateway for language models: OpenAI's and Anthropic's APIs, /admin for operators.",
             },
             "paths": paths,
             "components": {"schemas": schemas, "securitySchemes": _SECURITY_SCHEMES},
