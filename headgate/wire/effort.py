@@ -20,6 +20,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from headgate.wire.neutral import Effort
+
 LEVELS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 LEAST_BUDGET_TOKENS = 1024
 
@@ -37,6 +39,17 @@ def level_of(budget_tokens: int) -> str:
         return "" if budget_tokens else "none"
     thinking = (level for level in _BUDGETS if level != "none")
     return min(thinking, key=lambda level: abs(_BUDGETS[level] - budget_tokens))
+
+
+def as_level(effort: Effort) -> tuple[str, bool]:
+    """The level for an API that takes nothing else, "" if there is none; and whether it says all that was asked for.
+
+    A ceiling of tokens is said only nearly, and that the model is to decide not at all.
+    """
+    budget = effort.budget_tokens
+    if budget is None or (effort.level and budget < 0):
+        return effort.level, True
+    return effort.level or level_of(budget), budget == 0
 
 
 def nearest(level: str, known: Sequence[str]) -> str:

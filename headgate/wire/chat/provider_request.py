@@ -142,7 +142,7 @@ def _effort(wanted: Effort, target: Target, leftovers: list[Leftover]) -> str:
         leftovers.append(Leftover("reasoning.summary", is_hint=True))
     level, is_exact = effort.as_level(wanted)
     if target.reasoning is False:
-        level, is_exact = "", level == "none"
+        level, is_exact = "", level == "none" or (is_exact and not level)
     if not is_exact:
         leftovers.append(Leftover("reasoning_effort", is_hint=True))
     return level

@@ -71,13 +71,15 @@ def write_thinking(effort: Effort | None, model: str, *, can_think: bool | None 
     shown = effort.summary not in NO_SUMMARY and not is_off
     if known.levels:
         level = "none" if is_off else effort.level or efforts.level_of(effort.budget_tokens or -1)
-        config = ThinkingConfig(shown, efforts.nearest(level, known.levels))
-        return Written(config, fits=not is_off)
+        nearest = efforts.nearest(level, known.levels)
+        is_exact = nearest == level and (effort.budget_tokens or 0) <= 0
+        return Written(ThinkingConfig(shown, nearest), fits=is_exact)
     if not known.most:
         return Written(None, fits=is_off)
     if is_off:
         return Written(ThinkingConfig(thinking_budget=0 if known.can_be_off else known.least), fits=known.can_be_off)
-    budget = efforts.budget_of(effort.level) if effort.budget_tokens is None else effort.budget_tokens
-    if budget is not None and budget > 0:
-        budget = min(max(budget, known.least), known.most)
-    return Written(ThinkingConfig(shown, thinking_budget=budget))
+    wanted = efforts.budget_of(effort.level) if effort.budget_tokens is None else effort.budget_tokens
+    if wanted is None or wanted < 0:  # the model is to decide
+        return Written(ThinkingConfig(shown, thinking_budget=wanted))
+    budget = min(max(wanted, known.least), known.most)
+    return Written(ThinkingConfig(shown, thinking_budget=budget), fits=budget == wanted)

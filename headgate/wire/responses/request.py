@@ -8,7 +8,7 @@ import msgspec
 
 from headgate.errors import InvalidRequest, Untranslatable
 from headgate.wire.dialect import Fields
-from headgate.wire.effort import level_of
+from headgate.wire.effort import as_level
 from headgate.wire.members import read_member, says_nothing
 from headgate.wire.neutral import (
     Effort,
@@ -246,7 +246,7 @@ def write_request(request: Request, target: Target) -> Written:
 def _write_reasoning(effort: Effort | None) -> _WrittenReasoning | None:
     if effort is None:
         return None
-    level = effort.level or (level_of(effort.budget_tokens) if effort.budget_tokens is not None else "")
+    level, _ = as_level(effort)
     summary = effort.summary if effort.summary in ("", *_SUMMARIES) else "auto"
     return _WrittenReasoning(level, summary) if level or summary else None
 
@@ -291,5 +291,9 @@ def _write_leftovers(request: Request, target: Target) -> Iterator[Leftover]:
     yield from tool_leftovers(request.tools)
     if request.service_tier not in ("", *_SERVICE_TIERS):
         yield Leftover("service_tier", is_hint=True)
-    if request.effort is not None and target.reasoning is False and request.effort.level != "none":
-        yield Leftover("reasoning_effort", is_hint=True)
+    if request.effort is not None:
+        level, is_exact = as_level(request.effort)
+        if target.reasoning is False:
+            is_exact = level == "none" or (is_exact and not level)
+        if not is_exact:
+            yield Leftover("reasoning_effort", is_hint=True)

@@ -16,6 +16,7 @@ from headgate.wire.neutral import (
     Effort,
     File,
     Image,
+    Leftover,
     Message,
     Opaque,
     OutputFormat,
@@ -78,8 +79,6 @@ def dropped(asked: Request, target: Target = TARGET) -> list[str]:
         ({"user": "ann", "verbosity": "low"}, {"user": "ann", "verbosity": "low"}),
         ({"service_tier": "flex"}, {"service_tier": "flex"}),
         ({"effort": Effort("low")}, {"reasoning_effort": "low"}),
-        ({"effort": Effort(budget_tokens=5000)}, {"reasoning_effort": "medium"}),
-        ({"effort": Effort(budget_tokens=-1)}, {}),
         ({"effort": Effort(budget_tokens=0)}, {"reasoning_effort": "none"}),
         ({"output": OutputFormat()}, {"response_format": {"type": "json_object"}}),
         (
@@ -110,6 +109,28 @@ def dropped(asked: Request, target: Target = TARGET) -> list[str]:
 )  # fmt: skip
 def test_members(members: Json, means: Json) -> None:
     assert only(written(request(**members))) == means
+
+
+@pytest.mark.parametrize(
+    ("effort", "reasoning", "sent", "is_missed"),
+    [
+        (Effort("low"), None, "low", False),
+        (Effort(budget_tokens=5000), None, "medium", True),
+        (Effort(budget_tokens=-1), None, None, True),  # the model is to decide: there is no word for that
+        (Effort("high", -1), None, "high", False),
+        (Effort("high", 5000), None, "high", True),
+        (Effort(budget_tokens=0), None, "none", False),
+        (Effort("low"), False, None, True),
+        (Effort(budget_tokens=-1), False, None, True),
+        (Effort("none"), False, None, False),
+    ],
+)
+def test_an_effort_that_is_met_only_nearly_is_listed(
+    effort: Effort, reasoning: bool | None, sent: str | None, is_missed: bool
+) -> None:
+    result = PROVIDER.write_request(request(effort=effort), Target("m", reasoning=reasoning))
+    assert json.loads(result.body).get("reasoning_effort") == sent
+    assert result.leftovers == ((Leftover("reasoning_effort", is_hint=True),) if is_missed else ())
 
 
 def test_the_deployments_model_is_named() -> None:

@@ -235,6 +235,13 @@ def test_a_budget_is_the_nearest_effort() -> None:
     assert body(request(effort=Effort(budget_tokens=20_000)))["reasoning"] == {"effort": "high"}
     assert body(request(effort=Effort(budget_tokens=0)))["reasoning"] == {"effort": "none"}
     assert "reasoning" not in body(request(effort=Effort(budget_tokens=-1)))
+    assert body(request(effort=Effort("low", -1)))["reasoning"] == {"effort": "low"}
+
+
+@pytest.mark.parametrize(("budget", "is_exact"), [(20_000, False), (-1, False), (0, True)])
+def test_a_budget_that_is_met_only_nearly_is_listed(budget: int, is_exact: bool) -> None:
+    leftovers = write_request(request(effort=Effort(budget_tokens=budget)), Target("gpt")).leftovers
+    assert leftovers == (() if is_exact else (Leftover("reasoning_effort", is_hint=True),))
 
 
 def test_thoughts_are_asked_for_where_a_model_thinks() -> None:
