@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "errors": {"types"},
     "ports": {"types"},
-    "writing": set(),
+    "writing": {"types", "errors"},
     "policy": VOCABULARY,
     "wire": VOCABULARY,
     "config": VOCABULARY,

@@ -173,7 +173,7 @@ class Passage:
     async def _leave(self, error: BaseException | None) -> None:
         pipeline, journey = self._pipeline, self._journey
         pipeline.under_way.pop(journey, None)
-        if journey.settled:
+        if journey.is_settled:
             return
         if isinstance(error, HeadgateError):
             error.attempts = journey.attempts_told()

@@ -63,7 +63,7 @@ class Settler:
 
     def settle_now(self, journey: Journey) -> bool:
         """As `settle`, but False if tokens must be counted first, which has begun then."""
-        if journey.settled:
+        if journey.is_settled:
             return True
         if journey.counting is not None:
             return False
@@ -91,7 +91,7 @@ class Settler:
 
     def record(self, journey: Journey) -> None:
         """Write the ledger's row, now or before the journey's batch is sent. Raises LedgerFull."""
-        journey.settled = True
+        journey.is_settled = True
         batch = journey.batch
         if batch is None or journey.watchdog is None:  # never let in: there may be no room for it, but for the others
             self._write((journey,))
