@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,6 @@ from tests.conformance.meaning import Json, Reading
 from tests.golden.exchanges import Exchange
 
 SAMPLE = Path(__file__).with_name("sample.jsonl.zst")
-PATH_VARIABLE = "HEADGATE_EXCHANGES"
 
 # API of the recording -> the dialect it is in.
 GENERATING = {
@@ -180,8 +178,3 @@ def rows(path: Path) -> Iterator[Json]:
 def load(path: Path) -> list[Recording]:
     """All exchanges of a file."""
     return [from_row(row) for row in rows(path)]
-
-
-def chosen_file() -> Path:
-    """The file that HEADGATE_EXCHANGES names, or the sample beside this module."""
-    return Path(os.environ.get(PATH_VARIABLE) or SAMPLE)

@@ -138,22 +138,23 @@ class Replay:
         reply = self._ask(asking.PATHS[client], client, json.dumps(body).encode())
         if self._upstream.failures:
             return [f"the upstream failed: {self._upstream.failures}"]
-        return judge(recording, client, reply)
+        try:
+            return judge(recording, client, reply)
+        except (LookupError, TypeError, ValueError, AssertionError) as error:
+            return [f"nobody can read it: {error!r}; the client got {reply.text:.300}"]
 
-    def lost(self, recording: Recording, dialect: str) -> list[str]:
-        """What the recorded request said, and a provider that speaks this dialect was not told, nor the caller either.
-
-        The provider's answer is a recorded one; only the request is looked at.
+    def lost(self, recording: Recording, dialect: str) -> tuple[list[str], bool]:
+        """What the recorded request said and a provider that speaks this dialect was not told, and whether the caller
+        was told that something is missing. The provider's answer is a recorded one; only the request is looked at.
         """
         body = {**recording.request, "model": ASKED_IN[dialect], "stream": False}
         self._upstream.plays(playing(self._answers[dialect]))
         reply = self._ask(asking.PATHS[recording.dialect], recording.dialect, json.dumps(body).encode())
         if reply.status != 200:
-            return [f"status {reply.status}: {reply.text:.300}"]
-        if reply.headers.get("x-headgate-dropped"):
-            return []
+            return [f"status {reply.status}: {reply.text:.300}"], False
         told = requested.READERS[dialect](self._upstream.exchange().body)
-        return requested.lost(requested.READERS[recording.dialect](recording.request), told)
+        said = requested.READERS[recording.dialect](recording.request)
+        return requested.lost(said, told), "x-headgate-dropped" in reply.headers
 
     def _ask(self, path: str, client: str, body: bytes) -> Reply:
         key = {"x-api-key": ALICE} if client in ("messages", "count_tokens") else {"authorization": f"Bearer {ALICE}"}

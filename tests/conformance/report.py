@@ -1,126 +1,123 @@
-"""Replays whole files of recordings and writes docs/providers.md: `make conformance`.
+"""Replays a file of recordings and writes docs/providers.md: `make conformance HEADGATE_EXCHANGES=FILE`.
 
-    HEADGATE_EXCHANGES=exchanges.jsonl.zst python -m tests.conformance.report > docs/providers.md
-
-Beside the exchanges it looks for `response_only_chunks.jsonl.zst` and `observed_errors.jsonl`. Without the variable it
-replays the sample. What failed without being explained goes to standard error, and makes the exit code 1.
+Beside the exchanges it looks for `response_only_chunks.jsonl.zst` and `observed_errors.jsonl`. What failed without
+being explained goes to standard error, and makes the exit code 1.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.conformance.exceptions import reason
-from tests.conformance.recordings import (
-    SAMPLE,
-    Recording,
-    chosen_file,
-    from_chunks,
-    from_golden,
-    from_observed_error,
-    load,
-    rows,
-)
-from tests.conformance.replay import CLIENTS, Replay, clients
-from tests.golden import exchanges
+from tests.conformance.judging import CARRIED
+from tests.conformance.meaning import CONTENT_FILTER, LENGTH, PAUSE, REFUSAL, STOP, STOP_SEQUENCE, TOOL_CALLS
+from tests.conformance.recordings import Recording, from_chunks, from_observed_error, load, rows
+from tests.conformance.replay import CLIENTS, Replay
+from tests.conformance.results import answers, requests
 
-PASSED_ON = ("completions", "embeddings", "count_tokens", "embed_contents")
+FILE_VARIABLE = "HEADGATE_EXCHANGES"
 CHUNKS, OBSERVED_ERRORS = "response_only_chunks.jsonl.zst", "observed_errors.jsonl"
 
+INTRODUCTION = """# What recorded exchanges became
 
-@dataclass
-class Tally:
-    """How many recordings reached clients as they were."""
+Written by `make conformance` ([tests/conformance](../tests/conformance/README.md)); `make test` replays a sample.
+Exchanges that others recorded with real providers are played again by a local server behind a real gateway, and
+served to a client of each dialect.
 
-    passed: int = 0
-    total: int = 0
+- **The provider's own dialect**: the same `data:` payloads in the same order, the same body, byte for byte. (A usage
+  chunk that headgate asked for and the client did not is taken out.)
+- **Another dialect**: the same model name, text and refusals, tool calls (names, and arguments as JSON values),
+  readable thoughts, reason to stop, and tokens: input, read from the cache, written to it, output, reasoning. Both
+  sides are read by readers of the tests' own, with nothing but a JSON parser. Every answer and event has the shape
+  that the vendors' own packages declare; a responses stream says in its events what it says at its end.
+- **Errors**: the same status and sentence, in the client's shape. A provider's 401 or 403 is 502 `upstream_auth`,
+  because the key it refuses is the gateway's.
 
-    def __str__(self) -> str:
-        return f"{self.passed} of {self.total}" if self.total else "-"
+What has no place in a client's dialect is not compared: a provider's own tools (searches, code execution, MCP),
+citations, and answers beside the first where a dialect knows only one. [dialects.md](dialects.md) says what becomes
+of them.
+"""
+REQUESTS = """## What providers were told
 
+Recorded requests put to a provider of every other dialect, with `on_untranslatable: drop`: the number of those that
+arrived whole + the number of those of which the caller was told what is missing (`x-headgate-dropped`). Whole means:
+system prompt, what users and assistants say, tool calls and their results, pictures and files, tools, tool choice,
+schema, and the settings for length, sampling and effort. Nothing was lost in silence.
+"""
+STOPS = """## Why a model stopped
 
-def _row() -> defaultdict[str, Tally]:
-    return defaultdict(Tally)
-
-
-@dataclass
-class Results:
-    """What came out. Rows are (provider, API), columns the dialects of clients."""
-
-    table: dict[tuple[str, str], dict[str, Tally]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(Tally))
-    )
-    explained: Counter[str] = field(default_factory=Counter)
-    unexplained: list[str] = field(default_factory=list)
-    outside: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-    def add(self, recording: Recording, client: str, problems: list[str]) -> None:
-        tally = self.table[recording.provider, recording.api][client]
-        tally.total += 1
-        tally.passed += not problems
-        if problems and (why := reason(recording, client)):
-            self.explained[why] += 1
-        elif problems:
-            self.unexplained.append(f"{recording.name} to {client}: {'; '.join(problems)}")
-
-    def sum(self, client: str = "") -> Tally:
-        tallies = [tally for row in self.table.values() for name, tally in row.items() if client in ("", name)]
-        return Tally(sum(tally.passed for tally in tallies), sum(tally.total for tally in tallies))
-
-
-def replayed(recordings: Iterable[Recording], replay: Replay) -> Results:
-    """Serve each recording to a client of each dialect it can reach."""
-    results = Results()
-    for recording in recordings:
-        if not recording.dialect:
-            results.outside[recording.provider, recording.api] += 1
-            continue
-        for client in clients(recording):
-            results.add(recording, client, replay.problems(recording, client))
-    return results
+What is compared as the reason to stop, in each dialect's words. A model that says it is done while it calls tools
+waits for them, whatever the provider calls that.
+"""
+WORDS = {
+    "chat": {
+        STOP: "`stop`",
+        LENGTH: "`length`",
+        TOOL_CALLS: "`tool_calls`",
+        CONTENT_FILTER: "`content_filter`",
+        REFUSAL: "`stop` and `refusal`",
+    },
+    "responses": {
+        STOP: "`completed`",
+        LENGTH: "`incomplete`: `max_output_tokens`",
+        TOOL_CALLS: "`completed`, with calls",
+        CONTENT_FILTER: "`incomplete`: `content_filter`",
+        REFUSAL: "`completed`, with a refusal",
+    },
+    "messages": {
+        STOP: "`end_turn`",
+        STOP_SEQUENCE: "`stop_sequence`",
+        LENGTH: "`max_tokens`",
+        TOOL_CALLS: "`tool_use`",
+        REFUSAL: "`refusal`",
+        PAUSE: "`pause_turn`",
+    },
+}
 
 
 def main() -> int:
-    path = chosen_file()
-    recordings = load(path) + ([from_golden(exchange) for exchange in exchanges.load()] if path == SAMPLE else [])
+    """The page goes to the file that the first argument names."""
+    path = Path(os.environ.get(FILE_VARIABLE) or ".")
+    if not path.is_file() or len(sys.argv) != 2:
+        print(f"Say where the recordings are: make conformance {FILE_VARIABLE}=FILE", file=sys.stderr)
+        return 2
+    exchanges = load(path)
     with tempfile.TemporaryDirectory() as folder, Replay(Path(folder)) as replay:
-        sections = [("Recorded exchanges", replayed(recordings, replay))]
-        if (chunks := path.with_name(CHUNKS)).exists():
-            known = [recording for row in rows(chunks) if (recording := from_chunks(row))]
-            sections.append(("Streams of which only the events were kept", replayed(known, replay)))
-        if (errors := path.with_name(OBSERVED_ERRORS)).exists():
-            lines = [json.loads(line) for line in errors.read_text().split("\n") if line]
-            observed = [from_observed_error(row, number) for number, row in enumerate(lines)]
-            sections.append(("Errors that were shown in public", replayed(observed, replay)))
-    for title, results in sections:
-        print(section(title, results))
-    unexplained = [line for _, results in sections for line in results.unexplained]
-    print("\n".join(unexplained), file=sys.stderr)
-    return 1 if unexplained else 0
+        answered = {
+            title: answers(recordings, replay)
+            for title, recordings in (
+                ("Recorded exchanges", exchanges),
+                ("Streams of which only the events were kept", _streams(path.with_name(CHUNKS))),
+                ("Errors that were shown in public", _errors(path.with_name(OBSERVED_ERRORS))),
+            )
+        }
+        asked = requests(exchanges, replay)
+    sections = [INTRODUCTION, *(f"## {title}\n\n{results.table()}" for title, results in answered.items())]
+    Path(sys.argv[1]).write_text("\n".join([*sections, REQUESTS, asked.table(), STOPS, stops_table()]))
+    wrong = [line for results in answered.values() for line in results.unexplained] + asked.silent
+    print("\n".join([*wrong, *(f"{title}: {results.table()}" for title, results in answered.items())]), file=sys.stderr)
+    return 1 if wrong else 0
 
 
-def section(title: str, results: Results) -> str:
-    """A heading, the table, and what is to be said about it."""
-    lines = [f"## {title}", "", "| provider | API | chat clients | responses clients | messages clients |"]
-    lines.append("|---|---|---:|---:|---:|")
-    for (provider, api), row in sorted(results.table.items()):
-        cells = [str(row[client]) for client in CLIENTS]
-        passed_on = next((str(row[client]) for client in PASSED_ON if client in row), "")
-        lines.append(f"| {provider} | {api} | {' | '.join([passed_on, '', ''] if passed_on else cells)} |")
-    lines.append(f"| **all** | | {' | '.join(str(results.sum(client)) for client in CLIENTS)} |")
-    total = results.sum()
-    lines += ["", f"Together {total}: {100 * total.passed / max(1, total.total):.1f} %.", ""]
-    lines += [f"- {number} because {why}" for why, number in results.explained.most_common()]
-    if results.outside:
-        named = ", ".join(f"{provider} {api} ({number})" for (provider, api), number in sorted(results.outside.items()))
-        lines += ["", f"Outside headgate's surface, and not replayed: {named}."]
+def stops_table() -> str:
+    """A row for each reason, a column for each dialect."""
+    lines = ["| reason | chat | responses | messages |", "|---|---|---|---|"]
+    for reason in (STOP, STOP_SEQUENCE, LENGTH, TOOL_CALLS, CONTENT_FILTER, REFUSAL, PAUSE):
+        cells = [WORDS[client][CARRIED[client].get(reason, reason)] for client in CLIENTS]
+        lines.append(f"| {reason.replace('_', ' ')} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _streams(path: Path) -> list[Recording]:
+    return [recording for row in rows(path) if (recording := from_chunks(row))] if path.exists() else []
+
+
+def _errors(path: Path) -> list[Recording]:
+    lines = [json.loads(line) for line in path.read_text().split("\n") if line] if path.exists() else []
+    return [from_observed_error(row, number) for number, row in enumerate(lines)]
 
 
 if __name__ == "__main__":
