@@ -5,13 +5,12 @@ A reader never raises: it forwards what was good, and says in `failure` why the 
 
 from __future__ import annotations
 
-from typing import Any
-
 import msgspec
 
 from headgate.errors import HeadgateError, StreamFailed, StreamIncomplete, StreamMalformed, UpstreamEmpty
 from headgate.types import Usage
 from headgate.wire import sse
+from headgate.wire.members import says_nothing
 from headgate.wire.openai import ABSENT, FAILED_FINISHES, as_text, error_body, error_message, is_json
 from headgate.wire.openai_usage import UsageView, words_beyond
 
@@ -44,8 +43,19 @@ class _Chunk(msgspec.Struct, gc=False):
     error: msgspec.Raw = ABSENT
 
 
+class _UnknownChoice(msgspec.Struct):
+    delta: dict[str, msgspec.Raw] | None = None
+
+
+class _UnknownChunk(msgspec.Struct):
+    """A chunk of which nothing was understood."""
+
+    choices: list[_UnknownChoice] | msgspec.UnsetType | None = msgspec.UNSET
+    usage: msgspec.Raw = ABSENT
+
+
 _chunk = msgspec.json.Decoder(_Chunk)
-_any = msgspec.json.Decoder()
+_unknown = msgspec.json.Decoder(_UnknownChunk)
 
 
 class StreamReader:
@@ -104,6 +114,8 @@ class StreamReader:
         if not data.startswith(b"data: {") or data.find(b"\n") != len(data) - 2 or not self._frames.is_empty:
             return False
         try:
+            if not data.isascii():
+                data.decode()  # msgspec does not look into members that nobody reads
             chunk = _chunk.decode(data[6:-2])
         except (ValueError, RecursionError):
             return False
@@ -143,6 +155,9 @@ class StreamReader:
             self.failure = StreamIncomplete("The provider's stream ended without a finish reason.")
 
     def _forward(self, frame: bytes) -> bool:
+        if not frame.isascii() and not self.saw_done and not sse.is_text(frame):
+            self.failure = StreamMalformed("The provider sent an event that is not valid UTF-8.")
+            return False
         data = sse.payload(frame)
         if data is None or not data:
             return True  # a comment or another field: passes, means nothing
@@ -214,12 +229,11 @@ class StreamReader:
 
 def _has_unknown_content(data: bytes) -> bool:
     """Whether a chunk before the commit point carries content in a member headgate has no name for."""
-    chunk: Any = _any.decode(data)
-    choices = chunk.get("choices")
-    if not choices:
-        return not chunk.get("usage") and "choices" not in chunk
-    deltas = (choice.get("delta") for choice in choices if isinstance(choice, dict))
-    return any(value for delta in deltas if isinstance(delta, dict) for name, value in delta.items() if name != "role")
+    chunk = _unknown.decode(data)
+    if not chunk.choices:
+        return chunk.choices is msgspec.UNSET and says_nothing(chunk.usage)
+    members = (member for choice in chunk.choices for member in (choice.delta or {}).items())
+    return any(name != "role" and not says_nothing(value) for name, value in members)
 
 
 def error_event(error: HeadgateError, request_id: str) -> bytes:

@@ -84,6 +84,15 @@ def payload(frame: bytes) -> bytes | None:
     return b"\n".join(values) if values else None
 
 
+def is_text(frame: bytes) -> bool:
+    """Whether a client can read the frame: an event stream is UTF-8, its comments too."""
+    try:
+        frame.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def frame(data: bytes) -> bytes:
     """A frame that carries one line of data."""
     return b"data: " + data + b"\n\n"

@@ -22,7 +22,7 @@ from headgate.errors import (
 from headgate.types import Api, Call, Frozen, Usage
 from headgate.wire import neutral, sse
 from headgate.wire.dialect import ClientDialect, Listener, ProviderDialect, ReplyContext, Splitter, Writer
-from headgate.wire.neutral import Leftover, Target
+from headgate.wire.neutral import Leftover, Target, Written
 from headgate.wire.openai import WholeAnswer, is_json
 
 _MAX_KEPT_CHARACTERS = 4_000_000  # of the text kept for counting tokens
@@ -97,7 +97,8 @@ class SameDialect:
         self._put = put
 
     def ask(self, call: Call, ask: Ask) -> Asked:
-        return Asked(self._put(call, ask.target.model, max_output_tokens=ask.max_output_tokens))
+        put = self._put(call, ask.target.model, max_output_tokens=ask.max_output_tokens)
+        return Asked(put.body, tuple([leftover.field for leftover in put.leftovers]))
 
     def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
         try:
@@ -130,6 +131,8 @@ class AcrossDialects:
         request = self._client.read_request(call.fields)
         target = _with_ceiling(ask, call)
         written = self._provider.write_request(request, target)
+        if not request.leftovers and not written.leftovers:
+            return Asked(written.body)
         leftovers = (*request.leftovers, *written.leftovers)
         if not ask.may_drop:
             refuse_leftovers(leftovers, target.model)
@@ -152,9 +155,12 @@ class AcrossDialects:
 
 
 class PutBody(Protocol):
-    """Makes the body for a deployment out of the caller's: its own model name and ceiling, the rest untouched."""
+    """Makes the body for a deployment out of the caller's: its own model name and ceiling, the rest untouched.
 
-    def __call__(self, call: Call, upstream_model: str, *, max_output_tokens: int | None) -> bytes: ...
+    Only others' thoughts are taken out, which are hints.
+    """
+
+    def __call__(self, call: Call, upstream_model: str, *, max_output_tokens: int | None) -> Written: ...
 
 
 class TranslatedStream:
@@ -232,6 +238,9 @@ class TranslatedStream:
         if self._ended:  # nothing more is said, but for OpenRouter's way to end responses
             if self._writer is None and sse.payload(frame) == _DONE and not self.tail.endswith(frame):
                 self.tail += frame
+            return b""
+        if self._writer is None and not frame.isascii() and not sse.is_text(frame):
+            self.failure = StreamMalformed("The provider sent an event that is not valid UTF-8.")
             return b""
         try:
             chunks = self._listener.read(frame)

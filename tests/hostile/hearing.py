@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from headgate.errors import HeadgateError
 from headgate.types import Call, Route, Usage
@@ -35,7 +35,7 @@ class Heard:
     """What came of a stream. `body` is all that the client gets, the error event with it if there is one."""
 
     body: bytes
-    failure: HeadgateError | None
+    failure: HeadgateError | None = field(compare=False)  # its words are in the body
     committed: bool
     content_events: int
     usage: Usage | None

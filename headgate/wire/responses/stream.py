@@ -123,6 +123,8 @@ class StreamListener:
         if self._ended or self._mender is not None:
             return ""
         try:
+            if not data.isascii():
+                data.decode()  # msgspec does not look into members that nobody reads
             event = _plain_event.decode(data[_DELTA_DATA:end])
         except (ValueError, RecursionError):
             return ""

@@ -60,10 +60,9 @@ class StreamWriter:
         return self._frames.take()
 
     def more_text(self, text: str) -> bytes:
-        if isinstance(self._open, OpenMessage):
-            self._open.say(text, (), starts_part=False)
-        else:
-            self.write((TextDelta(text),))
+        if not isinstance(self._open, OpenMessage):
+            return self.write((TextDelta(text),))
+        self._open.say(text, (), starts_part=False)
         return self._frames.take()
 
     def end(self) -> bytes:
