@@ -9,8 +9,8 @@ from headgate.types import Usage
 from headgate.wire.dialect import ReplyContext
 from headgate.wire.messages.blocks import ABSENT, Block, read_block, write_blocks
 from headgate.wire.messages.stops import StopDetails, calls_tools, read_finish, write_finish
-from headgate.wire.messages.usage import read_usage, write_usage
-from headgate.wire.neutral import Answer, Choice, Finish, Refusal
+from headgate.wire.messages.usage import WrittenUsage, read_usage, write_usage
+from headgate.wire.neutral import Answer, Choice, Finish, Refusal, Text
 from headgate.wire.surrogates import mend
 
 
@@ -32,6 +32,22 @@ class MessageView(msgspec.Struct):
     error: _ErrorView | None = None
 
 
+class _PlainText(msgspec.Struct, tag_field="type", tag="text", gc=False):
+    text: str
+    citations: None = None
+
+
+class _Message(msgspec.Struct, tag_field="type", tag="message", kw_only=True):
+    id: str
+    role: str = "assistant"
+    model: str | msgspec.Raw
+    content: list[_PlainText | Block | msgspec.Raw]
+    stop_reason: str
+    stop_sequence: str | None
+    usage: WrittenUsage
+
+
+_encoder = msgspec.json.Encoder()
 _message = msgspec.json.Decoder(MessageView)
 
 
@@ -83,9 +99,17 @@ def head(answer_id: str, model: str, context: ReplyContext) -> Block:
 def write_answer(answer: Answer, context: ReplyContext) -> bytes:
     """A message. Messages has one choice, so that only the first is shown."""
     choice = answer.choices[0] if answer.choices else Choice((), Finish.STOP)
-    message = head(answer.id, answer.model, context)
-    message["content"] = [block for part in choice.parts for block in write_blocks(part)]
-    message["stop_reason"] = write_finish(choice.finish, calls_tools=calls_tools(choice.parts))
-    message["stop_sequence"] = choice.stop_sequence or None
-    message["usage"] = write_usage(answer.usage or Usage())
-    return msgspec.json.encode(message)
+    message = _Message(
+        id=answer.id or f"msg_{context.request_id}",
+        model=answer.model or context.fields.get("model", ""),
+        content=[],
+        stop_reason=write_finish(choice.finish, calls_tools=calls_tools(choice.parts)),
+        stop_sequence=choice.stop_sequence or None,
+        usage=write_usage(answer.usage or Usage()),
+    )
+    for part in choice.parts:
+        if isinstance(part, Text) and not part.citations:
+            message.content.append(_PlainText(part.text))  # what most answers are is made without a dictionary
+        else:
+            message.content += write_blocks(part)
+    return _encoder.encode(message)

@@ -81,19 +81,34 @@ def _says_something(value: object) -> bool:
     return bool(value) if isinstance(value, list) else value not in _USUAL
 
 
-def write_usage(usage: Usage) -> dict[str, object]:
+class _WrittenCacheCreation(msgspec.Struct, gc=False):
+    ephemeral_5m_input_tokens: int
+    ephemeral_1h_input_tokens: int
+
+
+class _WrittenOutputDetails(msgspec.Struct, gc=False):
+    thinking_tokens: int
+
+
+class WrittenUsage(msgspec.Struct, gc=False):
+    """The usage object of an answer."""
+
+    input_tokens: int
+    cache_creation_input_tokens: int
+    cache_read_input_tokens: int
+    cache_creation: _WrittenCacheCreation
+    output_tokens: int
+    output_tokens_details: _WrittenOutputDetails | msgspec.UnsetType = msgspec.UNSET
+
+
+def write_usage(usage: Usage) -> WrittenUsage:
     """The usage object of an answer."""
     written = usage.cache_write + usage.cache_write_1h
-    members: dict[str, object] = {
-        "input_tokens": max(0, usage.input - usage.cached_input - written),
-        "cache_creation_input_tokens": written,
-        "cache_read_input_tokens": usage.cached_input,
-        "cache_creation": {
-            "ephemeral_5m_input_tokens": usage.cache_write,
-            "ephemeral_1h_input_tokens": usage.cache_write_1h,
-        },
-        "output_tokens": usage.output,
-    }
-    if usage.reasoning:
-        members["output_tokens_details"] = {"thinking_tokens": usage.reasoning}
-    return members
+    return WrittenUsage(
+        max(0, usage.input - usage.cached_input - written),
+        written,
+        usage.cached_input,
+        _WrittenCacheCreation(usage.cache_write, usage.cache_write_1h),
+        usage.output,
+        _WrittenOutputDetails(usage.reasoning) if usage.reasoning else msgspec.UNSET,
+    )

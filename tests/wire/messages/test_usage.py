@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +14,7 @@ from headgate.wire.messages.usage import read_usage, write_usage
 
 
 def usage(*objects: Any) -> Usage | None:
-    return read_usage([json.dumps(value).encode() for value in objects])
+    return read_usage([msgspec.json.encode(value) for value in objects])
 
 
 def counted(**members: Any) -> Usage:
