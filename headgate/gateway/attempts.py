@@ -213,24 +213,24 @@ class Attempt:
     def record(self, *, outcome: Outcome, error: HeadgateError | None, usage: Usage) -> AttemptRecord:
         """The attempt's row of the ledger."""
         spec = self.deployment.spec
-        return AttemptRecord(
-            id=self.id,
-            request_id=self._call.id,
-            number=self.number,
-            started_at=self.started_at,
-            deployment=spec.name,
-            provider=spec.provider,
-            endpoint=self._endpoint,
-            upstream_model=spec.upstream_model,
-            key_fingerprint=self.deployment.keys.fingerprint(self._key),
-            outcome=outcome,
-            status=self.status,
-            error=error.code if error else "",
-            upstream_id=self.upstream_id,
-            usage=usage,
-            cost_picousd=pricing.cost_picousd(usage, spec.price) if spec.price else 0,
-            price_version=spec.price.version if spec.price else "free",
-            seconds=self._clock.monotonic() - self._started,
+        return AttemptRecord(  # in the order of its fields: naming so many takes twice as long
+            self.id,
+            self._call.id,
+            self.number,
+            self.started_at,
+            spec.name,
+            spec.provider,
+            self._endpoint,
+            spec.upstream_model,
+            self.deployment.keys.fingerprint(self._key),
+            outcome,
+            self.status,
+            error.code if error else "",
+            self.upstream_id,
+            usage,
+            pricing.cost_picousd(usage, spec.price) if spec.price else 0,
+            spec.price.version if spec.price else "free",
+            self._clock.monotonic() - self._started,
         )
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
