@@ -50,15 +50,7 @@ class LineWriter:
 
     def write(self, line: bytes) -> None:
         """Take one line, with its newline. Must be called on the event loop."""
-        if self._buffered_bytes + len(line) > self._max_buffered_bytes:
-            self.dropped += 1
-            return
-        self._lines.append(line)
-        self._buffered_bytes += len(line)
-        if self._buffered_bytes >= FLUSH_BYTES:
-            self._flush()
-        elif self._timer is None:
-            self._start_timer()
+        self._take([line])
 
     def write_later(self, make: Callable[[], bytes]) -> None:
         """Take a line that `make` will make before the next flush; if it raises, that line is lost and said to be."""
@@ -86,13 +78,25 @@ class LineWriter:
 
     def _make_lines(self) -> None:
         unmade, self._unmade = self._unmade, []
+        lines: list[bytes] = []
         for make in unmade:
             try:
-                line = make()
+                lines.append(make())
             except Exception:  # whatever a provider or a caller made up, it must not cost the lines of others
                 _log.exception("a line of the request log cannot be made")
-            else:
-                self.write(line)
+        self._take(lines)
+
+    def _take(self, lines: list[bytes]) -> None:
+        size = sum(map(len, lines))
+        if self._buffered_bytes + size > self._max_buffered_bytes:
+            self.dropped += len(lines)
+            return
+        self._lines += lines
+        self._buffered_bytes += size
+        if self._buffered_bytes >= FLUSH_BYTES:
+            self._flush()
+        elif self._timer is None:
+            self._start_timer()
 
     def _flush(self) -> None:
         if self._unmade:
@@ -136,8 +140,8 @@ class LineWriter:
 def _write_lines(descriptor: int, lines: list[bytes]) -> None:
     """Blocks until all is written. Raises OSError."""
     # Several workers may share one pipe, and only writes up to PIPE_BUF are never mixed with those of others.
-    limit = select.PIPE_BUF if stat.S_ISFIFO(os.fstat(descriptor).st_mode) else FLUSH_BYTES
-    for piece in _pieces(lines, limit):
+    is_pipe = stat.S_ISFIFO(os.fstat(descriptor).st_mode)
+    for piece in _pieces(lines, select.PIPE_BUF) if is_pipe else (b"".join(lines),):
         while piece:
             piece = piece[os.write(descriptor, piece) :]
 
