@@ -133,8 +133,6 @@ class AcrossDialects:
         written = self._provider.write_request(request, target)
         if not request.leftovers and not written.leftovers:
             return Asked(written.body)
-        if not request.leftovers and not written.leftovers:
-            return Asked(written.body)
         leftovers = (*request.leftovers, *written.leftovers)
         if not ask.may_drop:
             refuse_leftovers(leftovers, target.model)
