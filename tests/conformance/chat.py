@@ -38,6 +38,7 @@ def read_answer(value: Json) -> Reading:
     if value.get("error"):
         return Reading(failure=error_message(value))
     choices = [_choice(choice.get("message") or {}, _finish_word(choice)) for choice in value["choices"]]
+    _cite(choices, value.get("citations"))
     gave_up = [choice.finish for choice in choices if choice.finish in GAVE_UP]
     failure = f"finish reason {gave_up[0]}" if gave_up else ""
     return Reading(choices, tokens(value.get("usage")), failure, value.get("model") or "")
@@ -49,10 +50,12 @@ def read_stream(stream: str) -> Reading:
     finishes: dict[int, str | None] = {}
     usage: Json | None = None
     model = ""
+    cited: list[str] = []
     for chunk in frames.events(stream):
         if chunk.get("error"):
             return Reading(failure=error_message(chunk))
         model = model or chunk.get("model") or ""
+        cited = chunk.get("citations") or cited
         usage = chunk.get("usage") or (chunk.get("x_groq") or {}).get("usage") or usage
         for choice in chunk.get("choices") or []:
             index = choice.get("index", 0)
@@ -61,6 +64,7 @@ def read_stream(stream: str) -> Reading:
             if finishes[index] in GAVE_UP:
                 return Reading(failure=f"finish reason {finishes[index]}")
     found = [_choice(choices[index], finishes[index]) for index in sorted(choices)]
+    _cite(found, cited)
     missing = "" if found and all(choice.finish for choice in found) else "no finish reason"
     return Reading(found, tokens(usage), missing, model)
 
@@ -93,6 +97,8 @@ def error_message(value: Any) -> str:
 def _choice(message: Json, finish: str | None) -> Choice:
     choice = Choice(refusal=message.get("refusal") or "", finish=FINISHES.get(finish or "", finish or ""))
     choice.thoughts = _thoughts(message)
+    cited = [note["url_citation"]["url"] for note in message.get("annotations") or [] if "url_citation" in note]
+    choice.sources = set(cited) - {""}
     content = message.get("content")
     for part in [{"type": "text", "text": content}] if isinstance(content, str) else content or []:
         if part["type"] == "thinking":
@@ -109,6 +115,12 @@ def _choice(message: Json, finish: str | None) -> Choice:
 
 def _call(function: Json, name: str) -> Call:
     return Call(function["name"], arguments_of(function.get("arguments")), name)
+
+
+def _cite(choices: list[Choice], cited: list[str] | None) -> None:
+    """Perplexity tells its sources beside the choices."""
+    for choice in choices:
+        choice.sources = choice.sources or set(cited or ())
 
 
 def _finish_word(choice: Json) -> str | None:
@@ -133,7 +145,8 @@ def _add(message: Json, delta: Json) -> None:
     if content := delta.get("content"):
         parts = [{"type": "text", "text": content}] if isinstance(content, str) else content
         message.setdefault("content", []).extend(parts)
-    message.setdefault("reasoning_details", []).extend(delta.get("reasoning_details") or [])
+    for name in ("reasoning_details", "annotations"):
+        message.setdefault(name, []).extend(delta.get(name) or [])
     if delta.get("function_call"):
         called = message.setdefault("function_call", {"name": "", "arguments": ""})
         called["name"] += delta["function_call"].get("name") or ""

@@ -100,6 +100,10 @@ def _add(choice: Choice, candidate: Json) -> None:
             choice.thoughts += [part["text"]] if part.get("text") else []
         else:
             choice.text += part.get("text") or ""
+    grounding = candidate.get("groundingMetadata") or {}
+    chunks = grounding.get("groundingChunks") or []
+    used = {at for support in grounding.get("groundingSupports") or [] for at in support["groundingChunkIndices"]}
+    choice.sources |= {chunks[at]["web"]["uri"] for at in used if at < len(chunks) and "web" in chunks[at]}
     finish: Any = candidate.get("finishReason")
     name = NAMES.get(finish, finish)
     choice.finish = FINISHES.get(name, name) or choice.finish

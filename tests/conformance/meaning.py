@@ -31,13 +31,14 @@ class Call:
 
 @dataclass
 class Choice:
-    """One alternative. `thoughts` are the readable ones, a string for each."""
+    """One alternative. `thoughts` are the readable ones, a string for each; `sources` the addresses it cites."""
 
     text: str = ""
     refusal: str = ""
     thoughts: list[str] = field(default_factory=list)
     calls: list[Call] = field(default_factory=list)
     finish: str = ""
+    sources: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,8 @@ def _choice_differences(expected: Choice, got: Choice) -> list[str]:
         found.append(f"tool calls without ids of their own: {[call.id for call in got.calls]}")
     if _seam(expected.thoughts) != _seam(got.thoughts):
         found.append(f"reasoning {got.thoughts!r:.200} instead of {expected.thoughts!r:.200}")
+    if expected.sources != got.sources:
+        found.append(f"cites {sorted(got.sources)!r:.200} instead of {sorted(expected.sources)!r:.200}")
     if expected.finish != got.finish:
         found.append(f"finish reason {got.finish!r} instead of {expected.finish!r}")
     return found

@@ -42,6 +42,7 @@ def read_answer(value: Json) -> Reading:
     for block in value["content"]:
         if block["type"] == "text":
             choice.text += block["text"]
+            choice.sources |= {cited["url"] for cited in block.get("citations") or [] if cited.get("url")}
         elif block["type"] == "thinking" and block["thinking"]:
             choice.thoughts.append(block["thinking"])
         elif block["type"] == "tool_use":
@@ -105,5 +106,7 @@ def _add(block: Json, delta: Json, pieces: dict[int, str], index: int) -> None:
             block["text"] += delta["text"]
         case "thinking_delta":
             block["thinking"] += delta["thinking"]
+        case "citations_delta":
+            block["citations"] = [*(block.get("citations") or []), delta["citation"]]
         case "input_json_delta":
             pieces[index] = pieces.get(index, "") + delta["partial_json"]

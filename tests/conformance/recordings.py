@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,11 @@ def from_row(row: Json) -> Recording:
         stream=stream,
         tags=tuple(row.get("tags") or ()),
     )
+
+
+def in_pieces(recording: Recording) -> Recording:
+    """A whole answer of Bedrock as the stream that says the same; nobody has recorded one."""
+    return replace(recording, streamed=True, answer=None, stream=converse.stream_of(recording.answer))
 
 
 def from_golden(exchange: Exchange) -> Recording:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tests.conformance.judging import CARRIED
 from tests.conformance.meaning import CONTENT_FILTER, LENGTH, PAUSE, REFUSAL, STOP, STOP_SEQUENCE, TOOL_CALLS
-from tests.conformance.recordings import Recording, from_chunks, from_observed_error, load, rows
+from tests.conformance.recordings import Recording, from_chunks, from_observed_error, in_pieces, load, rows
 from tests.conformance.replay import CLIENTS, Replay
 from tests.conformance.results import answers, requests
 
@@ -30,15 +30,14 @@ served to a client of each dialect.
 - **The provider's own dialect**: the same `data:` payloads in the same order, the same body, byte for byte. (A usage
   chunk that headgate asked for and the client did not is taken out.)
 - **Another dialect**: the same model name, text and refusals, tool calls (names, and arguments as JSON values),
-  readable thoughts, reason to stop, and tokens: input, read from the cache, written to it, output, reasoning. Both
-  sides are read by readers of the tests' own, with nothing but a JSON parser. Every answer and event has the shape
-  that the vendors' own packages declare; a responses stream says in its events what it says at its end.
+  readable thoughts, cited addresses, reason to stop, and tokens: input, read from the cache, written to it, output,
+  reasoning. Both sides are read by readers of the tests' own, with nothing but a JSON parser. Every answer and event
+  has the shape that the vendors' own packages declare; a responses stream says in its events what it says at its end.
 - **Errors**: the same status and sentence, in the client's shape. A provider's 401 or 403 is 502 `upstream_auth`,
   because the key it refuses is the gateway's.
 
-What has no place in a client's dialect is not compared: a provider's own tools (searches, code execution, MCP),
-citations, and answers beside the first where a dialect knows only one. [dialects.md](dialects.md) says what becomes
-of them.
+What has no place in a client's dialect is not compared: a provider's own tools (searches, code execution, MCP), and
+answers beside the first where a dialect knows only one. [dialects.md](dialects.md) says what becomes of them.
 """
 REQUESTS = """## What providers were told
 
@@ -90,6 +89,7 @@ def main() -> int:
             title: answers(recordings, replay)
             for title, recordings in (
                 ("Recorded exchanges", exchanges),
+                ("Whole answers of Bedrock, taken apart into its event stream", _taken_apart(exchanges)),
                 ("Streams of which only the events were kept", _streams(path.with_name(CHUNKS))),
                 ("Errors that were shown in public", _errors(path.with_name(OBSERVED_ERRORS))),
             )
@@ -109,6 +109,10 @@ def stops_table() -> str:
         cells = [WORDS[client][CARRIED[client].get(reason, reason)] for client in CLIENTS]
         lines.append(f"| {reason.replace('_', ' ')} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
+
+
+def _taken_apart(exchanges: list[Recording]) -> list[Recording]:
+    return [in_pieces(each) for each in exchanges if each.dialect == "converse" and not each.is_error]
 
 
 def _streams(path: Path) -> list[Recording]:

@@ -40,6 +40,8 @@ def read_answer(value: Json) -> Reading:
     for item in value["output"]:
         if item["type"] == "message":
             choice.text += "".join(part["text"] for part in item["content"] if part["type"] == "output_text")
+            notes = [note for part in item["content"] for note in part.get("annotations") or []]
+            choice.sources |= {note["url"] for note in notes if note["type"] == "url_citation" and note["url"]}
             choice.refusal += "".join(part["refusal"] for part in item["content"] if part["type"] == "refusal")
         elif item["type"] == "reasoning":
             parts = [*(item.get("summary") or []), *(item.get("content") or [])]

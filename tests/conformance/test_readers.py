@@ -140,6 +140,7 @@ def test_a_converse_answer_is_the_same_as_its_stream() -> None:
         Reading([dataclasses.replace(CALLED, calls=[])], COUNTED),
         Reading([dataclasses.replace(CALLED, finish="stop")], COUNTED),
         Reading([dataclasses.replace(CALLED, calls=[Call("weather", {"city": "Rome"})])], COUNTED),
+        Reading([dataclasses.replace(CALLED, sources={"https://a"})], COUNTED),
         Reading([CALLED], None),
         Reading([CALLED], dataclasses.replace(COUNTED, input=11)),
         Reading([CALLED], dataclasses.replace(COUNTED, cached=0)),

@@ -11,14 +11,15 @@ import pytest
 
 from tests.conformance.asking import CLIENTS, has_prompt
 from tests.conformance.exceptions import reason
-from tests.conformance.recordings import SAMPLE, Recording, from_golden, load
+from tests.conformance.recordings import SAMPLE, Recording, from_golden, in_pieces, load
 from tests.conformance.replay import ASKED_IN, Replay, clients
 from tests.golden import exchanges
 
 RECORDINGS = [*load(SAMPLE), *map(from_golden, exchanges.load())]
+STREAMED = [in_pieces(each) for each in RECORDINGS if each.dialect == "converse" and not each.is_error]
 SPOKEN = [each for each in RECORDINGS if each.dialect in CLIENTS and has_prompt(each) and not each.is_error]
 ASKED = [(each, dialect) for each in SPOKEN for dialect in ASKED_IN if dialect != each.dialect]
-PAIRS = [(recording, client) for recording in RECORDINGS for client in clients(recording)]
+PAIRS = [(recording, client) for recording in [*RECORDINGS, *STREAMED] for client in clients(recording)]
 
 
 @pytest.fixture(scope="session")
