@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import msgspec
+
 from headgate.errors import StreamFailed
 from headgate.types import Api, Call, Route, Usage
 from headgate.wire import embeddings, openai
 from headgate.wire.chat import dialect as chat
+from headgate.wire.chat import foreign as chat_foreign
 from headgate.wire.converse import dialect as converse
 from headgate.wire.dialect import ProviderDialect
 from headgate.wire.gemini import dialect as gemini
@@ -34,7 +37,14 @@ class OpenAIPassThrough:
 
     def ask(self, call: Call, ask: Ask) -> Asked:
         ceiling, ask_usage = ask.max_output_tokens, ask.target.stream_usage
-        return Asked(openai.upstream_body(call, ask.target.model, max_output_tokens=ceiling, ask_usage=ask_usage))
+        dropped: tuple[str, ...] = ()
+        if self.api is Api.CHAT:
+            messages, leftovers = chat_foreign.without_foreign_thoughts(call.fields["messages"])
+            if leftovers:
+                call = msgspec.structs.replace(call, fields={**call.fields, "messages": messages})
+                dropped = tuple([leftover.field for leftover in leftovers])
+        body = openai.upstream_body(call, ask.target.model, max_output_tokens=ceiling, ask_usage=ask_usage)
+        return Asked(body, dropped)
 
     def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
         return openai.read_answer(call.route, body)
@@ -78,7 +88,8 @@ class TokenCount:
     stream_type = EVENT_STREAM
 
     def ask(self, call: Call, ask: Ask) -> Asked:
-        return Asked(messages_call.upstream_body(call, ask.target.model, max_output_tokens=None))
+        put = messages_call.upstream_body(call, ask.target.model, max_output_tokens=None)
+        return Asked(put.body, tuple([leftover.field for leftover in put.leftovers]))
 
     def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
         if not openai.is_json(body):

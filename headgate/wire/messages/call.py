@@ -14,6 +14,7 @@ from headgate.wire.effort import LEAST_BUDGET_TOKENS
 from headgate.wire.members import read_body, says_nothing
 from headgate.wire.messages.blocks import ABSENT
 from headgate.wire.messages.foreign import without_foreign_thoughts
+from headgate.wire.neutral import Written
 
 MAX_NAME_CHARACTERS = 256  # of what ends up in the ledger
 MAX_OUTPUT_TOKENS = 1_000_000_000  # more than any model can, and small enough to calculate with
@@ -100,18 +101,18 @@ def _has_image(content: msgspec.Raw) -> bool:
     return any(part.type == "image" or _has_image(part.content) or _has_image(part.source) for part in parts)
 
 
-def upstream_body(call: Call, upstream_model: str, *, max_output_tokens: int | None) -> bytes:
+def upstream_body(call: Call, upstream_model: str, *, max_output_tokens: int | None) -> Written:
     """The body for a deployment: its own model name and the lowered output ceiling, and a budget to think below that.
 
-    Thoughts that another provider had are left out of it.
+    Thoughts that another provider had are left out of it, and listed.
     Raises InvalidRequest when the ceiling leaves too little to think.
     """
     fields = dict(call.fields)
     fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
-    fields["messages"] = without_foreign_thoughts(fields["messages"])
+    fields["messages"], leftovers = without_foreign_thoughts(fields["messages"])
     if max_output_tokens is not None and call.route is Route.MESSAGES:
         _lower_output(fields, max_output_tokens)
-    return msgspec.json.encode(fields)
+    return Written(msgspec.json.encode(fields), leftovers)
 
 
 def _lower_output(fields: dict[str, msgspec.Raw], max_output_tokens: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import msgspec
 
 from headgate.wire.messages.blocks import ABSENT, ORIGIN
+from headgate.wire.neutral import Leftover
 from headgate.wire.seals import ORIGINS, unseal
 
 _THOUGHT = b'thinking"'
@@ -31,26 +32,35 @@ _kind = msgspec.json.Decoder(_Kind)
 _block = msgspec.json.Decoder(_Block)
 
 
-def without_foreign_thoughts(messages: msgspec.Raw) -> msgspec.Raw:
-    """The same messages, byte for byte if there is nothing to take out. What cannot be read stays as it is."""
+def without_foreign_thoughts(messages: msgspec.Raw) -> tuple[msgspec.Raw, tuple[Leftover, ...]]:
+    """The same messages, byte for byte if there is nothing to take out, and the places of what was taken out.
+
+    What cannot be read stays as it is.
+    """
     raw = bytes(messages)
     if _THOUGHT not in raw or not any(seal in raw for seal in _SEALS):
-        return messages
+        return messages, ()
+    taken: list[Leftover] = []
     try:
-        turns = [_own(turn) for turn in _messages.decode(raw)]
+        turns = [_own(turn, f"messages[{index}].content", taken) for index, turn in enumerate(_messages.decode(raw))]
     except (ValueError, RecursionError):
-        return messages
-    return msgspec.Raw(msgspec.json.encode([turn for turn in turns if bytes(turn.get("content", ABSENT)) != b"[]"]))
+        return messages, ()
+    if not taken:
+        return messages, ()
+    own = [turn for turn in turns if bytes(turn.get("content", ABSENT)) != b"[]"]
+    return msgspec.Raw(msgspec.json.encode(own)), tuple(taken)
 
 
-def _own(turn: dict[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
+def _own(turn: dict[str, msgspec.Raw], where: str, taken: list[Leftover]) -> dict[str, msgspec.Raw]:
     content = turn.get("content", ABSENT)
     if not bytes(content).startswith(b"["):
         return turn
     blocks = _content.decode(content)
-    own = [block for block in blocks if not _is_foreign(block)]
-    if len(own) == len(blocks):
+    foreign = [index for index, block in enumerate(blocks) if _is_foreign(block)]
+    if not foreign:
         return turn
+    taken += [Leftover(f"{where}[{index}]", is_hint=True) for index in foreign]
+    own = [block for index, block in enumerate(blocks) if index not in foreign]
     return {**turn, "content": msgspec.Raw(msgspec.json.encode(own))}
 
 

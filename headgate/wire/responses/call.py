@@ -11,6 +11,7 @@ from headgate.errors import InvalidRequest
 from headgate.types import Call, Features, Route
 from headgate.wire.dialect import Fields
 from headgate.wire.members import read_body, says_nothing
+from headgate.wire.neutral import Leftover, Written
 from headgate.wire.openai import MAX_NAME_CHARACTERS, MAX_OUTPUT_TOKENS
 from headgate.wire.responses.foreign import without_foreign_thoughts
 from headgate.wire.responses.output import NOTHING
@@ -92,17 +93,18 @@ def _has_image(content: bytes, output: msgspec.Raw) -> bool:
     return any("image" in (part.type or "") for part in parts) or b'"image' in bytes(output)
 
 
-def upstream_body(call: Call, upstream_model: str, *, max_output_tokens: int | None) -> bytes:
+def upstream_body(call: Call, upstream_model: str, *, max_output_tokens: int | None) -> Written:
     """The body for a deployment: its own model name and the lowered output ceiling, or one if there was none.
 
-    Thoughts that another provider had are left out of it.
+    Thoughts that another provider had are left out of it, and listed.
     """
     fields = dict(call.fields)
     fields["model"] = msgspec.Raw(msgspec.json.encode(upstream_model))
+    leftovers: tuple[Leftover, ...] = ()
     if "input" in fields:
-        fields["input"] = without_foreign_thoughts(fields["input"])
+        fields["input"], leftovers = without_foreign_thoughts(fields["input"])
     if max_output_tokens is not None:
         given = bytes(fields.get(_CEILING, NOTHING))
         if given == b"null" or int(given) > max_output_tokens:
             fields[_CEILING] = msgspec.Raw(b"%d" % max_output_tokens)
-    return msgspec.json.encode(fields)
+    return Written(msgspec.json.encode(fields), leftovers)

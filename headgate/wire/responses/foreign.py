@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from headgate.wire.neutral import Leftover
 from headgate.wire.responses.reply import OUR_THOUGHTS
 from headgate.wire.responses.thoughts import OWN
 from headgate.wire.seals import ORIGINS, unseal
@@ -34,17 +35,23 @@ _kind = msgspec.json.Decoder(_Kind)
 _item = msgspec.json.Decoder(_Item)
 
 
-def without_foreign_thoughts(prompt: msgspec.Raw) -> msgspec.Raw:
-    """The same `input`, byte for byte if there is nothing to take out. What cannot be read stays as it is."""
+def without_foreign_thoughts(prompt: msgspec.Raw) -> tuple[msgspec.Raw, tuple[Leftover, ...]]:
+    """The same `input`, byte for byte if there is nothing to take out, and the places of what was taken out.
+
+    What cannot be read stays as it is.
+    """
     raw = bytes(prompt)
     if _REASONING not in raw or not any(mark in raw for mark in _MARKS):
-        return prompt
+        return prompt, ()
     try:
         items = _items.decode(raw)
-        own = [item for item in items if not _is_foreign(item)]
+        foreign = [index for index, item in enumerate(items) if _is_foreign(item)]
     except (ValueError, RecursionError):
-        return prompt
-    return prompt if len(own) == len(items) else msgspec.Raw(msgspec.json.encode(own))
+        return prompt, ()
+    if not foreign:
+        return prompt, ()
+    own = [item for index, item in enumerate(items) if index not in foreign]
+    return msgspec.Raw(msgspec.json.encode(own)), tuple(Leftover(f"input[{at}]", is_hint=True) for at in foreign)
 
 
 def _is_foreign(raw: msgspec.Raw) -> bool:

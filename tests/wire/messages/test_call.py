@@ -105,7 +105,7 @@ def test_tools_are_found(tools: Any, used: bool) -> None:
 
 
 def sent(call: Call, ceiling: int | None) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads(upstream_body(call, "theirs", max_output_tokens=ceiling))
+    body: dict[str, Any] = json.loads(upstream_body(call, "theirs", max_output_tokens=ceiling).body)
     return body
 
 
@@ -169,7 +169,10 @@ def test_thoughts_of_other_providers_are_taken_out() -> None:
         {"role": "user", "content": [{"type": "text", "text": "gemini:S"}]},
     ]
     kept = [*turns[:1], {"role": "assistant", "content": turns[1]["content"][1:]}, *turns[3:]]  # type: ignore[index] # a list
-    assert sent(call(messages=turns), None)["messages"] == kept
+    given = call(messages=turns)
+    assert sent(given, None)["messages"] == kept
+    places = [leftover.field for leftover in upstream_body(given, "theirs", max_output_tokens=None).leftovers]
+    assert places == ["messages[1].content[0]", "messages[2].content[0]"]
 
 
 @pytest.mark.parametrize(
@@ -183,4 +186,5 @@ def test_thoughts_of_other_providers_are_taken_out() -> None:
 def test_messages_without_any_pass_byte_for_byte(messages: bytes) -> None:
     given = call()
     given.fields["messages"] = msgspec.Raw(messages)
-    assert messages in upstream_body(given, "theirs", max_output_tokens=None)
+    written = upstream_body(given, "theirs", max_output_tokens=None)
+    assert messages in written.body and not written.leftovers

@@ -27,7 +27,7 @@ def refused(body: bytes) -> HeadgateError:
 def passed_on(ceiling: int | None = None, **members: Any) -> bytes:
     raw = fields(**members)
     call = Call("req_1", Route.RESPONSES, "small", False, raw, 0)
-    return upstream_body(call, "gpt-5", max_output_tokens=ceiling)
+    return upstream_body(call, "gpt-5", max_output_tokens=ceiling).body
 
 
 def test_what_is_read() -> None:
@@ -134,12 +134,16 @@ def test_thoughts_of_others_are_left_out() -> None:
         thought(id="rs_hg0_msg_01"),
     ]
     assert json.loads(passed_on(input=[*others, *own]))["input"] == own
+    call = Call("req_1", Route.RESPONSES, "small", False, fields(input=[*own[:1], *others, *own[1:]], model="m"), 0)
+    leftovers = upstream_body(call, "gpt-5", max_output_tokens=None).leftovers
+    assert [leftover.field for leftover in leftovers] == ["input[1]", "input[2]", "input[3]"]
+    assert all(leftover.is_hint for leftover in leftovers)
 
 
 def test_what_has_no_such_thoughts_passes_byte_for_byte() -> None:
     raw = msgspec.Raw(b'[ {"type":"reasoning", "summary":[], "encrypted_content":"gAAA"} , {"text":"\\"chat:"}]')
     call = Call("req_1", Route.RESPONSES, "small", False, {"model": msgspec.Raw(b'"small"'), "input": raw}, 0)
-    assert bytes(raw) in upstream_body(call, "gpt-5", max_output_tokens=None)
+    assert bytes(raw) in upstream_body(call, "gpt-5", max_output_tokens=None).body
     for strange in (b'"reasoning \\"anthropic:"', b'[{"type":"reasoning","id":5,"x":"chat:"}]'):
         call.fields["input"] = msgspec.Raw(strange)
-        assert strange in upstream_body(call, "gpt-5", max_output_tokens=None)
+        assert strange in upstream_body(call, "gpt-5", max_output_tokens=None).body
