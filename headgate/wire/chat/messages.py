@@ -90,7 +90,9 @@ class _History:
 
     def _assistant(self, message: request_shapes.Message, where: str) -> list[Part]:
         said = [] if message.content is None else self._content(message, where)
-        parts: list[Part] = [*reasoning.thoughts_of(message), *said]
+        parts: list[Part] = said
+        if message.reasoning_content or message.reasoning or message.reasoning_details:
+            parts = [*reasoning.thoughts_of(message), *said]
         if message.refusal:
             parts.append(Refusal(message.refusal))
         for number, call in enumerate(message.tool_calls or ()):
@@ -160,17 +162,22 @@ class _History:
         return parts
 
     def _read_part(self, raw: msgspec.Raw, where: str) -> Part:
+        if (plain := _part.read_plain(raw)) is not None and plain.type == "text" and plain.text is not None:
+            return Text(plain.text, cache=_cache_of_part(plain))
         kind = members.read_member(_part_type, raw, where).type
         if kind is None:
             raise InvalidRequest(f"The member '{where}.type' is missing.", param=f"{where}.type")
         if kind not in _KNOWN_PARTS:
             return Opaque(DIALECT, kind, bytes(raw))
         part = _part.read(raw, where, self._leftovers)
-        cache = cache_of(part.cache_control) or ("5m" if part.prompt_cache_breakpoint != ABSENT else "")
-        read = _typed(part, kind, cache, where)
+        read = _typed(part, kind, _cache_of_part(part), where)
         if read is None:
             raise InvalidRequest(f"The member '{where}.{kind}' is missing.", param=f"{where}.{kind}")
         return read
+
+
+def _cache_of_part(part: request_shapes.Part) -> str:
+    return cache_of(part.cache_control) or ("5m" if part.prompt_cache_breakpoint != ABSENT else "")
 
 
 def _typed(part: request_shapes.Part, kind: str, cache: str, where: str) -> Part | None:

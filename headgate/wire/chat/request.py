@@ -138,6 +138,8 @@ def _tools(body: Body, allowed: frozenset[str] | None, leftovers: list[Leftover]
 
 
 def _read_tool(raw: msgspec.Raw, where: str, leftovers: list[Leftover]) -> Tool | Opaque:
+    if (plain := _tool.read_plain(raw)) is not None and plain.type in (None, "function"):
+        return _function(plain.function, cache_of(plain.cache_control))
     kind = members.read_member(_tool_type, raw, where).type or "function"
     if kind != "function":
         return Opaque(DIALECT, kind, bytes(raw))

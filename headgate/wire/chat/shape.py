@@ -23,6 +23,13 @@ class Shape(Frozen, Generic[T], frozen=True):
     kind: type[T]
     decoder: msgspec.json.Decoder[T]
 
+    def read_plain(self, raw: msgspec.Raw) -> T | None:
+        """The value if all is right and known, as it nearly always is; None if `read` has something to say about it."""
+        try:
+            return self.decoder.decode(raw)
+        except (ValueError, RecursionError):
+            return None
+
     def read(self, raw: msgspec.Raw, where: str, leftovers: list[Leftover]) -> T:
         """The value at the place `where` of a body; members it has no name for are added to `leftovers`.
 

@@ -38,6 +38,10 @@ class PlainTool(_Tool, forbid_unknown_fields=True, gc=False):
     type: Literal["custom"] | None = None
 
 
+class _SchemaType(msgspec.Struct, gc=False):
+    type: msgspec.Raw = ABSENT
+
+
 class ToolChoiceView(msgspec.Struct):
     """The member `tool_choice`."""
 
@@ -51,6 +55,7 @@ _HINTS = {"eager_input_streaming", "defer_loading"}  # how arguments are sent, a
 _DIRECT_CALLERS = b'["direct"]'
 _tools = msgspec.json.Decoder(list[msgspec.Raw] | None)
 _kind = msgspec.json.Decoder(_ToolKind)
+_schema_type = msgspec.json.Decoder(_SchemaType)
 _tool = msgspec.json.Decoder(_Tool)
 _plain_tools = msgspec.json.Decoder(list[PlainTool] | None)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -148,10 +153,11 @@ def _schema(parameters: msgspec.Raw | None) -> msgspec.Raw | Block:
     if parameters is None:
         return _NO_PARAMETERS
     try:
-        members = _members.decode(parameters)
+        if _schema_type.decode(parameters).type is not ABSENT:
+            return parameters
+        return {"type": "object", **_members.decode(parameters)}
     except (ValueError, RecursionError):
         return parameters  # no object: the provider says it better
-    return parameters if "type" in members else {"type": "object", **members}
 
 
 def _write_choice(request: Request) -> Block:

@@ -6,6 +6,7 @@ Its `input_tokens` are what was neither read from the cache nor written to it; h
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
@@ -30,6 +31,15 @@ class _UsageView(msgspec.Struct):
     output_tokens_details: _OutputDetails | None = None
 
 
+class _PlainUsage(_UsageView, forbid_unknown_fields=True):
+    """A usage object that says no more than `Usage` can: nearly all are such, and one decoder is enough for them."""
+
+    service_tier: Literal["standard", ""] | None = None
+    server_tool_use: None = None
+    inference_geo: Literal["not_available", "global", ""] | None = None
+
+
+_plain = msgspec.json.Decoder(_PlainUsage | None)
 _members = msgspec.json.Decoder(dict[str, msgspec.Raw] | None)
 _view = msgspec.json.Decoder(_UsageView)
 _any = msgspec.json.Decoder()
@@ -42,6 +52,8 @@ def read_usage(objects: Sequence[bytes]) -> Usage | None:
 
     None if there is no figure in them, or none that can be read and believed.
     """
+    if len(objects) == 1 and (plain := _read_plain(objects[0])) is not None:
+        return plain
     members: dict[str, msgspec.Raw] = {}
     try:
         for data in objects:
@@ -55,6 +67,16 @@ def read_usage(objects: Sequence[bytes]) -> Usage | None:
     if view.input_tokens is None and view.output_tokens is None:
         return None
     return believed(_usage(view, merged if says_more else b""))
+
+
+def _read_plain(data: bytes) -> Usage | None:
+    try:
+        view = _plain.decode(data)
+    except (ValueError, RecursionError):
+        return None
+    if view is None or (view.input_tokens is None and view.output_tokens is None):
+        return None
+    return believed(_usage(view, b""))
 
 
 def _usage(view: _UsageView, raw: bytes) -> Usage:
