@@ -1,5 +1,6 @@
 """Writes the turns of a conversation as the messages of a chat completion, so that every compatible server takes them:
-text alone is a string and never a list (some take no list), results of tools are messages of their own."""
+text alone is a string and never a list (some take no list), results of tools are messages of their own, and what those
+cannot show follows in a user's message."""
 
 from __future__ import annotations
 
@@ -32,6 +33,7 @@ Placed = tuple[str, Part]  # a part and its place in the caller's body
 
 _BETWEEN_TEXTS = "\n"  # as vLLM joins the parts of one message
 _UNNAMED_FILE = "document"  # a file has to have a name
+_SEEN_LATER = "It follows in the next message."  # what a tool says whose result is an image alone
 
 
 class MessageWriter:
@@ -40,6 +42,7 @@ class MessageWriter:
     def __init__(self, target: Target, leftovers: list[Leftover]) -> None:
         self._takes_images = target.images is not False
         self._leftovers = leftovers
+        self._shown: list[Json | msgspec.Raw] = []  # by tools whose results were written last
 
     def write(self, messages: Sequence[Message]) -> list[Json]:
         """The messages of a conversation."""
@@ -48,26 +51,36 @@ class MessageWriter:
             parts = message.parts
             if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].cache and not message.name:
                 # One text, as most messages are: no place in it has to be named.
+                self._end_results(written)
                 written.append({"role": message.role, "content": parts[0].text})
                 continue
             where = f"messages[{number}]"
             placed = [(f"{where}.content[{index}]", part) for index, part in enumerate(parts)]
             if message.role is Role.ASSISTANT:
+                self._end_results(written)
                 written.append(_named(self._assistant(placed), message.name))
             else:
-                written += self._asked(placed, message)
+                self._write_asked(placed, message, written)
+        self._end_results(written)
         return written
 
-    def _asked(self, placed: list[Placed], message: Message) -> list[Json]:
-        """The results of tools come first: they must follow the calls."""
-        written = [self._result(part, where) for where, part in placed if isinstance(part, ToolResult)]
+    def _write_asked(self, placed: list[Placed], message: Message, written: list[Json]) -> None:
+        """The results of tools come first: they must follow the calls, with nothing between them."""
+        results = [self._result(part, where) for where, part in placed if isinstance(part, ToolResult)]
         rest = [(where, part) for where, part in placed if not isinstance(part, ToolResult)]
-        if rest or not written:
-            written.append(_named({"role": str(message.role), "content": self._content(rest)}, message.name))
-        return written
+        written += results
+        if rest or not results:
+            shown, self._shown = self._shown, []
+            written.append(_named({"role": str(message.role), "content": self._content(rest, shown)}, message.name))
 
-    def _content(self, placed: Iterable[Placed]) -> object:
-        parts = [written for where, part in placed if (written := self._part(part, where)) is not None]
+    def _end_results(self, written: list[Json]) -> None:
+        """Let what tools have shown follow their messages."""
+        if self._shown:
+            written.append({"role": "user", "content": self._shown})
+            self._shown = []
+
+    def _content(self, placed: Iterable[Placed], shown: list[Json | msgspec.Raw]) -> object:
+        parts = shown + [written for where, part in placed if (written := self._part(part, where)) is not None]
         texts = [part["text"] for part in parts if isinstance(part, dict) and part["type"] == "text"]
         return parts if len(texts) < len(parts) else _BETWEEN_TEXTS.join(map(str, texts))
 
@@ -93,17 +106,27 @@ class MessageWriter:
                 return None
 
     def _result(self, result: ToolResult, where: str) -> Json:
-        """A tool's message carries text alone, and not that the tool failed: that the text has to say itself."""
+        """A tool's message carries text alone: images and files follow in a user's. That the tool failed has no place,
+        which the text has to say itself."""
         self._note_cache(result, where)
         if result.is_error:
             self._leftovers.append(Leftover(f"{where}.is_error", is_hint=True))
-        texts = []
+        texts: list[str] = []
+        shown: list[Json | msgspec.Raw] = []
         for number, part in enumerate(result.parts):
+            place = f"{where}.content[{number}]"
             if isinstance(part, Text) or (isinstance(part, File) and part.text):
+                self._note_cache(part, place)
                 texts.append(part.text)
-            else:
-                self._leftovers.append(Leftover(f"{where}.content[{number}]"))
-        return {"role": "tool", "tool_call_id": result.call_id, "content": _BETWEEN_TEXTS.join(texts)}
+            elif (written := self._part(part, place)) is not None:
+                self._leftovers.append(Leftover(place, is_hint=True))
+                shown.append(written)
+        if shown:
+            tool = f" ({result.name})" if result.name else ""
+            told: Json = {"type": "text", "text": f"What the tool call {result.call_id}{tool} returned:"}
+            self._shown += [told, *shown]
+        said = _BETWEEN_TEXTS.join(texts) or (_SEEN_LATER if shown else "")
+        return {"role": "tool", "tool_call_id": result.call_id, "content": said}
 
     def _assistant(self, placed: Iterable[Placed]) -> Json:
         message: Json = {"role": "assistant", "content": None}

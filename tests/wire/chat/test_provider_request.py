@@ -249,12 +249,19 @@ def test_results_of_tools_come_before_what_else_the_user_says() -> None:
         },
         {"role": "tool", "tool_call_id": "c1", "content": "sunny\nwarm"},
         {"role": "tool", "tool_call_id": "c2", "content": "no"},
-        {"role": "user", "content": "Well?"},
+        {
+            "role": "user",
+            "content": [
+                {"type": "text", "text": "What the tool call c2 returned:"},
+                {"type": "image_url", "image_url": {"url": "data:image/png;base64,QUJD"}},
+                {"type": "text", "text": "Well?"},
+            ],
+        },
     ]
     assert leftovers(result) == [
         "messages[2].content[2].cache_control?",
         "messages[2].content[2].is_error?",
-        "messages[2].content[2].content[1]",
+        "messages[2].content[2].content[1]?",
     ]
 
 
