@@ -128,7 +128,7 @@ def read_response(data: bytes) -> Response:
 
 def may_be_cut(data: bytes) -> bool:
     """Whether it writes characters as surrogate pairs, which may have lost a half; Google itself writes UTF-8."""
-    return b"\\ud" in data or b"\\uD" in data
+    return b"\\u" in data and (b"\\ud" in data or b"\\uD" in data)
 
 
 def split_responses(body: bytes) -> tuple[bytes, ...]:
@@ -136,7 +136,7 @@ def split_responses(body: bytes) -> tuple[bytes, ...]:
 
     Raises ValueError.
     """
-    if not body.lstrip().startswith(b"["):
+    if body.startswith(b"{") or not body.lstrip().startswith(b"["):
         return (body,)
     try:
         return tuple(bytes(raw) for raw in _responses.decode(body))

@@ -36,7 +36,7 @@ class _Format(msgspec.Struct):
     schema: msgspec.Raw = ABSENT
 
 
-class _OutputConfig(msgspec.Struct):
+class _OutputConfig(msgspec.Struct, frozen=True):
     effort: str | None = None
     format: _Format | None = None
 
