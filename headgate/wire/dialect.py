@@ -13,6 +13,7 @@ import msgspec
 
 from headgate.errors import HeadgateError
 from headgate.types import Api, Frozen
+from headgate.wire.naming import Names
 from headgate.wire.neutral import Answer, Chunk, Request, Target, Written
 
 Fields = Mapping[str, msgspec.Raw]
@@ -78,6 +79,7 @@ class ClientDialect(Frozen, frozen=True):
     """One way in which callers speak. `name` is what the ledger calls it."""
 
     name: str
+    names: Names
     read_request: Callable[[Fields], Request]  # raises InvalidRequest, naming the member
     write_answer: Callable[[Answer, ReplyContext], bytes]
     writer: Callable[[ReplyContext], Writer]

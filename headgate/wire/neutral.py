@@ -200,8 +200,15 @@ class Leftover(Frozen, frozen=True, gc=False):
     is_hint: bool = False
 
 
+Place = tuple[tuple[int, str], ...]
+
+
 class Request(Frozen, frozen=True, kw_only=True):
-    """A request to generate. None and () mean that the caller did not say."""
+    """A request to generate. None and () mean that the caller did not say.
+
+    `places` are where each message's parts stand in the caller's body, to name them to it: from the part of an index on
+    in ("messages[2].content"), or at ("input[3]").
+    """
 
     messages: tuple[Message, ...]
     tools: tuple[Tool | Opaque, ...] = ()
@@ -225,6 +232,7 @@ class Request(Frozen, frozen=True, kw_only=True):
     service_tier: str = ""
     stream: bool = False
     leftovers: tuple[Leftover, ...] = ()
+    places: tuple[Place, ...] = ()
 
 
 class Target(Frozen, frozen=True):

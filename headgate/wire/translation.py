@@ -13,6 +13,7 @@ import msgspec
 
 from headgate.errors import (
     HeadgateError,
+    InvalidRequest,
     StreamFailed,
     StreamIncomplete,
     StreamMalformed,
@@ -22,8 +23,9 @@ from headgate.errors import (
 from headgate.types import Api, Call, Frozen, Usage
 from headgate.wire import neutral, sse
 from headgate.wire.dialect import ClientDialect, Listener, ProviderDialect, ReplyContext, Splitter, Writer
+from headgate.wire.naming import callers_name
 from headgate.wire.neutral import Leftover, Target, Written
-from headgate.wire.openai import WholeAnswer, is_json
+from headgate.wire.openai import NOTHING, WholeAnswer, is_json
 
 _MAX_KEPT_CHARACTERS = 4_000_000  # of the text kept for counting tokens
 _DONE = b"[DONE]"
@@ -109,7 +111,7 @@ class SameDialect:
             if not is_json(body):
                 raise
             # A shape headgate does not know: valid JSON passes as it is, and counts as unmetered.
-            return WholeAnswer(empty=False, failed="", usage=None, texts=())
+            return WholeAnswer(empty=body.strip() in NOTHING, failed="", usage=None, texts=())
         return _metered(answer)
 
     def read_stream(self, call: Call, ask: Ask) -> StreamReading:
@@ -130,10 +132,19 @@ class AcrossDialects:
     def ask(self, call: Call, ask: Ask) -> Asked:
         request = self._client.read_request(call.fields)
         target = _with_ceiling(ask, call)
-        written = self._provider.write_request(request, target)
+        names = self._client.names
+        try:
+            written = self._provider.write_request(request, target)
+        except InvalidRequest as error:
+            error.param = error.param and callers_name(error.param, request, call.fields, names)
+            raise
         if not request.leftovers and not written.leftovers:
             return Asked(written.body)
-        leftovers = (*request.leftovers, *written.leftovers)
+        told = [
+            Leftover(callers_name(leftover.field, request, call.fields, names), leftover.is_hint)
+            for leftover in written.leftovers
+        ]
+        leftovers = (*request.leftovers, *told)
         if not ask.may_drop:
             refuse_leftovers(leftovers, target.model)
         return Asked(written.body, tuple(dict.fromkeys(leftover.field for leftover in leftovers)))

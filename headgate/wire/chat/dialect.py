@@ -11,6 +11,7 @@ from headgate.wire.chat.request import read_request
 from headgate.wire.chat.stream import StreamListener
 from headgate.wire.chat.writer import StreamWriter
 from headgate.wire.dialect import ClientDialect, ProviderDialect, Splitter
+from headgate.wire.naming import Names
 from headgate.wire.sse import FrameSplitter
 
 
@@ -18,8 +19,11 @@ def _splitter() -> Splitter:
     return FrameSplitter(openai_stream.MAX_FRAME_BYTES)
 
 
+# How much to think is said in either of two members.
+NAMES = Names({"reasoning_effort": ("reasoning_effort", "reasoning"), "tools": ("tools", "functions")})
 CLIENT = ClientDialect(
     name=DIALECT,
+    names=NAMES,
     read_request=read_request,
     write_answer=write_answer,
     writer=StreamWriter,

@@ -17,6 +17,7 @@ from headgate.wire.neutral import (
     Message,
     Opaque,
     Part,
+    Place,
     Refusal,
     Role,
     Text,
@@ -33,15 +34,17 @@ _part = shape(request_shapes.Part)
 _part_type = msgspec.json.Decoder(request_shapes.PartType)
 
 
-def read_messages(messages: list[request_shapes.Message], leftovers: list[Leftover]) -> tuple[Message, ...]:
-    """The turns of a conversation. Results of tools that follow one another are one turn.
+def read_messages(
+    messages: list[request_shapes.Message], leftovers: list[Leftover]
+) -> tuple[tuple[Message, ...], tuple[Place, ...]]:
+    """The turns of a conversation, and where their parts stand. Results of tools that follow one another are one turn.
 
     Raises InvalidRequest, naming the message.
     """
     history = _History(leftovers)
     for number, message in enumerate(messages):
         history.add(message, f"messages[{number}]")
-    return tuple(history.turns)
+    return tuple(history.turns), tuple(history.places)
 
 
 def cache_of(mark: CacheControl | None) -> str:
@@ -54,6 +57,7 @@ class _History:
 
     def __init__(self, leftovers: list[Leftover]) -> None:
         self.turns: list[Message] = []
+        self.places: list[Place] = []  # of the turns' parts
         self._leftovers = leftovers
         self._names: dict[str, str] = {}  # id of a call -> name of its tool
         self._function_calls: dict[str, str] = {}  # name -> id of its last call without an id
@@ -69,11 +73,12 @@ class _History:
             self._leftovers.append(Leftover(f"{where}.provider_specific_fields", is_hint=True))
         match message.role:
             case "system" | "developer":
-                self._say(Role.SYSTEM, self._content(message, where), message)
+                self._say(Role.SYSTEM, self._content(message, where), message, ((0, f"{where}.content"),))
             case "user":
-                self._say(Role.USER, self._content(message, where), message)
+                self._say(Role.USER, self._content(message, where), message, ((0, f"{where}.content"),))
             case "assistant":
-                self._say(Role.ASSISTANT, self._assistant(message, where), message)
+                parts, place = self._assistant(message, where)
+                self._say(Role.ASSISTANT, parts, message, place)
             case "tool":
                 self._tool_result(message, where)
             case "function":
@@ -84,25 +89,32 @@ class _History:
                     param=f"{where}.role",
                 )
 
-    def _say(self, role: Role, parts: list[Part], message: request_shapes.Message) -> None:
+    def _say(self, role: Role, parts: list[Part], message: request_shapes.Message, place: Place) -> None:
         self.turns.append(Message(role, tuple(parts), message.name or ""))
+        self.places.append(place)
         self._answers_tools = False
 
-    def _assistant(self, message: request_shapes.Message, where: str) -> list[Part]:
+    def _assistant(self, message: request_shapes.Message, where: str) -> tuple[list[Part], Place]:
         said = [] if message.content is None else self._content(message, where)
         parts: list[Part] = said
+        place: Place = ((0, f"{where}.content"),)
         if message.reasoning_content or message.reasoning or message.reasoning_details:
             parts = [*reasoning.thoughts_of(message), *said]
+            place = ((0, f"{where}.{_member_of_thoughts(message)}"), (len(parts) - len(said), f"{where}.content"))
         if message.refusal:
+            place = (*place, (len(parts), f"{where}.refusal"))
             parts.append(Refusal(message.refusal))
+        if message.tool_calls:
+            place = (*place, (len(parts), f"{where}.tool_calls"))
         for number, call in enumerate(message.tool_calls or ()):
             parts.append(self._call(call, f"{where}.tool_calls[{number}]"))
         if message.function_call is not None:
             function = message.function_call
             call_id = f"call_{len(self.turns)}"  # functions had no ids; the same conversation has the same ones again
             self._function_calls[function.name] = call_id
+            place = (*place, (len(parts), f"{where}.function_call"))
             parts.append(ToolCall(call_id, function.name, _arguments(function.arguments)))
-        return parts
+        return parts, place
 
     def _call(self, call: request_shapes.ToolCall, where: str) -> Part:
         if call.function is None:
@@ -122,7 +134,7 @@ class _History:
             place = f"{where}.tool_call_id"
             raise InvalidRequest(f"The member '{place}' is missing: it names the call.", param=place)
         name = message.name or self._names.get(message.tool_call_id, "")
-        self._result(ToolResult(message.tool_call_id, self._result_parts(message, where), name=name))
+        self._result(ToolResult(message.tool_call_id, self._result_parts(message, where), name=name), where)
 
     def _function_result(self, message: request_shapes.Message, where: str) -> None:
         call_id = self._function_calls.get(message.name or "")
@@ -131,13 +143,16 @@ class _History:
                 f"'{where}' is the result of the function '{message.name}', which no message before it calls.",
                 param=where,
             )
-        self._result(ToolResult(call_id, self._result_parts(message, where), name=message.name or ""))
+        self._result(ToolResult(call_id, self._result_parts(message, where), name=message.name or ""), where)
 
-    def _result(self, result: ToolResult) -> None:
+    def _result(self, result: ToolResult, where: str) -> None:
         if self._answers_tools:
-            self.turns[-1] = Message(Role.USER, (*self.turns[-1].parts, result))
+            before = self.turns[-1].parts
+            self.turns[-1] = Message(Role.USER, (*before, result))
+            self.places[-1] = (*self.places[-1], (len(before), where))
         else:
             self.turns.append(Message(Role.USER, (result,)))
+            self.places.append(((0, where),))
         self._answers_tools = True
 
     def _result_parts(self, message: request_shapes.Message, where: str) -> tuple[Text | Image | File, ...]:
@@ -178,6 +193,11 @@ class _History:
 
 def _cache_of_part(part: request_shapes.Part) -> str:
     return cache_of(part.cache_control) or ("5m" if part.prompt_cache_breakpoint != ABSENT else "")
+
+
+def _member_of_thoughts(message: request_shapes.Message) -> str:
+    members = ("reasoning_details", "reasoning_content", "reasoning")
+    return next(name for name in members if getattr(message, name))
 
 
 def _typed(part: request_shapes.Part, kind: str, cache: str, where: str) -> Part | None:

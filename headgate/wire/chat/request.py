@@ -46,8 +46,10 @@ def read_request(fields: Fields) -> Request:
     if not body.messages:
         raise InvalidRequest("'messages' is empty; a conversation has at least one message.", param="messages")
     choice, allowed = _tool_choice(body, leftovers)
+    messages, places = read_messages(body.messages, leftovers)
     return Request(
-        messages=read_messages(body.messages, leftovers),
+        messages=messages,
+        places=places,
         tools=tuple(_tools(body, allowed, leftovers)),
         tool_choice=choice,
         parallel_tool_calls=body.parallel_tool_calls,

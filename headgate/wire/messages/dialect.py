@@ -12,11 +12,23 @@ from headgate.wire.messages.errors import error_body, error_event
 from headgate.wire.messages.request import read_request, write_request
 from headgate.wire.messages.stream import StreamListener
 from headgate.wire.messages.writer import StreamWriter
+from headgate.wire.naming import Names
 
 MAX_FRAME_BYTES = 16_000_000  # a page that a server tool has fetched may be one event
 
+NAMES = Names(
+    {
+        "reasoning_effort": ("thinking", "output_config.effort"),
+        "reasoning.summary": ("thinking.display",),
+        "response_format": ("output_config.format", "output_format"),
+        "stop": ("stop_sequences",),
+        "parallel_tool_calls": ("tool_choice.disable_parallel_tool_use",),
+        "user": ("metadata.user_id",),
+    }
+)
 CLIENT = ClientDialect(
     name="anthropic",
+    names=NAMES,
     read_request=read_request,
     write_answer=write_answer,
     writer=StreamWriter,

@@ -28,6 +28,7 @@ from headgate.wire.neutral import (
     Leftover,
     Opaque,
     Part,
+    Place,
     Text,
     Thinking,
     ToolCall,
@@ -90,6 +91,7 @@ class PartReader:
 
     def __init__(self) -> None:
         self.leftovers: list[Leftover] = []
+        self.places: list[Place] = []  # of the messages' parts
         self._names: dict[str, str] = {}  # of the tools that were called, by the call's id
 
     def content(self, raw: msgspec.Raw, where: str) -> tuple[Part, ...]:

@@ -28,6 +28,7 @@ from headgate.wire.neutral import Leftover, Message, Opaque, OutputFormat, Reque
 MAX_USER_CHARACTERS = 512
 _TIERS = {"standard_only": "default"}
 _ROLES = {str(role): role for role in Role}
+_AT_SYSTEM = ((0, "system"),)
 _TURN_MEMBERS = {"role", "content"}
 
 
@@ -138,9 +139,14 @@ def _read_plain(fields: Fields) -> Request | None:
     except (ValueError, RecursionError):
         return None
     reader = PartReader()
-    messages = [Message(Role.SYSTEM, reader.said(body.system, "system"))] if body.system else []
+    messages = []
+    if body.system:
+        messages.append(Message(Role.SYSTEM, reader.said(body.system, "system")))
+        reader.places.append(_AT_SYSTEM)
     for index, turn in enumerate(body.messages):
-        messages.append(Message(_ROLES[turn.role], reader.said(turn.content, f"messages[{index}].content")))
+        where = f"messages[{index}].content"
+        messages.append(Message(_ROLES[turn.role], reader.said(turn.content, where)))
+        reader.places.append(((0, where),))
     tools = tuple([tool_of(tool) for tool in body.tools]) if body.tools else ()
     return _request(body, tuple(messages), tools, reader) if body.messages else None
 
@@ -167,6 +173,7 @@ def _request(
         service_tier="" if tier == "auto" else _TIERS.get(tier, tier),
         stream=bool(settings.stream),
         leftovers=tuple(reader.leftovers),
+        places=tuple(reader.places),
     )
 
 
@@ -174,6 +181,7 @@ def _read_messages(fields: Fields, reader: PartReader) -> tuple[Message, ...]:
     messages: list[Message] = []
     if "system" in fields and not says_nothing(fields["system"]):
         messages.append(Message(Role.SYSTEM, reader.content(fields["system"], "system")))
+        reader.places.append(_AT_SYSTEM)
     if "messages" not in fields:
         raise InvalidRequest("The member 'messages' is missing.", param="messages")
     turns = _read_turns(fields["messages"], reader)
@@ -185,7 +193,9 @@ def _read_messages(fields: Fields, reader: PartReader) -> tuple[Message, ...]:
         if role is None:
             sentence = f"'{where}.role' is user, assistant or system, not '{turn.role}'."
             raise InvalidRequest(sentence, param=f"{where}.role")
-        messages.append(Message(role, reader.content(turn.content, f"{where}.content")))
+        place = f"{where}.content"
+        messages.append(Message(role, reader.content(turn.content, place)))
+        reader.places.append(((0, place),))
     return tuple(messages)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from headgate.types import Api
 from headgate.wire.dialect import ClientDialect, ProviderDialect
+from headgate.wire.naming import Names
 from headgate.wire.responses.answer import read_answer, write_answer
 from headgate.wire.responses.errors import error_body, error_event
 from headgate.wire.responses.parts import DIALECT
@@ -19,8 +20,19 @@ def _splitter() -> FrameSplitter:
     return FrameSplitter(MAX_EVENT_BYTES)
 
 
+NAMES = Names(
+    {
+        "reasoning_effort": ("reasoning.effort",),
+        "response_format": ("text.format",),
+        "response_format.json_schema.description": ("text.format.description",),
+        "verbosity": ("text.verbosity",),
+        "logprobs": ("top_logprobs", "include"),
+    },
+    returned="output",
+)
 CLIENT = ClientDialect(
     name=DIALECT,
+    names=NAMES,
     read_request=read_request,
     write_answer=write_answer,
     writer=StreamWriter,

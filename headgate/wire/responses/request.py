@@ -98,12 +98,13 @@ def read_request(fields: Fields) -> Request:
             raise Untranslatable(sentence, param=name)
     if "input" not in fields:
         raise InvalidRequest("The member 'input' is missing.", param="input")
-    messages, leftovers = read_prompt(_string_of(fields, "instructions"), fields.get("input", _NO_INPUT))
+    prompt = read_prompt(_string_of(fields, "instructions"), fields.get("input", _NO_INPUT))
     tools = read_tools(fields)
     text = read_member(_text, fields.get("text", _NULL), "text") or _Text()
     tier = _string_of(fields, "service_tier")
     return Request(
-        messages=messages,
+        messages=prompt.messages,
+        places=prompt.places,
         tools=tools.offered,
         tool_choice=tools.choice,
         parallel_tool_calls=read_member(_boolean, fields.get("parallel_tool_calls", _NULL), "parallel_tool_calls"),
@@ -117,7 +118,7 @@ def read_request(fields: Fields) -> Request:
         user=_string_of(fields, "user"),
         service_tier="" if tier == "auto" else tier,
         stream=bool(read_member(_boolean, fields.get("stream", _NULL), "stream")),
-        leftovers=(*leftovers, *tools.leftovers, *_read_leftovers(fields)),
+        leftovers=(*prompt.leftovers, *tools.leftovers, *_read_leftovers(fields)),
     )
 
 
