@@ -24,7 +24,7 @@ MAX_OUTPUT_TOKENS = 1_000_000_000  # more than any model can, and small enough t
 CEILINGS = ("max_completion_tokens", "max_tokens")  # the members that limit the output, the newer one first
 
 ABSENT = msgspec.Raw(b"null")  # msgspec takes `Raw | None` for null alone
-_NOTHING = (b"null", b"[]", b"{}", b'""')
+NOTHING = (b"null", b"[]", b"{}", b'""')
 
 
 class _StreamOptions(msgspec.Struct):
@@ -154,7 +154,7 @@ def _uses_tools(fields: Fields) -> bool:
 
 
 def _is_nothing(raw: msgspec.Raw) -> bool:
-    return b"".join(bytes(raw).split()) in _NOTHING
+    return b"".join(bytes(raw).split()) in NOTHING
 
 
 def _uses_images(fields: Fields) -> bool:
@@ -244,11 +244,11 @@ def read_answer(route: Route, body: bytes) -> WholeAnswer:
         if not is_json(body):
             raise ValueError(str(error)) from None
         # A shape headgate does not know: valid JSON passes as it is, and counts as unmetered.
-        return WholeAnswer(empty=body.strip() in _NOTHING, failed="", usage=None, texts=())
-    if bytes(view.error) not in _NOTHING:
+        return WholeAnswer(empty=body.strip() in NOTHING, failed="", usage=None, texts=())
+    if bytes(view.error) not in NOTHING:
         return WholeAnswer(empty=False, failed=error_message(body), usage=None, texts=())
     if route is Route.EMBEDDINGS:
-        empty, choices = bytes(view.data) in _NOTHING, []
+        empty, choices = bytes(view.data) in NOTHING, []
     else:
         empty, choices = not view.choices, view.choices or []
     failed = ""

@@ -77,8 +77,8 @@ class StreamReader:
         self._kept = 0
         self._usage_data = b""  # the newest event with usage
         self.content_events = 0
-        self.usage: Usage | None = None
-        self.usage_so_far: Usage | None = None  # it is told once, at the end
+        self.usage: Usage | None = None  # of all that has been said
+        self.usage_so_far: Usage | None = None
         self.texts: list[str] = []
         self.tail = b""
         self.saw_done = False
@@ -124,7 +124,7 @@ class StreamReader:
             return False
         choice = choices[0]
         delta, index = choice.delta, choice.index or 0
-        if delta is None or choice.finish_reason is not None or choice.text is not None:
+        if delta is None or choice.finish_reason is not None or choice.text is not None or self.usage is not None:
             return False
         text = delta.content
         if type(text) is not str or not text or not data.endswith(b"\n\n"):
@@ -147,12 +147,14 @@ class StreamReader:
                 self.tail = last
         if self.failure:
             return
-        if self.usage is not None and (raw := words_beyond(self._usage_data)):  # once, however many events had usage
-            self.usage = msgspec.structs.replace(self.usage, raw=raw)
         if not self._choices:
             self.failure = UpstreamEmpty("The provider's stream ended without any content.")
         elif not all(self._choices.values()):
             self.failure = StreamIncomplete("The provider's stream ended without a finish reason.")
+        else:
+            self.usage = self.usage or self.usage_so_far
+        if self.usage is not None and (raw := words_beyond(self._usage_data)):  # once, however many events had usage
+            self.usage = msgspec.structs.replace(self.usage, raw=raw)
 
     def _forward(self, frame: bytes) -> bool:
         if not frame.isascii() and not self.saw_done and not sse.is_text(frame):
@@ -172,6 +174,8 @@ class StreamReader:
             return self._pass_unread(data)
         if chunk.usage is not None and (usage := chunk.usage.value()) is not None:
             self.usage, self._usage_data = usage, data
+        elif self.usage is not None and chunk.choices:
+            self.usage, self.usage_so_far = None, self.usage  # more has been said since
         if chunk.error is not ABSENT and bytes(chunk.error) != _NULL:
             self.failure = StreamFailed(f"The provider reported an error in the stream: {error_message(data)}")
             return False
