@@ -103,7 +103,7 @@ class Batch(msgspec.Struct):
     @property
     def readable(self) -> int:
         """Frames that were decoded."""
-        return self.rows.frames
+        return len(self.rows.requests) + len(self.rows.undelivered)
 
     @property
     def frames(self) -> int:

@@ -35,7 +35,15 @@ SEGMENT_BYTES = 8 * 2**20
 RESERVE_BYTES = 4 * 2**20  # kept for requests that are already admitted when the room runs out: thousands of rows
 PROBE_BYTES = 64 * 2**10  # must be writable after a write has failed, before requests are admitted again
 KEPT_FRAMES = 5000  # that wait and are in memory too, so that the drain need not read them: 6 MB
+KEPT_TOGETHER = 1000  # go into the ledger in one transaction
 RETRY_SECONDS = 5.0  # the drain asks the database at least this often, so room may come this soon
+
+
+class Kept(msgspec.Struct):
+    """Rows that are in memory too. Its frames end at the offset `end`."""
+
+    rows: Rows
+    end: int = 0
 
 
 class Segment:
@@ -49,7 +57,7 @@ class Segment:
         self.size = FILE_HEADER.size  # everything before it is whole frames
         self.drained = FILE_HEADER.size  # everything before it is in the ledger
         self.frames = 0  # between the two
-        self.kept = Rows()  # what the frames from `kept_from` to `size` say
+        self.kept: deque[Kept] = deque()  # what the frames from `kept_from` to `size` say
         self.kept_from = FILE_HEADER.size
         self.torn = False  # holds half a frame that could not be cut off: nothing may be added
 
@@ -102,7 +110,7 @@ class FileJournal:
         self.append_all((record,))
 
     def append_all(self, records: Sequence[RequestRecord]) -> None:
-        rows = Rows()
+        rows = Rows([], [], [])
         data = b"".join([self._writer.record(record, rows) for record in records])
         if self.appended_bytes - self.drained_bytes + len(data) > self._max_bytes:
             raise LedgerFull(
@@ -156,8 +164,9 @@ class FileJournal:
                 continue
             if segment.drained < segment.kept_from:
                 return Span(segment, segment.drained, segment.kept_from)
-            rows, segment.kept, segment.kept_from = segment.kept, Rows(), segment.size
-            return Span(segment, segment.drained, segment.size, rows)
+            kept = segment.kept.popleft()
+            segment.kept_from = kept.end
+            return Span(segment, segment.drained, kept.end, kept.rows)
         return None
 
     def arrived(self, segment: Segment, end: int, frames: int) -> None:
@@ -212,13 +221,23 @@ class FileJournal:
         if written != len(data):
             raise self._no_space("no space left on the device")
         segment.size += written
-        segment.frames += rows.frames
+        frames = len(rows.requests) + len(rows.undelivered)
+        segment.frames += frames
         self.appended_bytes += written
-        self.waiting_frames += rows.frames
-        segment.kept.add(rows)
+        self.waiting_frames += frames
         if self.waiting_frames > KEPT_FRAMES:
-            segment.kept, segment.kept_from = Rows(), segment.size
+            segment.kept.clear()
+            segment.kept_from = segment.size
+        else:
+            self._keep(segment, rows)
         self._unsynced.add(segment)
+
+    def _keep(self, segment: Segment, rows: Rows) -> None:
+        if not segment.kept or len(segment.kept[-1].rows.requests) >= KEPT_TOGETHER:
+            segment.kept.append(Kept(rows, segment.size))
+        else:
+            segment.kept[-1].rows.add(rows)
+            segment.kept[-1].end = segment.size
 
     def _no_space(self, reason: str) -> LedgerFull:
         self._cut_torn_tail()

@@ -41,11 +41,6 @@ class Rows(msgspec.Struct):
     attempts: list[Values] = msgspec.field(default_factory=list)  # those that no row of a request tells
     undelivered: list[str] = msgspec.field(default_factory=list)  # ids of requests whose last write was not taken
 
-    @property
-    def frames(self) -> int:
-        """How many of the journal say them."""
-        return len(self.requests) + len(self.undelivered)
-
     def add(self, following: Rows) -> None:
         """Make one of these and those that come behind them."""
         self.requests += following.requests

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from queue import SimpleQueue
 
 FLUSH_SECONDS = 0.1
-FLUSH_BYTES = 64 * 1024
+FLUSH_BYTES = 256 * 1024  # each flush wakes a thread, which takes the interpreter lock from the event loop
 MAX_BUFFERED_BYTES = 4 * 1024 * 1024
 MAX_UNMADE = 64  # lines made in one go: that holds up the event loop for a tenth of a millisecond
 

@@ -15,7 +15,7 @@ from headgate.clock import SystemClock
 from headgate.errors import DataDirUnusable, LedgerFull
 from headgate.stores.database import Database
 from headgate.stores.frames import FILE_HEADER, FrameReader, FrameWriter
-from headgate.stores.journal import KEPT_FRAMES, PROBE_BYTES, FileJournal
+from headgate.stores.journal import KEPT_FRAMES, KEPT_TOGETHER, PROBE_BYTES, FileJournal
 from headgate.stores.rows import records_of
 from headgate.stores.segments import read_frames
 from headgate.types import RequestRecord
@@ -187,7 +187,7 @@ def test_rows_in_memory_are_those_in_the_file(folder: Path) -> None:
         assert span is not None and span.rows is not None
         assert (len(span.rows.attempts), span.rows.undelivered) == (1, [request_id(0)])
         batch = read_frames(FrameReader(), span.segment.descriptor, span.start, span.end, 100)
-        assert (records_of(span.rows), span.rows.frames) == (records_of(batch.rows), batch.frames)
+        assert records_of(span.rows) == records_of(batch.rows) and batch.end == span.end
 
 
 def test_rows_that_did_not_arrive_are_read_again(folder: Path) -> None:
@@ -200,6 +200,19 @@ def test_rows_that_did_not_arrive_are_read_again(folder: Path) -> None:
         assert lost is not None and again is not None and again.rows is None
         assert (again.start, again.end) == (lost.start, lost.end)
         assert drain(journal) == [record(1), record(2)]
+
+
+def test_rows_in_memory_are_handed_out_a_transaction_at_a_time(folder: Path) -> None:
+    with opened(folder) as journal:
+        for number in range(0, 2 * KEPT_TOGETHER + 10, 10):
+            journal.append_all([record(number + one) for one in range(10)])
+        counts = []
+        while (span := journal.unread()) is not None:
+            assert span.rows is not None
+            counts.append(len(span.rows.requests))
+            journal.arrived(span.segment, span.end, counts[-1])
+        assert counts == [KEPT_TOGETHER, KEPT_TOGETHER, 10]
+        assert (journal.waiting_frames, journal.waiting_bytes) == (0, 0)
 
 
 def test_few_waiting_rows_are_kept_in_memory(folder: Path) -> None:
