@@ -387,4 +387,4 @@ def test_what_is_written_is_read_as_it_was_meant(asked: Request) -> None:
     result = PROVIDER.write_request(asked, TARGET)
     assert result.leftovers == ()
     read = CLIENT.read_request(msgspec.json.decode(result.body, type=dict[str, msgspec.Raw]))
-    assert read == asked
+    assert msgspec.structs.replace(read, places=()) == asked

@@ -355,4 +355,4 @@ def test_what_is_written_reads_the_same(asked: Request) -> None:
     written = write_request(asked, target)
     again = read_request(msgspec.json.decode(written.body, type=dict[str, msgspec.Raw]))
     assert written.leftovers == again.leftovers == ()
-    assert msgspec.json.encode(again) == msgspec.json.encode(asked)
+    assert msgspec.json.encode(msgspec.structs.replace(again, places=())) == msgspec.json.encode(asked)
