@@ -57,7 +57,7 @@ class Attempt:
     """Use: `await open()`; then, for a stream, `relay()` until its end; then `close()`; then `record()`."""
 
     __slots__ = (
-        "_ask", "_asked", "_call", "_clock", "_dialogue", "_endpoint", "_head", "_key", "_model", "_reader",
+        "_ask", "_asked", "_call", "_clock", "_dialogue", "_endpoint", "_head", "_key", "_lost", "_model", "_reader",
         "_response", "_started", "_tokens", "_watchdog", "body", "bytes_out", "deployment", "first_at", "id",
         "itl_counts", "last_at", "number", "started_at", "status", "texts", "upstream_id", "usage",
         "usage_so_far",
@@ -89,6 +89,7 @@ class Attempt:
         self._tokens = call.body_bytes // 4 + (call.max_output_tokens or _TYPICAL_OUTPUT_TOKENS) * call.choices
         self._response: UpstreamResponse | None = None
         self._head = b""  # preamble and first content, held until the commit point
+        self._lost: tuple[str, ...] = ()  # of a JSON answer: what the caller's dialect has no place for
         self._reader: StreamReading | None = self._dialogue.read_stream(call, self._ask) if call.stream else None
         self.id = f"{call.id}.{number}"
         self.number = number
@@ -112,8 +113,9 @@ class Attempt:
 
     @property
     def dropped(self) -> tuple[str, ...]:
-        """The members of the caller's body, and the headers for its dialect, that the deployment was not sent."""
-        dropped, headers = self._asked.dropped, self._call.dialect_headers
+        """The members of the caller's body, and the headers for its dialect, that the deployment was not sent; and the
+        parts of its answer that the caller is not."""
+        dropped, headers = self._asked.dropped + self._lost, self._call.dialect_headers
         if self._dialogue.same_dialect or not headers:
             return dropped
         return (*dropped, *(name for name, _ in headers if name.endswith("-beta")))
@@ -273,7 +275,7 @@ class Attempt:
             raise StreamFailed(f"The provider answered 200 with an error: {answer.failed}")
         if answer.empty:
             raise UpstreamEmpty("The provider answered 200 with nothing in it.")
-        self.usage, self.texts = answer.usage, answer.texts
+        self.usage, self.texts, self._lost = answer.usage, answer.texts, answer.dropped
         if answer.body is not None:
             self.body = answer.body
         self.first_at = self.last_at = self._clock.monotonic()

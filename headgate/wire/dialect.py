@@ -14,7 +14,7 @@ import msgspec
 from headgate.errors import HeadgateError
 from headgate.types import Api, Frozen
 from headgate.wire.naming import Names
-from headgate.wire.neutral import Answer, Chunk, Request, Target, Written
+from headgate.wire.neutral import Answer, Chunk, Part, Request, Target, Written
 
 Fields = Mapping[str, msgspec.Raw]
 
@@ -81,6 +81,7 @@ class ClientDialect(Frozen, frozen=True):
     name: str
     names: Names
     read_request: Callable[[Fields], Request]  # raises InvalidRequest, naming the member
+    shows: Callable[[Part], bool]  # whether a part of an answer has a place in this dialect's
     write_answer: Callable[[Answer, ReplyContext], bytes]
     writer: Callable[[ReplyContext], Writer]
     error_body: Callable[[HeadgateError, str], bytes]

@@ -228,6 +228,7 @@ class WholeAnswer(msgspec.Struct, frozen=True, gc=False):
     usage: Usage | None
     texts: tuple[str, ...]  # what was generated, to count tokens by when `usage` is None
     body: bytes | None = None  # for the client, when it is not what the provider sent
+    dropped: tuple[str, ...] = ()  # what the client's dialect has no place for
 
 
 FAILED_FINISHES = frozenset({"abort", "error"})
@@ -238,6 +239,8 @@ _answer = msgspec.json.Decoder(_AnswerView)
 def read_answer(route: Route, body: bytes) -> WholeAnswer:
     """Read a JSON answer of status 200. Raises ValueError if it is not JSON."""
     try:
+        if not body.isascii():
+            body.decode()  # msgspec does not look into members that nobody reads
         view = _answer.decode(body)
         usage = read_usage(view.usage)
     except (ValueError, RecursionError) as error:

@@ -6,7 +6,7 @@ are only looked at. Otherwise they are read into neutral values and written anew
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -24,7 +24,7 @@ from headgate.types import Api, Call, Frozen, Usage
 from headgate.wire import neutral, sse
 from headgate.wire.dialect import ClientDialect, Listener, ProviderDialect, ReplyContext, Splitter, Writer
 from headgate.wire.naming import callers_name
-from headgate.wire.neutral import Leftover, Target, Written
+from headgate.wire.neutral import Leftover, Part, Target, Written
 from headgate.wire.openai import NOTHING, WholeAnswer, is_json
 
 _MAX_KEPT_CHARACTERS = 4_000_000  # of the text kept for counting tokens
@@ -104,6 +104,8 @@ class SameDialect:
 
     def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
         try:
+            if not body.isascii():
+                body.decode()  # a client could not read what nobody has looked at
             answer = self._provider.read_answer(body)
         except StreamFailed as error:
             return WholeAnswer(empty=False, failed=error.message, usage=None, texts=())
@@ -158,11 +160,13 @@ class AcrossDialects:
         if metered.empty:
             return metered
         written = self._client.write_answer(answer, _context(call, ask))
-        return WholeAnswer(empty=False, failed="", usage=metered.usage, texts=metered.texts, body=written)
+        parts = [part for choice in answer.choices for part in choice.parts if not self._client.shows(part)]
+        dropped = tuple(dict.fromkeys(map(_answers_name, parts)))
+        return WholeAnswer(False, "", metered.usage, metered.texts, written, dropped)
 
     def read_stream(self, call: Call, ask: Ask) -> StreamReading:
         writer = self._client.writer(_context(call, ask))
-        return TranslatedStream(self._provider.splitter(), self._provider.listener(), writer)
+        return TranslatedStream(self._provider.splitter(), self._provider.listener(), writer, self._client.shows)
 
 
 class PutBody(Protocol):
@@ -175,17 +179,24 @@ class PutBody(Protocol):
 
 
 class TranslatedStream:
-    """A stream that a listener understands: forwarded frame by frame, or, with a writer, written anew."""
+    """A stream that a listener understands: forwarded frame by frame, or, with a writer, written anew.
+
+    What the writer has no words for is told in a comment before the end: headers have been sent by then.
+    """
 
     __slots__ = (
-        "_ended", "_kept", "_listener", "_splitter", "_writer", "content_events", "failure", "saw_done", "tail",
-        "texts", "usage", "usage_so_far",
+        "_dropped", "_ended", "_kept", "_listener", "_shows", "_splitter", "_writer", "content_events", "failure",
+        "saw_done", "tail", "texts", "usage", "usage_so_far",
     )  # fmt: skip
 
-    def __init__(self, splitter: Splitter, listener: Listener, writer: Writer | None) -> None:
+    def __init__(
+        self, splitter: Splitter, listener: Listener, writer: Writer | None, shows: Callable[[Part], bool] = bool
+    ) -> None:
         self._splitter = splitter
         self._listener = listener
         self._writer = writer
+        self._shows = shows
+        self._dropped: dict[str, None] = {}  # in the order in which it came
         self._ended = False
         self._kept = 0
         self.content_events = 0
@@ -233,6 +244,8 @@ class TranslatedStream:
         self.usage = self.usage_so_far
         if self._writer is not None:
             self.tail += self._writer.end()
+        if self._dropped:
+            self.tail = sse.comment(f"x-headgate-dropped={', '.join(self._dropped)}") + self.tail
 
     def _take_rest(self) -> None:
         """Some servers forget the last blank line."""
@@ -279,6 +292,8 @@ class TranslatedStream:
                 content = self._keep(chunk.arguments) or content
             elif isinstance(chunk, neutral.CONTENT):
                 content = True
+                if isinstance(chunk, neutral.PartDone) and self._writer is not None and not self._shows(chunk.part):
+                    self._dropped[_answers_name(chunk.part)] = None
             elif isinstance(chunk, neutral.Metered):
                 self.usage_so_far = chunk.usage
             elif isinstance(chunk, neutral.Ended):
@@ -295,6 +310,12 @@ class TranslatedStream:
 def _metered(answer: neutral.Answer) -> WholeAnswer:
     texts = () if answer.usage else tuple(text for choice in answer.choices for text in neutral.texts(choice.parts))
     return WholeAnswer(empty=not answer.choices, failed="", usage=answer.usage, texts=texts)
+
+
+def _answers_name(part: Part) -> str:
+    """What a part of an answer is called that its reader is not shown. A provider's own word may be anything."""
+    kind = part.kind if isinstance(part, neutral.Opaque) else type(part).__name__.lower()
+    return f"answer.{kind}" if kind.isascii() and kind.isprintable() else "answer.part"
 
 
 def _with_ceiling(ask: Ask, call: Call) -> Target:

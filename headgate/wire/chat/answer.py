@@ -197,6 +197,16 @@ def _written_choice(choice: Choice, legacy: bool) -> Json:
     }
 
 
+_SHOWN = (Text, Refusal, Thinking, ToolCall, Image)
+
+
+def shows(part: Part) -> bool:
+    """Whether a chat client is shown a part: all but files, sound, and what only another dialect knows."""
+    if isinstance(part, Opaque):
+        return (part.dialect, part.kind) == (DIALECT, "audio")
+    return isinstance(part, _SHOWN)
+
+
 def _written_message(parts: Sequence[Part], legacy: bool) -> Json:
     """What is no text, thought, refusal, call or image cannot be shown to a chat client, unless it is chat's own."""
     if len(parts) == 1 and isinstance(parts[0], Text) and not parts[0].citations:  # most answers: nothing to look for
@@ -220,7 +230,7 @@ def _written_message(parts: Sequence[Part], legacy: bool) -> Json:
     if images:
         message["images"] = [written_image(image, index) for index, image in enumerate(images)]
     for part in parts:
-        if isinstance(part, Opaque) and (part.dialect, part.kind) == (DIALECT, "audio"):
+        if isinstance(part, Opaque) and shows(part):
             message["audio"] = msgspec.Raw(part.raw)
     return message
 

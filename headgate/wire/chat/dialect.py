@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headgate.types import Api
 from headgate.wire import openai, openai_stream
-from headgate.wire.chat.answer import read_answer, write_answer
+from headgate.wire.chat.answer import read_answer, shows, write_answer
 from headgate.wire.chat.messages import DIALECT
 from headgate.wire.chat.provider_request import write_request
 from headgate.wire.chat.request import read_request
@@ -25,6 +25,7 @@ CLIENT = ClientDialect(
     name=DIALECT,
     names=NAMES,
     read_request=read_request,
+    shows=shows,
     write_answer=write_answer,
     writer=StreamWriter,
     error_body=openai.error_body,

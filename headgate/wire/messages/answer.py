@@ -10,7 +10,7 @@ from headgate.wire.dialect import ReplyContext
 from headgate.wire.messages.blocks import ABSENT, Block, read_block, write_blocks
 from headgate.wire.messages.stops import StopDetails, calls_tools, read_finish, write_finish
 from headgate.wire.messages.usage import WrittenUsage, read_usage, write_usage
-from headgate.wire.neutral import Answer, Choice, Finish, Refusal, Text
+from headgate.wire.neutral import Answer, Choice, Finish, Part, Refusal, Text, Thinking, ToolCall
 from headgate.wire.surrogates import mend
 
 
@@ -94,6 +94,14 @@ def head(answer_id: str, model: str, context: ReplyContext) -> Block:
         "role": "assistant",
         "model": model or context.fields.get("model", ""),
     }
+
+
+_SHOWN = (Text, Thinking, ToolCall)
+
+
+def shows(part: Part) -> bool:
+    """Whether a client of Messages is shown a part."""
+    return isinstance(part, _SHOWN) or bool(write_blocks(part))
 
 
 def write_answer(answer: Answer, context: ReplyContext) -> bytes:

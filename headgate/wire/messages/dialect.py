@@ -7,7 +7,7 @@ from functools import partial
 from headgate.types import Api
 from headgate.wire import sse
 from headgate.wire.dialect import ClientDialect, ProviderDialect
-from headgate.wire.messages.answer import read_answer, write_answer
+from headgate.wire.messages.answer import read_answer, shows, write_answer
 from headgate.wire.messages.errors import error_body, error_event
 from headgate.wire.messages.request import read_request, write_request
 from headgate.wire.messages.stream import StreamListener
@@ -30,6 +30,7 @@ CLIENT = ClientDialect(
     name="anthropic",
     names=NAMES,
     read_request=read_request,
+    shows=shows,
     write_answer=write_answer,
     writer=StreamWriter,
     error_body=error_body,

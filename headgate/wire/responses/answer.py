@@ -19,6 +19,7 @@ from headgate.wire.responses.output import (
     read_item,
     response_view,
 )
+from headgate.wire.responses.parts import DIALECT
 from headgate.wire.responses.reply import (
     COMPLETED,
     FunctionCall,
@@ -87,6 +88,16 @@ def _logprobs(items: Sequence[msgspec.Raw]) -> msgspec.Raw | None:
 # --- towards a client ------------------------------------------------------------------------------------------------
 
 
+_SHOWN = (Text, Refusal, Thinking, ToolCall, Image)
+
+
+def shows(part: Part) -> bool:
+    """Whether a client is shown a part: all but files, sound, and what only another dialect knows."""
+    if isinstance(part, Opaque):
+        return part.dialect == DIALECT
+    return isinstance(part, _SHOWN)
+
+
 def write_answer(answer: Answer, context: ReplyContext) -> bytes:
     """The response object of an answer's first choice: the API knows one."""
     reply = Reply(context, answer.id, answer.model, answer.created)
@@ -121,7 +132,7 @@ def _add(part: Part, output: list[Item], reply: Reply) -> None:
             output.append(FunctionCall(item_id, COMPLETED, part.arguments or NO_ARGUMENTS, part.id, part.name))
         case Image():
             output.append(generated_image(part, reply.item_id("ig", len(output))))
-        case Opaque(dialect="responses", raw=raw):
+        case Opaque(raw=raw) if shows(part):
             output.append(msgspec.Raw(raw))
         case _:
             pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 from headgate.types import Api
 from headgate.wire.dialect import ClientDialect, ProviderDialect
 from headgate.wire.naming import Names
-from headgate.wire.responses.answer import read_answer, write_answer
+from headgate.wire.responses.answer import read_answer, shows, write_answer
 from headgate.wire.responses.errors import error_body, error_event
 from headgate.wire.responses.parts import DIALECT
 from headgate.wire.responses.request import read_request, write_request
@@ -34,6 +34,7 @@ CLIENT = ClientDialect(
     name=DIALECT,
     names=NAMES,
     read_request=read_request,
+    shows=shows,
     write_answer=write_answer,
     writer=StreamWriter,
     error_body=error_body,
