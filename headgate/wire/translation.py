@@ -22,6 +22,17 @@ from headgate.errors import (
 )
 from headgate.types import Api, Call, Frozen, Usage
 from headgate.wire import neutral, sse
+from headgate.wire.chunks import (
+    CONTENT,
+    Chunk,
+    Ended,
+    Metered,
+    PartDone,
+    RefusalDelta,
+    TextDelta,
+    ThinkingDelta,
+    ToolCallDelta,
+)
 from headgate.wire.dialect import ClientDialect, Listener, ProviderDialect, ReplyContext, Splitter, Writer
 from headgate.wire.naming import callers_name
 from headgate.wire.neutral import Leftover, Part, Target, Written
@@ -29,7 +40,7 @@ from headgate.wire.openai import NOTHING, WholeAnswer, is_json
 
 _MAX_KEPT_CHARACTERS = 4_000_000  # of the text kept for counting tokens
 _DONE = b"[DONE]"
-_TEXTS = (neutral.TextDelta, neutral.ThinkingDelta, neutral.RefusalDelta)
+_TEXTS = (TextDelta, ThinkingDelta, RefusalDelta)
 
 
 class Asked(Frozen, frozen=True):
@@ -283,20 +294,20 @@ class TranslatedStream:
             return b""
         return frame
 
-    def _observe(self, chunks: Sequence[neutral.Chunk]) -> None:
+    def _observe(self, chunks: Sequence[Chunk]) -> None:
         content = False
         for chunk in chunks:
             if isinstance(chunk, _TEXTS):
                 content = self._keep(chunk.text) or content
-            elif isinstance(chunk, neutral.ToolCallDelta):
+            elif isinstance(chunk, ToolCallDelta):
                 content = self._keep(chunk.arguments) or content
-            elif isinstance(chunk, neutral.CONTENT):
+            elif isinstance(chunk, CONTENT):
                 content = True
-                if isinstance(chunk, neutral.PartDone) and self._writer is not None and not self._shows(chunk.part):
+                if isinstance(chunk, PartDone) and self._writer is not None and not self._shows(chunk.part):
                     self._dropped[_answers_name(chunk.part)] = None
-            elif isinstance(chunk, neutral.Metered):
+            elif isinstance(chunk, Metered):
                 self.usage_so_far = chunk.usage
-            elif isinstance(chunk, neutral.Ended):
+            elif isinstance(chunk, Ended):
                 self._ended, self.usage = True, self.usage_so_far
         self.content_events += content
 
