@@ -16,6 +16,15 @@ from headgate.errors import HeadgateError
 from headgate.types import Call, Route, Usage
 from headgate.wire import neutral, prompts
 from headgate.wire.chat.dialect import PROVIDER as CHAT
+from headgate.wire.chunks import (
+    Chunk,
+    Metered,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingSigned,
+    ToolCallDelta,
+    ToolCallStarted,
+)
 from headgate.wire.converse.dialect import PROVIDER as CONVERSE
 from headgate.wire.dialect import ProviderDialect
 from headgate.wire.gemini.dialect import PROVIDER as GEMINI
@@ -144,14 +153,14 @@ def _answer(row: Mapping[str, Json], dialect: ProviderDialect) -> _Said:
     return heard
 
 
-def _hear(heard: _Said, chunk: neutral.Chunk) -> None:
+def _hear(heard: _Said, chunk: Chunk) -> None:
     match chunk:
-        case neutral.Metered(usage=usage):
+        case Metered(usage=usage):
             heard.usage = usage
-        case neutral.TextDelta(text=text):
+        case TextDelta(text=text):
             heard.text += text
-        case neutral.ToolCallStarted(name=text) | neutral.ToolCallDelta(arguments=text):
+        case ToolCallStarted(name=text) | ToolCallDelta(arguments=text):
             heard.text += text
             heard.calls_tools = True
-        case neutral.ThinkingDelta() | neutral.ThinkingSigned():
+        case ThinkingDelta() | ThinkingSigned():
             heard.thought = True

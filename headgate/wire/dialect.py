@@ -13,8 +13,9 @@ import msgspec
 
 from headgate.errors import HeadgateError
 from headgate.types import Api, Frozen
+from headgate.wire.chunks import Chunk
 from headgate.wire.naming import Names
-from headgate.wire.neutral import Answer, Chunk, Part, Request, Target, Written
+from headgate.wire.neutral import Answer, Part, Request, Target, Written
 
 Fields = Mapping[str, msgspec.Raw]
 

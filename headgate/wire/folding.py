@@ -7,31 +7,23 @@ from collections.abc import Sequence
 import msgspec
 
 from headgate.types import Usage
-from headgate.wire.neutral import (
-    Answer,
-    Choice,
+from headgate.wire.chunks import (
     Chunk,
-    Citation,
     Cited,
     Ended,
-    Finish,
     Finished,
     LogprobsDelta,
     Metered,
-    Part,
     PartDone,
-    Refusal,
     RefusalDelta,
     Started,
-    Text,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ThinkingSigned,
-    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.neutral import Answer, Choice, Citation, Finish, Part, Refusal, Text, Thinking, ToolCall
 
 
 class _Logprobs(msgspec.Struct):

@@ -5,31 +5,23 @@ from __future__ import annotations
 import msgspec
 
 from headgate.types import Counted, Usage
-from headgate.wire.folding import fold
-from headgate.wire.neutral import (
-    Answer,
-    Choice,
-    Citation,
+from headgate.wire.chunks import (
     Cited,
     Ended,
-    Finish,
     Finished,
-    Image,
     LogprobsDelta,
     Metered,
     PartDone,
-    Refusal,
     RefusalDelta,
     Started,
-    Text,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ThinkingSigned,
-    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.folding import fold
+from headgate.wire.neutral import Answer, Choice, Citation, Finish, Image, Refusal, Text, Thinking, ToolCall
 
 
 def test_every_kind_of_chunk() -> None:

@@ -7,12 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from headgate.wire.chat import dialect as chat
-from headgate.wire.dialect import ClientDialect, ProviderDialect, ReplyContext
-from headgate.wire.messages import dialect as messages
-from headgate.wire.neutral import (
+from headgate.wire.chunks import (
     Chunk,
     Ended,
-    Finish,
     Finished,
     RefusalDelta,
     Started,
@@ -21,6 +18,9 @@ from headgate.wire.neutral import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.dialect import ClientDialect, ProviderDialect, ReplyContext
+from headgate.wire.messages import dialect as messages
+from headgate.wire.neutral import Finish
 from headgate.wire.responses import dialect as responses
 from headgate.wire.translation import TranslatedStream
 

@@ -12,9 +12,8 @@ from headgate.wire.chat.answer import call_id, content_parts, whole_parts
 from headgate.wire.chat.answer_shapes import Said, plain_chunk
 from headgate.wire.chat.finish import read_finish
 from headgate.wire.chat.request_shapes import ABSENT, ReasoningDetail
-from headgate.wire.neutral import (
+from headgate.wire.chunks import (
     Chunk,
-    Citation,
     Cited,
     Ended,
     Finished,
@@ -23,14 +22,13 @@ from headgate.wire.neutral import (
     PartDone,
     RefusalDelta,
     Started,
-    Text,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ThinkingSigned,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.neutral import Citation, Text, Thinking
 from headgate.wire.openai import error_message
 from headgate.wire.openai_usage import read_usage
 from headgate.wire.surrogates import Mender

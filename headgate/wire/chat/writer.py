@@ -14,26 +14,23 @@ from headgate.wire.chat.finish import write_finish
 from headgate.wire.chat.messages import DIALECT
 from headgate.wire.chat.request_shapes import ReasoningDetail
 from headgate.wire.chat.usage import write_usage
-from headgate.wire.dialect import ReplyContext
-from headgate.wire.neutral import (
+from headgate.wire.chunks import (
     Chunk,
     Cited,
     Finished,
-    Image,
     LogprobsDelta,
     Metered,
-    Opaque,
     PartDone,
     RefusalDelta,
     Started,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ThinkingSigned,
-    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.dialect import ReplyContext
+from headgate.wire.neutral import Image, Opaque, Thinking, ToolCall
 
 _encoder = msgspec.json.Encoder()
 _DONE = b"data: [DONE]\n\n"

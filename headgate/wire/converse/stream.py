@@ -8,6 +8,20 @@ from typing import TypeVar
 
 import msgspec
 
+from headgate.wire.chunks import (
+    Chunk,
+    Cited,
+    Ended,
+    Finished,
+    Metered,
+    PartDone,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingSigned,
+    ToolCallDelta,
+    ToolCallStarted,
+)
 from headgate.wire.converse.blocks import (
     ABSENT,
     ORIGIN,
@@ -22,21 +36,7 @@ from headgate.wire.converse.failures import raise_failure
 from headgate.wire.converse.finish import read_finish
 from headgate.wire.converse.frames import read_message
 from headgate.wire.converse.usage import read_usage
-from headgate.wire.neutral import (
-    Chunk,
-    Cited,
-    Ended,
-    Finished,
-    Image,
-    Metered,
-    PartDone,
-    Started,
-    TextDelta,
-    ThinkingDelta,
-    ThinkingSigned,
-    ToolCallDelta,
-    ToolCallStarted,
-)
+from headgate.wire.neutral import Image
 from headgate.wire.surrogates import Mender
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from headgate.wire.chunks import Chunk
 from headgate.wire.folding import fold
 from headgate.wire.gemini.response import may_be_cut, split_responses
 from headgate.wire.gemini.stream import StreamListener
-from headgate.wire.neutral import Answer, Chunk
+from headgate.wire.neutral import Answer
 from headgate.wire.surrogates import mend
 
 

@@ -6,21 +6,11 @@ from collections.abc import Callable
 
 import msgspec
 
-from headgate.wire.gemini.arguments import Arguments
-from headgate.wire.gemini.finish import finish_of, is_finish
-from headgate.wire.gemini.grounding import read_citations, read_grounding
-from headgate.wire.gemini.logprobs import read_logprobs
-from headgate.wire.gemini.response import ABSENT, NULL, Blob, Candidate, FileData, FunctionCall, Part, RawParts
-from headgate.wire.neutral import (
-    Audio,
+from headgate.wire.chunks import (
     Chunk,
-    Citation,
     Cited,
-    File,
     Finished,
-    Image,
     LogprobsDelta,
-    Opaque,
     PartDone,
     TextDelta,
     ThinkingDelta,
@@ -28,6 +18,12 @@ from headgate.wire.neutral import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.gemini.arguments import Arguments
+from headgate.wire.gemini.finish import finish_of, is_finish
+from headgate.wire.gemini.grounding import read_citations, read_grounding
+from headgate.wire.gemini.logprobs import read_logprobs
+from headgate.wire.gemini.response import ABSENT, NULL, Blob, Candidate, FileData, FunctionCall, Part, RawParts
+from headgate.wire.neutral import Audio, Citation, File, Image, Opaque
 
 ORIGIN = "gemini"
 _MAX_KEPT_CHARACTERS = 4_000_000  # of the text, to find the places of citations in

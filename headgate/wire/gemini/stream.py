@@ -11,11 +11,12 @@ from functools import partial
 
 from headgate.errors import StreamFailed
 from headgate.wire import sse
+from headgate.wire.chunks import Chunk, Finished, Metered, Started
 from headgate.wire.gemini.choice import ChoiceReader
 from headgate.wire.gemini.finish import is_finish
 from headgate.wire.gemini.response import NULL, may_be_cut, read_raw_parts, read_response, split_responses
 from headgate.wire.gemini.usage import read_usage
-from headgate.wire.neutral import Chunk, Finish, Finished, Metered, Started
+from headgate.wire.neutral import Finish
 from headgate.wire.surrogates import Mender
 
 

@@ -13,6 +13,21 @@ import msgspec
 
 from headgate.types import Usage
 from headgate.wire import sse
+from headgate.wire.chunks import (
+    Chunk,
+    Cited,
+    Ended,
+    Finished,
+    Metered,
+    PartDone,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingSigned,
+    ToolCallDelta,
+    ToolCallStarted,
+)
 from headgate.wire.messages.answer import MessageView, provider_failed
 from headgate.wire.messages.blocks import (
     ABSENT,
@@ -28,22 +43,7 @@ from headgate.wire.messages.blocks import (
 from headgate.wire.messages.citations import CitationView
 from headgate.wire.messages.stops import StopDetails, read_finish
 from headgate.wire.messages.usage import read_usage
-from headgate.wire.neutral import (
-    Chunk,
-    Cited,
-    Ended,
-    Finished,
-    Metered,
-    Opaque,
-    PartDone,
-    RefusalDelta,
-    Started,
-    TextDelta,
-    ThinkingDelta,
-    ThinkingSigned,
-    ToolCallDelta,
-    ToolCallStarted,
-)
+from headgate.wire.neutral import Opaque
 from headgate.wire.surrogates import Mender
 
 

@@ -12,19 +12,11 @@ from collections.abc import Sequence
 import msgspec
 
 from headgate.types import Usage
-from headgate.wire.dialect import ReplyContext
-from headgate.wire.messages.answer import head
-from headgate.wire.messages.blocks import Block, sealed, signed_call, tool_use, write_blocks
-from headgate.wire.messages.citations import write_citation
-from headgate.wire.messages.stops import write_finish
-from headgate.wire.messages.usage import write_usage
-from headgate.wire.neutral import (
+from headgate.wire.chunks import (
     Chunk,
     Cited,
-    Finish,
     Finished,
     Metered,
-    Part,
     PartDone,
     RefusalDelta,
     Started,
@@ -34,6 +26,13 @@ from headgate.wire.neutral import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.dialect import ReplyContext
+from headgate.wire.messages.answer import head
+from headgate.wire.messages.blocks import Block, sealed, signed_call, tool_use, write_blocks
+from headgate.wire.messages.citations import write_citation
+from headgate.wire.messages.stops import write_finish
+from headgate.wire.messages.usage import write_usage
+from headgate.wire.neutral import Finish, Part
 
 _EMPTY_TEXT: Block = {"type": "text", "text": ""}
 _EMPTY_THOUGHT: Block = {"type": "thinking", "thinking": "", "signature": ""}

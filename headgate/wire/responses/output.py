@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from headgate.errors import StreamFailed
-from headgate.wire.neutral import Finish, Opaque, Part, Refusal, Text, Thinking, ThinkingSigned, ToolCall
+from headgate.wire.chunks import ThinkingSigned
+from headgate.wire.neutral import Finish, Opaque, Part, Refusal, Text, Thinking, ToolCall
 from headgate.wire.openai import error_message
 from headgate.wire.responses.annotations import read_annotations
 from headgate.wire.responses.parts import DIALECT

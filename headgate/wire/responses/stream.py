@@ -13,15 +13,13 @@ import msgspec
 
 from headgate.errors import StreamFailed
 from headgate.wire import sse
-from headgate.wire.neutral import (
+from headgate.wire.chunks import (
     Chunk,
-    Citation,
     Cited,
     Ended,
     Finished,
     LogprobsDelta,
     Metered,
-    Opaque,
     PartDone,
     RefusalDelta,
     Started,
@@ -30,6 +28,7 @@ from headgate.wire.neutral import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.neutral import Citation, Opaque
 from headgate.wire.openai import error_message
 from headgate.wire.responses.annotations import read_annotations
 from headgate.wire.responses.output import (

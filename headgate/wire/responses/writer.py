@@ -7,9 +7,24 @@ from collections.abc import Sequence
 import msgspec
 
 from headgate.types import Usage
-from headgate.wire import neutral
+from headgate.wire.chunks import (
+    Chunk,
+    Cited,
+    Ended,
+    Finished,
+    LogprobsDelta,
+    Metered,
+    PartDone,
+    RefusalDelta,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingSigned,
+    ToolCallDelta,
+    ToolCallStarted,
+)
 from headgate.wire.dialect import ReplyContext
-from headgate.wire.neutral import Chunk, Finish, Image, LogprobsDelta, Opaque, Part, Started, TextDelta, Thinking
+from headgate.wire.neutral import Finish, Image, Opaque, Part, Thinking
 from headgate.wire.responses import events
 from headgate.wire.responses.events import Frames
 from headgate.wire.responses.open_items import OpenCall, OpenMessage, OpenReasoning
@@ -27,7 +42,7 @@ from headgate.wire.responses.reply import (
 )
 from headgate.wire.responses.thoughts import sealed_call, sealed_thought
 
-_OF_ALL_CHOICES = (Started, neutral.Metered, neutral.Ended)
+_OF_ALL_CHOICES = (Started, Metered, Ended)
 
 
 class StreamWriter:
@@ -76,26 +91,26 @@ class StreamWriter:
 
     def _put(self, chunk: Chunk) -> None:
         match chunk:
-            case neutral.ThinkingDelta():
+            case ThinkingDelta():
                 self._reasoning(starts_item=chunk.starts_part).think(chunk.text)
-            case neutral.ThinkingSigned():
+            case ThinkingSigned():
                 self._sign(chunk)
-            case neutral.RefusalDelta():
+            case RefusalDelta():
                 self._message().refuse(chunk.text)
-            case neutral.ToolCallStarted():
+            case ToolCallStarted():
                 self._call(chunk)
-            case neutral.ToolCallDelta() if chunk.arguments and chunk.index in self._calls:
+            case ToolCallDelta() if chunk.arguments and chunk.index in self._calls:
                 self._calls[chunk.index].argue(chunk.arguments)
-            case neutral.Cited():
+            case Cited():
                 self._message().cite(chunk.citation)
             case LogprobsDelta():
                 self._message().weigh(logprobs_of(chunk.logprobs))
-            case neutral.PartDone():
+            case PartDone():
                 self._show(chunk.part)
-            case neutral.Finished():
+            case Finished():
                 self._finish = chunk.finish
                 self._close(status_of_last(chunk.finish))
-            case neutral.Metered():
+            case Metered():
                 self._usage = chunk.usage
             case Started() if self._reply is None:
                 self._start(chunk)
@@ -129,13 +144,13 @@ class StreamWriter:
             self._open = OpenReasoning(self._frames, *self._next("rs"))
         return self._open
 
-    def _sign(self, signed: neutral.ThinkingSigned) -> None:
+    def _sign(self, signed: ThinkingSigned) -> None:
         thought = Thinking(signature=signed.signature, redacted=signed.redacted, origin=signed.origin)
         if encrypted := sealed_thought(thought):
             self._reasoning(starts_item=bool(signed.redacted))
             self._close_open(COMPLETED, encrypted)
 
-    def _call(self, started: neutral.ToolCallStarted) -> None:
+    def _call(self, started: ToolCallStarted) -> None:
         self._close_open(COMPLETED)
         if started.signature:
             self._reasoning(starts_item=True)

@@ -16,8 +16,9 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from headgate.errors import StreamFailed
 from headgate.wire import sse
 from headgate.wire.chat.dialect import CLIENT, PROVIDER
+from headgate.wire.chunks import Chunk
 from headgate.wire.folding import fold
-from headgate.wire.neutral import Answer, Chunk, Message, Request, Role, Text, Thinking, ToolCall
+from headgate.wire.neutral import Answer, Message, Request, Role, Text, Thinking, ToolCall
 from tests.wire.chat.bodies import TARGET, context, decoded
 
 LINES = (Path(__file__).parent / "recorded.jsonl").read_text(encoding="utf-8").strip().split("\n")

@@ -13,17 +13,13 @@ from hypothesis import strategies as st
 from headgate.errors import StreamFailed
 from headgate.types import Counted, Usage
 from headgate.wire.chat.dialect import PROVIDER
-from headgate.wire.neutral import (
+from headgate.wire.chunks import (
     Chunk,
-    Citation,
     Cited,
     Ended,
-    Finish,
     Finished,
-    Image,
     LogprobsDelta,
     Metered,
-    Opaque,
     PartDone,
     RefusalDelta,
     Started,
@@ -33,6 +29,7 @@ from headgate.wire.neutral import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.neutral import Citation, Finish, Image, Opaque
 from tests.wire.chunking import cuts
 from tests.wire.chunks import DONE, choice, chunk, event, stop, text, usage
 

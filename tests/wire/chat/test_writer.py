@@ -17,29 +17,24 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from headgate.types import Counted, Usage
 from headgate.wire import sse
 from headgate.wire.chat.dialect import CLIENT, PROVIDER
-from headgate.wire.dialect import ReplyContext
-from headgate.wire.neutral import (
+from headgate.wire.chunks import (
     Chunk,
-    Citation,
     Cited,
     Ended,
-    Finish,
     Finished,
-    Image,
     LogprobsDelta,
     Metered,
-    Opaque,
     PartDone,
     RefusalDelta,
     Started,
-    Text,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ThinkingSigned,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.dialect import ReplyContext
+from headgate.wire.neutral import Citation, Finish, Image, Opaque, Text, Thinking
 from tests.wire.chat.bodies import Json, context
 from tests.wire.chunks import DONE
 

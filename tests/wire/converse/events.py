@@ -6,9 +6,9 @@ import json
 import struct
 import zlib
 
+from headgate.wire.chunks import Chunk
 from headgate.wire.converse.frames import EventStreamSplitter
 from headgate.wire.converse.stream import StreamListener
-from headgate.wire.neutral import Chunk
 
 STRING = 7
 PADDING = "abcdefghijklmnopqrstuvwxyzABC"  # Bedrock fills events up, so that their length tells nothing

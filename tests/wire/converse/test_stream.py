@@ -10,29 +10,23 @@ from hypothesis import strategies as st
 
 from headgate.errors import StreamFailed
 from headgate.types import Counted, Usage
-from headgate.wire.converse.dialect import PROVIDER
-from headgate.wire.converse.stream import StreamListener
-from headgate.wire.folding import fold
-from headgate.wire.neutral import (
-    Citation,
+from headgate.wire.chunks import (
     Cited,
     Ended,
-    Finish,
     Finished,
-    Image,
     Metered,
-    Opaque,
     PartDone,
     Started,
-    Text,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ThinkingSigned,
-    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.converse.dialect import PROVIDER
+from headgate.wire.converse.stream import StreamListener
+from headgate.wire.folding import fold
+from headgate.wire.neutral import Citation, Finish, Image, Opaque, Text, Thinking, ToolCall
 from tests.wire.chunking import cuts
 from tests.wire.converse.events import (
     METADATA,

@@ -6,10 +6,11 @@ import json
 
 import pytest
 
+from headgate.wire.chunks import Chunk
 from headgate.wire.folding import fold
 from headgate.wire.gemini.answer import read_answer
 from headgate.wire.gemini.dialect import PROVIDER
-from headgate.wire.neutral import Answer, Chunk, Citation, Finish, Opaque, Text, Thinking, ToolCall
+from headgate.wire.neutral import Answer, Citation, Finish, Opaque, Text, Thinking, ToolCall
 from tests.wire.gemini.recorded import Recording, recordings
 
 ALL = recordings()

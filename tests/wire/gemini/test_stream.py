@@ -8,15 +8,10 @@ from typing import Any
 import pytest
 
 from headgate.errors import StreamFailed
-from headgate.wire.gemini.dialect import PROVIDER
-from headgate.wire.gemini.stream import StreamListener
-from headgate.wire.neutral import (
+from headgate.wire.chunks import (
     Chunk,
-    Citation,
     Cited,
-    Finish,
     Finished,
-    Image,
     LogprobsDelta,
     Metered,
     PartDone,
@@ -27,6 +22,9 @@ from headgate.wire.neutral import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.gemini.dialect import PROVIDER
+from headgate.wire.gemini.stream import StreamListener
+from headgate.wire.neutral import Citation, Finish, Image
 
 CALL = {"functionCall": {"name": "f", "args": {"a": 1}}}
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from headgate.wire import sse
+from headgate.wire.chunks import Chunk
 from headgate.wire.messages.stream import StreamListener
-from headgate.wire.neutral import Chunk
 
 
 def event(kind: str, **members: Any) -> bytes:

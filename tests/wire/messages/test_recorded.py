@@ -8,10 +8,11 @@ import pytest
 from msgspec.structs import replace
 
 from headgate.types import Usage
+from headgate.wire.chunks import Chunk
 from headgate.wire.dialect import ReplyContext
 from headgate.wire.folding import fold
 from headgate.wire.messages.dialect import CLIENT, PROVIDER
-from headgate.wire.neutral import Answer, Chunk, Finish, Opaque, Text, Thinking, ToolCall
+from headgate.wire.neutral import Answer, Finish, Opaque, Text, Thinking, ToolCall
 from tests.wire.messages.recorded import Recording, recordings
 
 ALL = recordings()

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from headgate.types import Counted, Usage
+from headgate.wire.chunks import Chunk
 from headgate.wire.dialect import ReplyContext
 from headgate.wire.folding import fold
 from headgate.wire.messages.dialect import CLIENT, PROVIDER
 from headgate.wire.neutral import (
     Answer,
     Choice,
-    Chunk,
     Citation,
     Effort,
     File,

@@ -9,15 +9,11 @@ import pytest
 
 from headgate.errors import StreamFailed
 from headgate.types import Counted, Usage
-from headgate.wire.messages.stream import StreamListener
-from headgate.wire.neutral import (
-    Citation,
+from headgate.wire.chunks import (
     Cited,
     Ended,
-    Finish,
     Finished,
     Metered,
-    Opaque,
     PartDone,
     RefusalDelta,
     Started,
@@ -27,6 +23,8 @@ from headgate.wire.neutral import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.messages.stream import StreamListener
+from headgate.wire.neutral import Citation, Finish, Opaque
 from tests.wire.messages.events import END, PING, block, closes, delta, event, opens, read, start, stop, text
 
 

@@ -8,19 +8,13 @@ import random
 import pytest
 
 from headgate.types import Usage
-from headgate.wire.dialect import ReplyContext
-from headgate.wire.messages.writer import StreamWriter
-from headgate.wire.neutral import (
+from headgate.wire.chunks import (
     Chunk,
-    Citation,
     Cited,
     Ended,
-    Finish,
     Finished,
-    Image,
     LogprobsDelta,
     Metered,
-    Opaque,
     PartDone,
     RefusalDelta,
     Started,
@@ -30,6 +24,9 @@ from headgate.wire.neutral import (
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.dialect import ReplyContext
+from headgate.wire.messages.writer import StreamWriter
+from headgate.wire.neutral import Citation, Finish, Image, Opaque
 from tests.wire.messages.asking import SCHEMA
 from tests.wire.messages.events import blocks, named, taken_apart
 

@@ -9,10 +9,7 @@ from typing import Any
 import msgspec
 
 from headgate.wire import sse
-from headgate.wire.dialect import ReplyContext
-from headgate.wire.neutral import (
-    Answer,
-    Choice,
+from headgate.wire.chunks import (
     Chunk,
     Cited,
     Ended,
@@ -20,18 +17,16 @@ from headgate.wire.neutral import (
     LogprobsDelta,
     Metered,
     PartDone,
-    Refusal,
     RefusalDelta,
     Started,
-    Text,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ThinkingSigned,
-    ToolCall,
     ToolCallDelta,
     ToolCallStarted,
 )
+from headgate.wire.dialect import ReplyContext
+from headgate.wire.neutral import Answer, Choice, Refusal, Text, Thinking, ToolCall
 from headgate.wire.responses.dialect import PROVIDER
 from headgate.wire.responses.writer import StreamWriter
 

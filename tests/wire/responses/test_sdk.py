@@ -14,21 +14,8 @@ import pytest
 
 from headgate.errors import HeadgateError, StreamStalled, UpstreamAuth
 from headgate.types import Counted, Usage
-from headgate.wire.neutral import (
-    Answer,
-    Choice,
-    Chunk,
-    Finish,
-    Message,
-    Refusal,
-    Role,
-    Started,
-    Text,
-    TextDelta,
-    Thinking,
-    ToolCall,
-    ToolResult,
-)
+from headgate.wire.chunks import Chunk, Started, TextDelta
+from headgate.wire.neutral import Answer, Choice, Finish, Message, Refusal, Role, Text, Thinking, ToolCall, ToolResult
 from headgate.wire.responses.answer import write_answer
 from headgate.wire.responses.errors import error_body, error_event
 from headgate.wire.responses.request import read_request

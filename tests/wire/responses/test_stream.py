@@ -11,28 +11,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.errors import StreamFailed
-from headgate.wire.folding import fold
-from headgate.wire.neutral import (
-    Choice,
-    Citation,
+from headgate.wire.chunks import (
     Cited,
     Ended,
-    Finish,
     Finished,
     LogprobsDelta,
     Metered,
-    Opaque,
     PartDone,
-    Refusal,
     Started,
-    Text,
     TextDelta,
-    Thinking,
     ThinkingDelta,
     ThinkingSigned,
-    ToolCall,
     ToolCallStarted,
 )
+from headgate.wire.folding import fold
+from headgate.wire.neutral import Choice, Citation, Finish, Opaque, Refusal, Text, Thinking, ToolCall
 from headgate.wire.responses.answer import read_answer
 from headgate.wire.responses.stream import StreamListener
 from tests.wire.responses.talk import Json, frames, listen

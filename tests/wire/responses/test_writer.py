@@ -13,29 +13,31 @@ from hypothesis import strategies as st
 from openai.types.responses import ResponseStreamEvent
 
 from headgate.types import Counted, Usage
+from headgate.wire.chunks import (
+    Chunk,
+    Finished,
+    LogprobsDelta,
+    PartDone,
+    Started,
+    TextDelta,
+    ThinkingDelta,
+    ThinkingSigned,
+    ToolCallDelta,
+    ToolCallStarted,
+)
 from headgate.wire.folding import fold
 from headgate.wire.neutral import (
     Answer,
     Choice,
-    Chunk,
     Citation,
     Finish,
-    Finished,
     Image,
-    LogprobsDelta,
     Opaque,
     Part,
-    PartDone,
     Refusal,
-    Started,
     Text,
-    TextDelta,
     Thinking,
-    ThinkingDelta,
-    ThinkingSigned,
     ToolCall,
-    ToolCallDelta,
-    ToolCallStarted,
 )
 from headgate.wire.responses.answer import write_answer
 from headgate.wire.responses.writer import StreamWriter
