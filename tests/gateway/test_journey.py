@@ -15,6 +15,27 @@ TRACE_ID = "4bf92f3577b34da6a3ce929d0e0e4736"
 TRACEPARENT = f"00-{TRACE_ID}-00f067aa0ba902b7-01"
 
 
+def the_attempt(request_id: str, started_at: float, usage: Usage) -> AttemptRecord:
+    return AttemptRecord(
+        id=f"{request_id}.1",
+        request_id=request_id,
+        number=1,
+        started_at=started_at,
+        deployment="up/model",
+        provider="up",
+        endpoint="http://one",
+        upstream_model="their-model",
+        key_fingerprint=hashlib.sha256(b"key-1").hexdigest()[:8],
+        outcome=Outcome.DONE,
+        status=200,
+        upstream_id="",
+        usage=usage,
+        cost_picousd=37_000,
+        price_version="test",
+        seconds=1.75,
+    )
+
+
 def test_the_row_of_a_stream() -> None:
     async def scenario() -> None:
         steps = (role(), 1.0, text("Hello"), 0.25, text(" there"), 0.5, stop(), usage(7, 3), DONE)
@@ -30,24 +51,7 @@ def test_the_row_of_a_stream() -> None:
         )
         visit = await corridor.visit(call)
         said = Usage(input=7, output=3, counted=Counted.REPORTED)
-        attempt = AttemptRecord(
-            id=f"{call.id}.1",
-            request_id=call.id,
-            number=1,
-            started_at=started_at,
-            deployment="up/model",
-            provider="up",
-            endpoint="http://one",
-            upstream_model="their-model",
-            key_fingerprint=hashlib.sha256(b"key-1").hexdigest()[:8],
-            outcome=Outcome.DONE,
-            status=200,
-            upstream_id="",
-            usage=said,
-            cost_picousd=37_000,
-            price_version="test",
-            seconds=1.75,
-        )
+        attempt = the_attempt(call.id, started_at, said)
         expected = RequestRecord(
             id=call.id,
             started_at=started_at,
