@@ -142,36 +142,32 @@ def test_a_good_story_is_booked_as_it_was_told(client: str, voice: Voice) -> Non
     run(scenario)
 
 
+OTHER_BODIES = (
+    b'{"type":"error","error":{"type":"overloaded_error","message":"%b"},"message":"%b"}',
+    b'{"error":{"message":"%b","code":503}}',
+    b"<html><body>%b</body></html>",
+    b'{"error":{"message":"%b"',
+    *(b"null", b"[]", b"{}", b""),
+)
+
+
 @every_pair
 @pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
-@pytest.mark.parametrize(
-    "body",
-    [
-        b'{"type":"error","error":{"type":"overloaded_error","message":"%b"},"message":"%b"}',
-        b'{"error":{"message":"%b","code":503}}',
-        b"<html><body>%b</body></html>",
-        b'{"error":{"message":"%b"',
-        b"null",
-        b"[]",
-        b"{}",
-        b"",
-    ],
-    ids=["an error", "another", "HTML", "cut", "null", "list", "object", "nothing"],
-)
 @pytest.mark.parametrize("kind", ["application/json", "text/html", "text/event-stream", ""])
-def test_another_body_than_was_asked_for(client: str, voice: Voice, stream: bool, body: bytes, kind: str) -> None:
-    """Whatever it is called, the next deployment is asked, and a failure is all that it leaves."""
+def test_another_body_than_was_asked_for(client: str, voice: Voice, stream: bool, kind: str) -> None:
+    """Whatever it is called, it is a failure that costs nothing."""
 
     async def scenario() -> None:
-        reply = Reply([body.replace(b"%b", ERROR.encode())], headers={"content-type": kind})
-        scene = Scene(client, voice, reply=reply)
-        corridor = scene.corridor()
-        visit = await scene.visit(corridor, stream=stream)
-        assert visit.error is not None and not visit.pieces
-        record = corridor.record
-        assert (record.outcome, record.usage, record.cost_picousd) == ("failed", Usage(), 0)
-        assert record.status == 502 and record.error in ("stream_failed", "stream_malformed", "upstream_empty")
-        assert corridor.at_rest()
+        for body in OTHER_BODIES:
+            reply = Reply([body.replace(b"%b", ERROR.encode())], headers={"content-type": kind})
+            scene = Scene(client, voice, reply=reply)
+            corridor = scene.corridor()
+            visit = await scene.visit(corridor, stream=stream)
+            assert visit.error is not None and not visit.pieces, body
+            record = corridor.record
+            assert (record.outcome, record.usage, record.cost_picousd) == ("failed", Usage(), 0)
+            assert record.status == 502 and record.error in ("stream_failed", "stream_malformed", "upstream_empty")
+            assert corridor.at_rest()
 
     run(scenario)
 
