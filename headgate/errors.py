@@ -180,6 +180,12 @@ class LedgerFull(Overloaded):
     code = "ledger_full"
 
 
+class StoreUnavailable(Overloaded):
+    """The store of limits and budgets did not answer in time, and `on_store_failure` is deny."""
+
+    code = "store_unavailable"
+
+
 class NoDeployment(Overloaded):
     """Every deployment of the model, and of its fallbacks, is switched off by its breaker or has no endpoint."""
 

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from headgate.metering import Admission, Ask, Charge, Meter, Reading
 from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
 
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
@@ -68,6 +69,39 @@ class Provider(Protocol):
 
     async def aclose(self) -> None:
         """Close idle connections and refuse new requests; requests under way may finish."""
+
+
+class Counters(Protocol):
+    """Limits and budgets of all tenants, and the holds of requests under way. Times are the store's own clock's.
+
+    A hold that nobody keeps or settles for `hold_seconds` expires: it is forgotten if its request was never dispatched,
+    else it turns into a charge of all that it held, until it is settled after all. Settling twice changes nothing.
+    Awaiting costs at most the adapter's time limit; what cannot be reached by then raises StoreUnavailable.
+    """
+
+    async def admit(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
+        """Decide over all meters at once, and hold what the request needs if it is admitted.
+
+        `known` is False, and nothing held, for a tenant whose counters have to be rebuilt from the ledger first.
+        """
+
+    async def extend(self, hold_id: str, tenant: str, ask: Ask, output_tokens: int) -> Admission:
+        """Hold more money, for another attempt that is dearer. A refusal leaves the hold as it is."""
+
+    def keep(self, hold_id: str, tenant: str, *, dispatched: bool) -> None:
+        """The request is still under way; `dispatched`: a provider has it, so that it may cost something."""
+
+    def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
+        """Replace the hold by what the request came to. Done soon, in the background where the store is far away."""
+
+    async def read(self, tenant: str, meters: Sequence[Meter]) -> list[Reading]:
+        """How the meters stand."""
+
+    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]]) -> None:
+        """Begin with what the ledger says was used in the windows that are open now. Holds stay as they are."""
+
+    async def reset(self, tenant: str, meter: Meter) -> None:
+        """Close a velocity that has tripped."""
 
 
 class Journal(Protocol):

@@ -129,6 +129,55 @@ class Features(Frozen, frozen=True, gc=False):
     images: bool = False
 
 
+class Scope(StrEnum):
+    """Whose requests are counted together."""
+
+    REQUEST = "request"  # each by itself
+    SESSION = "session"  # of one user
+    USER = "user"  # of a tenant; a key without a user is one of its own
+    KEY = "key"
+    MODEL = "model"  # of a tenant
+    TAG = "tag"  # of a tenant
+    TENANT = "tenant"
+    GLOBAL = "global"  # everybody
+
+
+class Measure(StrEnum):
+    """What is counted."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    USD = "usd"  # in pico-dollars
+
+
+class MeterKind(StrEnum):
+    """How it is counted."""
+
+    RATE = "rate"  # a token bucket and a sliding window: both must let a request pass
+    CONCURRENCY = "concurrency"  # what is under way
+    BUDGET = "budget"  # spent and held in a calendar window, or for as long as the thing lives
+    ROLLING = "rolling"  # spent and held in the last so many seconds
+    VELOCITY = "velocity"  # money spent unusually fast: a trip wire
+    REPEAT = "repeat"  # the same request again and again
+
+
+class Rule(Frozen, frozen=True, gc=False):
+    """One limit or budget of a tier. `limit` is in the measure's unit; 0: none but the baseline's, for a velocity."""
+
+    name: str  # as the configuration calls it: requests_per_minute, budgets.user_day
+    kind: MeterKind
+    measure: Measure
+    scope: Scope
+    limit: int
+    window: str = ""  # of a budget: day, week, month, or "" for as long as the thing is remembered
+    period_seconds: float = 60.0  # of a rate, a rolling budget, a velocity
+    burst_seconds: float = 60.0  # of a rate: how much of its period may be used at once
+    only: frozenset[str] = frozenset()  # models or tags it is for; empty: each has a meter of its own
+    factor: float = 0.0  # of a velocity: so many times the usual; 0: only `limit`
+    action: str = "block"  # of a velocity: block, degrade or alert
+    enforce: bool = True  # False: count, and report what would have been refused
+
+
 class Tier(Frozen, frozen=True, gc=False):
     """A named set of limits and features; "*" in `models` means every model."""
 
@@ -136,6 +185,8 @@ class Tier(Frozen, frozen=True, gc=False):
     models: frozenset[str]
     features: Features = Features(tools=True, images=True)
     max_output_tokens: int | None = None
+    rules: tuple[Rule, ...] = ()  # limits and budgets
+    degrade_to: str = ""  # the model that is asked instead when money is spent; empty: refuse
 
 
 class Caller(Frozen, frozen=True, gc=False):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract import counting
 from tests.contract.stores import Open, memory, on_database
 from tests.servers import PostgresqlServer
 
@@ -19,3 +20,9 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
         return on_database("sqlite", tmp_path)
     server: PostgresqlServer = request.getfixturevalue("postgresql_server")
     return on_database(server.new_database(), tmp_path)
+
+
+@pytest.fixture(params=["memory"])
+def counters() -> counting.Open:
+    """Opens counters that know nobody yet."""
+    return counting.memory

@@ -1,0 +1,102 @@
+"""The vocabulary of limits and budgets: what is counted for whom, what a request asks for, what it is told.
+
+Amounts are whole numbers in the unit of a meter's measure: requests, tokens, or pico-dollars.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from headgate.types import Frozen, Rule
+
+
+class Meter(Frozen, frozen=True, gc=False):
+    """A rule applied to somebody: where it is counted. `name` is unique within the tenant, or among the global ones."""
+
+    name: str
+    rule: Rule
+    subject: str  # who: the user's name, the model, ...
+    resets_at: float | None = None  # of a calendar window, Unix seconds
+    limit: int = 0  # the rule's
+
+
+class Ask(Frozen, frozen=True, gc=False):
+    """What a request needs at most. Tokens of output are for one choice; prices in pico-dollars a token."""
+
+    input_tokens: int
+    output_tokens: int
+    choices: int = 1
+    input_picousd: int = 0  # of the whole prompt, at the dearest class
+    output_price: int = 0
+    least_output_tokens: int = 1  # fewer are not worth asking for
+    fingerprint: int = 0  # of the request's content, for meters that look for repetition
+
+
+class Standing(Frozen, frozen=True, gc=False):
+    """How a limit stands after a request, as rate-limit headers tell it."""
+
+    limit: int
+    remaining: int
+    reset_seconds: float  # until it is as if nothing had been used
+
+
+class Verdict(StrEnum):
+    """Why a meter does not let a request pass, the worst first."""
+
+    TOO_LARGE = "too_large"  # for any window there will ever be
+    SPENT = "spent"
+    LOOP = "loop"
+    TRIPPED = "tripped"  # by velocity
+    RATE = "rate"
+    CONCURRENCY = "concurrency"
+    HELD = "held"  # it would fit if others used less than they hold
+
+
+class Refusal(Frozen, frozen=True, gc=False):
+    """One meter's no. `used` and `held` are in the measure's unit, `needed` likewise."""
+
+    meter: Meter
+    verdict: Verdict
+    used: int
+    held: int
+    needed: int
+    wait_seconds: float | None = None  # until it would fit; None: waiting does not help, or nobody knows
+
+
+class Admission(Frozen, frozen=True, gc=False):
+    """The decision on one request. `refusal` is the worst meter's, None if it is admitted."""
+
+    refusal: Refusal | None
+    output_tokens: int = 0  # the ceiling it is admitted with, for one choice
+    wait_seconds: float | None = None  # refused: until all limits would fit
+    requests: Standing | None = None  # the tightest limit on requests, and on tokens
+    tokens: Standing | None = None
+    unenforced: tuple[Refusal, ...] = ()  # what meters that are only tried would have said
+    known: bool = True  # False: nothing is known of the tenant, rebuild first
+
+
+class Charge(Frozen, frozen=True, gc=False):
+    """What a hold came to in the end; a hold that is released was never used, and its request does not count."""
+
+    tokens: int = 0
+    picousd: int = 0
+    released: bool = False
+
+
+class Crossing(Frozen, frozen=True, gc=False):
+    """A settlement that took a budget past a part of its limit, or tripped a velocity."""
+
+    tenant: str
+    meter: Meter
+    percent: int  # 50, 80, 100; 0: a velocity tripped
+    spent: int
+
+
+class Reading(Frozen, frozen=True, gc=False):
+    """How a meter stands. In its measure's unit; `frees_at` is Unix seconds."""
+
+    meter: Meter
+    used: int
+    held: int
+    frees_at: float | None = None
+    tripped: bool = False

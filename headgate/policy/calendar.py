@@ -1,0 +1,48 @@
+"""Calendar windows: the day, week or month that a moment lies in, in a tenant's time zone.
+
+Days begin at local midnight, whatever daylight saving does to their length (23, 24 or 25 hours); where midnight does
+not exist on a day, at the first moment that does.
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from headgate.types import Frozen
+
+WINDOWS = ("day", "week", "month")
+
+
+class Period(Frozen, frozen=True, gc=False):
+    """One window. `name` is how it sorts and reads: 2026-11-28, 2026-W48, 2026-11; times are Unix seconds."""
+
+    name: str
+    begins_at: float
+    ends_at: float
+
+
+EVER = Period("", 0.0, float("inf"))
+
+
+def period(window: str, zone: ZoneInfo, now: float) -> Period:
+    """The window around a moment; "" is all time. Weeks begin on Monday, as in ISO 8601."""
+    if not window:
+        return EVER
+    today = datetime.fromtimestamp(now, zone).date()
+    if window == "day":
+        first, name = today, today.isoformat()
+        following = first + timedelta(days=1)
+    elif window == "week":
+        first = today - timedelta(days=today.weekday())
+        year, week, _ = today.isocalendar()
+        name, following = f"{year}-W{week:02d}", first + timedelta(days=7)
+    else:
+        first, name = today.replace(day=1), f"{today:%Y-%m}"
+        following = (first + timedelta(days=31)).replace(day=1)
+    return Period(name, _midnight(first, zone), _midnight(following, zone))
+
+
+def _midnight(day: date, zone: ZoneInfo) -> float:
+    """The first moment of a local day: of two midnights the first, of none (PEP 495, fold=0) the end of the gap."""
+    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()

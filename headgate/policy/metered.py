@@ -1,0 +1,79 @@
+"""Which meters a request passes: the rules of a tier, applied to who is asking for what.
+
+A meter's name does not contain its limit, so a limit can be changed while things are counted, and two tiers of one
+tenant count together what they both limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from zoneinfo import ZoneInfo
+
+from headgate.metering import Meter
+from headgate.policy import calendar
+from headgate.types import Frozen, Measure, MeterKind, Rule, Scope
+
+VARYING = (Scope.SESSION, Scope.TAG)  # what one caller says differently from request to request
+
+
+class Subject(Frozen, frozen=True, gc=False):
+    """Who asks for what."""
+
+    key_id: str
+    user: str | None
+    model: str
+    session: str | None = None
+    tags: tuple[str, ...] = ()
+
+    @property
+    def who(self) -> str:
+        """The user; a key that belongs to nobody and names nobody is a user of its own."""
+        return self.user if self.user is not None else f"key {self.key_id}"
+
+
+def names(scope: Scope, subject: Subject) -> tuple[str, ...]:
+    """Whom a rule of a scope counts for this request: none if the request has no such thing."""
+    match scope:
+        case Scope.SESSION:
+            return () if subject.session is None else (f"{subject.who} {subject.session}",)
+        case Scope.USER:
+            return (subject.who,)
+        case Scope.KEY:
+            return (subject.key_id,)
+        case Scope.MODEL:
+            return (subject.model,)
+        case Scope.TAG:
+            return tuple(dict.fromkeys(subject.tags))
+        case _:
+            return ("",)
+
+
+def meters(rules: Sequence[Rule], subject: Subject, zone: ZoneInfo, now: float) -> Iterator[Meter]:
+    """One for each rule that applies, or several for tags."""
+    for rule in rules:
+        for name in names(rule.scope, subject):
+            if not rule.only or name in rule.only:
+                yield meter(rule, name, zone, now)
+
+
+def meter(rule: Rule, name: str, zone: ZoneInfo, now: float) -> Meter:
+    """A rule applied to somebody, in the window that is open now."""
+    window = calendar.period(rule.window, zone, now)
+    resets_at = None if rule.kind is not MeterKind.BUDGET or rule.scope is Scope.SESSION else window.ends_at
+    return Meter(_name(rule, name, window.name), rule, name, resets_at, rule.limit)
+
+
+def valid_until(rules: Sequence[Rule], zone: ZoneInfo, now: float) -> float:
+    """When the first of the calendar windows ends."""
+    return min((calendar.period(rule.window, zone, now).ends_at for rule in rules if rule.window), default=float("inf"))
+
+
+def request_cap(rules: Sequence[Rule], measure: Measure) -> int | None:
+    """The least that a single request may use, of the rules that are enforced."""
+    caps = [rule.limit for rule in rules if rule.scope is Scope.REQUEST and rule.measure is measure and rule.enforce]
+    return min(caps, default=None)
+
+
+def _name(rule: Rule, name: str, window: str) -> str:
+    length = f"{rule.period_seconds:g}s" if rule.kind in (MeterKind.ROLLING, MeterKind.VELOCITY) else window
+    return ":".join((rule.scope, rule.kind, rule.measure, length or rule.window, *sorted(rule.only), name))

@@ -1,0 +1,397 @@
+"""What each kind of meter remembers, and what it says to an amount. Arithmetic only: who decides is `admission.py`.
+
+Every kind answers the same questions, so that the decision is one loop over all meters of a request:
+
+    room      the most that an amount may ever be, for ceilings on output; None: any
+    verdict   why an amount may not pass now; None: it may
+    take      count it
+    settle    it came to another amount in the end; `at` is when it was taken
+    release   it was never used
+
+The rate limiter is the generic cell rate algorithm (ITU-T I.371, "virtual scheduling"): a token bucket in one number,
+the theoretical arrival time of the next request.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from headgate.metering import Meter, Reading, Verdict
+from headgate.policy.sliding import SlidingWindow, fits_at
+from headgate.types import Measure, MeterKind
+
+MOST_TURNS = 64  # so many are told times of their own; beyond, the time of the last
+VELOCITY_SLICES = 60
+RECOVERED_SHARE = 0.5  # a tripped velocity lets a probe through when no more than this share of its limit is used
+PROBE_SECONDS = 60.0  # a probe that nobody settles is given up
+BASELINE_WEIGHT = 0.1  # of the newest period in the running mean
+BASELINE_PERIODS = 12  # before so many there is no baseline
+BASELINE_FLOOR_PICOUSD = 10**10  # less than a cent is never unusual
+_MOST_DECAYS = 200
+
+
+class State(Protocol):
+    """What a meter remembers."""
+
+    touched: float  # Unix seconds, of the last amount taken
+
+    def room(self, meter: Meter, now: float) -> int | None: ...
+
+    def verdict(self, meter: Meter, amount: int, now: float) -> Verdict | None: ...
+
+    def take(self, meter: Meter, amount: int, now: float) -> None: ...
+
+    def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None: ...
+
+    def release(self, meter: Meter, amount: int, at: float) -> None: ...
+
+    def reading(self, meter: Meter, now: float) -> Reading: ...
+
+    def restore(self, meter: Meter, spent: int, now: float) -> None:
+        """Begin with what the ledger says was spent in the window that is open now."""
+
+
+class Rate:
+    """A token bucket and a sliding window. `turn` is the bucket as it will be when all who were told a time came."""
+
+    __slots__ = ("promised", "tat", "touched", "turn", "window")
+
+    def __init__(self, meter: Meter) -> None:
+        self.tat = 0.0
+        self.turn = 0.0
+        self.window = SlidingWindow(meter.rule.period_seconds)
+        self.promised: dict[int, int] = {}  # amounts by the slice in which they were told to come, in order
+        self.touched = 0.0
+
+    def room(self, meter: Meter, now: float) -> int | None:
+        return meter.limit
+
+    def verdict(self, meter: Meter, amount: int, now: float) -> Verdict | None:
+        limit = meter.limit
+        if amount > limit:
+            return Verdict.TOO_LARGE
+        rule = meter.rule
+        cost = amount * (rule.period_seconds / limit)
+        tat = self.tat
+        if (
+            tat > now and tat + cost - rule.burst_seconds > now
+        ):  # a full bucket lets more than its burst pass, into debt
+            return Verdict.RATE
+        return Verdict.RATE if self.window.used(now) + amount > limit else None
+
+    def take(self, meter: Meter, amount: int, now: float) -> None:
+        tat = self.tat
+        self.tat = (tat if tat > now else now) + amount * (meter.rule.period_seconds / meter.limit)
+        self.window.add(amount, now)
+        self.touched = now
+
+    def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None:
+        if actual != amount:
+            self.tat += (actual - amount) * (meter.rule.period_seconds / meter.limit)
+            self.window.amend(actual - amount, at)
+
+    def release(self, meter: Meter, amount: int, at: float) -> None:
+        self.settle(meter, amount, 0, at, at)
+
+    def turn_at(self, meter: Meter, amount: int, now: float) -> float:
+        """When an amount would fit if all come who were told a time before."""
+        rule, window, promised = meter.rule, self.window, self.promised
+        used = window.used(now)
+        while promised and (first := next(iter(promised))) + 1 <= now / window.width_seconds:
+            del promised[first]  # who was told that time has come by now, or never will
+        cost = amount * (rule.period_seconds / meter.limit)
+        turn = max(self.turn, self.tat, now)
+        bucket_at = turn if cost > rule.burst_seconds else turn + cost - rule.burst_seconds
+        waiting = [(window.expires_at(place), taken) for place, taken in (*window.slices(), *promised.items())]
+        excess = used + sum(promised.values()) + amount - meter.limit
+        return max(bucket_at, fits_at(waiting, excess, now), now)
+
+    def promise(self, meter: Meter, amount: int, at: float, now: float) -> None:
+        """Somebody was told to come back at a time."""
+        if len(self.promised) >= MOST_TURNS:
+            return
+        place = self.window.slice_of(at)
+        if self.promised:
+            place = max(place, next(reversed(self.promised)))
+        self.promised[place] = self.promised.get(place, 0) + amount
+        self.turn = max(self.turn, self.tat, now) + amount * (meter.rule.period_seconds / meter.limit)
+
+    def reading(self, meter: Meter, now: float) -> Reading:
+        used = self.window.used(now)
+        newest = next(reversed(list(self.window.slices())), None)
+        frees_at = max(self.tat, self.window.expires_at(newest[0]) if newest is not None and used else 0.0)
+        return Reading(meter, used, 0, frees_at if frees_at > now else None)
+
+    def restore(self, meter: Meter, spent: int, now: float) -> None:
+        self.window = SlidingWindow(meter.rule.period_seconds)
+        self.tat = now
+        self.take(meter, spent, now)
+
+
+class Concurrency:
+    """What is under way."""
+
+    __slots__ = ("held", "touched")
+
+    def __init__(self, meter: Meter) -> None:
+        self.held = 0
+        self.touched = 0.0
+
+    def room(self, meter: Meter, now: float) -> int | None:
+        return None
+
+    def verdict(self, meter: Meter, amount: int, now: float) -> Verdict | None:
+        return Verdict.CONCURRENCY if self.held + amount > meter.limit else None
+
+    def take(self, meter: Meter, amount: int, now: float) -> None:
+        self.held += amount
+        self.touched = now
+
+    def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None:
+        self.held -= amount
+
+    def release(self, meter: Meter, amount: int, at: float) -> None:
+        self.held -= amount
+
+    def reading(self, meter: Meter, now: float) -> Reading:
+        return Reading(meter, self.held, 0)
+
+    def restore(self, meter: Meter, spent: int, now: float) -> None:
+        """What is under way is told by the holds."""
+
+
+class Budget:
+    """Spent and held, in one calendar window or for as long as the thing is remembered."""
+
+    __slots__ = ("ends_at", "held", "spent", "touched")
+
+    def __init__(self, meter: Meter) -> None:
+        self.ends_at = meter.resets_at or 0.0  # until then it may not be forgotten
+        self.spent = 0
+        self.held = 0
+        self.touched = 0.0
+
+    def room(self, meter: Meter, now: float) -> int | None:
+        return meter.limit - self.spent
+
+    def verdict(self, meter: Meter, amount: int, now: float) -> Verdict | None:
+        return _spending_verdict(meter.limit, self.spent, self.held, amount)
+
+    def take(self, meter: Meter, amount: int, now: float) -> None:
+        self.held += amount
+        self.touched = now
+
+    def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None:
+        self.held -= amount
+        self.spent += actual
+
+    def release(self, meter: Meter, amount: int, at: float) -> None:
+        self.held -= amount
+
+    def reading(self, meter: Meter, now: float) -> Reading:
+        return Reading(meter, self.spent, self.held, meter.resets_at)
+
+    def restore(self, meter: Meter, spent: int, now: float) -> None:
+        self.spent = spent
+
+
+class Rolling:
+    """Spent and held in the last so many seconds."""
+
+    __slots__ = ("held", "touched", "window")
+
+    def __init__(self, meter: Meter) -> None:
+        self.window = SlidingWindow(meter.rule.period_seconds)
+        self.held = 0
+        self.touched = 0.0
+
+    def room(self, meter: Meter, now: float) -> int | None:
+        return meter.limit - self.window.used(now)
+
+    def verdict(self, meter: Meter, amount: int, now: float) -> Verdict | None:
+        return _spending_verdict(meter.limit, self.window.used(now), self.held, amount)
+
+    def take(self, meter: Meter, amount: int, now: float) -> None:
+        self.held += amount
+        self.window.add(0, now)  # where the settlement will go
+        self.touched = now
+
+    def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None:
+        self.held -= amount
+        self.window.amend(actual, at)
+
+    def release(self, meter: Meter, amount: int, at: float) -> None:
+        self.held -= amount
+
+    def reading(self, meter: Meter, now: float) -> Reading:
+        used = self.window.used(now)
+        oldest = next((place for place, amount in self.window.slices() if amount), None)
+        return Reading(meter, used, self.held, None if oldest is None else self.window.expires_at(oldest))
+
+    def restore(self, meter: Meter, spent: int, now: float) -> None:
+        self.window = SlidingWindow(meter.rule.period_seconds)
+        self.window.add(spent, now)
+
+
+def _spending_verdict(limit: int, spent: int, held: int, amount: int) -> Verdict | None:
+    if amount <= limit - spent - held or amount == 0:
+        return None
+    if amount > limit > 0:
+        return Verdict.TOO_LARGE
+    return Verdict.SPENT if amount > limit - spent else Verdict.HELD
+
+
+class Velocity:
+    """A breaker on money: closed, open until little enough is spent, then half open, for one probe at a time."""
+
+    __slots__ = ("baseline", "period", "period_spent", "periods", "probe_until", "retry_at", "touched", "window")
+
+    def __init__(self, meter: Meter) -> None:
+        self.window = SlidingWindow(meter.rule.period_seconds, VELOCITY_SLICES)
+        self.retry_at = 0.0  # above 0: it has tripped, and lets probes through from then on
+        self.probe_until = 0.0  # above 0: a probe is under way
+        self.baseline = 0.0  # running mean of a period's spending
+        self.periods = 0  # seen so far
+        self.period = -1  # the one that `period_spent` is of
+        self.period_spent = 0
+        self.touched = 0.0
+
+    def room(self, meter: Meter, now: float) -> int | None:
+        return None
+
+    def verdict(self, meter: Meter, amount: int, now: float) -> Verdict | None:
+        if self.retry_at == 0.0 or amount == 0 or meter.rule.action == "alert":
+            return None
+        return Verdict.TRIPPED if now < self.retry_at or now < self.probe_until else None
+
+    def take(self, meter: Meter, amount: int, now: float) -> None:
+        if self.retry_at > 0.0 and amount:
+            self.probe_until = now + PROBE_SECONDS
+        self.touched = now
+
+    def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None:
+        self._advance(meter, now)
+        self.window.used(now)
+        self.window.add(actual, now)
+        self.period_spent += actual
+        limit = self.threshold(meter)
+        if limit is None:
+            return
+        used = self.window.total
+        if self.retry_at == 0.0:
+            if used > limit:
+                self._trip(limit, now)
+        elif self.probe_until > 0.0 and at >= self.retry_at:  # a probe's end
+            self.probe_until = 0.0
+            if used <= limit:
+                self.retry_at = 0.0
+            else:
+                self._trip(limit, now)
+
+    def release(self, meter: Meter, amount: int, at: float) -> None:
+        if self.probe_until > 0.0 and at >= self.retry_at:
+            self.probe_until = 0.0
+
+    def threshold(self, meter: Meter) -> float | None:
+        """What may be spent in a period; None: nothing is known that would limit it."""
+        rule = meter.rule
+        limits: list[float] = [float(meter.limit)] if meter.limit else []
+        if rule.factor and self.periods >= BASELINE_PERIODS:
+            limits.append(max(rule.factor * self.baseline, float(BASELINE_FLOOR_PICOUSD)))
+        return min(limits) if limits else None
+
+    def waits_until(self, now: float) -> float:
+        """When the next probe may go."""
+        return max(self.retry_at, self.probe_until if self.probe_until > now else 0.0)
+
+    def reset(self) -> None:
+        """Closed again, by an operator; what was spent until now does not trip it a second time."""
+        self.retry_at = self.probe_until = 0.0
+        self.window = SlidingWindow(self.window.period_seconds, VELOCITY_SLICES)
+
+    def reading(self, meter: Meter, now: float) -> Reading:
+        tripped = self.retry_at > 0.0
+        return Reading(meter, self.window.used(now), 0, self.waits_until(now) if tripped else None, tripped)
+
+    def restore(self, meter: Meter, spent: int, now: float) -> None:
+        self.window = SlidingWindow(meter.rule.period_seconds, VELOCITY_SLICES)
+        self.window.add(spent, now)
+
+    def _trip(self, limit: float, now: float) -> None:
+        excess = self.window.total - int(RECOVERED_SHARE * limit)
+        leaving = [(self.window.expires_at(place), amount) for place, amount in self.window.slices()]
+        self.retry_at = fits_at(leaving, excess, now)
+
+    def _advance(self, meter: Meter, now: float) -> None:
+        """Periods that are over join the running mean."""
+        period = int(now / meter.rule.period_seconds)
+        if self.period < 0:
+            self.period = period
+        passed = period - self.period
+        if passed <= 0:
+            return
+        self.period = period
+        self._join(self.period_spent)
+        self.period_spent = 0
+        for _ in range(min(passed - 1, _MOST_DECAYS)):
+            self._join(0)
+
+    def _join(self, spent: int) -> None:
+        first = self.periods == 0
+        self.baseline = float(spent) if first else self.baseline + BASELINE_WEIGHT * (spent - self.baseline)
+        self.periods += 1
+
+
+class Repeat:
+    """How often the same request came in a row. Amounts are fingerprints; 0: of nothing."""
+
+    __slots__ = ("last", "times", "touched")
+
+    def __init__(self, meter: Meter) -> None:
+        self.last = 0
+        self.times = 0
+        self.touched = 0.0
+
+    def room(self, meter: Meter, now: float) -> int | None:
+        return None
+
+    def verdict(self, meter: Meter, amount: int, now: float) -> Verdict | None:
+        return Verdict.LOOP if amount and amount == self.last and self.times >= meter.limit else None
+
+    def take(self, meter: Meter, amount: int, now: float) -> None:
+        self.times = self.times + 1 if amount == self.last else 1
+        self.last = amount
+        self.touched = now
+
+    def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None:
+        """It was sent, whatever came of it."""
+
+    def release(self, meter: Meter, amount: int, at: float) -> None:
+        if amount == self.last and self.times:
+            self.times -= 1
+
+    def reading(self, meter: Meter, now: float) -> Reading:
+        return Reading(meter, self.times, 0)
+
+    def restore(self, meter: Meter, spent: int, now: float) -> None:
+        """The ledger knows no contents."""
+
+
+def new_state(meter: Meter) -> State:
+    """What a meter remembers before anything happened."""
+    makers: dict[MeterKind, Callable[[Meter], State]] = {
+        MeterKind.RATE: Rate,
+        MeterKind.CONCURRENCY: Concurrency,
+        MeterKind.BUDGET: Budget,
+        MeterKind.ROLLING: Rolling,
+        MeterKind.VELOCITY: Velocity,
+        MeterKind.REPEAT: Repeat,
+    }
+    return makers[meter.rule.kind](meter)
+
+
+def settled_amount(meter: Meter, *, tokens: int, picousd: int) -> int:
+    """What an answer came to, in a meter's measure."""
+    measure = meter.rule.measure
+    return picousd if measure is Measure.USD else tokens if measure is Measure.TOKENS else 1

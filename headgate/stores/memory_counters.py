@@ -1,0 +1,202 @@
+"""Limits and budgets in this process's memory: the policy itself decides, on the states kept here.
+
+Everything happens between two awaits of nobody, so that one admission over many meters is atomic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading
+from headgate.policy import admission
+from headgate.policy.admission import Entry, Post
+from headgate.policy.meters import Budget, State, Velocity, new_state
+from headgate.ports import Clock
+from headgate.types import Measure, Scope
+
+HOLD_SECONDS = 30.0
+MOST_PROVISIONAL = 10_000  # charges that a late settlement can still correct
+MOST_STATES = 100_000  # of a tenant; sessions and users are named by callers
+_FORGET_AFTER_SECONDS = 86_400.0
+_GLOBAL = ""
+
+
+class Hold:
+    """What one request has taken, until it is settled."""
+
+    __slots__ = ("at", "dispatched", "entries", "expires_at")
+
+    def __init__(self, entries: list[Entry], at: float, expires_at: float) -> None:
+        self.entries = entries
+        self.at = at
+        self.expires_at = expires_at
+        self.dispatched = False
+
+    def provisional(self) -> Charge:
+        """All that it held."""
+        amounts = {entry.post.meter.rule.measure: entry.amount for entry in self.entries}
+        return Charge(amounts.get(Measure.TOKENS, 0), amounts.get(Measure.USD, 0))
+
+
+class Account:
+    """The meters of one tenant, or the global ones."""
+
+    __slots__ = ("_prune_at", "known", "states")
+
+    def __init__(self) -> None:
+        self.states: dict[str, State] = {}
+        self.known = False
+        self._prune_at = 1000
+
+    def state(self, meter: Meter) -> State:
+        state = self.states.get(meter.name)
+        if state is None:
+            state = self.states[meter.name] = new_state(meter)
+        return state
+
+    def prune(self, now: float) -> None:
+        """Forget windows that are over, and of the rest the longest unused if they are too many."""
+        if len(self.states) < self._prune_at:
+            return
+        kept = {
+            name: state
+            for name, state in self.states.items()
+            if state.touched > now - _FORGET_AFTER_SECONDS or (isinstance(state, Budget) and state.ends_at > now)
+        }
+        if len(kept) > MOST_STATES:
+            newest = sorted(kept, key=lambda name: kept[name].touched)[-MOST_STATES // 2 :]
+            kept = {name: kept[name] for name in newest}
+        self.states = kept
+        self._prune_at = 2 * len(kept) + 1000
+
+
+class MemoryCounters:
+    """The port `Counters` in memory. `told` hears of budgets that are used up so far, and of trips."""
+
+    def __init__(
+        self, clock: Clock, told: Callable[[Crossing], None] = lambda crossing: None, hold_seconds: float = HOLD_SECONDS
+    ) -> None:
+        self.hold_seconds = hold_seconds
+        self._clock = clock
+        self._told = told
+        self._now = 0.0
+        self._accounts: dict[str, Account] = {_GLOBAL: Account()}
+        self._holds: dict[str, tuple[str, Hold]] = {}  # by id with their tenant; the next to expire first
+        self._provisional: dict[str, tuple[str, Hold]] = {}  # charged, until somebody knows better
+
+    @property
+    def holds(self) -> int:
+        """Requests under way."""
+        return len(self._holds)
+
+    async def admit(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
+        return self.admit_now(hold_id, tenant, meters, ask)
+
+    def admit_now(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
+        """As `admit`, without a coroutine."""
+        now = self._tick()
+        account = self._account(tenant)
+        if not account.known:
+            return Admission(None, known=False)
+        account.prune(now)
+        posts = self._posts(account, meters)
+        decision = admission.decide(posts, ask, now)
+        if decision.refusal is not None:
+            if decision.wait_seconds is not None:
+                admission.promise(posts, ask, decision.wait_seconds, now)
+            requests, tokens = admission.standings(posts, now)
+            return Admission(
+                decision.refusal, 0, decision.wait_seconds, requests, tokens, decision.unenforced
+            )  # fmt: skip
+        entries = admission.take(posts, ask, decision.output_tokens, now)
+        self._holds[hold_id] = (tenant, Hold(entries, now, now + self.hold_seconds))
+        requests, tokens = admission.standings(posts, now)
+        return Admission(None, decision.output_tokens, None, requests, tokens, decision.unenforced)
+
+    async def extend(self, hold_id: str, tenant: str, ask: Ask, output_tokens: int) -> Admission:
+        now = self._tick()
+        if hold_id not in self._holds:
+            return Admission(None, output_tokens)
+        _, hold = self._holds[hold_id]
+        decision = admission.extend([entry.post for entry in hold.entries], hold.entries, ask, output_tokens, now)
+        if decision.refusal is None:
+            hold.entries = admission.grow(hold.entries, ask, output_tokens, now)
+        return decision
+
+    def keep(self, hold_id: str, tenant: str, *, dispatched: bool) -> None:
+        held = self._holds.pop(hold_id, None)
+        if held is not None:
+            _, hold = held
+            hold.expires_at = self._tick() + self.hold_seconds
+            hold.dispatched = hold.dispatched or dispatched
+            self._holds[hold_id] = held
+
+    def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
+        now = self._tick()
+        held = self._holds.pop(hold_id, None)
+        if held is not None:
+            self._close(tenant, held[1], charge, now)
+        elif (late := self._provisional.pop(hold_id, None)) is not None:
+            _, hold = late
+            booked = hold.provisional()
+            for entry in hold.entries:
+                admission.correct(entry, booked, charge, hold.at, now)
+
+    async def read(self, tenant: str, meters: Sequence[Meter]) -> list[Reading]:
+        now = self._tick()
+        return [state.reading(meter, now) for meter, state in self._posts(self._account(tenant), meters)]
+
+    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]]) -> None:
+        now, account = self._tick(), self._account(tenant)
+        for meter, amount in spent:
+            self._home(account, meter).state(meter).restore(meter, amount, now)
+        account.known = True
+
+    async def reset(self, tenant: str, meter: Meter) -> None:
+        state = self._home(self._account(tenant), meter).state(meter)
+        if isinstance(state, Velocity):
+            state.reset()
+
+    def forget(self) -> None:
+        """Nothing is known of anybody any more: everything is rebuilt from the ledger before the next admission."""
+        for account in self._accounts.values():
+            account.known = False
+
+    def _tick(self) -> float:
+        """The time, which never goes back here; and what has expired by now."""
+        self._now = now = max(self._now, self._clock.now())
+        while self._holds:
+            hold_id = next(iter(self._holds))
+            tenant, hold = self._holds[hold_id]
+            if hold.expires_at > now:
+                break
+            del self._holds[hold_id]
+            self._expire(hold_id, tenant, hold, now)
+        return now
+
+    def _expire(self, hold_id: str, tenant: str, hold: Hold, now: float) -> None:
+        if not hold.dispatched:
+            self._close(tenant, hold, Charge(released=True), now)
+            return
+        self._close(tenant, hold, hold.provisional(), now)
+        self._provisional[hold_id] = (tenant, hold)
+        if len(self._provisional) > MOST_PROVISIONAL:
+            del self._provisional[next(iter(self._provisional))]
+
+    def _close(self, tenant: str, hold: Hold, charge: Charge, now: float) -> None:
+        for entry in hold.entries:
+            crossing = admission.settle(entry, tenant, charge, hold.at, now)
+            if crossing is not None:
+                self._told(crossing)
+
+    def _account(self, tenant: str) -> Account:
+        account = self._accounts.get(tenant)
+        if account is None:
+            account = self._accounts[tenant] = Account()
+        return account
+
+    def _home(self, account: Account, meter: Meter) -> Account:
+        return self._accounts[_GLOBAL] if meter.rule.scope is Scope.GLOBAL else account
+
+    def _posts(self, account: Account, meters: Sequence[Meter]) -> list[Post]:
+        return [Post(meter, self._home(account, meter).state(meter)) for meter in meters]

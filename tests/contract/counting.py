@@ -1,0 +1,95 @@
+"""Meters, requests and a clock that is set by hand, for the contract of `ports.Counters`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any
+
+from headgate.metering import Ask, Crossing, Meter
+from headgate.ports import Counters
+from headgate.stores.memory_counters import MemoryCounters
+from headgate.types import Measure, MeterKind, Rule, Scope
+
+START = 1_767_225_600.0
+USD = 10**12
+
+
+class HandClock:
+    """Implements `ports.Clock`: time stands still until it is moved."""
+
+    def __init__(self, now: float = START) -> None:
+        self.random = random.Random(1)
+        self.at = now
+        self._ids = 0
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def new_id(self, prefix: str) -> str:
+        self._ids += 1
+        return f"{prefix}_{self._ids:026x}"
+
+
+class Stand:
+    """Counters to be tested, the clock they go by, and what they told."""
+
+    def __init__(self, counters: Counters, clock: HandClock, told: list[Crossing]) -> None:
+        self.counters = counters
+        self.clock = clock
+        self.told = told
+        self._holds = 0
+
+    async def admit(self, meters: Sequence[Meter], ask: Ask, tenant: str = "acme") -> tuple[str, Any]:
+        self._holds += 1
+        hold_id = f"req_{self._holds}"
+        return hold_id, await self.counters.admit(hold_id, tenant, meters, ask)
+
+
+Open = Callable[[], AbstractAsyncContextManager[Stand]]
+
+
+def rate(limit: int, measure: Measure = Measure.REQUESTS, burst_seconds: float = 60.0, **rest: Any) -> Meter:
+    rule = Rule("rate", MeterKind.RATE, measure, Scope.TENANT, limit, burst_seconds=burst_seconds, **rest)
+    return Meter(f"rate:{measure}", rule, "", None, limit)
+
+
+def concurrency(limit: int) -> Meter:
+    return Meter(
+        "concurrency", Rule("c", MeterKind.CONCURRENCY, Measure.REQUESTS, Scope.TENANT, limit), "", None, limit
+    )
+
+
+def budget(limit: int, measure: Measure = Measure.USD, name: str = "budget", **rest: Any) -> Meter:
+    rule = Rule("budgets.tenant_month", MeterKind.BUDGET, measure, Scope.TENANT, limit, "month", **rest)
+    return Meter(name, rule, "", START + 30 * 86_400.0, limit)
+
+
+def rolling(limit: int, period_seconds: float = 3600.0) -> Meter:
+    rule = Rule("rolling", MeterKind.ROLLING, Measure.USD, Scope.USER, limit, period_seconds=period_seconds)
+    return Meter("rolling", rule, "alice", None, limit)
+
+
+def velocity(limit: int, **rest: Any) -> Meter:
+    rule = Rule("velocity", MeterKind.VELOCITY, Measure.USD, Scope.KEY, limit, period_seconds=300.0, **rest)
+    return Meter("velocity", rule, "key_1", None, limit)
+
+
+def repeat(limit: int) -> Meter:
+    rule = Rule("loop_guard.same_request_in_a_row", MeterKind.REPEAT, Measure.REQUESTS, Scope.SESSION, limit)
+    return Meter("repeat", rule, "alice s1", None, limit)
+
+
+def ask(input_tokens: int = 100, output_tokens: int = 100, **rest: Any) -> Ask:
+    """Costs a millionth of a dollar a token each way."""
+    return Ask(input_tokens, output_tokens, input_picousd=input_tokens * 10**6, output_price=10**6, **rest)
+
+
+@asynccontextmanager
+async def memory() -> AsyncIterator[Stand]:
+    clock, told = HandClock(), list[Crossing]()
+    yield Stand(MemoryCounters(clock, told.append), clock, told)

@@ -1,0 +1,298 @@
+"""What every `ports.Counters` must do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from headgate.metering import Charge, Verdict
+from headgate.types import Measure
+from tests.contract.counting import Open, Stand, ask, budget, concurrency, rate, repeat, rolling, velocity
+
+Scenario = Callable[[Stand], Awaitable[None]]
+
+
+def run(counters: Open, scenario: Scenario) -> None:
+    async def opened() -> None:
+        async with counters() as stand:
+            assert not (await stand.counters.admit("req_0", "acme", [], ask())).known
+            await stand.counters.rebuild("acme", [])
+            await scenario(stand)
+
+    asyncio.run(opened())
+
+
+def test_a_bucket_lets_its_burst_pass_and_then_its_rate(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = rate(60, burst_seconds=5.0)
+        for _ in range(5):
+            assert (await stand.admit([meter], ask()))[1].refusal is None
+        refused = (await stand.admit([meter], ask()))[1]
+        assert refused.refusal.verdict is Verdict.RATE and refused.wait_seconds == pytest.approx(1.0, abs=0.01)
+        stand.clock.at += refused.wait_seconds
+        admitted = (await stand.admit([meter], ask()))[1]
+        assert admitted.refusal is None and admitted.requests.limit == 60
+
+    run(counters, scenario)
+
+
+def test_no_moving_minute_has_more_than_the_limit(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter, came = rate(20), list[float]()
+        for _ in range(2_000):
+            stand.clock.at += 0.13
+            hold, admitted = await stand.admit([meter], ask())
+            if admitted.refusal is None:
+                came.append(stand.clock.at)
+                stand.counters.settle(hold, "acme", Charge())
+        assert all(later - earlier >= 59.999 for earlier, later in zip(came, came[20:], strict=False))
+        assert len(came) >= 0.99 * 20 * (2_000 * 0.13 / 60)
+
+    run(counters, scenario)
+
+
+def test_each_who_waits_is_told_a_turn_that_is_true(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter, start = rate(120, burst_seconds=10.0), stand.clock.at
+        times = []
+        for _ in range(70):
+            refused = (await stand.admit([meter], ask()))[1]
+            if refused.refusal is not None:
+                times.append(start + refused.wait_seconds)
+        assert len(times) == 50 and times == sorted(times)
+        for at in times:
+            stand.clock.at = at
+            assert (await stand.admit([meter], ask()))[1].refusal is None
+
+    run(counters, scenario)
+
+
+def test_tokens_are_reserved_and_trued_up(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = rate(1_000, Measure.TOKENS)
+        hold, first = await stand.admit([meter], ask(100, 800))
+        assert first.refusal is None and first.tokens.remaining == 100
+        assert (await stand.admit([meter], ask(100, 100)))[1].refusal.verdict is Verdict.RATE
+        stand.counters.settle(hold, "acme", Charge(tokens=150))
+        second = (await stand.admit([meter], ask(100, 100)))[1]
+        assert second.refusal is None and second.tokens.remaining == 650
+        assert (await stand.admit([meter], ask(2_000, 1)))[1].refusal.verdict is Verdict.TOO_LARGE
+
+    run(counters, scenario)
+
+
+def test_what_is_larger_than_the_burst_goes_into_debt_on_a_full_bucket(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = rate(6_000, Measure.TOKENS, burst_seconds=6.0)  # 600 at once, 100 a second
+        assert (await stand.admit([meter], ask(1_500, 0)))[1].refusal is None
+        refused = (await stand.admit([meter], ask(100, 0)))[1]
+        assert refused.wait_seconds == pytest.approx(10.0, abs=0.3)
+
+    run(counters, scenario)
+
+
+def test_all_or_nothing(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        wide, narrow = rate(100), concurrency(1)
+        hold, _ = await stand.admit([wide, narrow], ask())
+        for _ in range(10):
+            refused = (await stand.admit([wide, narrow], ask()))[1]
+            assert refused.refusal.verdict is Verdict.CONCURRENCY and refused.requests.remaining == 99
+        stand.counters.settle(hold, "acme", Charge())
+        assert (await stand.admit([wide, narrow], ask()))[1].requests.remaining == 98
+
+    run(counters, scenario)
+
+
+def test_a_hold_that_is_released_never_was(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meters = [rate(10), rate(1_000, Measure.TOKENS), concurrency(1), budget(1000 * 10**6)]
+        hold, _ = await stand.admit(meters, ask())
+        stand.counters.settle(hold, "acme", Charge(released=True))
+        again = (await stand.admit(meters, ask()))[1]
+        assert again.refusal is None and again.requests.remaining == 9
+        readings = await stand.counters.read("acme", meters)
+        assert [(reading.used, reading.held) for reading in readings[2:]] == [(1, 0), (0, 200 * 10**6)]
+
+    run(counters, scenario)
+
+
+def test_held_money_is_not_spent_money(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = budget(300 * 10**6)
+        first, _ = await stand.admit([meter], ask())
+        held = (await stand.admit([meter], ask()))[1]
+        assert held.refusal.verdict is Verdict.HELD and held.wait_seconds == 1.0
+        stand.counters.settle(first, "acme", Charge(tokens=110, picousd=110 * 10**6))
+        second, admitted = await stand.admit([meter], ask())
+        assert admitted.refusal is None and admitted.output_tokens == 90  # what is left pays for no more
+        stand.counters.settle(second, "acme", Charge(tokens=190, picousd=190 * 10**6))
+        spent = (await stand.admit([meter], ask()))[1]
+        assert spent.refusal.verdict is Verdict.SPENT and spent.refusal.used == 300 * 10**6
+        assert spent.wait_seconds is None
+        assert (await stand.admit([meter], ask(1_000)))[1].refusal.verdict is Verdict.TOO_LARGE
+        assert [crossing.percent for crossing in stand.told] == [100]
+
+    run(counters, scenario)
+
+
+def test_settling_twice_changes_nothing(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = budget(1000 * 10**6)
+        hold, _ = await stand.admit([meter], ask())
+        for picousd in (100, 300):
+            stand.counters.settle(hold, "acme", Charge(picousd=picousd * 10**6))
+        (reading,) = await stand.counters.read("acme", [meter])
+        assert (reading.used, reading.held) == (100 * 10**6, 0)
+
+    run(counters, scenario)
+
+
+def test_what_expires_is_free_if_it_was_never_sent_and_charged_if_it_was(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = budget(1000 * 10**6)
+        sent, _ = await stand.admit([meter], ask())
+        await stand.admit([meter], ask())
+        stand.counters.keep(sent, "acme", dispatched=True)
+        stand.clock.at += 29
+        assert (await stand.counters.read("acme", [meter]))[0].held == 400 * 10**6
+        stand.clock.at += 2
+        (reading,) = await stand.counters.read("acme", [meter])
+        assert (reading.used, reading.held) == (200 * 10**6, 0)
+        stand.counters.settle(sent, "acme", Charge(tokens=120, picousd=120 * 10**6))
+        assert (await stand.counters.read("acme", [meter]))[0].used == 120 * 10**6
+
+    run(counters, scenario)
+
+
+def test_a_hold_that_is_kept_does_not_expire(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = concurrency(1)
+        hold, _ = await stand.admit([meter], ask())
+        for _ in range(10):
+            stand.clock.at += 20
+            stand.counters.keep(hold, "acme", dispatched=True)
+        assert (await stand.admit([meter], ask()))[1].refusal.verdict is Verdict.CONCURRENCY
+
+    run(counters, scenario)
+
+
+def test_a_hold_grows_for_a_dearer_attempt_if_there_is_money(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = budget(1000 * 10**6)
+        hold, _ = await stand.admit([meter], ask())
+        dear = ask(100, 100)
+        dearer = type(dear)(100, 100, input_picousd=400 * 10**6, output_price=4 * 10**6)
+        assert (await stand.counters.extend(hold, "acme", dearer, 100)).refusal is None
+        assert (await stand.counters.read("acme", [meter]))[0].held == 800 * 10**6
+        dearest = type(dear)(100, 100, input_picousd=900 * 10**6, output_price=4 * 10**6)
+        assert (await stand.counters.extend(hold, "acme", dearest, 100)).refusal is not None
+        assert (await stand.counters.read("acme", [meter]))[0].held == 800 * 10**6
+        stand.counters.settle(hold, "acme", Charge(picousd=1))
+        assert (await stand.counters.read("acme", [meter]))[0].held == 0
+
+    run(counters, scenario)
+
+
+def test_a_rolling_budget_forgets(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = rolling(200 * 10**6)
+        hold, _ = await stand.admit([meter], ask())
+        stand.counters.settle(hold, "acme", Charge(picousd=200 * 10**6))
+        stand.clock.at += 3_500
+        assert (await stand.admit([meter], ask()))[1].refusal.verdict is Verdict.SPENT
+        stand.clock.at += 200
+        assert (await stand.admit([meter], ask()))[1].refusal is None
+
+    run(counters, scenario)
+
+
+def test_velocity_trips_and_recovers_by_one_probe(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = velocity(500 * 10**6)
+        for _ in range(3):
+            hold, _ = await stand.admit([meter], ask())
+            stand.counters.settle(hold, "acme", Charge(picousd=200 * 10**6))
+        tripped = (await stand.admit([meter], ask()))[1]
+        assert tripped.refusal.verdict is Verdict.TRIPPED and 290 <= tripped.wait_seconds <= 310
+        assert [crossing.percent for crossing in stand.told] == [0]
+        stand.clock.at += tripped.wait_seconds
+        probe, admitted = await stand.admit([meter], ask())
+        assert admitted.refusal is None
+        assert (await stand.admit([meter], ask()))[1].refusal.verdict is Verdict.TRIPPED
+        stand.counters.settle(probe, "acme", Charge(picousd=10**6))
+        assert (await stand.admit([meter], ask()))[1].refusal is None
+
+    run(counters, scenario)
+
+
+def test_an_operator_closes_a_velocity(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = velocity(100 * 10**6)
+        hold, _ = await stand.admit([meter], ask())
+        stand.counters.settle(hold, "acme", Charge(picousd=200 * 10**6))
+        assert (await stand.counters.read("acme", [meter]))[0].tripped
+        await stand.counters.reset("acme", meter)
+        assert (await stand.admit([meter], ask()))[1].refusal is None
+
+    run(counters, scenario)
+
+
+def test_spending_is_unusual_beside_its_own_baseline(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = velocity(0, factor=10.0)
+        for spent in [20_000] * 14 + [250_000]:
+            hold, admitted = await stand.admit([meter], ask())
+            assert admitted.refusal is None
+            stand.counters.settle(hold, "acme", Charge(picousd=spent * 10**6))
+            stand.clock.at += 300
+        assert [crossing.percent for crossing in stand.told] == [0]
+
+    run(counters, scenario)
+
+
+def test_the_same_request_in_a_row(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = repeat(3)
+        for _ in range(3):
+            assert (await stand.admit([meter], ask(fingerprint=7)))[1].refusal is None
+        assert (await stand.admit([meter], ask(fingerprint=7)))[1].refusal.verdict is Verdict.LOOP
+        assert (await stand.admit([meter], ask(fingerprint=8)))[1].refusal is None
+        assert (await stand.admit([meter], ask(fingerprint=7)))[1].refusal is None
+
+    run(counters, scenario)
+
+
+def test_what_is_only_tried_refuses_nobody_and_says_what_it_would_have(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = rate(1, enforce=False)
+        assert (await stand.admit([meter], ask()))[1].unenforced == ()
+        admitted = (await stand.admit([meter], ask()))[1]
+        assert admitted.refusal is None and [refusal.verdict for refusal in admitted.unenforced] == [Verdict.RATE]
+
+    run(counters, scenario)
+
+
+def test_tenants_are_strangers(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        await stand.counters.rebuild("hobby", [])
+        assert (await stand.admit([rate(1)], ask()))[1].refusal is None
+        assert (await stand.admit([rate(1)], ask(), tenant="hobby"))[1].refusal is None
+        assert (await stand.admit([rate(1)], ask()))[1].refusal is not None
+
+    run(counters, scenario)
+
+
+def test_the_ledger_says_where_to_begin(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meters = [budget(1000 * 10**6), rate(10), rolling(500 * 10**6)]
+        hold, _ = await stand.admit(meters, ask())
+        await stand.counters.rebuild("acme", [(meters[0], 700 * 10**6), (meters[1], 9), (meters[2], 100 * 10**6)])
+        first, second, third = await stand.counters.read("acme", meters)
+        assert (first.used, first.held, second.used, third.used) == (700 * 10**6, 200 * 10**6, 9, 100 * 10**6)
+        stand.counters.settle(hold, "acme", Charge(picousd=150 * 10**6))
+        assert (await stand.counters.read("acme", meters[:1]))[0].used == 850 * 10**6
+
+    run(counters, scenario)
