@@ -33,7 +33,6 @@ from headgate.stores.journal import FileJournal
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.telemetry.directory import MetricsDirectory
-from headgate.telemetry.exposition import CONTENT_TYPE
 from headgate.telemetry.lines import LineWriter
 from headgate.telemetry.looplag import LoopLag
 from headgate.telemetry.metrics import LiveGauges, Metrics
@@ -254,7 +253,6 @@ class Application:
             running=lambda: self.running,
             readiness=self.readiness,
             metrics=self.metrics_page.text,
-            metrics_content_type=CONTENT_TYPE,
             reload=self._reload_all,
         )
 

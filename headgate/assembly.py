@@ -20,7 +20,6 @@ from headgate.providers.azure import AzureProvider
 from headgate.providers.bedrock import BedrockProvider, NoSigner, Signer
 from headgate.providers.gemini import GeminiProvider
 from headgate.providers.openai import OpenAIProvider
-from headgate.providers.sim import SimProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
 from headgate.providers.upstream.proxy import proxy_settings
@@ -86,6 +85,8 @@ class Assembly:
 
     def _provider(self, name: str, config: ProviderConfig, max_connections: int) -> Provider:
         if config.kind == "sim":
+            from headgate.providers.sim import SimProvider  # few servers that do real work have it
+
             return SimProvider(name, config.sim, self._clock)
         settings = ConnectSettings(
             connect_seconds=config.connect_seconds,

@@ -100,7 +100,8 @@ async def metrics(visit: Visit, _: Nothing) -> Reply:
 
 async def own_metrics(visit: Visit, _: Nothing) -> Reply:
     """Metrics on the listener of their own: whoever reaches it may read them."""
-    return Reply(await visit.services.metrics(), content_type=visit.services.metrics_content_type)
+    text, content_type = await visit.services.metrics()
+    return Reply(text, content_type=content_type)
 
 
 async def deployments(visit: Visit, _: Nothing) -> DeploymentList:

@@ -32,7 +32,8 @@ class Services(msgspec.Struct, frozen=True):
     """Everything the admin API may use.
 
     `reload` reads the configuration again, in every worker, and returns sentences that say what changed; it raises
-    ConfigInvalid and then nothing has changed. `metrics` is the exposition for Prometheus, over all workers.
+    ConfigInvalid and then nothing has changed. `metrics` is the exposition for Prometheus, over all workers, and its
+    content type.
     """
 
     clock: Clock
@@ -41,6 +42,5 @@ class Services(msgspec.Struct, frozen=True):
     admin_key_hash: str  # SHA-256, hex
     running: Callable[[], Running]
     readiness: Callable[[], Readiness]
-    metrics: Callable[[], Awaitable[bytes]]
-    metrics_content_type: str
+    metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     reload: Callable[[], Awaitable[Sequence[str]]]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from sqlalchemy import ColumnElement, Connection, and_, case, delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from headgate.stores import locks
 from headgate.stores.cleaning import MAX_INTEGER
 from headgate.stores.schema import daily_totals, other_attempts, requests
 from headgate.stores.totals import SUMMED, joined, sums
+
+if TYPE_CHECKING:
+    from sqlalchemy.dialects import postgresql
 
 FOLD_SEQUENCES = 2000  # how many numbers one transaction looks at: short enough that no writer waits for long
 FREE_SHARE = 0.25  # a SQLite file may keep this much empty, for the rows of the next days
@@ -52,10 +57,17 @@ def _add_to_totals(connection: Connection, chosen: ColumnElement[bool]) -> None:
         | {name: min(total, MAX_INTEGER) for name, total in zip(SUMMED, joined(row[len(names) + 1 :]), strict=True)}
         for row in found
     ]
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    addition = dialect.insert(daily_totals)
+    addition = _insert(connection)
     added = {name: _sum_within_64_bits(daily_totals.c[name], addition.excluded[name]) for name in ("requests", *SUMMED)}
     connection.execute(addition.on_conflict_do_update(index_elements=names, set_=added), values)
+
+
+def _insert(connection: Connection) -> sqlite.Insert | postgresql.Insert:
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(daily_totals)
+    from sqlalchemy.dialects import postgresql  # its many types take as long to import as all of headgate's stores
+
+    return postgresql.insert(daily_totals)
 
 
 def _sum_within_64_bits(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:

@@ -9,7 +9,6 @@ import asyncio
 import logging
 
 from headgate.telemetry.directory import MetricsDirectory
-from headgate.telemetry.exposition import exposition
 from headgate.telemetry.metrics import Metrics
 from headgate.telemetry.totals import Snapshot
 
@@ -25,8 +24,8 @@ class MetricsPage:
         self._metrics = metrics
         self._directory = directory
 
-    async def text(self) -> bytes:
-        """The exposition, to be sent as `exposition.CONTENT_TYPE`."""
+    async def text(self) -> tuple[bytes, str]:
+        """The exposition and its content type."""
         return await asyncio.to_thread(self._render, self._metrics.snapshot())
 
     async def publish_forever(self) -> None:
@@ -44,5 +43,7 @@ class MetricsPage:
             self._directory.publish(self._metrics.snapshot())
             self._directory.close()
 
-    def _render(self, own: Snapshot) -> bytes:
-        return exposition(self._directory.merged(own) if self._directory else own)
+    def _render(self, own: Snapshot) -> tuple[bytes, str]:
+        from headgate.telemetry.exposition import CONTENT_TYPE, exposition  # not before somebody asks
+
+        return exposition(self._directory.merged(own) if self._directory else own), CONTENT_TYPE

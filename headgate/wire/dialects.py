@@ -1,4 +1,7 @@
-"""The API of each kind of provider, and how each of headgate's routes is put to it: all the pairings there are."""
+"""The API of each kind of provider, and how each of headgate's routes is put to it: all the pairings there are.
+
+What only some kinds of provider speak is imported when one of them is configured: a start pays for nothing else.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,18 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headgate.errors import StreamFailed
 from headgate.types import Api, Call, Route, Usage
-from headgate.wire import embeddings, openai
+from headgate.wire import openai
 from headgate.wire.chat import dialect as chat
 from headgate.wire.chat import foreign as chat_foreign
-from headgate.wire.converse import dialect as converse
 from headgate.wire.dialect import ProviderDialect
-from headgate.wire.gemini import dialect as gemini
 from headgate.wire.messages import call as messages_call
 from headgate.wire.messages import dialect as messages
 from headgate.wire.openai import WholeAnswer
 from headgate.wire.openai_stream import StreamReader
 from headgate.wire.responses import call as responses_call
 from headgate.wire.responses import dialect as responses
-from headgate.wire.translation import AcrossDialects, Ask, Asked, Dialogue, SameDialect, StreamReading, refuse_leftovers
+from headgate.wire.translation import AcrossDialects, Ask, Asked, Dialogue, SameDialect, StreamReading
 
 EVENT_STREAM = "text/event-stream"
 NOTHING_USED = Usage()
@@ -51,33 +51,6 @@ class OpenAIPassThrough:
 
     def read_stream(self, call: Call, ask: Ask) -> StreamReading:
         return StreamReader(strip_usage=ask.target.stream_usage and not call.wants_usage)
-
-
-class EmbeddingsAcross:
-    """OpenAI's embeddings to Gemini's."""
-
-    api = Api.EMBED_CONTENTS
-    same_dialect = False
-    stream_type = EVENT_STREAM
-
-    def ask(self, call: Call, ask: Ask) -> Asked:
-        request = embeddings.read_request(call.fields)
-        if not ask.may_drop:
-            refuse_leftovers(request.leftovers, ask.target.model)
-        body = embeddings.write_batch_embed_contents(request, ask.target.model)
-        return Asked(body, tuple(leftover.field for leftover in request.leftovers))
-
-    def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
-        request = embeddings.read_request(call.fields)
-        try:
-            vectors = embeddings.read_embeddings(body, request)
-        except StreamFailed as error:
-            return WholeAnswer(empty=False, failed=error.message, usage=None, texts=())
-        written = embeddings.write_answer(vectors, request, ask.target.model)
-        return WholeAnswer(empty=False, failed="", usage=vectors.usage, texts=(), body=written)
-
-    def read_stream(self, call: Call, ask: Ask) -> StreamReading:
-        raise AssertionError("embeddings do not stream")
 
 
 class TokenCount:
@@ -128,14 +101,6 @@ _OPENAI: Mapping[str, Mapping[Route, Dialogue]] = {
     "chat": _CHAT,
     "responses": _RESPONSES,
 }
-_GEMINI = _all_to(gemini.PROVIDER)
-_BY_KIND: Mapping[str, Mapping[Route, Dialogue]] = {
-    "sim": _CHAT,
-    "anthropic": {**_all_to(messages.PROVIDER), Route.COUNT_TOKENS: TokenCount()},
-    "gemini": {**_GEMINI, Route.EMBEDDINGS: EmbeddingsAcross()},
-    "vertex": _GEMINI,
-    "bedrock": _all_to(converse.PROVIDER),
-}
 
 _FAMILIES: Mapping[Api, str] = {
     Api.MESSAGES: "anthropic",
@@ -153,4 +118,27 @@ def family(api: Api) -> str:
 
 def dialogues(kind: str, api: str = "auto") -> Mapping[Route, Dialogue]:
     """How a deployment of this kind of provider serves each route; a route that is not there is not served."""
-    return _OPENAI[api] if kind in ("openai", "azure") else _BY_KIND[kind]
+    match kind:
+        case "openai" | "azure":
+            return _OPENAI[api]
+        case "sim":
+            return _CHAT
+        case "anthropic":
+            return {**_all_to(messages.PROVIDER), Route.COUNT_TOKENS: TokenCount()}
+        case "gemini":
+            from headgate.wire.embeddings import EmbeddingsAcross
+
+            return {**_gemini(), Route.EMBEDDINGS: EmbeddingsAcross()}
+        case "vertex":
+            return _gemini()
+        case "bedrock":
+            from headgate.wire.converse.dialect import PROVIDER
+
+            return _all_to(PROVIDER)
+    raise KeyError(kind)
+
+
+def _gemini() -> dict[Route, Dialogue]:
+    from headgate.wire.gemini.dialect import PROVIDER
+
+    return _all_to(PROVIDER)

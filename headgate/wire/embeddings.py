@@ -13,12 +13,13 @@ from typing import Annotated, Literal
 import msgspec
 
 from headgate.errors import InvalidRequest, StreamFailed, Untranslatable
-from headgate.types import Counted, Frozen, Usage
+from headgate.types import Api, Call, Counted, Frozen, Usage
 from headgate.wire import members
 from headgate.wire.believing import believed
 from headgate.wire.dialect import Fields
 from headgate.wire.neutral import Leftover
-from headgate.wire.openai import error_message
+from headgate.wire.openai import WholeAnswer, error_message
+from headgate.wire.translation import Ask, Asked, StreamReading, refuse_leftovers
 
 Json = dict[str, object]
 
@@ -157,3 +158,30 @@ def read_embeddings(body: bytes, request: Request) -> Vectors:
     tokens = answer.usageMetadata.promptTokenCount if answer.usageMetadata else None
     usage = None if tokens is None else believed(Usage(input=max(0, tokens), counted=Counted.REPORTED))
     return Vectors(tuple(embedding.values for embedding in embeddings), usage)
+
+
+class EmbeddingsAcross:
+    """OpenAI's embeddings to Gemini's."""
+
+    api = Api.EMBED_CONTENTS
+    same_dialect = False
+    stream_type = "text/event-stream"
+
+    def ask(self, call: Call, ask: Ask) -> Asked:
+        request = read_request(call.fields)
+        if not ask.may_drop:
+            refuse_leftovers(request.leftovers, ask.target.model)
+        body = write_batch_embed_contents(request, ask.target.model)
+        return Asked(body, tuple(leftover.field for leftover in request.leftovers))
+
+    def read_whole(self, call: Call, ask: Ask, body: bytes) -> WholeAnswer:
+        request = read_request(call.fields)
+        try:
+            vectors = read_embeddings(body, request)
+        except StreamFailed as error:
+            return WholeAnswer(empty=False, failed=error.message, usage=None, texts=())
+        written = write_answer(vectors, request, ask.target.model)
+        return WholeAnswer(empty=False, failed="", usage=vectors.usage, texts=(), body=written)
+
+    def read_stream(self, call: Call, ask: Ask) -> StreamReading:
+        raise AssertionError("embeddings do not stream")

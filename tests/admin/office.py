@@ -68,7 +68,6 @@ class Office:
             running=lambda: self.running,
             readiness=lambda: self.readiness,
             metrics=self._metrics,
-            metrics_content_type="text/plain; version=0.0.4; charset=utf-8",
             reload=lambda: self.reload(),
         )
         transport = httpx.ASGITransport(build_asgi(services), raise_app_exceptions=False)
@@ -81,8 +80,8 @@ class Office:
         content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
         return await self.client.post(url, headers=headers, content=content)
 
-    async def _metrics(self) -> bytes:
-        return b"headgate_requests_total 1\n"
+    async def _metrics(self) -> tuple[bytes, str]:
+        return b"headgate_requests_total 1\n", "text/plain; version=0.0.4; charset=utf-8"
 
     async def _reload(self) -> list[str]:
         self.reloads += 1

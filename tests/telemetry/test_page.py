@@ -18,7 +18,7 @@ def test_one_process_needs_no_file(tmp_path: Path) -> None:
         counted.settled(record(), ())
         page = MetricsPage(counted)
         await page.publish_forever()
-        assert b"headgate_workers 1.0" in await page.text()
+        assert b"headgate_workers 1.0" in (await page.text())[0]
         page.close()
 
     asyncio.run(scenario())
@@ -31,7 +31,8 @@ def test_what_one_worker_published_last_is_shown_by_the_next(tmp_path: Path) -> 
         staying = MetricsPage(second, MetricsDirectory(tmp_path))
         first.unauthenticated()
         leaving.close()
-        text = await staying.text()
+        text, content_type = await staying.text()
+        assert content_type.startswith("text/plain; version=")
         assert b"headgate_unauthenticated_total 1.0" in text
         assert b"headgate_workers 1.0" in text
         staying.close()
