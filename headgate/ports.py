@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from headgate.alert_types import AlertRecord
 from headgate.metering import Admission, Ask, Charge, Meter, Reading
 from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
 
@@ -165,6 +166,28 @@ class KeyStore(Protocol):
 
     async def expire(self, key_id: str, at: float | None) -> KeyRecord:
         """Set or clear the expiry. Raises NotFound."""
+
+
+class AlertLog(Protocol):
+    """Which alerts there were and what became of them, so that each goes out once. Raises DatabaseUnavailable."""
+
+    async def claim(self, record: AlertRecord, until: float) -> bool:
+        """Enter an alert: True for exactly one of all that try, in all processes, whose task it is to deliver it.
+
+        The task is given up at `until`, unless `save` extends it.
+        """
+
+    async def save(self, record: AlertRecord, until: float) -> None:
+        """Keep what became of the deliveries, and the task until a later time if some are pending."""
+
+    async def resume(self, now: float, until: float) -> list[AlertRecord]:
+        """Take over what is pending and was given up before `now`; each is given to exactly one of all that ask."""
+
+    async def recent(self, limit: int) -> list[AlertRecord]:
+        """The newest alerts first."""
+
+    async def prune(self, before: float) -> int:
+        """Forget alerts raised before a time; returns how many. They could be raised again then."""
 
 
 class TokenCounter(Protocol):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.source import Source, port_adapters, sources
 
-VOCABULARY = {"types", "metering", "errors", "version"}
+VOCABULARY = {"types", "alert_types", "metering", "errors", "version"}
 PORTS = {*VOCABULARY, "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
@@ -19,9 +19,10 @@ ROOTS = {"app", "assembly", "offline"}  # where adapters are picked
 MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
     "types": set(),
+    "alert_types": {"types"},
     "metering": {"types"},
     "errors": {"types", "metering"},
-    "ports": {"types", "metering"},
+    "ports": {"types", "alert_types", "metering"},
     "writing": {"types", "errors"},
     "policy": VOCABULARY,
     "wire": VOCABULARY,

@@ -89,6 +89,13 @@ _CACHE_WRITES = (
 )
 _ATTEMPTS_WITH_CACHE_WRITES = _every_attempt("cache_write_tokens", "cache_write_1h_tokens", "usage_raw")
 
+_ALERTS = (
+    """CREATE TABLE alerts (
+        key TEXT NOT NULL PRIMARY KEY, at DOUBLE PRECISION NOT NULL, alert TEXT NOT NULL, deliveries TEXT NOT NULL,
+        claimed_until DOUBLE PRECISION)""",
+    "CREATE INDEX alerts_at ON alerts (at)",
+)
+
 STEPS: tuple[Migration, ...] = (
     Migration(
         name="ledger and keys",
@@ -106,6 +113,7 @@ STEPS: tuple[Migration, ...] = (
             "postgresql": (*_CACHE_WRITES, f"CREATE OR REPLACE VIEW attempts AS {_ATTEMPTS_WITH_CACHE_WRITES}"),
         },
     ),
+    Migration(name="alerts", statements={"sqlite": _ALERTS, "postgresql": _ALERTS}),
 )
 
 

@@ -128,6 +128,16 @@ keys = Table(
     Column("source", Text, nullable=False),
 )
 
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("at", Double, nullable=False),
+    Column("alert", Text, nullable=False),  # JSON
+    Column("deliveries", Text, nullable=False),  # JSON array, one for each channel
+    Column("claimed_until", Double),  # by whoever delivers it; NULL when nothing is pending
+)
+
 counters = Table(
     "counters",
     metadata,

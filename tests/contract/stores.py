@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headgate.clock import SystemClock
-from headgate.ports import Journal, KeyStore, Ledger
+from headgate.ports import AlertLog, Journal, KeyStore, Ledger
 from headgate.stores.database import Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
 from headgate.stores.memory import MemoryJournal, MemoryKeyStore, MemoryLedger
+from headgate.stores.memory_alerts import MemoryAlertLog
 from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_keys import SqlKeyStore
 
 JOURNAL_ROWS = 20  # about as many fit into the journals below
@@ -26,6 +28,7 @@ class Stores:
     journal: Journal
     ledger: Ledger
     keys: KeyStore
+    alerts: AlertLog
     arrive: Callable[[], Awaitable[None]]  # until everything appended is in the ledger
     make_room: Callable[[], Awaitable[None]]  # let the bounded journal take rows again
 
@@ -44,7 +47,7 @@ async def memory() -> AsyncIterator[Stores]:
     async def make_room() -> None:
         await ledger.compact(float(2**40))
 
-    yield Stores(journal, ledger, MemoryKeyStore(), arrive, make_room)
+    yield Stores(journal, ledger, MemoryKeyStore(), MemoryAlertLog(), arrive, make_room)
 
 
 def on_database(url: str, folder: Path) -> Open:
@@ -55,7 +58,7 @@ def on_database(url: str, folder: Path) -> Open:
         ledger = SqlLedger(database)
         drain = Drain(journal, ledger, database.writing)
         try:
-            yield Stores(journal, ledger, SqlKeyStore(database), drain.flush, drain.flush)
+            yield Stores(journal, ledger, SqlKeyStore(database), SqlAlertLog(database), drain.flush, drain.flush)
         finally:
             await drain.aclose()
             journal.close()

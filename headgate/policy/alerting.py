@@ -1,0 +1,122 @@
+"""Which alerts are due, and their words.
+
+An alert's key says what is told once: a threshold of a budget's window, a trip, a day's drift, an hour of a store's
+absence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from headgate.alert_types import Alert, BudgetFacts, DriftFacts, StoreFacts, TrialFacts, VelocityFacts
+from headgate.policy.pricing import format_usd
+
+THRESHOLDS_PERCENT = (50, 80, 100)
+STORE_WINDOW_SECONDS = 3600  # a store that stays away is told again after so long
+MAX_KEY_PART = 200  # characters of a name that a caller chose
+
+
+def crossed(before: int, after: int, limit: int) -> tuple[int, ...]:
+    """The thresholds, in percent, that a rise of what is spent from `before` to `after` has reached, lowest first.
+
+    Any unit, the same for all three; a limit of 0 has no thresholds.
+    """
+    if limit <= 0 or after <= before:
+        return ()
+    return tuple(percent for percent in THRESHOLDS_PERCENT if before * 100 < percent * limit <= after * 100)
+
+
+def budget_alert(tenant: str, facts: BudgetFacts, at: float) -> Alert:
+    """A budget has reached a threshold: told once for each window and threshold."""
+    name = facts.budget.replace("_", " ")
+    whose = f" of {facts.of}" if facts.of and facts.of != tenant else ""
+    if facts.limit_tokens:
+        spent, limit = f"{facts.spent_tokens:,} tokens", f"{facts.limit_tokens:,} tokens"
+    else:
+        spent, limit = f"{_usd(facts.spent_picousd)} USD", f"{_usd(facts.limit_picousd)} USD"
+    state = "is used up" if facts.percent >= 100 else f"has reached {facts.percent} %"
+    sentence = f"The {name} budget{whose} of tenant {tenant} {state}: {spent} of {limit} in {facts.window}."
+    if facts.percent >= 100:
+        sentence += " Requests that would cost more are refused or sent to a cheaper model, as its tier says."
+    return Alert(
+        key=_key("budget", tenant, facts.budget, facts.of, facts.window, str(facts.percent)),
+        at=at,
+        title=f"Budget {name}{whose} of {tenant} {state}",
+        sentence=sentence,
+        facts=facts,
+        tenant=tenant,
+    )
+
+
+def velocity_alert(tenant: str, facts: VelocityFacts, tripped_at: float) -> Alert:
+    """A breaker of spend velocity has tripped: told once for each trip. `tripped_at` is Unix seconds."""
+    effect = {
+        "block": "Its requests are refused until the breaker closes",
+        "degrade": "Its requests go to a cheaper model until the breaker closes",
+    }.get(facts.action, "Its requests go on")
+    usual = "" if facts.baseline_picousd is None else f"; usual is {_usd(facts.baseline_picousd)} USD"
+    spent, limit = _usd(facts.spent_picousd), _usd(facts.limit_picousd)
+    whose = facts.of if facts.scope == "tenant" else f"{facts.of} of tenant {tenant}"
+    return Alert(
+        key=_key("velocity", tenant, facts.scope, facts.of, str(int(tripped_at))),
+        at=tripped_at,
+        title=f"Spending of {facts.scope} {whose} is unusually fast",
+        sentence=f"{facts.scope.capitalize()} {whose} spent {spent} USD within {facts.window_seconds:g} s, "
+        f"more than {limit} USD{usual}. {effect}.",
+        facts=facts,
+        tenant=tenant,
+    )
+
+
+def drift_alert(facts: DriftFacts, at: float) -> Alert:
+    """A bill differs from the ledger: told once for each account, day and amount."""
+    difference = facts.billed_picousd - facts.booked_picousd
+    booked, billed = _usd(facts.booked_picousd), _usd(facts.billed_picousd)
+    direction = "more" if difference > 0 else "less"
+    account = f" (account {facts.account})" if facts.account else ""
+    return Alert(
+        key=_key("drift", facts.provider, facts.account, facts.day, str(difference)),
+        at=at,
+        title=f"{facts.provider} billed {_usd(abs(difference))} USD {direction} than was booked",
+        sentence=f"{facts.provider}{account} billed {billed} USD for {facts.day}, and the ledger has {booked} USD. "
+        "`headgate reconcile` shows what the difference consists of.",
+        facts=facts,
+    )
+
+
+def store_alert(facts: StoreFacts, at: float) -> Alert:
+    """A store does not answer: told at once, and once an hour as long as it stays away."""
+    return Alert(
+        key=_key("store", facts.store, str(int(at // STORE_WINDOW_SECONDS))),
+        at=at,
+        title=f"The {facts.store} does not answer",
+        sentence=f"The {facts.store} does not answer: {facts.error.rstrip('.')}. {facts.effect}",
+        facts=facts,
+    )
+
+
+def trial_alert(number: str, at: float) -> Alert:
+    """Nothing happened. `number` is different each time."""
+    return Alert(
+        key=_key("test", number),
+        at=at,
+        title="headgate can reach you",
+        sentence="This is a test: `headgate alerts test` was called. Nothing happened.",
+        facts=TrialFacts(),
+    )
+
+
+def _usd(picousd: int) -> str:
+    """For people: to the millionth of a dollar. The facts are exact."""
+    return format_usd(round(picousd, -6))
+
+
+def _key(*parts: str) -> str:
+    """Names may have colons in them and be long; two different alerts must never have one key."""
+    return ":".join(_part(part) for part in parts)
+
+
+def _part(name: str) -> str:
+    if len(name) > MAX_KEY_PART:
+        name = f"{name[:MAX_KEY_PART]}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:32]}"
+    return name.replace("%", "%25").replace(":", "%3A")

@@ -1,0 +1,113 @@
+"""Thresholds, keys and words of alerts."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from headgate.alert_types import BudgetFacts, DriftFacts, StoreFacts, VelocityFacts
+from headgate.policy.alerting import (
+    THRESHOLDS_PERCENT,
+    budget_alert,
+    crossed,
+    drift_alert,
+    store_alert,
+    trial_alert,
+    velocity_alert,
+)
+
+USD = 10**12
+BUDGET = BudgetFacts(
+    "tenant_month", "acme", "2026-11", 80, limit_picousd=50 * USD, spent_picousd=40 * USD + 3_817_500_000_001
+)
+VELOCITY = VelocityFacts("user", "alice", "block", 6 * USD // 10, USD // 2, 300.0)
+DRIFT = DriftFacts("openai", "org-1", "2026-11-27", 10 * USD, 12 * USD)
+STORE = StoreFacts("database", "connection refused.", "Requests go on; rows wait on disk.")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "limit", "expected"),
+    [
+        (0, 49, 100, ()),
+        (49, 50, 100, (50,)),
+        (50, 79, 100, ()),
+        (0, 80, 100, (50, 80)),
+        (79, 250, 100, (80, 100)),
+        (100, 250, 100, ()),
+        (99, 100, 100, (100,)),
+        (60, 40, 100, ()),  # a correction
+        (0, 10, 0, ()),
+        (0, 2, 3, (50,)),
+        (33 * 10**30, 34 * 10**30, 66 * 10**30 + 1, (50,)),
+    ],
+)
+def test_thresholds(before: int, after: int, limit: int, expected: tuple[int, ...]) -> None:
+    assert crossed(before, after, limit) == expected
+
+
+@given(st.integers(1, 10**18), st.lists(st.integers(0, 10**17), max_size=30))
+def test_however_it_is_spent_every_threshold_is_crossed_once(limit: int, amounts: list[int]) -> None:
+    spent, told = 0, []
+    for amount in amounts:
+        told += crossed(spent, spent + amount, limit)
+        spent += amount
+    assert told == [percent for percent in THRESHOLDS_PERCENT if spent * 100 >= percent * limit]
+
+
+def test_a_budget_is_told_in_words_that_stand_alone() -> None:
+    alert = budget_alert("acme", BUDGET, 5.0)
+    assert (alert.key, alert.kind, alert.tenant) == ("budget:acme:tenant_month:acme:2026-11:80", "budget", "acme")
+    assert alert.title == "Budget tenant month of acme has reached 80 %"
+    assert alert.sentence == (
+        "The tenant month budget of tenant acme has reached 80 %: 43.8175 USD of 50 USD in 2026-11."
+    )
+    spent = budget_alert(
+        "acme",
+        BudgetFacts("user_day", "alice", "2026-11-28", 100, limit_tokens=10_000, spent_tokens=10_500),
+        5.0,
+    )
+    assert spent.title == "Budget user day of alice of acme is used up"
+    assert "budget of alice of tenant acme is used up: 10,500 tokens of 10,000 tokens in 2026-11-28." in spent.sentence
+
+
+def test_a_trip_says_what_happens_now() -> None:
+    alert = velocity_alert("acme", VELOCITY, 1_790_000_000.75)
+    assert alert.key == "velocity:acme:user:alice:1790000000"
+    assert alert.sentence == (
+        "User alice of tenant acme spent 0.6 USD within 300 s, more than 0.5 USD. "
+        "Its requests are refused until the breaker closes."
+    )
+    usual = msgspec.structs.replace(VELOCITY, scope="tenant", of="acme", baseline_picousd=USD // 20, action="alert")
+    assert velocity_alert("acme", usual, 0.0).sentence == (
+        "Tenant acme spent 0.6 USD within 300 s, more than 0.5 USD; usual is 0.05 USD. Its requests go on."
+    )
+
+
+def test_a_drift_says_in_which_direction() -> None:
+    assert drift_alert(DRIFT, 5.0).title == "openai billed 2 USD more than was booked"
+    less = msgspec.structs.replace(DRIFT, billed_picousd=9 * USD)
+    assert drift_alert(less, 5.0).title == "openai billed 1 USD less than was booked"
+    assert drift_alert(less, 5.0).key != drift_alert(DRIFT, 5.0).key
+
+
+def test_a_store_that_stays_away_is_told_once_an_hour() -> None:
+    keys = [store_alert(STORE, seconds).key for seconds in (0.0, 3599.0, 3600.0)]
+    assert keys == ["store:database:0", "store:database:0", "store:database:1"]
+    assert store_alert(STORE, 0.0).sentence == (
+        "The database does not answer: connection refused. Requests go on; rows wait on disk."
+    )
+
+
+def test_every_trial_is_another_one() -> None:
+    assert trial_alert("a", 1.0).key != trial_alert("b", 1.0).key and trial_alert("a", 1.0).kind == "test"
+
+
+NAMES = st.one_of(st.text(max_size=5), st.text(alphabet=":%23A", max_size=5), st.text(min_size=199, max_size=203))
+
+
+@given(st.tuples(NAMES, NAMES), st.tuples(NAMES, NAMES))
+def test_different_budgets_never_share_a_key(one: tuple[str, str], other: tuple[str, str]) -> None:
+    keys = [budget_alert(tenant, msgspec.structs.replace(BUDGET, of=of), 1.0).key for tenant, of in (one, other)]
+    assert (keys[0] == keys[1]) == (one == other)
