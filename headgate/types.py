@@ -177,6 +177,11 @@ class Rule(Frozen, frozen=True, gc=False):
     action: str = "block"  # of a velocity: block, degrade or alert
     enforce: bool = True  # False: count, and report what would have been refused
 
+    @property
+    def counts_budget(self) -> bool:
+        """Whether it counts what is spent, in money or tokens."""
+        return self.kind in (MeterKind.BUDGET, MeterKind.ROLLING) and self.measure is not Measure.REQUESTS
+
 
 class Tier(Frozen, frozen=True, gc=False):
     """A named set of limits and features; "*" in `models` means every model."""

@@ -6,8 +6,6 @@ from headgate.config.problems import Place
 
 # A place in the configuration, * for any name or index: what it belongs to.
 NOT_YET = {
-    "store": "shared store",
-    "on_store_failure": "shared store",
     "queue": "queues",
     "routers": "routers",
     "alerts": "alerts",
@@ -16,15 +14,6 @@ NOT_YET = {
     "models.*.deployments.*.limits": "limits",
     "models.*.price.batch": "batches",
     "models.*.deployments.*.price.batch": "batches",
-    "tiers.*.requests_per_minute": "limits",
-    "tiers.*.tokens_per_minute": "limits",
-    "tiers.*.concurrent_requests": "limits",
-    "tiers.*.burst_seconds": "limits",
-    "tiers.*.budgets": "budgets",
-    "tiers.*.on_exceed": "budgets",
-    "tiers.*.velocity": "spend velocity",
-    "tiers.*.loop_guard": "loop guard",
-    "tiers.*.enforce": "limits",
 }
 _PATTERNS = {tuple(pattern.split(".")): capability for pattern, capability in NOT_YET.items()}
 

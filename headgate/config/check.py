@@ -67,7 +67,7 @@ def _note_no_effect(config: Config, findings: Findings) -> None:
     places: dict[tuple[str, str], list[Place]] = {}
     for place in findings.origins:
         capability = missing_capability(place)
-        if capability and not (place == ("store",) and config.store == "memory"):
+        if capability:
             places.setdefault((str(place[-1]), capability), []).append(place)
     for (_, capability), found in places.items():
         more = f" (and {len(found) - 1} more like it)" if len(found) > 1 else ""

@@ -1,4 +1,4 @@
-"""The comments of `schema.py` as texts: a setting's documentation is written once, beside it.
+"""The comments of `schema.py` and `tiers.py` as texts: a setting's documentation is written once, beside it.
 
 For generators of documents only: needs the source file, and is never imported by the running gateway.
 """
@@ -9,13 +9,20 @@ import ast
 import io
 import tokenize
 from pathlib import Path
+from types import ModuleType
 
-from headgate.config import schema
+from headgate.config import schema, tiers
 
 
 def field_comments() -> dict[str, dict[str, str]]:
     """Class name -> field name -> its comment: the one on its last line, else the lines right above it."""
-    source = Path(schema.__file__).read_text(encoding="utf-8")
+    own = {name: comments for module in (schema, tiers) for name, comments in _comments_of(module).items()}
+    bases = {"TierConfig": "LimitsConfig"}
+    return {name: own.get(bases.get(name, ""), {}) | comments for name, comments in own.items()}
+
+
+def _comments_of(module: ModuleType) -> dict[str, dict[str, str]]:
+    source = Path(str(module.__file__)).read_text(encoding="utf-8")
     comments = {
         token.start[0]: (token.string.removeprefix("#").strip(), not token.line[: token.start[1]].strip())
         for token in tokenize.generate_tokens(io.StringIO(source).readline)

@@ -11,7 +11,8 @@ from typing import Literal
 import msgspec
 
 from headgate.config.catalogue import Catalogue, CatalogueModel
-from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig, TenantConfig, TierConfig
+from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig
+from headgate.config.tiers import TenantConfig, TierConfig
 
 OPENAI_URL = "https://api.openai.com/v1"
 DEFAULT_TENANT = "default"

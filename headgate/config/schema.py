@@ -1,27 +1,19 @@
 """The configuration, typed: one frozen struct per block, defaults beside the fields, the comment is its documentation.
 
-`docs/configuration.md` and the JSON Schema are generated from this file, so a field's comment (on its line, or above it
-when it is long) is what users read. Every block refuses unknown keys; `decode.py` adds the line and the nearest name.
+`docs/configuration.md` and the JSON Schema are generated from this file and `tiers.py`, so a field's comment (on its
+line, or above it when it is long) is what users read. Every block refuses unknown keys; `decode.py` adds the line and
+the nearest name.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 
-Positive = Annotated[float, msgspec.Meta(gt=0)]
-NotNegative = Annotated[float, msgspec.Meta(ge=0)]
-Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Count = Annotated[int, msgspec.Meta(ge=1)]
-CountFromZero = Annotated[int, msgspec.Meta(ge=0)]
-Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
-Usd = Decimal  # not negative, at most 6 decimals; checked in decode.py, msgspec has no bounds for Decimal
-
-
-class Block(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Base of all configuration blocks."""
+from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
+from headgate.config.tiers import LimitsConfig, TenantConfig, TierConfig
 
 
 class LogConfig(Block, frozen=True):
@@ -281,72 +273,6 @@ class RouterConfig(Block, frozen=True):
     shadow: ShadowConfig = ShadowConfig()  # asking a second model, to learn from the difference
 
 
-class FeaturesConfig(Block, frozen=True):
-    """What a tier's requests may use."""
-
-    tools: bool = True  # tool calls
-    images: bool = True  # images in the prompt
-
-
-class BudgetsConfig(Block, frozen=True):
-    """USD, calendar windows in the tenant's time zone."""
-
-    request: Usd | None = None  # a single request; default: no cap
-    session: Usd | None = None  # all requests with one x-headgate-session; default: no cap
-    user_day: Usd | None = None  # a user's calendar day; default: no cap
-    tenant_month: Usd | None = None  # a tenant's calendar month; default: no cap
-
-
-class VelocityConfig(Block, frozen=True):
-    """A trip wire for money that is spent unusually fast."""
-
-    usd_per_5_minutes: Usd | None = None  # default: no limit
-    baseline_factor: Positive | None = None  # so many times what is usual at this hour; default: no limit
-    action: Literal["block", "degrade", "alert"] = "block"  # what happens when it trips
-
-
-class LoopGuardConfig(Block, frozen=True):
-    """A trip wire for agents that run in circles."""
-
-    requests_per_session: Count | None = None  # default: no limit
-    same_request_in_a_row: Count | None = None  # default: no limit
-
-
-class TierConfig(Block, frozen=True):
-    """A named set of limits and features."""
-
-    models: list[str]  # public names of models and routers, or ["*"]
-    features: FeaturesConfig = FeaturesConfig()  # what requests may use
-    max_output_tokens: Count | None = None  # a higher request is lowered, and x-headgate-max-output-tokens says so
-    requests_per_minute: Count | None = None  # default: no limit
-    tokens_per_minute: Count | None = None  # default: no limit
-    concurrent_requests: Count | None = None  # default: no limit
-    burst_seconds: Positive = 60.0  # how much of a minute may be used at once
-    budgets: BudgetsConfig = BudgetsConfig()  # USD, calendar windows in the tenant's time zone
-    # when money is spent: reject, or go on with a cheaper model ({degrade: MODEL})
-    on_exceed: Literal["reject"] | dict[Literal["degrade"], str] = "reject"
-    velocity: VelocityConfig = VelocityConfig()  # a trip wire for money that is spent unusually fast
-    loop_guard: LoopGuardConfig = LoopGuardConfig()  # a trip wire for agents that run in circles
-    enforce: bool = True  # false: count and report what would have been refused
-
-
-class KeyConfig(Block, frozen=True):
-    """A virtual key that the file declares; others are created at run time."""
-
-    key: str  # the virtual key itself, from the environment or a file: hg- and at least 13 more characters
-    user: str | None = None  # whose requests these are; default: what the request says
-    name: str = ""  # to recognise it by
-    tier: str = ""  # default: the tenant's
-
-
-class TenantConfig(Block, frozen=True):
-    """Who pays."""
-
-    tier: str  # a name from the block `tiers`
-    timezone: str = "UTC"  # an IANA name such as Europe/Berlin: where its days and months begin
-    keys: list[KeyConfig] = []  # virtual keys; more can be created at run time
-
-
 class AlertConfig(Block, frozen=True):
     """Somebody to tell when something happens."""
 
@@ -375,6 +301,7 @@ class Config(Block, frozen=True):
     providers: dict[str, ProviderConfig] = {}  # upstream APIs by name
     models: dict[str, ModelConfig] = {}  # what callers may ask for, by public name
     routers: dict[str, RouterConfig] = {}  # public names behind which headgate chooses the model
+    limits: LimitsConfig = LimitsConfig()  # of all tenants together
     tiers: dict[str, TierConfig] = {}  # sets of limits and features by name
     tenants: dict[str, TenantConfig] = {}  # who pays, by name
     alerts: list[AlertConfig] = []  # whom to tell when something happens

@@ -102,7 +102,7 @@ def grow(entries: Sequence[Entry], ask: Ask, output_tokens: int, now: float) -> 
     grown = []
     for entry in entries:
         (meter, state), amount = entry
-        counts_money = meter.rule.kind in (MeterKind.BUDGET, MeterKind.ROLLING) and meter.rule.measure is Measure.USD
+        counts_money = meter.rule.counts_budget and meter.rule.measure is Measure.USD
         if counts_money and needed > amount:
             state.take(meter, needed - amount, now)
             entry = Entry(entry.post, needed)
@@ -121,7 +121,7 @@ def settle(entry: Entry, tenant: str, charge: Charge, at: float, now: float) -> 
     state.settle(meter, amount, actual, at, now)
     if isinstance(state, Velocity):
         return Crossing(tenant, meter, 0, state.window.total) if state.retry_at > 0.0 and not tripped else None
-    if not actual or meter.rule.kind not in (MeterKind.BUDGET, MeterKind.ROLLING):
+    if not actual or not meter.rule.counts_budget:
         return None
     return crossing(tenant, meter, actual, state.reading(meter, now).used)
 

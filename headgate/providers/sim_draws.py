@@ -14,7 +14,8 @@ from typing import Annotated
 
 import msgspec
 
-from headgate.config.schema import NotNegative, SimConfig, Spread
+from headgate.config.blocks import NotNegative
+from headgate.config.schema import SimConfig, Spread
 
 MAX_OUTPUT_TOKENS = 32_768
 

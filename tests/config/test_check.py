@@ -277,22 +277,11 @@ def test_warnings_do_not_keep_a_file_from_being_used() -> None:
 
 
 def test_what_has_no_effect_yet_is_accepted_and_noted_once_per_setting() -> None:
-    text = BASE.replace('["*"]', '["*"], requests_per_minute: 5, burst_seconds: 3') + (
-        "  other: {tier: free}\n"
-        "store: redis://127.0.0.1:6379/0\n"
-        + A.replace("gpt-4o", "gpt-4o, limits: {requests_per_minute: 1}").replace("]}\n", "], cache: {exact: {}}}\n")
-    )
-    text = text.replace("tenants:", "  free: {models: [a], requests_per_minute: 1}\ntenants:")
+    cached = A.replace("]}\n", "], cache: {exact: {}}}\n")
+    text = BASE + "queue: redis://127.0.0.1:6379/0\n" + cached + cached.replace("models:\n", "").replace("a:", "b:")
     found = said(text, Severity.NOTE)
-    assert [note.split(":")[0] for note in found] == [
-        "5 tiers.pro.requests_per_minute",
-        "5 tiers.pro.burst_seconds",
-        "10 store",
-        "12 models.a.deployments[0].limits",
-        "12 models.a.cache",
-    ]
-    assert "(no limits yet) (and 1 more like it)" in found[0]
-    assert not any("store" in note for note in said("store: memory\n" + BASE + A, Severity.NOTE))
+    assert [note.split(":")[0] for note in found] == ["8 queue", "10 models.a.cache"]
+    assert "(no caches yet) (and 1 more like it)" in found[1]
 
 
 def test_a_good_file_has_nothing_to_say() -> None:
