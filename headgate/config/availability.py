@@ -8,7 +8,6 @@ from headgate.config.problems import Place
 NOT_YET = {
     "queue": "queues",
     "routers": "routers",
-    "alerts": "alerts",
     "pii": "PII rules",
     "models.*.cache": "caches",
     "models.*.deployments.*.limits": "limits",

@@ -5,6 +5,7 @@ Pure: reads the typed configuration, adds to the findings. What has no effect in
 
 from __future__ import annotations
 
+from headgate.config.alert_checks import check_alerts
 from headgate.config.availability import missing_capability
 from headgate.config.catalogue import Catalogue
 from headgate.config.problems import Findings, Place
@@ -17,6 +18,7 @@ def check(config: Config, findings: Findings, catalogue: Catalogue) -> None:
     """Add everything that is wrong with a configuration whose types are right, and what is good to know."""
     check_references(config, findings)
     check_values(config, findings)
+    check_alerts(config, findings)
     _check_prices(config, findings, catalogue)
     _check_simulated(config, findings)
     _note_no_effect(config, findings)

@@ -1,4 +1,4 @@
-"""The comments of `schema.py` and `tiers.py` as texts: a setting's documentation is written once, beside it.
+"""The comments of the settings as texts: a setting's documentation is written once, beside it.
 
 For generators of documents only: needs the source file, and is never imported by the running gateway.
 """
@@ -11,12 +11,14 @@ import tokenize
 from pathlib import Path
 from types import ModuleType
 
-from headgate.config import schema, tiers
+from headgate.config import alert_schema, schema, tiers
+
+_SOURCES = (schema, tiers, alert_schema)
 
 
 def field_comments() -> dict[str, dict[str, str]]:
     """Class name -> field name -> its comment: the one on its last line, else the lines right above it."""
-    own = {name: comments for module in (schema, tiers) for name, comments in _comments_of(module).items()}
+    own = {name: comments for module in _SOURCES for name, comments in _comments_of(module).items()}
     bases = {"TierConfig": "LimitsConfig"}
     return {name: own.get(bases.get(name, ""), {}) | comments for name, comments in own.items()}
 

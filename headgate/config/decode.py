@@ -165,7 +165,8 @@ def _alternative(node: Node, kind: inspect.UnionType) -> inspect.Type:
         return scalars[0]
     if isinstance(node, Mapping) and blocks:
         return blocks[0]
-    return kind
+    lists = [one for one in kind.types if isinstance(one, inspect.ListType)]
+    return lists[0] if isinstance(node, Sequence) and lists else kind
 
 
 def _is_left_empty(node: Node, kind: inspect.Type) -> bool:

@@ -1,8 +1,8 @@
 """The configuration, typed: one frozen struct per block, defaults beside the fields, the comment is its documentation.
 
-`docs/configuration.md` and the JSON Schema are generated from this file and `tiers.py`, so a field's comment (on its
-line, or above it when it is long) is what users read. Every block refuses unknown keys; `decode.py` adds the line and
-the nearest name.
+`docs/configuration.md` and the JSON Schema are generated from this file, `tiers.py` and `alert_schema.py`, so a field's
+comment (on its line, or above it when it is long) is what users read. Every block refuses unknown keys; `decode.py`
+adds the line and the nearest name.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from headgate.config.alert_schema import AlertConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
 from headgate.config.tiers import LimitsConfig, TenantConfig, TierConfig
 
@@ -271,14 +272,6 @@ class RouterConfig(Block, frozen=True):
     cost_quality: Share = 0.5  # 0: always the cheapest, 1: always the best
     appeal: bool = False  # a user may ask for the better model when an answer was not good enough
     shadow: ShadowConfig = ShadowConfig()  # asking a second model, to learn from the difference
-
-
-class AlertConfig(Block, frozen=True):
-    """Somebody to tell when something happens."""
-
-    on: list[Literal["budget", "velocity", "drift", "store"]]  # what happened
-    webhook: str  # the URL that is called with a POST
-    secret: str = ""  # signs the call
 
 
 class PiiConfig(Block, frozen=True):

@@ -58,10 +58,8 @@ def check_values(config: Config, findings: Findings) -> None:
             findings.error((*place, "deployments"), "all weights are 0", "give at least one a weight above 0")
         for index, deployment in enumerate(model.deployments):
             for number, endpoint in enumerate(deployment.endpoints):
-                _check_url(endpoint, (*place, "deployments", index, "endpoints", number), findings)
+                check_url(endpoint, (*place, "deployments", index, "endpoints", number), findings)
     _check_tenants(config, findings)
-    for index, alert in enumerate(config.alerts):
-        _check_url(alert.webhook, ("alerts", index, "webhook"), findings)
 
 
 def _check_server(server: ServerConfig, findings: Findings) -> None:
@@ -75,12 +73,12 @@ def _check_server(server: ServerConfig, findings: Findings) -> None:
         except ValueError:
             findings.error(("server", "trusted_proxies", index), "not an address or network", "write e.g. 10.0.0.0/8")
     if server.tracing.otlp_endpoint:
-        _check_url(server.tracing.otlp_endpoint, ("server", "tracing", "otlp_endpoint"), findings)
+        check_url(server.tracing.otlp_endpoint, ("server", "tracing", "otlp_endpoint"), findings)
 
 
 def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, needs_url: bool) -> None:
     if provider.base_url:
-        _check_url(provider.base_url, (*place, "base_url"), findings)
+        check_url(provider.base_url, (*place, "base_url"), findings)
         if provider.base_url.rstrip("/").endswith(_REQUEST_PATHS):
             findings.error((*place, "base_url"), "contains the path of a request", "end it at the version, e.g. /v1")
     elif needs_url and provider.kind != "sim" and not base_url(provider):
@@ -102,7 +100,7 @@ def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, 
         if not _HEADER_NAME.fullmatch(name) or not value.isprintable():
             findings.error((*place, "headers", name), "cannot be sent as a header", "use one line of plain text")
     if provider.proxy not in ("", "none"):
-        _check_url(provider.proxy, (*place, "proxy"), findings)
+        check_url(provider.proxy, (*place, "proxy"), findings)
     if not provider.verify_tls:
         message = "anybody between here and the provider can read keys and prompts"
         findings.warning((*place, "verify_tls"), message, "trust a private certificate with ca_file instead")
@@ -158,7 +156,8 @@ def _check_key(key: str, place: Place, findings: Findings) -> None:
         findings.warning(place, "this key is easy to guess", _NEW_KEY)
 
 
-def _check_url(url: str, place: Place, findings: Findings) -> None:
+def check_url(url: str, place: Place, findings: Findings) -> None:
+    """Add an error for what is not an http or https URL."""
     if not _is_http_url(url):
         findings.error(place, "not an http or https URL", "write e.g. https://host.example/v1")
 
