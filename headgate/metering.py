@@ -75,6 +75,21 @@ class Admission(Frozen, frozen=True, gc=False):
     known: bool = True  # False: nothing is known of the tenant, rebuild first
 
 
+class LimitDetail(Frozen, frozen=True, gc=False, omit_defaults=True):
+    """What a refusal tells a program about the limit. Amounts in `unit`; of USD they are decimal text, exact."""
+
+    name: str  # as the configuration calls it
+    scope: str
+    subject: str
+    unit: str  # requests, tokens or usd
+    limit: int | str
+    used: int | str
+    held: int | str
+    needed: int | str
+    resets_at: str | None = None  # ISO 8601, of a calendar window
+    retry_after_seconds: float | None = None
+
+
 class Charge(Frozen, frozen=True, gc=False):
     """What a hold came to in the end; a hold that is released was never used, and its request does not count."""
 

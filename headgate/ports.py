@@ -140,7 +140,10 @@ class Ledger(Protocol):
         user: str | None = None,
         key_id: str | None = None,
     ) -> list[UsageRow]:
-        """Totals by `tenant`, `user`, `model`, `key` or `day` (UTC), compacted days included; `since` is inclusive."""
+        """Totals by `tenant`, `user`, `model`, `key` or `day` (UTC), compacted days included; `since` is inclusive.
+
+        Or by whom budgets count: `who`, and of rows that are not compacted `session` and `tags` (as JSON).
+        """
 
     async def compact(self, before: float) -> int:
         """Fold the days before a time into daily totals and delete their rows; returns how many.

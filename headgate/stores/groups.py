@@ -8,6 +8,8 @@ from headgate.errors import InvalidRequest
 
 SECONDS_PER_DAY = 86_400
 EPOCH = datetime.date(1970, 1, 1)
+WHO = "who"  # the user, or the key of nobody: whom a budget for each user counts
+LIVE_GROUPS = ("session", "tags")  # of rows only, not of days that were folded; a session together with whose it is
 GROUPS = {"tenant": "tenant", "user": "user_name", "model": "model", "key": "key_id", "day": "day"}  # names of columns
 
 
@@ -18,8 +20,13 @@ def day_of(time: float) -> int:
 
 def check_group(by: str) -> None:
     """Raises InvalidRequest."""
-    if by not in GROUPS:
+    if by not in (*GROUPS, WHO, *LIVE_GROUPS):
         raise InvalidRequest(f"Usage is grouped by {', '.join(GROUPS)}, not by {by!r}.", param="by")
+
+
+def who(user: str | None, key_id: str) -> str:
+    """As `policy.metered.Subject.who`."""
+    return user if user else f"key {key_id}"
 
 
 def group_name(value: str | int | None) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import msgspec
 
 from headgate.errors import Conflict, InvalidRequest, LedgerFull, NotFound
-from headgate.stores.groups import GROUPS, SECONDS_PER_DAY, check_group, day_of, group_name
+from headgate.stores.groups import LIVE_GROUPS, SECONDS_PER_DAY, WHO, check_group, day_of, group_name, who
 from headgate.stores.rows import Rows, records_of
 from headgate.types import KeyRecord, Outcome, RequestRecord, UsageRow
 
@@ -73,16 +73,20 @@ class MemoryLedger:
     ) -> list[UsageRow]:
         check_group(by)
         first, last = since if since is not None else float("-inf"), until if until is not None else float("inf")
-        sources = [(_group(record), _usage_row(record), record.started_at) for record in self._rows.values()]
-        sources += [(group, row, float(group[0] * SECONDS_PER_DAY)) for group, row in self._folded.items()]
+        sources = [
+            (_group(record), _usage_row(record), record.started_at, _live_name(record, by))
+            for record in self._rows.values()
+        ]
+        if by not in LIVE_GROUPS:
+            sources += [(group, row, float(group[0] * SECONDS_PER_DAY), "") for group, row in self._folded.items()]
         totals: dict[str, UsageRow] = {}
-        for group, row, time in sources:
+        for group, row, time, live_name in sources:
             names: dict[str, str | int] = dict(
                 zip(("day", "tenant", "user_name", "key_id", "model"), group, strict=True)
             )
             wanted = {"tenant": tenant, "user_name": user, "key_id": key_id}
             if first <= time < last and all(value in (None, names[name]) for name, value in wanted.items()):
-                name = group_name(names[GROUPS[by]])
+                name = live_name if by in LIVE_GROUPS else _name(group, by)
                 totals[name] = _add(totals.get(name), row, name)
         return [totals[name] for name in sorted(totals)]
 
@@ -156,6 +160,18 @@ class MemoryKeyStore:
         self._keys[key.id] = key
         self._version += 1
         return key
+
+
+def _live_name(record: RequestRecord, by: str) -> str:
+    if by == "session" and record.session is not None:
+        return f"{who(record.user, record.key_id)} {record.session}"
+    return msgspec.json.encode(record.tags).decode() if by == "tags" else ""
+
+
+def _name(group: Group, by: str) -> str:
+    day, tenant, user, key_id, model = group
+    names: dict[str, str | int] = {"day": day, "tenant": tenant, "user": user, "key": key_id, "model": model}
+    return who(user, key_id) if by == WHO else group_name(names[by])
 
 
 def _group(record: RequestRecord) -> Group:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 
 from headgate.stores import locks
-from headgate.stores.groups import GROUPS, SECONDS_PER_DAY, day_of, group_name
+from headgate.stores.groups import GROUPS, LIVE_GROUPS, SECONDS_PER_DAY, WHO, day_of, group_name
 from headgate.stores.schema import daily_totals, requests
 from headgate.types import Outcome, UsageRow
 
@@ -93,6 +93,8 @@ def _sum_rows(connection: Connection, question: Question) -> Sequence[Row[Any]]:
 
 def _sum_days(connection: Connection, question: Question) -> Sequence[Row[Any]]:
     """A folded day counts as a whole, when its midnight lies in the range: ranges side by side count nothing twice."""
+    if question.by in LIVE_GROUPS:
+        return ()
     wanted = _wanted(daily_totals, question)
     if question.since is not None:
         wanted.append(daily_totals.c.day >= -(-question.since // SECONDS_PER_DAY))
@@ -113,10 +115,20 @@ def _sum(
     question: Question,
     wanted: list[ColumnElement[bool]],
 ) -> Sequence[Row[Any]]:
-    group = table.c[GROUPS[question.by]]
+    group = _group(table, question.by)
     counts = [
         count,
         *(case((table.c.outcome == outcome, count), else_=0) for outcome in (Outcome.FAILED, Outcome.REFUSED)),
     ]
     numbers = sums([*counts, *(table.c[name] for name in SUMMED)])
     return connection.execute(select(group, *numbers).where(and_(True, *wanted)).group_by(group)).all()
+
+
+def _group(table: Table, by: str) -> ColumnElement[Any]:
+    if by == "tags":
+        return table.c.tags
+    if by not in (WHO, "session"):
+        return table.c[GROUPS[by]]
+    nobody = literal("key ").concat(table.c.key_id)
+    name = func.coalesce(func.nullif(table.c.user_name, ""), nobody)
+    return name if by == WHO else name.concat(" ").concat(table.c.session)

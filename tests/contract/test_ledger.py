@@ -174,6 +174,28 @@ def test_usage_is_grouped_and_filtered_by_name(stores: Open) -> None:
     asyncio.run(scenario())
 
 
+def test_usage_is_grouped_by_whom_budgets_count(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            await opened.ledger.write([
+                record(1, session="s1", tags=("a", "b")),
+                record(2, user=None, key_id="key_2", session="s1"),
+                record(3, session=None, tags=("a", "b")),
+            ])  # fmt: skip
+
+            async def requests(by: str) -> dict[str, int]:
+                return {row.group: row.requests for row in await opened.ledger.usage(by, tenant="acme")}
+
+            assert await requests("who") == {"alice": 2, "key key_2": 1}
+            assert await requests("session") == {"": 1, "alice s1": 1, "key key_2 s1": 1}
+            assert await requests("tags") == {'["a","b"]': 2, "[]": 1}
+            await emptied(opened.ledger)
+            assert await requests("who") == {"alice": 2, "key key_2": 1}
+            assert await requests("session") == {}
+
+    asyncio.run(scenario())
+
+
 def test_usage_since_is_inclusive_and_until_exclusive(stores: Open) -> None:
     async def scenario() -> None:
         async with stores() as opened:
