@@ -7,7 +7,7 @@ import asyncio
 import functools
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 
 from headgate import __version__, assembly
@@ -40,6 +40,7 @@ from headgate.telemetry.page import MetricsPage
 from headgate.telemetry.promptlog import PromptLog
 from headgate.telemetry.requestlog import RequestLog
 from headgate.tokens.counter import OfflineCounter
+from headgate.types import RequestRecord
 
 _GATE_NUMBERS = {Gate.CLOSED: 0, Gate.HALF_OPEN: 1, Gate.OPEN: 2}
 _DATABASE_RETRY_SECONDS = 1.0
@@ -77,9 +78,18 @@ class Application:
         self.ledger = SqlLedger(self._database)
         self.key_store = SqlKeyStore(self._database)
         self.accounts = Accounts(self.key_store, self.clock)
-        self._journal = FileJournal(data_dir / "journal", self.clock, max_bytes=server.ledger.journal_max_bytes)
+        self._journal = FileJournal(
+            data_dir / "journal",
+            self.clock,
+            max_bytes=server.ledger.journal_max_bytes,
+            slots=server.max_in_flight,
+        )
         self.ledger_drain = Drain(
-            self._journal, self.ledger, self._database.writing, sync_seconds=server.ledger.sync_seconds
+            self._journal,
+            self.ledger,
+            self._database.writing,
+            sync_seconds=server.ledger.sync_seconds,
+            charged=self._charged,
         )
         self._assembly = Assembly(self.clock, environment)
         setup = self._assembly.setup(loaded.config, loaded.hash, None)
@@ -92,9 +102,10 @@ class Application:
         self._lines = LineWriter(sys.stderr.fileno())
         self._lag = LoopLag(self.metrics.loop_lagged)
         self._counter = OfflineCounter()
+        self._observed_by = self._observers(loaded)
         witness = PromptLog(self._lines.write) if server.log.prompts else None
         self._settler = Settler(
-            self._journal, self._counter, self.clock, self._observers(loaded), witness, lambda: not self._trouble()
+            self._journal, self._counter, self.clock, self._observed_by, witness, lambda: not self._trouble()
         )
         self.pipeline = Pipeline(setup, self.clock, self._settler, self.metrics.missing_done)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
@@ -149,6 +160,7 @@ class Application:
         loaded = load(None if source.source == BUILT_IN else source.source, self._environment)
         self.pipeline.setup = setup = self._assembly.setup(loaded.config, loaded.hash, before)
         self.edge.limits = _edge_limits(loaded)
+        self._journal.reserve(loaded.config.server.max_in_flight)
         self._configure_accounts(loaded)
         self.running = Running(loaded, setup, self.clock.now())
         self._run(self._retire(before))
@@ -243,6 +255,12 @@ class Application:
         if self._reload_others is not None:
             await self._reload_others()
         return changes
+
+    def _charged(self, records: Sequence[RequestRecord]) -> None:
+        """Requests of a dead process are in the ledger now."""
+        for observer in self._observed_by:
+            for record in records:
+                observer.settled(record, ())
 
     def _services(self, admin_key_hash: str) -> Services:
         return Services(

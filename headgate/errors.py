@@ -388,6 +388,12 @@ class DataDirUnusable(HeadgateError):
     code = "data_dir_unusable"
 
 
+class ProcessDied(HeadgateError):
+    """The process that had the request died. Only in the ledger: nobody was left to answer."""
+
+    code = "process_died"
+
+
 class MissingExtra(HeadgateError):
     """A feature needs a package that is not installed; the sentence names the extra."""
 

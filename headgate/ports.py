@@ -12,7 +12,7 @@ from typing import Protocol
 
 from headgate.alert_types import AlertRecord
 from headgate.metering import Admission, Ask, Charge, Meter, Reading
-from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
+from headgate.types import Call, KeyRecord, Operation, RequestRecord, UnderWay, UsageRow
 
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
 
@@ -106,7 +106,10 @@ class Counters(Protocol):
 
 
 class Journal(Protocol):
-    """Where a settled request is written before its last byte leaves: survives kill -9 of the process."""
+    """Where a settled request is written before its last byte leaves: survives kill -9 of the process.
+
+    A request that is under way is noted here too, so that something is charged for it if its process dies.
+    """
 
     def append(self, record: RequestRecord) -> None:
         """Durable against the process's death on return. Raises LedgerFull when its bounded room is used up."""
@@ -119,6 +122,19 @@ class Journal(Protocol):
 
     def room(self) -> bool:
         """Whether another record will fit: asked before a request is admitted."""
+
+    def begin(self, under_way: UnderWay) -> int:
+        """Note a request before a provider is asked; returns its slot for `end`. For its next attempt: end, begin.
+
+        Durable against the process's death on return. `NO_SLOT` if it could not be noted, which is counted. Never
+        raises and never waits.
+        """
+
+    def end(self, slot: int) -> None:
+        """Forget a request, once `append` has returned: what is not forgotten when the process ends is charged.
+
+        Leave it noted when `append` raised. Ending a slot twice, or `NO_SLOT`, changes nothing.
+        """
 
 
 class Ledger(Protocol):

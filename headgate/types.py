@@ -56,6 +56,7 @@ class Outcome(StrEnum):
     REFUSED = "refused"  # headgate said no before any provider was asked
     CACHED = "cached"  # answered without a provider
     REJECTED = "rejected"  # the provider said the request is wrong (4xx)
+    PROVISIONAL = "provisional"  # its process died: charged with what was held, as nobody knows what was used
 
 
 class Counted(StrEnum):
@@ -298,6 +299,40 @@ class RequestRecord(Frozen, frozen=True, omit_defaults=True):
     undelivered: bool = False  # the answer was complete, its last write to the client failed
     traceparent: str = ""  # the caller's header as it came; for spans, no column of the ledger
     attempts: tuple[AttemptRecord, ...] = ()
+
+
+NO_SLOT = -1  # what a journal that has no slot left answers
+
+
+class UnderWay(Frozen, frozen=True, gc=False, array_like=True):
+    """A dispatched request as it is noted beside the journal, and what it costs if its process dies before the row.
+
+    Written by position: later releases add fields with defaults at the end, and nothing else. Times are Unix seconds.
+    """
+
+    request_id: str
+    started_at: float  # of the request
+    tenant: str
+    user: str | None
+    key_id: str
+    route: str
+    dialect: str
+    model: str
+    stream: bool
+    deployment: str
+    provider: str
+    upstream_model: str
+    held_input_tokens: int
+    held_output_tokens: int
+    held_picousd: int
+    price_version: str = ""
+    config_hash: str = ""
+    session: str | None = None
+    tags: tuple[str, ...] = ()
+    attempt: int = 1  # which of the request's, from 1
+    attempt_started_at: float = 0.0  # 0: when the request did
+    endpoint: str = ""
+    key_fingerprint: str = ""  # first 8 hex digits of the provider key's SHA-256
 
 
 class UsageRow(Frozen, frozen=True):

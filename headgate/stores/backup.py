@@ -1,7 +1,8 @@
 """A copy of `data_dir` that is whole, taken while gateways run on it. What restores it is copying it back.
 
-Rows move from the journal into the database and never the other way; so the journal is copied first and the database
-after it, and a row that moved in between is in both copies, which the ledger counts once. Knows files, no rows.
+Notes of what is under way become rows of the journal, rows move from the journal into the database, and nothing goes
+the other way; so they are copied in this order. What moved in between is in both copies, which the ledger counts once.
+Knows files, no rows.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import sqlite3
 from pathlib import Path
 
 from headgate.errors import Conflict, DatabaseUnavailable, NotFound
+from headgate.stores import underway
 from headgate.stores.database import SQLITE_FILE
 from headgate.stores.journal import SUFFIX
 
@@ -32,8 +34,9 @@ def backup(data_dir: Path, target: Path) -> None:
     unfinished = target.with_name(f"{target.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     (unfinished / JOURNAL_DIRECTORY).mkdir(mode=0o700, parents=True)
-    for segment in sorted((data_dir / JOURNAL_DIRECTORY).glob(f"*{SUFFIX}")):
-        _copy(segment, unfinished / JOURNAL_DIRECTORY / segment.name)
+    for suffix in (underway.SUFFIX, SUFFIX):
+        for path in sorted((data_dir / JOURNAL_DIRECTORY).glob(f"*{suffix}")):
+            _copy(path, unfinished / JOURNAL_DIRECTORY / path.name)
     for file in sorted(data_dir.iterdir()):
         if file.is_file() and not file.name.startswith(SQLITE_FILE):
             _copy(file, unfinished / file.name)

@@ -1,5 +1,7 @@
 """The drain: moves rows from the journal into the ledger, in the background, and adopts what dead processes left.
 
+Of a dead process's table of what was under way, every request without a row becomes a provisional charge.
+
 Reading, decoding and database work happen on one worker thread in small batches, so that the event loop, which shares
 the interpreter lock with it, keeps streaming. Knows the journal's segments and the port `Ledger`; the ledger being
 idempotent by id is what makes reading a segment twice harmless.
@@ -10,15 +12,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
 from headgate.errors import HeadgateError
 from headgate.stores.frames import Batch, FrameReader
 from headgate.stores.journal import FileJournal, Span
-from headgate.stores.rows import Rows
+from headgate.stores.provisional import OrphanTable, OrphanTables
+from headgate.stores.rows import Rows, rows_of
 from headgate.stores.segments import Orphan, Orphanage, read_frames
+from headgate.types import RequestRecord
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -37,12 +41,26 @@ class Shelf(Protocol):
     async def store(self, rows: Rows) -> None:
         """Add rows, all or none; a row whose id is there already is left as it is. Raises DatabaseUnavailable."""
 
+    async def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of at most 1000 ids that have a row. Raises DatabaseUnavailable."""
+
 
 class Drain:
     """Start it after the journal; `aclose` it before the ledger. Times are the event loop's."""
 
-    def __init__(self, journal: FileJournal, ledger: Shelf, worker: Executor, *, sync_seconds: float = 0) -> None:
-        """`worker` has one thread. `sync_seconds` above 0: also flush the journal to the disk that often."""
+    def __init__(
+        self,
+        journal: FileJournal,
+        ledger: Shelf,
+        worker: Executor,
+        *,
+        sync_seconds: float = 0,
+        charged: Callable[[Sequence[RequestRecord]], None] = lambda records: None,
+    ) -> None:
+        """`worker` has one thread. `sync_seconds` above 0: also flush the journal to the disk that often.
+
+        `charged` is told of provisional charges that came into the ledger.
+        """
         self.last_error = ""  # why the last attempt failed; empty when it succeeded
         self.damaged_bytes = 0  # skipped in segments since the start
         self.unknown_frames = 0  # left in place for a release that knows them
@@ -50,8 +68,10 @@ class Drain:
         self._ledger = ledger
         self._worker = worker
         self._sync_seconds = sync_seconds
+        self._charged = charged
         self._reader = FrameReader()
         self._orphanage = Orphanage(journal.directory)
+        self._tables = OrphanTables(journal.directory)
         self._turn = asyncio.Lock()  # one mover at a time: the background task or a flush
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -80,10 +100,15 @@ class Drain:
             await self._move(target)
 
     async def adopt(self) -> None:
-        """Move the segments of dead processes into the ledger now. Raises what the ledger raises."""
+        """Move what dead processes left into the ledger now: rows, then charges for requests without one.
+
+        Raises what the ledger raises.
+        """
         async with self._turn:
             while (orphan := await self._work(self._orphanage.adopt, self._journal.paths())) is not None:
                 await self._take_over(orphan)
+            while (table := await self._work(self._tables.adopt, self._journal.paths())) is not None:
+                await self._charge(table)
 
     async def aclose(self) -> None:
         """Stop, after one last attempt; rows that the ledger does not take now wait on disk for the next start."""
@@ -155,6 +180,30 @@ class Drain:
                 extra={"path": str(orphan.path), "frames": unknown},
             )
         log.info("adopted a dead process's journal", extra={"path": orphan.path.name, "rows": rows})
+
+    async def _charge(self, table: OrphanTable) -> None:
+        charges = 0
+        try:
+            for start in range(0, len(table.records), BATCH_FRAMES):
+                records = table.records[start : start + BATCH_FRAMES]
+                known = await self._ledger.known([record.id for record in records])
+                records = [record for record in records if record.id not in known]
+                if records:
+                    await self._ledger.store(rows_of(records))
+                    self._charged(records)
+                    charges += len(records)
+            unknown = await self._work(table.finish)
+        finally:
+            table.close()
+        name = table.path.name
+        if unknown:
+            self.unknown_frames += unknown
+            self._tables.leave(table.path)
+            log.error("requests under way that this release does not know are left for a newer one: %s", name)
+        if table.torn:
+            log.warning("unfinished or damaged notes of requests under way were dropped", extra={"notes": table.torn})
+        if charges:
+            log.warning("a process died with requests under way", extra={"path": name, "provisional_charges": charges})
 
     async def _store(self, batch: Batch) -> None:
         if batch.readable:

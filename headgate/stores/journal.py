@@ -1,9 +1,9 @@
 """The file-backed journal: where a settled request is written before its last byte leaves.
 
-Owns this process's segments in `data_dir/journal/` and the room they may take. Knows nothing of the ledger: the drain
-asks for what is unread, and says what arrived. Everything here runs on the event loop and never waits for a disk
-flush; what `write(2)` has taken survives the death of the process, and `unsynced` hands out what a power loss could
-still take.
+Owns this process's segments in `data_dir/journal/`, the room they may take, and beside them the table of what is under
+way. Knows nothing of the ledger: the drain asks for what is unread, and says what arrived. Everything here runs on the
+event loop and never waits for a disk flush; what `write(2)` has taken survives the death of the process, and
+`unsynced` hands out what a power loss could still take.
 
 A segment is locked (`flock`) by its owner for the owner's life. A lock that can be taken means that the owner is
 dead, and any process may adopt the segment.
@@ -12,7 +12,6 @@ dead, and any process may adopt the segment.
 from __future__ import annotations
 
 import errno
-import fcntl
 import logging
 import os
 from collections import deque
@@ -24,13 +23,14 @@ import msgspec
 from headgate.errors import DataDirUnusable, LedgerFull
 from headgate.ports import Clock
 from headgate.stores.frames import FILE_HEADER, FrameWriter, file_header
+from headgate.stores.ownership import create_owned
 from headgate.stores.rows import Rows
-from headgate.types import RequestRecord
+from headgate.stores.underway import UnderWayTable
+from headgate.types import RequestRecord, UnderWay
 
 log = logging.getLogger(__name__)
 
 SUFFIX = ".hgj"
-UNBORN_SUFFIX = ".new"
 SEGMENT_BYTES = 8 * 2**20
 RESERVE_BYTES = 4 * 2**20  # kept for requests that are already admitted when the room runs out: thousands of rows
 PROBE_BYTES = 64 * 2**10  # must be writable after a write has failed, before requests are admitted again
@@ -75,14 +75,22 @@ class FileJournal:
     """The port `Journal` on files. One per process, created after any fork, used on the event loop only."""
 
     def __init__(
-        self, directory: Path, clock: Clock, *, max_bytes: int = 256_000_000, segment_bytes: int = SEGMENT_BYTES
+        self,
+        directory: Path,
+        clock: Clock,
+        *,
+        max_bytes: int = 256_000_000,
+        segment_bytes: int = SEGMENT_BYTES,
+        slots: int = 0,
     ) -> None:
-        """Creates the directory and the first segment. Raises DataDirUnusable."""
+        """Creates the directory, the first segment, and a table for so many requests under way at a time.
+
+        Raises DataDirUnusable.
+        """
         self.directory = directory
         self.appended_bytes = 0  # since the start
         self.drained_bytes = 0  # of these, known to be in the ledger
         self.waiting_frames = 0
-        self._clock = clock
         self._max_bytes = max_bytes
         self._reserve_bytes = min(RESERVE_BYTES, max_bytes // 4)
         self._segment_bytes = segment_bytes
@@ -94,6 +102,7 @@ class FileJournal:
         self._segments: deque[Segment] = deque()
         try:
             directory.mkdir(parents=True, exist_ok=True)
+            self._table = UnderWayTable(directory, int(clock.now() * 1000), slots)
             self._current = self._open_segment()
         except OSError as error:
             raise DataDirUnusable(f"The journal cannot be made in server.data_dir: {error}.") from error
@@ -103,8 +112,14 @@ class FileJournal:
         """What the ledger does not have yet."""
         return self.appended_bytes - self.drained_bytes
 
+    @property
+    def unnoted(self) -> int:
+        """Requests that `begin` could not note since the start."""
+        return self._table.unnoted
+
     def paths(self) -> frozenset[Path]:
-        return frozenset(segment.path for segment in self._segments)
+        """All files that are this process's."""
+        return frozenset(segment.path for segment in self._segments) | self._table.paths()
 
     def append(self, record: RequestRecord) -> None:
         self.append_all((record,))
@@ -128,6 +143,19 @@ class FileJournal:
 
     def room(self) -> bool:
         return not self._disk_full and self.waiting_bytes + self._reserve_bytes <= self._max_bytes
+
+    def begin(self, under_way: UnderWay) -> int:
+        return self._table.begin(under_way)
+
+    def end(self, slot: int) -> None:
+        self._table.end(slot)
+
+    def reserve(self, slots: int) -> None:
+        """Let so many requests be noted at a time from now on, if the disk has space for them."""
+        try:
+            self._table.reserve(slots)
+        except OSError as error:
+            log.error("no more requests under way can be noted than before: %s", error)
 
     @property
     def disk_full(self) -> bool:
@@ -201,13 +229,14 @@ class FileJournal:
         return descriptors
 
     def close(self) -> None:
-        """Unlock everything; rows that still wait are adopted by another process or the next start."""
+        """Unlock everything; what still waits or is under way is adopted by another process or the next start."""
         for segment in tuple(self._segments):
             if segment.drained >= segment.size:
                 self._remove(segment)
             else:
                 os.close(segment.descriptor)
         self._segments.clear()
+        self._table.close()
 
     def _write(self, data: bytes, rows: Rows) -> None:
         """Append frames, which say `rows`."""
@@ -268,12 +297,10 @@ class FileJournal:
         return self._current
 
     def _open_segment(self) -> Segment:
-        """Locked and with its header before it has its name, so that nobody adopts a segment that is being born."""
-        start = int(self._clock.now() * 1000)
         while True:
             self._number += 1
-            path = self.directory / f"journal-{os.getpid()}-{start}-{self._number}{SUFFIX}"
-            descriptor = _create_locked(path)
+            path = self.directory / f"journal-{self._table.life}-{self._number}{SUFFIX}"
+            descriptor = create_owned(path, _write_header)
             if descriptor is None:
                 continue
             segment = Segment(path, descriptor)
@@ -288,22 +315,6 @@ class FileJournal:
         os.close(segment.descriptor)
 
 
-def _create_locked(path: Path) -> int | None:
-    """A new locked file with a header; None if the name is taken or somebody swept up the unborn file."""
-    unborn = path.with_suffix(UNBORN_SUFFIX)
-    descriptor = os.open(unborn, os.O_CREAT | os.O_RDWR | os.O_APPEND, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.ftruncate(descriptor, 0)
-        if os.write(descriptor, file_header()) != FILE_HEADER.size:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        os.link(unborn, path)
-    except (FileExistsError, FileNotFoundError, BlockingIOError):
-        os.close(descriptor)
-        return None
-    except OSError:
-        os.close(descriptor)
-        raise
-    finally:
-        unborn.unlink(missing_ok=True)
-    return descriptor
+def _write_header(descriptor: int) -> None:
+    if os.write(descriptor, file_header()) != FILE_HEADER.size:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

@@ -12,7 +12,7 @@ import msgspec
 from headgate.errors import Conflict, InvalidRequest, LedgerFull, NotFound
 from headgate.stores.groups import LIVE_GROUPS, SECONDS_PER_DAY, WHO, check_group, day_of, group_name, who
 from headgate.stores.rows import Rows, records_of
-from headgate.types import KeyRecord, Outcome, RequestRecord, UsageRow
+from headgate.types import KeyRecord, Outcome, RequestRecord, UnderWay, UsageRow
 
 Group = tuple[int, str, str, str, str]  # day, tenant, user, key, model
 
@@ -51,6 +51,10 @@ class MemoryLedger:
     async def store(self, rows: Rows) -> None:
         """As `write`, for rows as the journal has them."""
         await self.write(records_of(rows), rows.undelivered)
+
+    async def known(self, ids: Sequence[str]) -> set[str]:
+        """Those that have a row."""
+        return self._sequences.keys() & ids
 
     async def page(self, limit: int, after: str | None = None) -> tuple[list[RequestRecord], str | None]:
         try:
@@ -106,6 +110,8 @@ class MemoryJournal:
     def __init__(self, ledger: MemoryLedger) -> None:
         self._ledger = ledger
         self._reserved_rows = ledger.max_rows // 4  # for requests that are already admitted when the room runs out
+        self.under_way: dict[int, UnderWay] = {}  # by slot
+        self._last_slot = 0
 
     def append(self, record: RequestRecord) -> None:
         if len(self._ledger) >= self._ledger.max_rows:
@@ -123,6 +129,14 @@ class MemoryJournal:
 
     def room(self) -> bool:
         return len(self._ledger) + self._reserved_rows < self._ledger.max_rows
+
+    def begin(self, under_way: UnderWay) -> int:
+        self._last_slot += 1
+        self.under_way[self._last_slot] = under_way
+        return self._last_slot
+
+    def end(self, slot: int) -> None:
+        self.under_way.pop(slot, None)
 
 
 class MemoryKeyStore:

@@ -6,13 +6,13 @@ batch, and a segment is deleted only when the drain says that its batches arrive
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 from pathlib import Path
 
 from headgate.stores.frames import FILE_HEADER, Batch, FrameReader, file_header, known_header
-from headgate.stores.journal import SUFFIX, UNBORN_SUFFIX
+from headgate.stores.journal import SUFFIX
+from headgate.stores.ownership import UNBORN_SUFFIX, take
 
 log = logging.getLogger(__name__)
 
@@ -83,11 +83,11 @@ class Orphanage:
         """The next segment that nobody holds, locked. `own` are this process's, which some file systems would lock
         again."""
         for path in sorted(self._directory.glob(f"*{UNBORN_SUFFIX}")):
-            if (descriptor := _lock(path)) is not None:
+            if (descriptor := take(path)) is not None:
                 path.unlink(missing_ok=True)
                 os.close(descriptor)
         for path in sorted(self._directory.glob(f"*{SUFFIX}")):
-            if path in own or (descriptor := _lock(path)) is None:
+            if path in own or (descriptor := take(path)) is None:
                 continue
             size = os.fstat(descriptor).st_size
             if (path.name, size) in self._left:
@@ -107,17 +107,6 @@ class Orphanage:
         self._left.add((path.name, path.stat().st_size))
 
 
-def _lock(path: Path) -> int | None:
-    """The descriptor of a file that is still there and that nobody else has locked."""
-    try:
-        descriptor = os.open(path, os.O_RDWR)
-    except (FileNotFoundError, PermissionError):  # done by somebody else, or another user's
-        return None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(descriptor), path.stat()):
-            return descriptor
-    except (BlockingIOError, FileNotFoundError):
-        pass
-    os.close(descriptor)
-    return None
+def has_segments(directory: Path, life: str) -> bool:
+    """Whether there are still segments of this life of a process."""
+    return any(directory.glob(f"journal-{life}-*{SUFFIX}"))

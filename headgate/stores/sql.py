@@ -69,6 +69,13 @@ class SqlLedger:
             )
             await self._change(lambda connection: self._store(connection, fit))
 
+    async def known(self, ids: Sequence[str]) -> set[str]:
+        """Those of at most 1000 ids that have a row."""
+        found = select(requests.c.id).where(requests.c.id.in_(ids))
+        return await self._database.run(
+            self._database.reading, lambda connection: set(connection.execute(found).scalars())
+        )
+
     async def page(self, limit: int, after: str | None = None) -> tuple[list[RequestRecord], str | None]:
         """At most 1000 rows, in the order in which they came into the ledger. Raises InvalidRequest for a bad
         cursor."""

@@ -16,7 +16,7 @@ import msgspec
 from headgate.policy.pricing import format_usd
 from headgate.types import AttemptRecord, Frozen, Outcome, RequestRecord
 
-FAILURES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.REJECTED})
+FAILURES = frozenset({Outcome.FAILED, Outcome.REFUSED, Outcome.REJECTED, Outcome.PROVISIONAL})
 
 
 class OnlyAttempt(Frozen, frozen=True, gc=False, omit_defaults=True):

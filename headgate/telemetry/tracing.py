@@ -34,6 +34,7 @@ Attribute = str | bool | int | float
 
 _OPERATIONS = {Route.COMPLETIONS: "text_completion", Route.EMBEDDINGS: "embeddings"}  # all others: chat
 _NANOSECONDS = 10**9
+_UNANSWERED = frozenset({Outcome.FAILED, Outcome.REJECTED, Outcome.PROVISIONAL})
 
 
 class Spans:
@@ -87,7 +88,7 @@ class Spans:
                 instrumentation_scope=self._scope,
                 kind=SpanKind.CLIENT,
                 attributes=attempt_attributes(record, attempt),
-                status=_status(attempt.outcome in (Outcome.FAILED, Outcome.REJECTED), attempt.error),
+                status=_status(attempt.outcome in _UNANSWERED, attempt.error),
                 start_time=start,
                 end_time=start + int(attempt.seconds * _NANOSECONDS),
             )

@@ -54,7 +54,7 @@ def on_database(url: str, folder: Path) -> Open:
     @asynccontextmanager
     async def opened() -> AsyncIterator[Stores]:
         database = Database(url, folder)
-        journal = FileJournal(folder / "journal", SystemClock(), max_bytes=JOURNAL_ROWS * 1000)
+        journal = FileJournal(folder / "journal", SystemClock(), max_bytes=JOURNAL_ROWS * 1000, slots=10)
         ledger = SqlLedger(database)
         drain = Drain(journal, ledger, database.writing)
         try:

@@ -7,9 +7,10 @@ import asyncio
 import pytest
 
 from headgate.errors import LedgerFull
+from headgate.types import NO_SLOT
 from tests.contract.stores import JOURNAL_ROWS, Open
 from tests.contract.test_ledger import everything
-from tests.stores.records import record, request_id
+from tests.stores.records import record, request_id, under_way
 
 
 def test_what_is_appended_arrives_in_its_order(stores: Open) -> None:
@@ -93,5 +94,32 @@ def test_several_that_do_not_fit_are_refused_together(stores: Open) -> None:
             opened.journal.append(record(1))
             await opened.arrive()
             assert await everything(opened.ledger) == [record(1)]
+
+    asyncio.run(scenario())
+
+
+def test_what_is_under_way_has_a_slot_of_its_own(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            slots = [opened.journal.begin(under_way(number)) for number in range(10)]
+            assert len({*slots, NO_SLOT}) == 11
+            for number, slot in enumerate(slots):
+                opened.journal.append(record(number))
+                opened.journal.end(slot)
+            await opened.arrive()
+            assert await everything(opened.ledger) == [record(number) for number in range(10)]
+
+    asyncio.run(scenario())
+
+
+def test_what_was_ended_cannot_be_ended_for_somebody_else(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            first = opened.journal.begin(under_way(1))
+            opened.journal.end(first)
+            second = opened.journal.begin(under_way(2))
+            assert second != first
+            for slot in (first, NO_SLOT, second, second):
+                opened.journal.end(slot)
 
     asyncio.run(scenario())

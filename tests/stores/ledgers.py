@@ -35,6 +35,11 @@ class UnsteadyLedger(MemoryLedger):
             self.answers_lost -= 1
             raise DatabaseUnavailable("The database did not answer: the connection broke")
 
+    async def known(self, ids: Sequence[str]) -> set[str]:
+        if self.away:
+            raise DatabaseUnavailable("The database did not answer: away for a test")
+        return await super().known(ids)
+
     async def rows(self) -> list[RequestRecord]:
         return (await self.page(10**9))[0]
 
@@ -56,8 +61,8 @@ class Process:
 def open_process(
     folder: Path, ledger: MemoryLedger, worker: ThreadPoolExecutor, *, max_bytes: int = 10**7, sync_seconds: float = 0
 ) -> Process:
-    """With segments of about four rows."""
-    journal = FileJournal(folder, SystemClock(), segment_bytes=3000, max_bytes=max_bytes)
+    """With segments of about four rows, and slots for 50 requests."""
+    journal = FileJournal(folder, SystemClock(), segment_bytes=3000, max_bytes=max_bytes, slots=50)
     return Process(journal, Drain(journal, ledger, worker, sync_seconds=sync_seconds))
 
 

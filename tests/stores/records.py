@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from headgate.types import AttemptRecord, Counted, KeyRecord, Outcome, RequestRecord, Usage
+from headgate.types import AttemptRecord, Counted, KeyRecord, Outcome, RequestRecord, UnderWay, Usage
 
 MIDNIGHT = 20_000 * 86_400.0  # 2024-10-04, UTC
 DAY = 86_400.0
@@ -55,6 +55,32 @@ def record(number: int = 1, **changes: Any) -> RequestRecord:
         ttft_seconds=0.25,
         e2e_seconds=0.5,
         attempts=(attempt,),
+    )
+    return msgspec.structs.replace(plain, **changes)
+
+
+def under_way(number: int = 1, **changes: Any) -> UnderWay:
+    """The request of `record(number)` before its end."""
+    plain = UnderWay(
+        request_id=request_id(number),
+        started_at=MIDNIGHT + number,
+        tenant="acme",
+        user="alice",
+        key_id="key_1",
+        route="chat/completions",
+        dialect="openai",
+        model="small",
+        stream=True,
+        deployment="openai/gpt-4o-mini",
+        provider="openai",
+        upstream_model="gpt-4o-mini",
+        held_input_tokens=14,
+        held_output_tokens=1000,
+        held_picousd=602_100_000,
+        price_version="config",
+        config_hash="c0ffee",
+        session="chat-7",
+        tags=("nightly", "draft"),
     )
     return msgspec.structs.replace(plain, **changes)
 

@@ -16,8 +16,9 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from headgate.errors import DatabaseUnavailable, LedgerFull
 from headgate.stores.frames import FrameWriter, file_header, frame
+from headgate.types import NO_SLOT, Outcome
 from tests.stores.ledgers import Process, UnsteadyLedger, open_process, process, until
-from tests.stores.records import record, request_id
+from tests.stores.records import record, request_id, under_way
 
 WRITER = FrameWriter()
 
@@ -227,7 +228,7 @@ def test_rows_are_flushed_to_the_disk_in_groups(folder: Path) -> None:
 
 
 class Processes(RuleBasedStateMachine):
-    """Some processes on one folder and one ledger: they append, drain, die and adopt in any order."""
+    """Some processes on one folder and one ledger: they begin, append, drain, die and adopt in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -237,7 +238,10 @@ class Processes(RuleBasedStateMachine):
         self.folder = Path(self.temporary.name)
         self.ledger = self.runner.run(self.make_ledger())
         self.processes = [self.start(), self.start()]
+        self.number = 0
+        self.under_way: list[dict[int, int]] = [{}, {}]  # by process: slots and the numbers of their requests
         self.acknowledged: set[str] = set()
+        self.cut: set[str] = set()  # under way when their process died, and without a row
 
     async def make_ledger(self) -> UnsteadyLedger:
         return UnsteadyLedger()
@@ -248,9 +252,28 @@ class Processes(RuleBasedStateMachine):
     @rule(index=st.integers(0, 1), count=st.integers(1, 6))
     def append(self, index: int, count: int) -> None:
         for _ in range(count):
-            row = record(len(self.acknowledged))
-            self.processes[index].journal.append(row)
-            self.acknowledged.add(row.id)
+            self.number += 1
+            self.record(index, self.number)
+
+    @rule(index=st.integers(0, 1))
+    def begin(self, index: int) -> None:
+        self.number += 1
+        slot = self.processes[index].journal.begin(under_way(self.number))
+        assert slot != NO_SLOT
+        self.under_way[index][slot] = self.number
+
+    @rule(index=st.integers(0, 1), forgets=st.booleans())
+    def settle(self, index: int, forgets: bool) -> None:
+        """The process may die between the row and the end of its slot: then it never comes to the second."""
+        if self.under_way[index]:
+            slot, number = self.under_way[index].popitem()
+            self.record(index, number)
+            if forgets:
+                self.processes[index].journal.end(slot)
+
+    def record(self, index: int, number: int) -> None:
+        self.processes[index].journal.append(record(number))
+        self.acknowledged.add(request_id(number))
 
     @rule(index=st.integers(0, 1), lose_answer=st.booleans())
     def drain(self, index: int, lose_answer: bool) -> None:
@@ -267,18 +290,25 @@ class Processes(RuleBasedStateMachine):
         """Closing unlocks and leaves what waits, which is all that death does; half a row may be left at the end."""
         dead = self.processes[index].journal
         mine = dead.paths()
-        dead.close()
+        self.close(index)
         for path in mine:
             if path.exists() and torn:
                 with path.open("ab") as file:
                     file.write(torn)
         self.processes[index] = self.start()
 
+    def close(self, index: int) -> None:
+        self.processes[index].journal.close()
+        self.cut |= {request_id(number) for number in self.under_way[index].values()}
+        self.under_way[index] = {}
+
     @invariant()
     def nothing_is_doubled_or_made_up(self) -> None:
-        rows = [row.id for row in self.runner.run(self.ledger.rows())]
-        assert len(rows) == len(set(rows))
-        assert set(rows) <= self.acknowledged
+        rows = self.runner.run(self.ledger.rows())
+        charged = {row.id for row in rows if row.outcome is Outcome.PROVISIONAL}
+        recorded = {row.id for row in rows} - charged
+        assert len(rows) == len(charged) + len(recorded)
+        assert charged <= self.cut and recorded <= self.acknowledged
 
     def attempt(self, work: Coroutine[object, object, None]) -> None:
         with contextlib.suppress(DatabaseUnavailable):
@@ -286,9 +316,9 @@ class Processes(RuleBasedStateMachine):
         self.ledger.answers_lost = 0
 
     def teardown(self) -> None:
-        for each in self.processes:
+        for index, each in enumerate(self.processes):
             self.attempt(each.drain.flush())
-            each.journal.close()
+            self.close(index)
         last = self.start()
         self.attempt(last.drain.adopt())
         self.attempt(last.drain.aclose())
@@ -298,7 +328,7 @@ class Processes(RuleBasedStateMachine):
         self.runner.close()
         self.worker.shutdown()
         self.temporary.cleanup()
-        assert rows == self.acknowledged, "every acknowledged row is in the ledger"
+        assert rows == self.acknowledged | self.cut, "every acknowledged row is in the ledger, and every other's charge"
         assert left == []
 
 
