@@ -107,7 +107,7 @@ class Application:
         self._settler = Settler(
             self._journal, self._counter, self.clock, self._observed_by, witness, lambda: not self._trouble()
         )
-        self.pipeline = Pipeline(setup, self.clock, self._settler, self.metrics.missing_done)
+        self.pipeline = Pipeline(setup, self.clock, self._settler, self.metrics.missing_done, self.metrics.waited)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
         self.running = Running(loaded, setup, self.clock.now())
         self.services = self._services(admin_key.admin_key(data_dir, environment.get(admin_key.VARIABLE)).hash)
@@ -141,15 +141,14 @@ class Application:
         await self._lines.aclose()
 
     def drain(self) -> None:
-        """Take no new requests; those under way go on."""
+        """Take no new requests; those under way go on, but for those that only wait: another process serves them."""
         self.edge.draining = True
+        self.pipeline.room.close(_shutting_down)
         self.edge.batch.flush()  # answers of this round of the loop, whose connections are closed next
 
     def interrupt(self) -> None:
         """End what is still under way with a typed error."""
-        self.pipeline.interrupt(
-            Draining("This process is shutting down. Send the request again.", retry_after_seconds=1)
-        )
+        self.pipeline.interrupt(_shutting_down())
 
     def reload(self) -> tuple[str, ...]:
         """Read the configuration again, without dropping a request. Raises ConfigInvalid and changes nothing then.
@@ -291,6 +290,7 @@ class Application:
         return LiveGauges(
             version=__version__,
             in_flight=lambda: self.pipeline.in_flight,
+            waiting=lambda: self.pipeline.room.waiting,
             client_connections=lambda: self._connections(),
             journal_backlog_bytes=lambda: self.ledger_drain.backlog_bytes,
             ledger_healthy=lambda: self.ledger_drain.healthy,
@@ -303,6 +303,10 @@ class Application:
 
     def _gate_number(self, deployment: Deployment) -> int:
         return _GATE_NUMBERS[deployment.gate(self.clock.monotonic())]
+
+
+def _shutting_down() -> Draining:
+    return Draining("This process is shutting down. Send the request again.", retry_after_seconds=1)
 
 
 def _edge_limits(loaded: Loaded) -> EdgeLimits:

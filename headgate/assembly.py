@@ -47,6 +47,8 @@ class Assembly:
             models=assemble({spec: plan for spec, plan in plans.items() if plan}, previous),
             config_hash=config_hash,
             max_in_flight=config.server.max_in_flight,
+            max_waiting=config.server.max_waiting,
+            quota_wait_seconds=config.server.quota_wait_seconds,
             on_disconnect=config.server.on_disconnect,
             on_database_failure=config.on_database_failure,
         )

@@ -193,6 +193,18 @@ class NoDeployment(Overloaded):
     code = "no_deployment"
 
 
+class WaitingRoomFull(Overloaded):
+    """`server.max_waiting` requests wait in this process already."""
+
+    code = "waiting_room_full"
+
+
+class ProviderQuota(Overloaded):
+    """Every deployment that could answer has used up what its provider allows in a minute."""
+
+    status, code, kind = 429, "provider_quota", "rate_limit_error"
+
+
 # --- a limit or a budget says no ---------------------------------------------------------------------------------
 
 

@@ -8,6 +8,7 @@ from headgate.gateway.attempts import Attempt, Timing, blames_key, callers_fault
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
 from headgate.gateway.settling import Settler
+from headgate.gateway.waiting import WaitingRoom
 from headgate.gateway.watchdog import Watchdog
 from headgate.policy import access, health, retrying, routing
 from headgate.policy.retrying import Failure, Move, Step
@@ -17,9 +18,10 @@ from headgate.ports import Clock
 class Dispatcher:
     """Makes the attempts of a request, up to the commit point."""
 
-    def __init__(self, clock: Clock, settler: Settler) -> None:
+    def __init__(self, clock: Clock, settler: Settler, room: WaitingRoom) -> None:
         self._clock = clock
         self._settler = settler
+        self._room = room
 
     async def dispatch(self, journey: Journey) -> None:
         """Leave a committed attempt in `journey.attempt`. Raises the last attempt's error, or NoDeployment."""

@@ -199,6 +199,8 @@ class Setup(Frozen, frozen=True):
     models: Mapping[str, ServedModel]
     config_hash: str
     max_in_flight: int = 2000
+    max_waiting: int = 1000
+    quota_wait_seconds: float = 10.0
     on_disconnect: str = "cancel"
     on_database_failure: str = "serve"
 

@@ -26,6 +26,7 @@ from headgate.gateway.events import EventLog
 from headgate.gateway.fleet import Setup
 from headgate.gateway.journey import AnswerHead, Journey
 from headgate.gateway.settling import Settler
+from headgate.gateway.waiting import WaitingRoom
 from headgate.gateway.watchdog import Watchdog
 from headgate.policy import access, pricing
 from headgate.policy.access import Denial
@@ -196,8 +197,10 @@ class Pipeline:
         clock: Clock,
         settler: Settler,
         missing_done: Callable[[str], None] = lambda deployment: None,
+        waited: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`."""
+        """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`, `waited` how long a
+        request was in the waiting room."""
         self.setup = setup
         self.under_way: dict[Journey, None] = {}  # in the order of arrival
         # Kept, because Python 3.11 makes a system call each time it looks for the running loop.
@@ -205,7 +208,8 @@ class Pipeline:
         self._clock = clock
         self._settler = settler
         self.missing_done = missing_done
-        self.dispatcher = Dispatcher(clock, settler)
+        self.room = WaitingRoom(clock, lambda: self.setup.max_waiting, waited)
+        self.dispatcher = Dispatcher(clock, settler, self.room)
 
     # --- from outside ---
 

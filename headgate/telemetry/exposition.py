@@ -14,7 +14,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from headgate.telemetry.buckets import E2E_SECONDS, ITL_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS
+from headgate.telemetry.buckets import E2E_SECONDS, ITL_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.totals import Histogram, RequestTotals, Snapshot
 from headgate.types import PICO_PER_USD, Outcome
 
@@ -185,6 +185,19 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         (),
         LOOP_LAG_SECONDS,
         lambda snapshot: [((), snapshot.totals.loop_lag)],
+    ),
+    HistogramFamily(
+        "headgate_waited_seconds",
+        "Time in the waiting room, whatever came of it.",
+        (),
+        WAITED_SECONDS,
+        lambda snapshot: [((), snapshot.totals.waited)],
+    ),
+    Family(
+        "headgate_waiting",
+        "Requests in the waiting room.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.waiting)],
     ),
     Family(
         "headgate_in_flight",

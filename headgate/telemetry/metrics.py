@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from headgate.telemetry import totals
-from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS
+from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.totals import AttemptKey, CostKey, Gauges, RequestKey, RequestTotals, Snapshot, Totals
 from headgate.types import Counted, Outcome, RequestRecord
 
@@ -31,6 +31,7 @@ class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str  # of headgate
     in_flight: Callable[[], int]
+    waiting: Callable[[], int]  # in the waiting room
     client_connections: Callable[[], int]
     journal_backlog_bytes: Callable[[], int]
     ledger_healthy: Callable[[], bool]
@@ -106,6 +107,12 @@ class Metrics:
         lag.counts[bisect_left(LOOP_LAG_SECONDS, seconds)] += 1
         lag.sum += seconds
 
+    def waited(self, seconds: float) -> None:
+        """A request was in the waiting room for so long, whatever came of it."""
+        waited = self._totals.waited
+        waited.counts[bisect_left(WAITED_SECONDS, seconds)] += 1
+        waited.sum += seconds
+
     def snapshot(self) -> Snapshot:
         """A copy of all numbers as they are now, which another thread may work on."""
         times = resource.getrusage(resource.RUSAGE_SELF)
@@ -119,6 +126,7 @@ class Metrics:
             version=live.version,
             workers=1,
             in_flight=live.in_flight(),
+            waiting=live.waiting(),
             client_connections=live.client_connections(),
             journal_backlog_bytes=live.journal_backlog_bytes(),
             ledger_healthy=live.ledger_healthy(),

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
-from headgate.telemetry.buckets import E2E_SECONDS, ITL_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS
+from headgate.telemetry.buckets import E2E_SECONDS, ITL_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 
 K = TypeVar("K", bound=Hashable)
 
@@ -72,6 +72,7 @@ class Totals(msgspec.Struct):
     missing_done: dict[str, int] = {}  # by deployment
     unauthenticated: int = 0
     loop_lag: Histogram = msgspec.field(default_factory=lambda: Histogram.of(LOOP_LAG_SECONDS))
+    waited: Histogram = msgspec.field(default_factory=lambda: Histogram.of(WAITED_SECONDS))
     cpu_seconds: float = 0.0
 
     def add(self, other: Totals) -> None:
@@ -83,6 +84,7 @@ class Totals(msgspec.Struct):
         _add_counts(self.missing_done, other.missing_done)
         self.unauthenticated += other.unauthenticated
         self.loop_lag.add(other.loop_lag)
+        self.waited.add(other.waited)
         self.cpu_seconds += other.cpu_seconds
 
 
@@ -92,6 +94,7 @@ class Gauges(msgspec.Struct):
     version: str = ""  # of headgate
     workers: int = 0
     in_flight: int = 0
+    waiting: int = 0
     client_connections: int = 0
     journal_backlog_bytes: int = 0
     ledger_healthy: bool = True
@@ -103,6 +106,7 @@ class Gauges(msgspec.Struct):
         """Amounts are summed; of states the worst is kept, for half a breaker is no number."""
         self.workers += other.workers
         self.in_flight += other.in_flight
+        self.waiting += other.waiting
         self.client_connections += other.client_connections
         self.journal_backlog_bytes += other.journal_backlog_bytes
         self.ledger_healthy = self.ledger_healthy and other.ledger_healthy

@@ -82,6 +82,7 @@ def metrics(max_series: int = 2000, is_model: Callable[[str], bool] = lambda nam
     quiet: dict[str, Any] = {
         "version": "1.2.3",
         "in_flight": lambda: 0,
+        "waiting": lambda: 0,
         "client_connections": lambda: 0,
         "journal_backlog_bytes": lambda: 0,
         "ledger_healthy": lambda: True,
