@@ -367,6 +367,18 @@ class UpstreamEmpty(UpstreamError):
     code = "upstream_empty"
 
 
+class BillUnavailable(UpstreamError):
+    """A provider's usage or cost report could not be read: it answered with an error, or not in time."""
+
+    code = "bill_unavailable"
+
+
+class BillMalformed(UpstreamError):
+    """A provider's usage or cost report, or an export of it, is not what it should be; the sentence says where."""
+
+    code, should_retry = "bill_malformed", False
+
+
 # --- operating headgate ------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.source import Source, port_adapters, sources
 
-VOCABULARY = {"types", "alert_types", "metering", "errors", "version"}
+VOCABULARY = {"types", "alert_types", "bills", "metering", "errors", "version"}
 PORTS = {*VOCABULARY, "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
@@ -21,8 +21,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "alert_types": {"types"},
     "metering": {"types"},
+    "bills": {"types"},
     "errors": {"types", "metering"},
-    "ports": {"types", "alert_types", "metering"},
+    "ports": {"types", "alert_types", "bills", "metering"},
     "writing": {"types", "errors"},
     "policy": VOCABULARY,
     "wire": VOCABULARY,

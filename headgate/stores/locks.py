@@ -10,6 +10,8 @@ from sqlalchemy import Connection, func, select, text
 
 MIGRATIONS = 0x68656164_67617465  # "headgate" in ASCII, so that nobody else's lock is hit
 LEDGER = MIGRATIONS + 1
+ADJUSTMENTS = MIGRATIONS + 2
+LEASES = MIGRATIONS + 3
 WAIT = "10s"  # a holder that vanished without a word is noticed by the server's keep-alives, not here
 
 

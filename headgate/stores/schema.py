@@ -145,6 +145,43 @@ counters = Table(
     Column("value", BigInteger, nullable=False),
 )
 
+adjustments = Table(
+    "adjustments",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("booking", Text, nullable=False),  # its rows add up to zero
+    Column("run", Text, nullable=False),  # id of a reconciliation
+    Column("booked_at", Double, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("day", Integer, nullable=False),
+    Column("upstream_model", Text, nullable=False),
+    Column("key_fingerprint", Text, nullable=False),  # empty where bills do not tell keys
+    Column("cause", Text, nullable=False),
+    Column("account", Text, nullable=False),  # provider:NAME, unattributed or tenant:NAME
+    Column("amount_picousd", BigInteger, nullable=False),  # above zero: the account has to pay more
+    Column("words", Text, nullable=False),
+)
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("run_at", Double, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("report", Text, nullable=False),  # JSON
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("owner", Text, nullable=False),
+    Column("token", BigInteger, nullable=False),  # grows with every new holder
+    Column("until_at", Double, nullable=False),
+)
+
 migrations = Table(
     "migrations",
     metadata,

@@ -8,17 +8,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headgate.clock import SystemClock
-from headgate.ports import AlertLog, Journal, KeyStore, Ledger
+from headgate.ports import Adjustments, AlertLog, BillingRecords, Journal, KeyStore, Leases, Ledger
 from headgate.stores.database import Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
 from headgate.stores.memory import MemoryJournal, MemoryKeyStore, MemoryLedger
 from headgate.stores.memory_alerts import MemoryAlertLog
+from headgate.stores.memory_billing import MemoryAdjustments, MemoryBillingRecords, MemoryLeases
 from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_adjustments import SqlAdjustments
 from headgate.stores.sql_alerts import SqlAlertLog
+from headgate.stores.sql_billing import SqlBillingRecords
 from headgate.stores.sql_keys import SqlKeyStore
+from headgate.stores.sql_leases import SqlLeases
 
 JOURNAL_ROWS = 20  # about as many fit into the journals below
+
+
+class TurnedClock(SystemClock):
+    """Stands still until it is turned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.time = 1_790_000_000.0
+        self.now = lambda: self.time
 
 
 @dataclass(frozen=True)
@@ -31,6 +44,10 @@ class Stores:
     alerts: AlertLog
     arrive: Callable[[], Awaitable[None]]  # until everything appended is in the ledger
     make_room: Callable[[], Awaitable[None]]  # let the bounded journal take rows again
+    records: BillingRecords
+    adjustments: Adjustments
+    leases: Leases
+    clock: TurnedClock  # of the leases
 
 
 Open = Callable[[], AbstractAsyncContextManager[Stores]]
@@ -47,7 +64,9 @@ async def memory() -> AsyncIterator[Stores]:
     async def make_room() -> None:
         await ledger.compact(float(2**40))
 
-    yield Stores(journal, ledger, MemoryKeyStore(), MemoryAlertLog(), arrive, make_room)
+    clock = TurnedClock()
+    bills = (MemoryBillingRecords(ledger), MemoryAdjustments(), MemoryLeases(clock))
+    yield Stores(journal, ledger, MemoryKeyStore(), MemoryAlertLog(), arrive, make_room, *bills, clock)
 
 
 def on_database(url: str, folder: Path) -> Open:
@@ -58,7 +77,10 @@ def on_database(url: str, folder: Path) -> Open:
         ledger = SqlLedger(database)
         drain = Drain(journal, ledger, database.writing)
         try:
-            yield Stores(journal, ledger, SqlKeyStore(database), SqlAlertLog(database), drain.flush, drain.flush)
+            clock = TurnedClock()
+            bills = (SqlBillingRecords(database), SqlAdjustments(database), SqlLeases(database, clock))
+            keys, alerts = SqlKeyStore(database), SqlAlertLog(database)
+            yield Stores(journal, ledger, keys, alerts, drain.flush, drain.flush, *bills, clock)
         finally:
             await drain.aclose()
             journal.close()
