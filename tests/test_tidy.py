@@ -45,10 +45,9 @@ NOT_REPEATABLE = {
     "datetime.datetime.utcnow", "datetime.date.today", "uuid.uuid1", "uuid.uuid4", "os.urandom",
 }  # fmt: skip
 PURE = {
-    "__future__", "base64", "bisect", "collections", "collections.abc", "dataclasses", "datetime",
-    "decimal", "email.utils", "enum",
-    "fractions", "functools", "hashlib", "itertools", "json", "math", "msgspec", "operator", "re", "struct", "typing",
-    "zlib", "zoneinfo",
+    "__future__", "base64", "bisect", "collections", "collections.abc", "csv", "dataclasses", "datetime",
+    "decimal", "email.utils", "enum", "fractions", "functools", "hashlib", "io", "itertools", "json", "math", "msgspec",
+    "operator", "re", "struct", "typing", "zlib", "zoneinfo",
 }  # fmt: skip
 IMMUTABLE = (
     str, bytes, int, float, bool, tuple, frozenset, types.NoneType, types.MappingProxyType, types.UnionType,
