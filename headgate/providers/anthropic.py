@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 
 from headgate.providers.sending import Sender
 from headgate.providers.upstream.connect import Connector
@@ -23,9 +23,9 @@ class AnthropicProvider:
         self._sender = Sender(name, connector, pools, headers, _authorize)
         self._knows_version = any(header.lower() == API_VERSION[0] for header in headers)
 
-    async def send(
+    def send(
         self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
-    ) -> Response:
+    ) -> Coroutine[None, None, Response]:
         """POST `body` to `endpoint`/v1/`operation.api`, the version in the endpoint or not. Raises as `Sender.post`.
 
         The API's version is the caller's, else the one headgate was written for.
@@ -35,7 +35,7 @@ class AnthropicProvider:
             headers = [header for header in headers if header[0] != API_VERSION[0]]
         elif all(name != API_VERSION[0] for name, _ in headers):
             headers = (*headers, API_VERSION)
-        return await self._sender.post(endpoint, path, api_key, body, headers)
+        return self._sender.post(endpoint, path, api_key, body, headers)
 
     async def aclose(self) -> None:
         """Close idle connections and refuse new requests; requests under way may finish."""

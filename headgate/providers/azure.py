@@ -7,7 +7,7 @@ own; those of model inference (`.../models`) are for models of other vendors.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from urllib.parse import quote
 
 from headgate.providers.sending import Sender
@@ -37,12 +37,12 @@ class AzureProvider:
         self._sender = Sender(name, connector, pools, headers, _authorize)
         self._api_version = api_version
 
-    async def send(
+    def send(
         self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
-    ) -> Response:
+    ) -> Coroutine[None, None, Response]:
         """POST `body` to where this kind of endpoint has the operation. Raises as `Sender.post`."""
         path = operation_path(endpoint, operation, self._api_version)
-        return await self._sender.post(endpoint, path, api_key, body, headers)
+        return self._sender.post(endpoint, path, api_key, body, headers)
 
     async def aclose(self) -> None:
         """Close idle connections and refuse new requests; requests under way may finish."""

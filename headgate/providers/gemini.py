@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 
 from headgate.providers.generating import google_key, method, model_path, versioned
 from headgate.providers.sending import Sender
@@ -23,15 +23,15 @@ class GeminiProvider:
         self.name = name
         self._sender = Sender(name, connector, pools, headers, google_key)
 
-    async def send(
+    def send(
         self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
-    ) -> Response:
+    ) -> Coroutine[None, None, Response]:
         """POST `body` to the model's method, below the version in the endpoint, or v1beta. Raises as `Sender.post`.
 
         Raises RouteNotServed for an API that Google does not have.
         """
         path = f"{model_path(operation.model, 'models')}:{method(operation)}"
-        return await self._sender.post(endpoint, versioned(path, endpoint, API_VERSION), api_key, body, headers)
+        return self._sender.post(endpoint, versioned(path, endpoint, API_VERSION), api_key, body, headers)
 
     async def aclose(self) -> None:
         """Close idle connections and refuse new requests; requests under way may finish."""

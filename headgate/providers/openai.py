@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 
 from headgate.providers.sending import Sender, bearer
 from headgate.providers.upstream.connect import Connector
@@ -20,11 +20,11 @@ class OpenAIProvider:
         self.name = name
         self._sender = Sender(name, connector, pools, headers, bearer)
 
-    async def send(
+    def send(
         self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
-    ) -> Response:
+    ) -> Coroutine[None, None, Response]:
         """POST `body` to `endpoint`/`operation.api`. Raises as `Sender.post`."""
-        return await self._sender.post(endpoint, operation.api, api_key, body, headers)
+        return self._sender.post(endpoint, operation.api, api_key, body, headers)
 
     async def aclose(self) -> None:
         """Close idle connections and refuse new requests; requests under way may finish."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 
 from headgate import __version__
 from headgate.errors import UpstreamAuth
@@ -35,16 +35,16 @@ class Sender:
         self._user_agent = f"headgate/{__version__}"
         self._destinations: dict[tuple[str, str, str], Destination] = {}
 
-    async def post(
+    def post(
         self, endpoint: str, path: str, api_key: str, body: bytes, headers: Sequence[tuple[str, str]] = ()
-    ) -> Response:
+    ) -> Coroutine[None, None, Response]:
         """POST `body` to `endpoint`/`path` and return when status and headers are there.
 
         Raises UpstreamUnreachable, ConnectTimeout, UpstreamBusy, StreamIncomplete or StreamMalformed; UpstreamAuth or
         InvalidRequest for a key or header that cannot be sent. Cancelling it closes the socket.
         """
         destination = self._destinations.get((endpoint, path, api_key)) or self._prepare(endpoint, path, api_key)
-        return await self._client.send(destination, body, headers)
+        return self._client.send(destination, body, headers)
 
     async def aclose(self) -> None:
         """Close idle connections and refuse new requests; requests under way may finish."""

@@ -6,6 +6,8 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Protocol
 
+import msgspec
+
 from headgate.errors import BodyTooLarge, Draining, HeadgateError, InternalError, Overloaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.http import headers as http_headers
@@ -80,37 +82,41 @@ class Edge:
             raise
 
 
-class Exchange:
-    """Takes the place of uvicorn's request-response cycle on the hot routes; the names it shares are uvicorn's."""
+class _NobodyWaits(asyncio.Event):
+    """uvicorn wakes a cycle's reader through an event; an exchange has no reader."""
 
-    __slots__ = (
-        "_body", "_connection", "_edge", "_is_held", "_size", "_task", "body_complete", "chunked", "disconnected",
-        "expects_continue", "headers", "id", "is_known", "keep_alive", "message_event", "response_complete",
-        "response_started", "route", "startable",
-    )  # fmt: skip
+    def set(self) -> None:
+        return
 
-    def __init__(
-        self, connection: GatewayProtocol, edge: Edge, route: Route, *, http_1_1: bool, keep_alive: bool
-    ) -> None:
-        self._connection = connection
-        self._edge = edge
-        self._body: list[bytes] = []
-        self._size = 0
-        self._task: asyncio.Task[None] | None = None
-        self._is_held = False  # booked with others, when its answer is about to be sent
-        self.route = route
-        self.headers: Headers = {}
-        self.id = edge.clock.new_id("req")
-        self.chunked = http_1_1
-        self.keep_alive = keep_alive
-        self.expects_continue = False
-        self.is_known = False  # the caller, before the body is complete
-        self.startable = False  # it is this request's turn on the connection
-        self.body_complete = False
-        self.disconnected = False
-        self.response_started = False
-        self.response_complete = False
-        self.message_event = _NOBODY_WAITS
+
+_NOBODY_WAITS = _NobodyWaits()
+
+
+class Exchange(msgspec.Struct, eq=False):
+    """Takes the place of uvicorn's request-response cycle on the hot routes; the names it shares are uvicorn's.
+
+    A struct, because one that is made without a line of Python is made in a fifth of the time.
+    """
+
+    _connection: GatewayProtocol
+    _edge: Edge
+    id: str
+    route: Route
+    headers: Headers
+    chunked: bool  # for HTTP/1.1
+    keep_alive: bool
+    expects_continue: bool = False
+    is_known: bool = False  # the caller, before the body is complete
+    startable: bool = False  # it is this request's turn on the connection
+    body_complete: bool = False
+    disconnected: bool = False
+    response_started: bool = False
+    response_complete: bool = False
+    message_event: asyncio.Event = _NOBODY_WAITS
+    _body: list[bytes] = []
+    _size: int = 0
+    _task: asyncio.Task[None] | None = None
+    _is_held: bool = False  # booked with others, when its answer is about to be sent
 
     def receive(self, body: bytes) -> None:
         """A piece of the body. Raises BodyTooLarge."""
@@ -239,13 +245,3 @@ class Exchange:
             if not self.keep_alive:
                 self._connection.transport.close()
             self._connection.on_response_complete()
-
-
-class _NobodyWaits(asyncio.Event):
-    """uvicorn wakes a cycle's reader through an event; an exchange has no reader."""
-
-    def set(self) -> None:
-        return
-
-
-_NOBODY_WAITS = _NobodyWaits()

@@ -40,8 +40,9 @@ class GatewayProtocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._edge = edge
-        self._header_bytes = 0
-        self._unexplained_bytes = 0  # received since the parser last told something
+        self._unexplained_bytes = 0  # received since the parser last told something whole: a head, a piece, an end
+        self._read_bytes = 0  # received last
+        self._idle_until = 0.0  # on the loop's clock, while no request is under way
         self._receiving = False
         self._lingering = False
         self._answering: Exchange | RequestResponseCycle | None = None  # the request whose turn it is, or was last
@@ -61,6 +62,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._receive_timer = self.loop.call_later(self._edge.limits.receive_seconds, self._too_slow)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._unset_keepalive_if_required()
         self._stop_receive_timer()
         self._stop_send_timer()
         answering = self._answering  # with pipelining this need not be the newest one, which uvicorn tells
@@ -80,7 +82,8 @@ class GatewayProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._lingering:
             return
-        self._unexplained_bytes += len(data)
+        self._read_bytes = len(data)
+        self._unexplained_bytes += self._read_bytes
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -90,7 +93,7 @@ class GatewayProtocol(HttpToolsProtocol):
         except httptools.HttpParserError:
             self._fail(MalformedHttp("This is not a valid HTTP/1.1 request."))
         if self._unexplained_bytes > self._edge.limits.max_header_bytes and not self._lingering:
-            self._fail(self._headers_too_large())  # a name or value that does not end: the parser keeps all of it
+            self._fail(self._headers_too_large())  # a head, name or value that does not end: all of it is kept
         if isinstance(self._incomplete, Exchange) and not self._lingering:
             self._ask_who_sends(self._incomplete)
         if self._receiving and self._receive_timer is None:
@@ -106,7 +109,17 @@ class GatewayProtocol(HttpToolsProtocol):
         self._stop_send_timer()
 
     def timeout_keep_alive_handler(self) -> None:
-        self.close()
+        """One timer for all the rests of a connection: it is not set anew for each request, but looks again."""
+        self.timeout_keep_alive_task = None
+        if self._receiving or (self.cycle is not None and not self.cycle.response_complete):
+            return  # the next rest sets it
+        if self.loop.time() < self._idle_until:
+            self._close_when_idle()
+        else:
+            self.close()
+
+    def _close_when_idle(self) -> None:
+        self.timeout_keep_alive_task = self.loop.call_at(self._idle_until, self.timeout_keep_alive_handler)
 
     def close(self) -> None:
         """Close, and do not wait for ever until the client has taken what it was sent."""
@@ -138,25 +151,22 @@ class GatewayProtocol(HttpToolsProtocol):
     # uvicorn prepares an ASGI scope for every request; here it is prepared when it turns out to be needed.
 
     def on_message_begin(self) -> None:
-        self._unset_keepalive_if_required()  # empty lines between requests are no reason to wait longer
         self._receiving = True
-        self._header_bytes = 0
         self.url = b""
         self.headers = []
 
     def on_url(self, url: bytes) -> None:
         self.url += url
-        self._count_header_bytes(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._count_header_bytes(len(name) + len(value))
         self.headers.append((name.lower(), value))
 
-    def _count_header_bytes(self, size: int) -> None:
-        self._unexplained_bytes = 0
-        self._header_bytes += size
-        if self._header_bytes > self._edge.limits.max_header_bytes:
-            raise self._headers_too_large()
+    def _measure_headers(self) -> None:
+        """Those of a head, or the trailers. One that came in several reads is noticed where these are counted."""
+        if self._read_bytes > self._edge.limits.max_header_bytes:
+            lengths = [len(name) + len(value) + len(b": \r\n") for name, value in self.headers]
+            if len(self.url) + sum(lengths) > self._edge.limits.max_header_bytes:
+                raise self._headers_too_large()
 
     def _headers_too_large(self) -> HeadersTooLarge:
         return HeadersTooLarge(f"The headers are larger than {self._edge.limits.max_header_bytes} bytes.")
@@ -172,6 +182,7 @@ class GatewayProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._unexplained_bytes = 0
+        self._measure_headers()
         if self.parser.should_upgrade():
             return  # it is read again without that
         path = self.url.partition(b"?")[0]
@@ -181,17 +192,16 @@ class GatewayProtocol(HttpToolsProtocol):
         if route is None or self.parser.get_method() != b"POST":
             self._on_cold_headers_complete()
             return
-        headers = dict(self.headers)
+        headers, self.headers = dict(self.headers), []  # what comes into the list now are trailers
         announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self._edge.limits.max_body_bytes:
             raise BodyTooLarge(f"The body is larger than {self._edge.limits.max_body_bytes} bytes.")
-        http_1_1 = self.parser.get_http_version() == "1.1"
-        before = self.cycle
-        exchange = Exchange(
-            self, self._edge, route, http_1_1=http_1_1, keep_alive=http_1_1 and self.parser.should_keep_alive()
-        )
-        exchange.headers = headers
-        exchange.expects_continue = headers.get(b"expect", b"").lower() == b"100-continue"
+        http_1_1, before = self.parser.get_http_version() == "1.1", self.cycle
+        keep_alive = http_1_1 and self.parser.should_keep_alive()
+        request_id = self._edge.clock.new_id("req")
+        exchange = Exchange(self, self._edge, request_id, route, headers, http_1_1, keep_alive)
+        if b"expect" in headers:
+            exchange.expects_continue = headers[b"expect"].lower() == b"100-continue"
         self.cycle = self._incomplete = exchange
         if before is None or before.response_complete:
             self._give_turn(exchange)
@@ -209,6 +219,9 @@ class GatewayProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if self.parser.should_upgrade():
             return
+        self._unexplained_bytes = 0
+        if self.headers:
+            self._measure_headers()
         self._receiving = False
         self._incomplete = None
         self._stop_receive_timer()
@@ -298,14 +311,20 @@ class GatewayProtocol(HttpToolsProtocol):
             self._refuse(error, answering)
 
     def on_response_complete(self) -> None:
+        """The next request's turn, or rest."""
         if self.pipeline or self._refusal is not None:
             self._edge.batch.flush()  # what follows may be written at once
-        super().on_response_complete()
-        answering = self._answering
-        over = answering is None or answering.response_complete  # nobody else's turn has come
-        if self._refusal is not None and over and not self.transport.is_closing():
-            self._unset_keepalive_if_required()
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        elif self._refusal is not None:
             self._refuse(self._refusal)
+        else:
+            self._idle_until = self.loop.time() + self.timeout_keep_alive
+            if self.timeout_keep_alive_task is None:
+                self._close_when_idle()
 
     def _refuse(self, error: HeadgateError, request: Exchange | RequestResponseCycle | None = None) -> None:
         """`request` is the one that is refused, if it came far enough to be known."""

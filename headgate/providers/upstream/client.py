@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 
 from headgate.errors import InvalidRequest, UpstreamUnreachable
 from headgate.providers.upstream.connect import Connector
@@ -56,14 +56,21 @@ class Client:
                 pool.close()
         return Destination(pool, render_head(target, path, headers, proxy), proxy)
 
-    async def send(self, destination: Destination, body: bytes, headers: Sequence[tuple[str, str]] = ()) -> Response:
+    def send(
+        self, destination: Destination, body: bytes, headers: Sequence[tuple[str, str]] = ()
+    ) -> Coroutine[None, None, Response]:
         """Send one request and wait for the head of its answer. Raises as `Pool.send` does, and InvalidRequest."""
-        length = b"content-length: %d\r\n\r\n" % len(body)
         more = render_headers(headers) if headers else b""
-        response = await destination.pool.send(b"".join((destination.head, more, length, body)))
-        if response.status == 407 and destination.proxy is not None:
+        message = b"%b%bcontent-length: %d\r\n\r\n%b" % (destination.head, more, len(body), body)
+        if destination.proxy is not None:
+            return self._send_through(destination.proxy, destination.pool, message)
+        return destination.pool.send(message)
+
+    async def _send_through(self, proxy: Proxy, pool: Pool, message: bytes) -> Response:
+        response = await pool.send(message)
+        if response.status == 407:
             response.close()
-            raise UpstreamUnreachable(f"The proxy {destination.proxy.address} {PASSWORD_WANTED}.")
+            raise UpstreamUnreachable(f"The proxy {proxy.address} {PASSWORD_WANTED}.")
         return response
 
     def forget_unused(self) -> None:

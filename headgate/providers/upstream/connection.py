@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import Protocol, cast
 
 import httptools
+import msgspec
 
 from headgate.errors import HeadgateError, StreamIncomplete, StreamMalformed
 from headgate.ports import Take
@@ -37,33 +38,27 @@ class Owner(Protocol):
         """The connection is gone. Told once."""
 
 
-class Response:
+class Response(msgspec.Struct, eq=False):
     """One answer being read, as the port `UpstreamResponse` has it. The connection lives longer.
 
     `ended` without a `failure` means that the HTTP message came whole.
     """
 
-    __slots__ = (
-        "_connection", "_loop", "_refused", "buffered", "ended", "failure", "headers", "keep_alive", "pieces", "status",
-        "take", "waiter",
-    )  # fmt: skip
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection: Connection | None = connection
-        self._loop = connection.loop
-        self.status = 0
-        self.headers = NO_HEADERS
-        self.pieces: list[bytes] = []
-        self.buffered = 0
-        self.ended = False
-        self.failure: HeadgateError | None = None
-        self.keep_alive = False
-        self.waiter: asyncio.Future[None] | None = None
-        self.take: Take | None = None  # whoever wants the pieces at once
-        self._refused = False
+    _loop: asyncio.AbstractEventLoop
+    _connection: Connection | None
+    status: int = 0
+    headers: Mapping[str, str] = NO_HEADERS
+    pieces: list[bytes] = []
+    buffered: int = 0  # bytes
+    ended: bool = False
+    failure: HeadgateError | None = None
+    keep_alive: bool = False
+    waiter: asyncio.Future[None] | None = None
+    take: Take | None = None  # whoever wants the pieces at once
+    _refused: bool = False
 
     async def wait(self) -> None:
-        """Until the head, a piece of the body or the end arrives. For one reader; safe to cancel."""
+        """Until something arrives: the head, a piece of the body, the end. For one reader; safe to cancel."""
         self.waiter = self._loop.create_future()
         try:
             await self.waiter
@@ -81,7 +76,7 @@ class Response:
 
     async def read(self) -> bytes:
         """What has arrived, b"" at the clean end. Raises StreamIncomplete or StreamMalformed. Safe to cancel."""
-        if not self.pieces and not self.ended:
+        while not self.pieces and not self.ended:
             await self.wait()
         if self.pieces:
             return self._collect()
@@ -136,7 +131,7 @@ class Connection(asyncio.Protocol):
     """One connection to `peer` (its name in messages). Idle, busy with one request, or closed for ever."""
 
     __slots__ = (
-        "_batch", "_head_bytes", "_headers", "_owner", "_parser", "_paused", "_peer", "_response", "_reused",
+        "_batch", "_head", "_owner", "_parser", "_paused", "_peer", "_response", "_reused",
         "_silent_bytes", "_transport", "_until_close", "closed", "loop",
     )  # fmt: skip
 
@@ -150,8 +145,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpResponseParser(self)
         self._response: Response | None = None
-        self._headers: dict[str, str] = {}
-        self._head_bytes = 0  # names and values of this response's headers and trailers
+        self._head: list[bytes] = []  # names and values of headers, in turn; later of trailers
         self._silent_bytes = 0  # bytes since the request or the last piece of a body
         self._until_close = False  # the body ends when the connection does
         self._paused = False
@@ -169,9 +163,9 @@ class Connection(asyncio.Protocol):
         """
         if self.closed or self._transport is None:
             raise StaleConnection(f"{self._peer} closed the connection before it was used.")
-        response = self._response = Response(self)
-        self._headers = {}
-        self._head_bytes = self._silent_bytes = 0
+        response = self._response = Response(self.loop, self)
+        self._head = []
+        self._silent_bytes = 0
         self._until_close = False
         self._batch.write(self._transport, message)
         try:
@@ -239,7 +233,10 @@ class Connection(asyncio.Protocol):
             self._fail(cause if isinstance(cause, HeadgateError) else self._malformed(str(error) or "protocol upgrade"))
             return
         take = response.take
-        if take is not None and (pieces := response.pieces):
+        if take is None:
+            if response.status:
+                response.wake()
+        elif pieces := response.pieces:
             # As `Response._collect`, without a call: this is the way of every event of every stream.
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
@@ -286,15 +283,19 @@ class Connection(asyncio.Protocol):
             raise self._malformed("a second response to one request")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value)
-        if self._head_bytes > MAX_HEAD_BYTES:
+        self._head += (name, value)
+
+    def _take_head(self) -> dict[str, str]:
+        """The headers or trailers that came since the last ones; read at once, for a provider may send thirty."""
+        head, self._head = self._head, []
+        if sum(map(len, head)) > MAX_HEAD_BYTES:
             raise self._malformed(f"more than {MAX_HEAD_BYTES} bytes of headers")
-        self._headers[name.lower().decode("latin-1")] = value.decode("latin-1")
+        words = b"\n".join(head).decode("latin-1").split("\n")  # no line break can be in a name or value
+        return dict(zip(map(str.lower, words[::2]), words[1::2], strict=False))
 
     def on_headers_complete(self) -> None:
-        response, headers = self._response, self._headers
+        response, headers = self._response, self._take_head()
         assert response is not None
-        self._headers = {}  # trailers, and headers after a 1xx, are not this head's
         status = self._parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             return
@@ -309,7 +310,6 @@ class Connection(asyncio.Protocol):
         self._until_close = transfer is None and "content-length" not in headers and status not in BODILESS
         response.status = status
         response.headers = headers
-        response.wake()
 
     def on_body(self, body: bytes) -> None:
         response = self._response
@@ -317,11 +317,11 @@ class Connection(asyncio.Protocol):
         self._silent_bytes = 0
         response.pieces.append(body)
         response.buffered += len(body)
-        if response.take is None:
-            response.wake()
 
     def on_message_complete(self) -> None:
         response = self._response
+        if self._head:
+            self._take_head()
         if response is not None and response.status:  # 0: it was a 1xx
             response.keep_alive = self._parser.should_keep_alive()
             response.end()
