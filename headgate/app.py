@@ -93,7 +93,7 @@ class Application:
         )
         self._assembly = Assembly(self.clock, environment)
         setup = self._assembly.setup(loaded.config, loaded.hash, None)
-        self._configure_accounts(loaded)
+        assembly.configure(self.accounts, loaded.config)
         self._connections: Callable[[], int] = lambda: 0
         self.metrics = Metrics(self._gauges(), lambda name: name in self.pipeline.setup.models)
         self.metrics_page = MetricsPage(
@@ -160,7 +160,7 @@ class Application:
         self.pipeline.setup = setup = self._assembly.setup(loaded.config, loaded.hash, before)
         self.edge.limits = _edge_limits(loaded)
         self._journal.reserve(loaded.config.server.max_in_flight)
-        self._configure_accounts(loaded)
+        assembly.configure(self.accounts, loaded.config)
         self.running = Running(loaded, setup, self.clock.now())
         self._run(self._retire(before))
         changes = changed(source, loaded)
@@ -243,11 +243,6 @@ class Application:
         for deployment in setup.deployments():
             if id(deployment) not in kept:
                 await deployment.provider.aclose()
-
-    def _configure_accounts(self, loaded: Loaded) -> None:
-        config = loaded.config
-        anonymous = assembly.ANONYMOUS if config.server.authentication == "off" else None
-        self.accounts.configure(assembly.configured_keys(config), assembly.tiers(config), anonymous)
 
     async def _reload_all(self) -> tuple[str, ...]:
         changes = self.reload()

@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 import msgspec
 
-from headgate.config import addresses
+from headgate.config import addresses, rules
 from headgate.config.catalogue import Catalogue
 from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig
+from headgate.config.tiers import BudgetsConfig, LimitsConfig, TenantConfig, TierConfig
 from headgate.gateway import accounts
+from headgate.gateway.accounts import Accounts, Terms
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.policy.health import BreakerRules
 from headgate.policy.routing import Balance
@@ -51,6 +53,9 @@ class Assembly:
             quota_wait_seconds=config.server.quota_wait_seconds,
             on_disconnect=config.server.on_disconnect,
             on_database_failure=config.on_database_failure,
+            on_store_failure=config.on_store_failure,
+            global_rules=rules.global_rules(config.limits),
+            has_budgets=has_budgets(config),
         )
 
     def _plans(self, config: Config, model: ModelConfig) -> list[DeploymentPlan]:
@@ -64,7 +69,7 @@ class Assembly:
         self, deployment: DeploymentConfig, model: ModelConfig, provider_name: str, provider: ProviderConfig
     ) -> DeploymentPlan:
         price = self._catalogue.price_of(deployment, model, provider)
-        rules = msgspec.convert(msgspec.to_builtins(model.breaker), BreakerRules)
+        breaker_rules = msgspec.convert(msgspec.to_builtins(model.breaker), BreakerRules)
         spec = DeploymentSpec(
             name=deployment.name,
             provider=provider_name,
@@ -76,7 +81,7 @@ class Assembly:
             api=deployment.api,
             weight=deployment.weight,
             ask_usage=provider.stream_usage,
-            rules=rules,
+            rules=breaker_rules,
             connection=_digest(provider, deployment.max_connections),
         )
         return DeploymentPlan(
@@ -159,17 +164,46 @@ def _digest(provider: ProviderConfig, max_connections: int) -> str:
     return hashlib.sha256(msgspec.json.encode((provider, max_connections))).hexdigest()[:16]
 
 
+def configure(directory: Accounts, config: Config) -> None:
+    """Give the directory of callers the keys, tiers and tenants of a configuration."""
+    anonymous = ANONYMOUS if config.server.authentication == "off" else None
+    directory.configure(configured_keys(config), tiers(config), anonymous, terms(config))
+
+
 def tiers(config: Config) -> dict[str, Tier]:
-    """The tiers by name."""
+    """The tiers by name, for tenants that have nothing of their own."""
+    return {name: _tier(name, tier, None) for name, tier in config.tiers.items()}
+
+
+def terms(config: Config) -> dict[str, Terms]:
+    """What each tenant has of its own, by its name."""
+    nothing = LimitsConfig(), BudgetsConfig()
     return {
-        name: Tier(
-            name=name,
-            models=frozenset(tier.models),
-            features=Features(tools=tier.features.tools, images=tier.features.images),
-            max_output_tokens=tier.max_output_tokens,
+        name: Terms(
+            timezone=tenant.timezone,
+            tiers={}
+            if (tenant.limits, tenant.budgets) == nothing
+            else {tier_name: _tier(tier_name, tier, tenant) for tier_name, tier in config.tiers.items()},
         )
-        for name, tier in config.tiers.items()
+        for name, tenant in config.tenants.items()
     }
+
+
+def has_budgets(config: Config) -> bool:
+    """Whether money or tokens of any tier or tenant are limited."""
+    own = [tier for each in terms(config).values() for tier in each.tiers.values()]
+    return any(rule.counts_budget for tier in (*tiers(config).values(), *own) for rule in tier.rules)
+
+
+def _tier(name: str, tier: TierConfig, tenant: TenantConfig | None) -> Tier:
+    return Tier(
+        name=name,
+        models=frozenset(tier.models),
+        features=Features(tools=tier.features.tools, images=tier.features.images),
+        max_output_tokens=tier.max_output_tokens,
+        rules=rules.tier_rules(tier, tenant),
+        degrade_to=tier.on_exceed["degrade"] if isinstance(tier.on_exceed, dict) else "",
+    )
 
 
 def configured_keys(config: Config) -> list[KeyRecord]:

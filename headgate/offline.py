@@ -45,7 +45,7 @@ async def open_books(where: Where, environment: Mapping[str, str]) -> AsyncItera
     database = Database(config.database, Path(where.data_dir or config.server.data_dir))
     try:
         accounts = Accounts(SqlKeyStore(database), clock)
-        accounts.configure(assembly.configured_keys(config), assembly.tiers(config), None)
+        assembly.configure(accounts, config)
         await accounts.refresh()
         yield Books(config, accounts, SqlLedger(database), clock)
     finally:

@@ -201,7 +201,8 @@ class Caller(Frozen, frozen=True, gc=False):
     key_id: str
     tenant: str
     user: str | None
-    tier: Tier
+    tier: Tier  # with what its tenant has of its own in place of the tier's
+    timezone: str = "UTC"  # the tenant's, an IANA name: where its days and months begin
 
 
 class KeyRecord(Frozen, frozen=True):

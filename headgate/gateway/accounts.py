@@ -11,6 +11,7 @@ import hashlib
 import logging
 import secrets
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 
 import msgspec
 
@@ -21,6 +22,7 @@ from headgate.types import Caller, Frozen, KeyRecord, Tier
 REFRESH_SECONDS = 0.5
 _KEY_PREFIX = "hg-"
 _RANDOM_BYTES = 24
+_UNKNOWN_TIER = Tier(name="", models=frozenset())
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +35,17 @@ class NewKey(Frozen, frozen=True):
     user: str | None = None
     name: str = ""
     expires_at: float | None = None
+
+
+class Terms(Frozen, frozen=True):
+    """What a tenant has of its own. `tiers` are those in which its own limits stand in place of the tier's, by name."""
+
+    timezone: str = "UTC"
+    tiers: Mapping[str, Tier] = {}
+
+
+_USUAL_TERMS = Terms()
+_NO_TERMS: Mapping[str, Terms] = MappingProxyType({})
 
 
 def digest(secret: str | bytes) -> str:
@@ -63,6 +76,7 @@ class Accounts:
         self._clock = clock
         self._configured: dict[str, KeyRecord] = {}
         self._tiers: Mapping[str, Tier] = {}
+        self._terms: Mapping[str, Terms] = _NO_TERMS
         self._anonymous: Caller | None = None
         self._runtime: list[KeyRecord] = []
         self._version: int | None = None
@@ -75,10 +89,16 @@ class Accounts:
         """Whether the key store has answered once."""
         return self._version is not None
 
-    def configure(self, keys: Iterable[KeyRecord], tiers: Mapping[str, Tier], anonymous: Caller | None) -> None:
-        """Take the keys and tiers of a configuration."""
+    def configure(
+        self,
+        keys: Iterable[KeyRecord],
+        tiers: Mapping[str, Tier],
+        anonymous: Caller | None,
+        terms: Mapping[str, Terms] = _NO_TERMS,
+    ) -> None:
+        """Take the keys and tiers of a configuration, and what its tenants have of their own, by their names."""
         self._configured = {key.hash: key for key in keys}
-        self._tiers, self._anonymous = tiers, anonymous
+        self._tiers, self._anonymous, self._terms = tiers, anonymous, terms
         self._rebuild()
 
     def authenticate(self, secret: bytes | None) -> Caller:
@@ -208,8 +228,9 @@ class Accounts:
                 continue  # it has left the file, so it has left
             keys[key.hash] = key
         self._keys = keys
-        unknown = Tier(name="", models=frozenset())
-        self._callers = {
-            key.hash: (key, Caller(key.id, key.tenant, key.user, self._tiers.get(key.tier, unknown)))
-            for key in keys.values()
-        }
+        self._callers = {key.hash: (key, self._caller(key)) for key in keys.values()}
+
+    def _caller(self, key: KeyRecord) -> Caller:
+        terms = self._terms.get(key.tenant, _USUAL_TERMS)
+        tier = terms.tiers.get(key.tier) or self._tiers.get(key.tier, _UNKNOWN_TIER)
+        return Caller(key.id, key.tenant, key.user, tier, terms.timezone)

@@ -13,7 +13,7 @@ from headgate.policy import health
 from headgate.policy.health import Breaker, BreakerRules, Gate
 from headgate.policy.routing import Balance, Candidate
 from headgate.ports import Provider
-from headgate.types import Capabilities, Frozen, Price, Route
+from headgate.types import Capabilities, Frozen, Price, Route, Rule
 from headgate.wire import dialects
 from headgate.wire.neutral import Target
 
@@ -203,6 +203,9 @@ class Setup(Frozen, frozen=True):
     quota_wait_seconds: float = 10.0
     on_disconnect: str = "cancel"
     on_database_failure: str = "serve"
+    on_store_failure: str = "deny"
+    global_rules: tuple[Rule, ...] = ()  # limits of everybody together
+    has_budgets: bool = False  # somebody's money or tokens are limited: a model without a price is refused
 
     def deployments(self) -> list[Deployment]:
         """Every deployment once."""

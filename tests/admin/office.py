@@ -58,8 +58,7 @@ class Office:
         loaded = parse(config, "headgate.yaml", {})
         setup = Assembly(self.clock, {}).setup(loaded.config, loaded.hash, None)
         self.running = Running(loaded, setup, STARTED_AT)
-        anonymous = assembly.ANONYMOUS if loaded.config.server.authentication == "off" else None
-        self.accounts.configure(assembly.configured_keys(loaded.config), assembly.tiers(loaded.config), anonymous)
+        assembly.configure(self.accounts, loaded.config)
         services = Services(
             clock=self.clock,
             accounts=self.accounts,
