@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stores": ADAPTER,
     "telemetry": ADAPTER,
     "tokens": ADAPTER,
+    "alerts": {*ADAPTER, "providers"},  # webhooks are called with the HTTP client of providers
     "sim": {*GATEWAY, "gateway"},
     "admin": {*GATEWAY, "gateway", "config"},
     "assembly": {*ADAPTER, "gateway", "providers", "clock"},
