@@ -1,8 +1,10 @@
-"""What a row of the ledger costs: microseconds per append to the journal, and per row (request and attempt) drained.
+"""What a row of the ledger costs: microseconds per append to the journal, and per row (request and attempt) drained;
+and what it costs to note a request that is under way, and to forget it.
 
     python -m benchmarks.ledger [--rows 20000] [--rounds 5] [--database sqlite | postgresql://...]
 
-Append is wall time on the calling thread, one record at a time and ten together; drain is CPU time of this process, of
+Append, begin and end are wall time on the calling thread, append for one record at a time and for ten together, begin
+without and with building the value that is noted; drain is CPU time of this process, of
 a thousand rows at a time, as a busy gateway has them, and of rows that must be read from the file. The least of all
 rounds is printed, since what else the machine does can only add. The last line says how late an event loop's timer
 fires while rows are drained.
@@ -24,12 +26,14 @@ from headgate.stores.database import Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
 from headgate.stores.sql import SqlLedger
-from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Usage
+from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, UnderWay, Usage
 
 USAGE = Usage(input=812, cached_input=512, output=96, reasoning=0, counted=Counted.REPORTED)
 LATE_EVERY_SECONDS = 0.005
 TOGETHER = 10  # records of one round of the event loop
 WAITING_ROWS = 1000
+SLOTS = 2000
+UNDER_WAY = 500  # requests at a time
 
 
 class WallClock:
@@ -97,6 +101,35 @@ def record(clock: WallClock) -> RequestRecord:
     )
 
 
+def note(record: RequestRecord) -> UnderWay:
+    """What is noted of it when it is dispatched."""
+    return UnderWay(
+        record.id,
+        record.started_at,
+        record.tenant,
+        record.user,
+        record.key_id,
+        record.route,
+        record.dialect,
+        record.model,
+        record.stream,
+        record.deployment,
+        record.provider,
+        record.upstream_model,
+        900,
+        1024,
+        749_400_000,
+        record.price_version,
+        record.config_hash,
+        "chat-7f3a",
+        ("nightly",),
+        1,
+        record.started_at,
+        record.attempts[0].endpoint,
+        record.attempts[0].key_fingerprint,
+    )
+
+
 def with_ids(rows: int, clock: WallClock) -> list[RequestRecord]:
     return [record(clock) for _ in range(rows)]
 
@@ -109,6 +142,9 @@ class Timing(msgspec.Struct):
     drain: float
     drain_from_file: float
     late_milliseconds: float
+    begin: float
+    begin_built: float
+    end: float
 
 
 async def lateness(stop: asyncio.Event) -> float:
@@ -129,6 +165,27 @@ def append_together(journal: FileJournal, records: Sequence[RequestRecord]) -> f
     return time.perf_counter() - started
 
 
+def noted(journal: FileJournal, records: Sequence[RequestRecord]) -> tuple[float, float, float]:
+    """Seconds for noting, for building and noting, and for forgetting as many once."""
+    begun, built, ended = 0.0, 0.0, 0.0
+    for start in range(0, len(records), UNDER_WAY):
+        some = records[start : start + UNDER_WAY]
+        notes = [note(each) for each in some]
+        started = time.perf_counter()
+        slots = [journal.begin(each) for each in notes]
+        begun_at = time.perf_counter()
+        for slot in slots:
+            journal.end(slot)
+        ended_at = time.perf_counter()
+        slots = [journal.begin(note(each)) for each in some]
+        built += time.perf_counter() - ended_at
+        begun, ended = begun + begun_at - started, ended + ended_at - begun_at
+        for slot in slots:
+            journal.end(slot)
+    assert not journal.unnoted
+    return begun, built, ended
+
+
 async def drained(drain: Drain) -> float:
     """Seconds of CPU time."""
     started = time.process_time()
@@ -139,10 +196,11 @@ async def drained(drain: Drain) -> float:
 async def measure(rows: int, url: str, folder: Path) -> Timing:
     clock = WallClock()
     database = Database(url, folder)
-    journal = FileJournal(folder / "journal", clock)
+    journal = FileJournal(folder / "journal", clock, slots=SLOTS)
     drain = Drain(journal, SqlLedger(database), database.writing)
     await database.prepare()
     records = with_ids(rows, clock)
+    notings = noted(journal, records)
     started = time.perf_counter()
     for each in records:
         journal.append(each)
@@ -159,7 +217,8 @@ async def measure(rows: int, url: str, folder: Path) -> Timing:
     await drain.aclose()
     journal.close()
     await database.aclose()
-    return Timing(append / rows * 1e6, together / rows * 1e6, few / rows * 1e6, from_file / rows * 1e6, late * 1e3)
+    per_row = [seconds / rows * 1e6 for seconds in (append, together, few, from_file)]
+    return Timing(*per_row, late * 1e3, *(seconds / rows * 1e6 for seconds in notings))
 
 
 def main() -> None:
@@ -177,6 +236,9 @@ def main() -> None:
     print(f"append {min(timing.append_together for timing in timings):6.2f} us a row, {TOGETHER} together")
     print(f"drain  {min(timing.drain for timing in timings):6.2f} us a row with its attempt, into {database}")
     print(f"drain  {min(timing.drain_from_file for timing in timings):6.2f} us a row, many of which were read back")
+    print(f"begin  {min(timing.begin for timing in timings):6.2f} us a request that is noted as under way")
+    print(f"begin  {min(timing.begin_built for timing in timings):6.2f} us, with building what is noted")
+    print(f"end    {min(timing.end for timing in timings):6.2f} us a request that is forgotten")
     print(f"timer  {min(timing.late_milliseconds for timing in timings):6.2f} ms late at worst in the calmest round")
 
 

@@ -16,10 +16,11 @@ from headgate.stores.backup import backup
 from headgate.stores.database import SQLITE_FILE, Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
+from headgate.stores.provisional import provisional
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.types import KeyRecord, RequestRecord
-from tests.stores.records import key, record, request_id
+from tests.stores.records import key, record, request_id, under_way
 
 
 async def restored(copy: Path, data_dir: Path) -> tuple[list[RequestRecord], list[KeyRecord]]:
@@ -96,6 +97,23 @@ def test_a_backup_under_load_has_every_row_that_was_acknowledged_before_it(tmp_p
         await drain.aclose()
         journal.close()
         await database.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_what_was_under_way_at_the_backup_is_charged_by_whoever_starts_on_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        data_dir = tmp_path / "data"
+        journal = FileJournal(data_dir / "journal", SystemClock(), slots=3)
+        first, second = journal.begin(under_way(1)), journal.begin(under_way(2))
+        journal.append(record(1))
+        backup(data_dir, tmp_path / "copy")
+        journal.append(record(2))
+        for slot in (first, second):
+            journal.end(slot)
+        journal.close()
+        rows, _ = await restored(tmp_path / "copy", tmp_path / "again")
+        assert rows == [record(1), provisional(under_way(2))]
 
     asyncio.run(scenario())
 

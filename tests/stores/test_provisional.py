@@ -73,11 +73,13 @@ def test_all_that_was_held_is_charged() -> None:
 
 
 @pytest.mark.parametrize("adopted", ["by the next start", "by a process that lives"])
-def test_of_a_hundred_begun_and_half_of_them_ended_the_other_half_is_charged(tmp_path: Path, adopted: str) -> None:
+def test_of_a_hundred_begun_and_half_of_them_ended_the_other_half_is_charged(
+    database_url: str, tmp_path: Path, adopted: str
+) -> None:
     """kill -9. Ten of the other half have their row, which the process did not live to know."""
 
     async def scenario() -> None:
-        database = Database("sqlite", tmp_path)
+        database = Database(database_url, tmp_path)
         ledger = SqlLedger(database)
         folder = tmp_path / "journal"
         charged: list[RequestRecord] = []
