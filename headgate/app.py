@@ -15,6 +15,7 @@ from headgate.admin import admin_key
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.routes import build_asgi, build_metrics_asgi
 from headgate.admin.services import Readiness, Running, Services
+from headgate.alert_types import Alert
 from headgate.assembly import Assembly
 from headgate.clock import SystemClock
 from headgate.config.load import BUILT_IN, Loaded, load
@@ -24,9 +25,10 @@ from headgate.gateway.fleet import Deployment, Setup
 from headgate.gateway.http.exchange import Edge, EdgeLimits
 from headgate.gateway.http.protocol import GatewayProtocol
 from headgate.gateway.pipeline import Pipeline
-from headgate.gateway.settling import Settler
+from headgate.gateway.settling import Audience, Settler
 from headgate.policy.health import Gate
 from headgate.ports import Observer
+from headgate.protection import Protection
 from headgate.stores.database import Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
@@ -103,11 +105,15 @@ class Application:
         self._lag = LoopLag(self.metrics.loop_lagged)
         self._counter = OfflineCounter()
         self._observed_by = self._observers(loaded)
-        witness = PromptLog(self._lines.write) if server.log.prompts else None
-        self._settler = Settler(
-            self._journal, self._counter, self.clock, self._observed_by, witness, lambda: not self._trouble()
+        self.protection = Protection(
+            lambda: self.running.loaded.config, self.clock, self.ledger, self.metrics, self._raise_alert
         )
-        self.pipeline = Pipeline(setup, self.clock, self._settler, self.metrics.missing_done, self.metrics.waited)
+        witness = PromptLog(self._lines.write) if server.log.prompts else None
+        audience = Audience(tuple(self._observed_by), witness, self.protection.admissions.settle)
+        self._settler = Settler(self._journal, self._counter, self.clock, audience, lambda: not self._trouble())
+        self.pipeline = Pipeline(
+            setup, self.clock, self._settler, self.protection.admissions, self.metrics.missing_done
+        )
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
         self.running = Running(loaded, setup, self.clock.now())
         self.services = self._services(admin_key.admin_key(data_dir, environment.get(admin_key.VARIABLE)).hash)
@@ -122,6 +128,7 @@ class Application:
         self.ledger_drain.start()
         for work in (self._connect, self.metrics_page.publish_forever, self._compact_forever):
             self._run(work())
+        self._run(self.protection.admissions.keep_alive(lambda: self.pipeline.under_way))
 
     async def stop(self) -> None:
         """Settle what is left and close everything. Rows the database does not take wait on disk for the next start."""
@@ -143,7 +150,7 @@ class Application:
     def drain(self) -> None:
         """Take no new requests; those under way go on, but for those that only wait: another process serves them."""
         self.edge.draining = True
-        self.pipeline.room.close(_shutting_down)
+        self.protection.room.close(_shutting_down)
         self.edge.batch.flush()  # answers of this round of the loop, whose connections are closed next
 
     def interrupt(self) -> None:
@@ -162,6 +169,7 @@ class Application:
         self._journal.reserve(loaded.config.server.max_in_flight)
         assembly.configure(self.accounts, loaded.config)
         self.running = Running(loaded, setup, self.clock.now())
+        self.protection.reconfigured()
         self._run(self._retire(before))
         changes = changed(source, loaded)
         log.info("configuration %s is in use: %s", loaded.hash, " ".join(changes))
@@ -192,6 +200,9 @@ class Application:
         return functools.partial(GatewayProtocol, self.edge)
 
     # --- parts ---
+
+    def _raise_alert(self, alert: Alert) -> None:
+        log.warning("%s", alert.sentence)
 
     def _run(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -285,7 +296,7 @@ class Application:
         return LiveGauges(
             version=__version__,
             in_flight=lambda: self.pipeline.in_flight,
-            waiting=lambda: self.pipeline.room.waiting,
+            waiting=lambda: self.protection.room.waiting,
             client_connections=lambda: self._connections(),
             journal_backlog_bytes=lambda: self.ledger_drain.backlog_bytes,
             ledger_healthy=lambda: self.ledger_drain.healthy,

@@ -1,5 +1,7 @@
 """The one error table: every way a request can end badly, with its HTTP status, code and whether waiting helps.
 
+What limits and budgets say is in `limit_errors.py`.
+
 An error is raised where it is noticed, carries a sentence that names what is wrong and what to do, and is turned
 into a caller's dialect only at the edge (`wire/`). Foreign exceptions never leave the adapter they came from.
 """
@@ -8,7 +10,6 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from headgate.metering import LimitDetail, Standing
 from headgate.types import Problem
 
 MAX_MESSAGE_CHARACTERS = 2_000  # messages repeat what callers and providers said, which has no end of its own
@@ -203,69 +204,6 @@ class ProviderQuota(Overloaded):
     """Every deployment that could answer has used up what its provider allows in a minute."""
 
     status, code, kind = 429, "provider_quota", "rate_limit_error"
-
-
-# --- a limit or a budget says no ---------------------------------------------------------------------------------
-
-
-class LimitRefusal(HeadgateError):
-    """Base of what limits and budgets refuse: `detail` has the numbers, the standings are for rate-limit headers."""
-
-    def __init__(
-        self,
-        message: str,
-        *,
-        detail: LimitDetail | None = None,
-        requests: Standing | None = None,
-        tokens: Standing | None = None,
-        retry_after_seconds: float | None = None,
-    ) -> None:
-        super().__init__(message, retry_after_seconds=retry_after_seconds)
-        self.detail = detail
-        self.requests = requests
-        self.tokens = tokens
-
-
-class RateLimited(LimitRefusal):
-    """A limit on requests, tokens or concurrency is used up; `retry-after` says when this request would fit."""
-
-    status, code, kind, should_retry = 429, "rate_limit_exceeded", "rate_limit_error", True
-
-
-class SpendVelocity(RateLimited):
-    """Money was spent unusually fast, so the breaker has tripped; it lets one request try again after a while."""
-
-    code = "spend_velocity"
-
-
-class BudgetHeld(RateLimited):
-    """The budget would do if requests under way use less than they hold: wait for one of them to end."""
-
-    code = "budget_held"
-
-
-class BudgetSpent(LimitRefusal):
-    """The money of a budget is spent. Waiting does not help before it resets."""
-
-    status, code, kind = 402, "budget_exceeded", "insufficient_quota"
-
-
-class UnpricedModel(LimitRefusal):
-    """Budgets are on, and nobody has said what the model costs."""
-
-    status, code, kind = 402, "unpriced_model", "insufficient_quota"
-
-
-class RequestTooLarge(LimitRefusal):
-    """The request needs more than the whole of a limit or budget: no waiting will make it fit."""
-
-    status, code, kind = 400, "request_too_large", "invalid_request_error"
-
-
-class LoopDetected(LimitRefusal):
-    """An agent's session goes in circles: too many requests, or the same one again and again."""
-
-    status, code, kind = 403, "loop_detected", "permission_error"
 
 
 # --- the provider failed -----------------------------------------------------------------------------------------

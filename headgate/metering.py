@@ -18,6 +18,7 @@ class Meter(Frozen, frozen=True, gc=False):
     subject: str  # who: the user's name, the model, ...
     resets_at: float | None = None  # of a calendar window, Unix seconds
     limit: int = 0  # the rule's
+    window: str = ""  # which calendar window: 2026-11
 
 
 class Ask(Frozen, frozen=True, gc=False):
@@ -38,6 +39,7 @@ class Standing(Frozen, frozen=True, gc=False):
     limit: int
     remaining: int
     reset_seconds: float  # until it is as if nothing had been used
+    resets_at: float = 0.0  # the same as a time, Unix seconds
 
 
 class Verdict(StrEnum):

@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 
-from headgate import errors
+from headgate import errors, limit_errors
 from headgate.errors import (
     Forbidden,
     HeadgateError,
@@ -18,6 +18,7 @@ from headgate.errors import (
     Unauthenticated,
     UpstreamError,
 )
+from headgate.limit_errors import LimitRefusal
 
 INTRODUCTION = """\
 # Errors
@@ -44,13 +45,17 @@ attempts have failed, is passed on with the provider's own status, and with its 
 else the provider's sentence is told in the caller's shape. 401 and 403 are about headgate's key and become
 `upstream_auth`. `x-headgate-attempts` says who was asked. [dialects.md](dialects.md#errors) has more.
 
-This page is generated from `headgate/errors.py`.
+What a limit or a budget refuses also has `limit` beside `code`, with the numbers: `name`, `scope`, `subject`, `unit`,
+`limit`, `used`, `held`, `needed`, and `resets_at` or `retry_after_seconds`. [limits.md](limits.md) explains them.
+
+This page is generated from `headgate/errors.py` and `headgate/limit_errors.py`.
 """
 
 SECTIONS: tuple[tuple[str, type[HeadgateError] | None], ...] = (
     ("The request is wrong: sending it again changes nothing", InvalidRequest),
     ("Who is asking", Unauthenticated),
     ("Not allowed", Forbidden),
+    ("A limit or a budget says no", LimitRefusal),
     ("headgate cannot take it now: waiting helps", Overloaded),
     ("The provider failed", UpstreamError),
     ("headgate itself", None),
@@ -58,10 +63,13 @@ SECTIONS: tuple[tuple[str, type[HeadgateError] | None], ...] = (
 
 
 def all_errors() -> list[type[HeadgateError]]:
-    """Every error class but the base, in the order of the source."""
-    classes = inspect.getmembers(errors, lambda member: inspect.isclass(member) and issubclass(member, HeadgateError))
-    found = [member for _, member in classes if member is not HeadgateError]
-    return sorted(found, key=lambda member: inspect.getsourcelines(member)[1])
+    """Every error class but the bases, in the order of the source."""
+    found: list[type[HeadgateError]] = []
+    for module in (errors, limit_errors):
+        classes = [member for _, member in inspect.getmembers(module, inspect.isclass)]
+        own = [each for each in classes if issubclass(each, HeadgateError) and each.__module__ == module.__name__]
+        found += sorted(own, key=lambda member: inspect.getsourcelines(member)[1])
+    return [error for error in found if error not in (HeadgateError, LimitRefusal)]
 
 
 def page() -> str:

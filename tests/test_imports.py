@@ -9,12 +9,12 @@ import pytest
 
 from tests.source import Source, port_adapters, sources
 
-VOCABULARY = {"types", "alert_types", "bills", "metering", "errors", "version"}
+VOCABULARY = {"types", "alert_types", "bills", "metering", "errors", "limit_errors", "version"}
 PORTS = {*VOCABULARY, "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
-ROOTS = {"app", "assembly", "offline"}  # where adapters are picked
+ROOTS = {"app", "assembly", "offline", "protection"}  # where adapters are picked
 
 MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
@@ -22,7 +22,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "alert_types": {"types"},
     "metering": {"types"},
     "bills": {"types"},
-    "errors": {"types", "metering"},
+    "errors": {"types"},
+    "limit_errors": {"errors", "metering"},
     "ports": {"types", "alert_types", "bills", "metering"},
     "writing": {"types", "errors"},
     "policy": VOCABULARY,
@@ -38,7 +39,19 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sim": {*GATEWAY, "gateway"},
     "admin": {*GATEWAY, "gateway", "config"},
     "assembly": {*ADAPTER, "gateway", "providers", "clock"},
-    "app": {*ADAPTER, "gateway", "providers", "stores", "telemetry", "tokens", "clock", "assembly", "admin"},
+    "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},
+    "app": {
+        "protection",
+        *ADAPTER,
+        "gateway",
+        "providers",
+        "stores",
+        "telemetry",
+        "tokens",
+        "clock",
+        "assembly",
+        "admin",
+    },
     "offline": {*ADAPTER, "gateway", "stores", "clock", "assembly"},
     "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app"},
     "commands": {*VOCABULARY, "config", "admin", "telemetry", "stores", "offline", "serving", "cli"},

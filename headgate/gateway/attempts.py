@@ -121,6 +121,16 @@ class Attempt:
         return (*dropped, *(name for name, _ in headers if name.endswith("-beta")))
 
     @property
+    def endpoint(self) -> str:
+        """The address that is asked."""
+        return self._endpoint
+
+    @property
+    def key_fingerprint(self) -> str:
+        """Which of the provider's keys is used."""
+        return self.deployment.keys.fingerprint(self._key)
+
+    @property
     def saw_done(self) -> bool:
         """Whether the stream had its end marker."""
         return self._reader is not None and self._reader.saw_done

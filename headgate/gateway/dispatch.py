@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 from headgate.errors import HeadgateError, InvalidRequest, NoDeployment, Untranslatable, UpstreamError
+from headgate.gateway.admission import Admissions
 from headgate.gateway.attempts import Attempt, Timing, blames_key, callers_fault, may_go_away
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
 from headgate.gateway.settling import Settler
-from headgate.gateway.waiting import WaitingRoom
 from headgate.gateway.watchdog import Watchdog
+from headgate.limit_errors import LimitRefusal
 from headgate.policy import access, health, retrying, routing
 from headgate.policy.retrying import Failure, Move, Step
 from headgate.ports import Clock
@@ -18,10 +19,11 @@ from headgate.ports import Clock
 class Dispatcher:
     """Makes the attempts of a request, up to the commit point."""
 
-    def __init__(self, clock: Clock, settler: Settler, room: WaitingRoom) -> None:
+    def __init__(self, clock: Clock, settler: Settler, admissions: Admissions) -> None:
         self._clock = clock
         self._settler = settler
-        self._room = room
+        self._admissions = admissions
+        self._room = admissions.room
 
     async def dispatch(self, journey: Journey) -> None:
         """Leave a committed attempt in `journey.attempt`. Raises the last attempt's error, or NoDeployment."""
@@ -30,6 +32,7 @@ class Dispatcher:
         index = self._choose(journey, fallbacks)
         failure: UpstreamError | None = None
         while True:
+            await self._afford(journey, failure)
             try:
                 attempt = journey.attempt = self._attempt(journey, index, watchdog)
             except InvalidRequest as error:
@@ -39,6 +42,8 @@ class Dispatcher:
                 index = self._choose_other(journey, fallbacks, failure or error)
                 continue
             try:
+                self._admissions.dispatched(journey)
+                self._settler.begin(journey)
                 await attempt.open()
                 return
             except UpstreamError as error:
@@ -60,6 +65,13 @@ class Dispatcher:
                 if step.move is Move.NEXT_MODEL:
                     self._fall_back(journey, fallbacks)
                 index = self._choose(journey, fallbacks)
+
+    async def _afford(self, journey: Journey, failure: UpstreamError | None) -> None:
+        """Hold more if a fallback is dearer than what was asked before. Raises what failed before, or LimitRefusal."""
+        try:
+            await self._admissions.extend(journey)
+        except LimitRefusal as refusal:
+            raise failure or refusal from None
 
     def _attempt(self, journey: Journey, index: int, watchdog: Watchdog) -> Attempt:
         model, number = journey.model, len(journey.attempts) + 1

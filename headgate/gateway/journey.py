@@ -9,7 +9,19 @@ from headgate.errors import HeadgateError
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.watchdog import Watchdog
-from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
+from headgate.metering import Ask, Standing
+from headgate.types import (
+    NO_SLOT,
+    AttemptRecord,
+    Call,
+    Caller,
+    Frozen,
+    Outcome,
+    RequestRecord,
+    Route,
+    UnderWay,
+    Usage,
+)
 from headgate.wire import openai, trace
 from headgate.wire.speakers import speaker
 from headgate.writing import Batch
@@ -30,14 +42,36 @@ class AnswerHead(Frozen, frozen=True, gc=False):
     cost_picousd: int | None = None  # known at once for JSON, at the end for streams
     max_output_tokens: int | None = None  # when it was lowered
     dropped: tuple[str, ...] = ()  # members of the request that the deployment's API has no word for
+    degraded_from: str = ""  # the model that was asked for, if money led to a cheaper one
+    requests: Standing | None = None  # how the limits stand
+    tokens: Standing | None = None
+
+
+class Hold:
+    """What an admitted request holds of its limits and budgets. `model` is the one whose price it is for."""
+
+    __slots__ = ("ask", "dispatched", "model", "output_tokens")
+
+    def __init__(self, ask: Ask, output_tokens: int, model: ServedModel) -> None:
+        self.ask = ask
+        self.output_tokens = output_tokens  # of one choice
+        self.model = model
+        self.dispatched = False
+
+    @property
+    def picousd(self) -> int:
+        """What the request can cost at most."""
+        ask = self.ask
+        return ask.input_picousd + self.output_tokens * ask.choices * ask.output_price
 
 
 class Journey:
     """One request on its way."""
 
     __slots__ = (
-        "attempt", "attempts", "batch", "call", "caller", "counting", "error", "lowered_to", "model", "outcome",
-        "retries_used", "is_settled", "setup", "started", "started_at", "tried", "watchdog",
+        "attempt", "attempts", "batch", "call", "caller", "counting", "degraded_from", "error", "hold", "is_settled",
+        "lowered_to", "model", "outcome", "requests", "retries_used", "setup", "slot", "started", "started_at",
+        "tokens", "tried", "watchdog",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
@@ -57,6 +91,11 @@ class Journey:
         self.error: HeadgateError | None = None
         self.counting: asyncio.Task[None] | None = None  # settling, when tokens must be counted first
         self.is_settled = False
+        self.hold: Hold | None = None
+        self.slot = NO_SLOT  # where it is noted that a provider was asked
+        self.requests: Standing | None = None  # how the limits stand, for the caller
+        self.tokens: Standing | None = None
+        self.degraded_from: ServedModel | None = None  # what was asked for, if money led to a cheaper one
         self.batch: Batch | None = None  # that the answer goes out with, if it is to be booked with others
 
     @property
@@ -91,6 +130,9 @@ class Journey:
             cost_picousd=self.cost_picousd if self.is_settled else None,
             max_output_tokens=self.lowered_to,
             dropped=attempt.dropped,
+            degraded_from=self.degraded_from.spec.name if self.degraded_from is not None else "",
+            requests=self.requests,
+            tokens=self.tokens,
         )
 
     def attempts_told(self) -> str:
@@ -137,6 +179,37 @@ class Journey:
             False,  # undelivered: that turns out later
             call.traceparent or "",
             tuple(self.attempts),
+        )
+
+    def under_way(self) -> UnderWay:
+        """What is noted while a provider is asked, for the case that this process dies before there is a row."""
+        attempt, hold, call = self.attempt, self.hold, self.call
+        assert attempt is not None and hold is not None, "it was admitted, and is dispatched"
+        spec = attempt.deployment.spec
+        return UnderWay(
+            request_id=call.id,
+            started_at=self.started_at,
+            tenant=self.caller.tenant,
+            user=self.caller.user or call.user,
+            key_id=self.caller.key_id,
+            route=str(call.route),
+            dialect=speaker(call.route).family,
+            model=call.model,
+            stream=call.stream,
+            deployment=spec.name,
+            provider=spec.provider,
+            upstream_model=spec.upstream_model,
+            held_input_tokens=hold.ask.input_tokens,
+            held_output_tokens=hold.output_tokens * hold.ask.choices,
+            held_picousd=hold.picousd,
+            price_version=spec.price.version if spec.price else "free",
+            config_hash=self.setup.config_hash,
+            session=call.session,
+            tags=call.tags,
+            attempt=attempt.number,
+            attempt_started_at=attempt.started_at,
+            endpoint=attempt.endpoint,
+            key_fingerprint=attempt.key_fingerprint,
         )
 
     def itl_counts(self) -> Sequence[int]:

@@ -20,13 +20,13 @@ from headgate.errors import (
     RouteNotServed,
     TotalTimeout,
 )
+from headgate.gateway.admission import Admissions
 from headgate.gateway.attempts import outcome_of
 from headgate.gateway.dispatch import Dispatcher
 from headgate.gateway.events import EventLog
 from headgate.gateway.fleet import Setup
 from headgate.gateway.journey import AnswerHead, Journey
 from headgate.gateway.settling import Settler
-from headgate.gateway.waiting import WaitingRoom
 from headgate.gateway.watchdog import Watchdog
 from headgate.policy import access, pricing
 from headgate.policy.access import Denial
@@ -156,7 +156,7 @@ class Passage:
         try:
             # authenticate: the caller comes authenticated (accounts.py); look up: a cache will answer here
             pipeline.route(journey)
-            pipeline.admit(journey)
+            await pipeline.admit(journey)
             if journey.counts_tokens_here:
                 return await pipeline.counted_answer(journey)
             await pipeline.dispatcher.dispatch(journey)
@@ -196,20 +196,19 @@ class Pipeline:
         setup: Setup,
         clock: Clock,
         settler: Settler,
+        admissions: Admissions,
         missing_done: Callable[[str], None] = lambda deployment: None,
-        waited: Callable[[float], None] = lambda seconds: None,
     ) -> None:
-        """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`, `waited` how long a
-        request was in the waiting room."""
+        """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`."""
         self.setup = setup
         self.under_way: dict[Journey, None] = {}  # in the order of arrival
         # Kept, because Python 3.11 makes a system call each time it looks for the running loop.
         self._loop = asyncio.get_running_loop()
         self._clock = clock
         self._settler = settler
+        self._admissions = admissions
         self.missing_done = missing_done
-        self.room = WaitingRoom(clock, lambda: self.setup.max_waiting, waited)
-        self.dispatcher = Dispatcher(clock, settler, self.room)
+        self.dispatcher = Dispatcher(clock, settler, admissions)
 
     # --- from outside ---
 
@@ -268,9 +267,10 @@ class Pipeline:
         journey.model, journey.lowered_to = model, decision.lowered_to
         journey.tried = model.mute[call.route]
 
-    def admit(self, journey: Journey) -> None:
-        """Let the request in if it can be accounted for. Limits and budgets will hold their share here."""
+    async def admit(self, journey: Journey) -> None:
+        """Let the request in if it can be accounted for, and hold its share of all limits and budgets."""
         self._settler.check(journey.setup.on_database_failure)
+        await self._admissions.admit(journey)
         assert journey.model is not None, "the request was routed"
         seconds = journey.model.spec.total_seconds
         journey.watchdog = Watchdog(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import msgspec
 
@@ -14,11 +15,19 @@ from headgate.gateway.fleet import Deployment
 from headgate.gateway.journey import Journey
 from headgate.policy.estimating import tool_prompt_tokens
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
-from headgate.types import Call, Counted, Route, Usage
+from headgate.types import NO_SLOT, Call, Counted, Route, Usage
 from headgate.wire.speakers import speaker
 from headgate.writing import Batch
 
 _TRY_AGAIN_SECONDS = 5.0
+
+
+class Audience(NamedTuple):
+    """Who is told of requests that are over. `settled` hears of a journey as soon as its cost is known."""
+
+    observers: tuple[Observer, ...] = ()
+    witness: Witness | None = None
+    settled: Callable[[Journey], None] = lambda journey: None
 
 
 class Settler:
@@ -29,15 +38,13 @@ class Settler:
         journal: Journal,
         counter: TokenCounter,
         clock: Clock,
-        observers: Sequence[Observer] = (),
-        witness: Witness | None = None,
+        audience: Audience = Audience(),  # noqa: B008  # it is immutable
         database_answers: Callable[[], bool] = lambda: True,
     ) -> None:
         self._journal = journal
         self._counter = counter
         self._clock = clock
-        self._observers = tuple(observers)
-        self._witness = witness
+        self._observers, self._witness, self._settled = audience
         self._database_answers = database_answers
         self._counting: set[asyncio.Task[None]] = set()
         self._held: dict[Batch, list[Journey]] = {}  # to be booked before the batch is sent
@@ -83,6 +90,12 @@ class Settler:
         journey.counting.add_done_callback(self._counting.discard)
         return False
 
+    def begin(self, journey: Journey) -> None:
+        """A provider is about to be asked by the journey's attempt: if this process dies, what is held is charged."""
+        if journey.hold is not None and journey.hold.picousd:
+            self._journal.end(journey.slot)
+            journey.slot = self._journal.begin(journey.under_way())
+
     def close_failed(self, journey: Journey, attempt: Attempt, error: UpstreamError) -> None:
         """Book an attempt that failed before its commit point: nothing came of it."""
         outcome = outcome_of(error)
@@ -92,6 +105,7 @@ class Settler:
     def record(self, journey: Journey) -> None:
         """Write the ledger's row, now or before the journey's batch is sent. Raises LedgerFull."""
         journey.is_settled = True
+        self._settled(journey)
         batch = journey.batch
         if batch is None or journey.watchdog is None:  # never let in: there may be no room for it, but for the others
             self._write((journey,))
@@ -142,6 +156,9 @@ class Settler:
             if journeys[0].watchdog is None:  # never let in: the last room is for those who were
                 self._check_room()
             self._journal.append_all(records)
+            for journey in journeys:
+                if journey.slot != NO_SLOT:
+                    self._journal.end(journey.slot)
         finally:
             for observer in self._observers:
                 for journey, record in zip(journeys, records, strict=True):

@@ -167,7 +167,7 @@ def _standing(meter: Meter, state: Rate, now: float) -> Standing:
     debt = state.tat - now if state.tat > now else 0.0
     in_bucket = int((rule.burst_seconds - debt) * limit / rule.period_seconds)
     remaining = min(limit - state.window.total, in_bucket)
-    return Standing(limit, remaining if remaining > 0 else 0, debt)
+    return Standing(limit, remaining if remaining > 0 else 0, debt, now + debt)
 
 
 def _affordable_output(posts: Sequence[Post], ask: Ask, now: float) -> int:

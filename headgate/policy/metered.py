@@ -60,7 +60,7 @@ def meter(rule: Rule, name: str, zone: ZoneInfo, now: float) -> Meter:
     """A rule applied to somebody, in the window that is open now."""
     window = calendar.period(rule.window, zone, now)
     resets_at = None if rule.kind is not MeterKind.BUDGET or rule.scope is Scope.SESSION else window.ends_at
-    return Meter(_name(rule, name, window.name), rule, name, resets_at, rule.limit)
+    return Meter(_name(rule, name, window.name), rule, name, resets_at, rule.limit, window.name)
 
 
 def valid_until(rules: Sequence[Rule], zone: ZoneInfo, now: float) -> float:

@@ -49,7 +49,10 @@ class State(Protocol):
     def reading(self, meter: Meter, now: float) -> Reading: ...
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
-        """Begin with what the ledger says was spent in the window that is open now."""
+        """The ledger says that so much was used in the window that is open now: at least that is counted from here on.
+
+        What is known beyond that stays: it may not be in the ledger yet.
+        """
 
 
 class Rate:
@@ -124,9 +127,9 @@ class Rate:
         return Reading(meter, used, 0, frees_at if frees_at > now else None)
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
-        self.window = SlidingWindow(meter.rule.period_seconds)
-        self.tat = now
-        self.take(meter, spent, now)
+        missing = spent - self.window.used(now)
+        if missing > 0:
+            self.take(meter, missing, now)
 
 
 class Concurrency:
@@ -193,7 +196,7 @@ class Budget:
         return Reading(meter, self.spent, self.held, meter.resets_at)
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
-        self.spent = spent
+        self.spent = max(self.spent, spent)
 
 
 class Rolling:
@@ -230,8 +233,7 @@ class Rolling:
         return Reading(meter, used, self.held, None if oldest is None else self.window.expires_at(oldest))
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
-        self.window = SlidingWindow(meter.rule.period_seconds)
-        self.window.add(spent, now)
+        self.window.add(max(0, spent - self.window.used(now)), now)
 
 
 def _spending_verdict(limit: int, spent: int, held: int, amount: int) -> Verdict | None:
@@ -315,8 +317,7 @@ class Velocity:
         return Reading(meter, self.window.used(now), 0, self.waits_until(now) if tripped else None, tripped)
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
-        self.window = SlidingWindow(meter.rule.period_seconds, VELOCITY_SLICES)
-        self.window.add(spent, now)
+        self.window.add(max(0, spent - self.window.used(now)), now)
 
     def _trip(self, limit: float, now: float) -> None:
         excess = self.window.total - int(RECOVERED_SHARE * limit)

@@ -45,6 +45,20 @@ def _cache_writes(usage: Usage, price: Price) -> int:
     return usage.cache_write * short_price + usage.cache_write_1h * long_price
 
 
+def dearest(price: Price, input_tokens: int, *, writes_cache: bool) -> tuple[int, int]:
+    """The most that a token of the prompt and one of the answer can cost, in pico-dollars: what is held for them.
+
+    `writes_cache` tells that the request asks for cache points, whose writing may cost more than plain input.
+    """
+    long_context = price.long_context
+    prices = [price, long_context.price] if long_context and input_tokens > long_context.above_tokens else [price]
+    inputs = [each.input for each in prices]
+    if writes_cache:
+        inputs += [write for each in prices for write in (each.cache_write, each.cache_write_1h) if write is not None]
+    outputs = [max(each.output, each.reasoning or 0) for each in prices]
+    return max(inputs), max(outputs)
+
+
 def format_usd(picousd: int) -> str:
     """Exact decimal USD without trailing zeros: 82_000_000 -> "0.000082"."""
     sign, amount = ("-", -picousd) if picousd < 0 else ("", picousd)

@@ -162,6 +162,18 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         lambda snapshot: _single(snapshot.totals.refusals.items()),
     ),
     Family(
+        "headgate_unenforced_refusals_total",
+        "What limits with enforce: false would have refused, by the rule's name.",
+        ("rule",),
+        lambda snapshot: _single(snapshot.totals.unenforced.items()),
+    ),
+    Family(
+        "headgate_velocity_trips_total",
+        "How often money was spent so fast that a breaker tripped, by its scope.",
+        ("scope",),
+        lambda snapshot: _single(snapshot.totals.trips.items()),
+    ),
+    Family(
         "headgate_unauthenticated_total",
         "Requests without a good key.",
         (),

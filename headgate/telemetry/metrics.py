@@ -92,6 +92,16 @@ class Metrics:
         refusals = self._totals.refusals
         refusals[code] = refusals.get(code, 0) + 1
 
+    def unenforced(self, rule: str) -> None:
+        """A limit that is only tried would have refused a request."""
+        counts = self._totals.unenforced
+        counts[rule] = counts.get(rule, 0) + 1
+
+    def tripped(self, scope: str) -> None:
+        """A velocity tripped."""
+        counts = self._totals.trips
+        counts[scope] = counts.get(scope, 0) + 1
+
     def unauthenticated(self) -> None:
         """A request without a good key: counted here and written nowhere."""
         self._totals.unauthenticated += 1

@@ -69,6 +69,8 @@ class Totals(msgspec.Struct):
     costs_picousd: dict[CostKey, int] = {}
     attempts: dict[AttemptKey, int] = {}
     refusals: dict[str, int] = {}  # by error code
+    unenforced: dict[str, int] = {}  # refusals of limits that are only tried, by rule
+    trips: dict[str, int] = {}  # of spend velocity, by scope
     missing_done: dict[str, int] = {}  # by deployment
     unauthenticated: int = 0
     loop_lag: Histogram = msgspec.field(default_factory=lambda: Histogram.of(LOOP_LAG_SECONDS))
@@ -81,6 +83,8 @@ class Totals(msgspec.Struct):
         _add_counts(self.costs_picousd, other.costs_picousd)
         _add_counts(self.attempts, other.attempts)
         _add_counts(self.refusals, other.refusals)
+        _add_counts(self.unenforced, other.unenforced)
+        _add_counts(self.trips, other.trips)
         _add_counts(self.missing_done, other.missing_done)
         self.unauthenticated += other.unauthenticated
         self.loop_lag.add(other.loop_lag)

@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from headgate.errors import HeadgateError, InvalidRequest, MalformedJson, UpstreamRejected
+from headgate.limit_errors import LimitRefusal
 from headgate.types import Call, Features, Route, Usage
 from headgate.wire.openai_usage import read_usage
 from headgate.wire.prompts import PROMPT_MEMBERS
@@ -316,17 +317,16 @@ def error_body(error: HeadgateError, request_id: str) -> bytes:
         if error.dialect == "openai" and error.body and error.content_type.startswith("application/json"):
             return error.body
         message, kind = error.words, _rejected_kind(error.upstream_status)
-    return msgspec.json.encode(
-        {
-            "error": {
-                "message": message,
-                "type": kind,
-                "param": error.param,
-                "code": error.code,
-                "request_id": request_id,
-            }
-        }
-    )
+    described: dict[str, object] = {
+        "message": message,
+        "type": kind,
+        "param": error.param,
+        "code": error.code,
+        "request_id": request_id,
+    }
+    if isinstance(error, LimitRefusal) and error.detail is not None:
+        described["limit"] = error.detail
+    return msgspec.json.encode({"error": described})
 
 
 def model_list(models: list[tuple[str, str]], created: int) -> bytes:

@@ -8,14 +8,18 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 from headgate.errors import HeadgateError, LedgerFull
+from headgate.gateway.admission import Admissions
 from headgate.gateway.fleet import Deployment, DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.gateway.journey import AnswerHead
 from headgate.gateway.pipeline import Pipeline
-from headgate.gateway.settling import Settler
+from headgate.gateway.settling import Audience, Settler
+from headgate.gateway.waiting import WaitingRoom
+from headgate.metering import Crossing
 from headgate.policy.health import BreakerRules
 from headgate.sim.clock import SimClock
 from headgate.sim.loop import run_virtual
 from headgate.stores.memory import MemoryJournal, MemoryLedger
+from headgate.stores.memory_counters import MemoryCounters
 from headgate.types import Call, Caller, Price, RequestRecord, Route, Tier
 from headgate.wire.openai import CallHeaders, parse_call
 from tests.gateway.scripted import ScriptedProvider
@@ -107,10 +111,13 @@ class Corridor:
         self.unmarked: list[str] = []  # deployments whose stream ended without [DONE]
         self.database_answers = True
         self.setup = Setup(assemble(dict(models), None), "c0ffee", on_database_failure=on_database_failure)
-        self.settler = Settler(
-            self.journal, self.counter, self.clock, [self.tally], database_answers=lambda: self.database_answers
-        )
-        self.pipeline = Pipeline(self.setup, self.clock, self.settler, self.unmarked.append)
+        self.crossings: list[Crossing] = []
+        self.counters = MemoryCounters(self.clock, self.crossings.append)
+        room = WaitingRoom(self.clock, lambda: self.setup.max_waiting)
+        self.admissions = Admissions(self.counters, self.ledger, self.clock, room)
+        audience = Audience((self.tally,), settled=self.admissions.settle)
+        self.settler = Settler(self.journal, self.counter, self.clock, audience, lambda: self.database_answers)
+        self.pipeline = Pipeline(self.setup, self.clock, self.settler, self.admissions, self.unmarked.append)
 
     @property
     def record(self) -> RequestRecord:

@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 
 from headgate.config.schema import SimConfig, SimFaults, Spread
 from headgate.errors import Draining
+from headgate.gateway.admission import Admissions
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.gateway.pipeline import Pipeline
-from headgate.gateway.settling import Settler
+from headgate.gateway.settling import Audience, Settler
+from headgate.gateway.waiting import WaitingRoom
 from headgate.policy.health import BreakerRules
 from headgate.policy.routing import Balance
 from headgate.ports import Clock, Provider, Take, UpstreamResponse
@@ -24,6 +26,7 @@ from headgate.sim.clock import SimClock
 from headgate.sim.loop import VirtualLoop, run_virtual
 from headgate.sim.traffic import Shape, Visit, drive, visits
 from headgate.stores.memory import MemoryJournal, MemoryLedger
+from headgate.stores.memory_counters import MemoryCounters
 from headgate.types import Caller, Features, Operation, Price, RequestRecord, Tier
 from tests.sim.invariants import Invariant, Referee, Violation
 
@@ -210,9 +213,13 @@ class World:
         self.referee = Referee(Models.prices, Models.may_be_simulated, TOTAL_SECONDS)
         self._loop.set_exception_handler(lambda _, context: self.referee.broke_loose(context))
         self._models = Models(seed, self.clock, self.referee)
-        self._settler = Settler(WatchedJournal(MemoryLedger(), self.referee), SlowCounter(), self.clock)
+        ledger, room = MemoryLedger(), WaitingRoom(self.clock)
+        self.counters = MemoryCounters(self.clock)
+        admissions = Admissions(self.counters, ledger, self.clock, room)
+        journal = WatchedJournal(ledger, self.referee)
+        self._settler = Settler(journal, SlowCounter(), self.clock, Audience(settled=admissions.settle))
         self._setups = [Setup(models=assemble(self._models.first(), None), config_hash="first")]
-        self.pipeline = Pipeline(self._setups[0], self.clock, self._settler)
+        self.pipeline = Pipeline(self._setups[0], self.clock, self._settler, admissions)
 
     async def reload(self, after_seconds: float) -> None:
         """As the application does it: the new setup at once; providers that have left it take no new requests."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from datetime import UTC, datetime
 
 from headgate.errors import Forbidden, HeadgateError, InvalidRequest, UpstreamRejected
 from headgate.gateway.journey import AnswerHead
+from headgate.limit_errors import LimitRefusal
+from headgate.metering import Standing
 from headgate.policy import pricing
 from headgate.types import Caller, Route
 from headgate.wire import openai
@@ -107,7 +110,41 @@ def answer_head(head: AnswerHead, route: Route) -> bytes:
         f"{'' if cost is None else f'x-headgate-cost-usd: {pricing.format_usd(cost)}{_END}'}"
         f"{f'x-headgate-dropped: {_ascii(_list(head.dropped))}{_END}' if head.dropped else ''}"
         f"{'' if lowered is None else f'x-headgate-max-output-tokens: {lowered}{_END}'}"
+        f"{f'x-headgate-degraded-from: {_ascii(head.degraded_from)}{_END}' if head.degraded_from else ''}"
+        f"{_rate_limits(head.requests, head.tokens, route)}"
     ).encode()
+
+
+def _rate_limits(requests: Standing | None, tokens: Standing | None, route: Route) -> str:
+    """How the limits stand, as OpenAI writes it, or as Anthropic does for its dialect."""
+    write = _as_anthropic if route in _ANTHROPICS else _as_openai
+    told = write("requests", requests) if requests is not None else ""
+    return told + write("tokens", tokens) if tokens is not None else told
+
+
+def _as_openai(what: str, standing: Standing) -> str:
+    return (
+        f"x-ratelimit-limit-{what}: {standing.limit}\r\n"
+        f"x-ratelimit-remaining-{what}: {standing.remaining}\r\n"
+        f"x-ratelimit-reset-{what}: {_duration(standing.reset_seconds)}\r\n"
+    )
+
+
+def _as_anthropic(what: str, standing: Standing) -> str:
+    at = datetime.fromtimestamp(standing.resets_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (
+        f"anthropic-ratelimit-{what}-limit: {standing.limit}\r\n"
+        f"anthropic-ratelimit-{what}-remaining: {standing.remaining}\r\n"
+        f"anthropic-ratelimit-{what}-reset: {at}\r\n"
+    )
+
+
+def _duration(seconds: float) -> str:
+    """As OpenAI writes durations: 20ms, 1.5s, 6m0s."""
+    if seconds < 1:
+        return f"{math.ceil(seconds * 1000)}ms"
+    minutes, rest = divmod(seconds, 60)
+    return f"{int(minutes)}m{rest:.3g}s" if minutes else f"{rest:.4g}s"
 
 
 def _request_id(request_id: str, route: Route) -> str:
@@ -131,8 +168,10 @@ def error_head(error: HeadgateError, request_id: str, route: Route = Route.CHAT)
     if error.retry_after_seconds is not None:
         lines.append(f"retry-after: {math.ceil(error.retry_after_seconds)}")
         lines.append(f"retry-after-ms: {math.ceil(error.retry_after_seconds * 1000)}")
+    if isinstance(error, LimitRefusal) and (limits := _rate_limits(error.requests, error.tokens, route)):
+        lines.append(limits.removesuffix("\r\n"))
     sdk_would_retry = status in _SDK_RETRIES or status >= 500
-    if sdk_would_retry and not error.should_retry and not isinstance(error, UpstreamRejected):
+    if (sdk_would_retry or status == 402) and not error.should_retry and not isinstance(error, UpstreamRejected):
         lines.append("x-should-retry: false")
     if status == 401:
         lines.append("www-authenticate: Bearer")

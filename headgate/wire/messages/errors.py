@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from headgate.errors import HeadgateError, Untranslatable, UpstreamRejected
+from headgate.limit_errors import LimitRefusal
 
 _TYPES = {
     401: "authentication_error",
@@ -51,6 +52,8 @@ def error_body(error: HeadgateError, request_id: str) -> bytes:
     described: dict[str, object] = {"type": error_type(status), "message": message}
     if isinstance(error, Untranslatable) and error.param == "thread":
         described["details"] = _NO_THREADS
+    if isinstance(error, LimitRefusal) and error.detail is not None:
+        described["limit"] = error.detail
     return msgspec.json.encode({"type": "error", "error": described, "request_id": request_id})
 
 

@@ -1,0 +1,273 @@
+"""Admit: may the request go in now? Turns a journey into what its meters are asked, and their no into an error.
+
+What was asked is held by the store of counters under the request's id, kept while the request is under way, and
+settled when it is over. The decision is `policy.admission`; this carries it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from headgate.errors import DatabaseUnavailable, StoreUnavailable
+from headgate.gateway import asking, rebuilding, refusing
+from headgate.gateway.fleet import ServedModel
+from headgate.gateway.journey import Hold, Journey
+from headgate.gateway.waiting import WaitingRoom
+from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
+from headgate.policy import metered
+from headgate.policy.metered import Subject
+from headgate.ports import Clock, Counters, Ledger
+from headgate.types import Caller, Measure, MeterKind, Outcome, Rule, Scope
+
+KEEP_EVERY_SECONDS = 10.0
+HELD_WAIT_SECONDS = 1.0  # for money that others hold
+LOOK_AGAIN_SECONDS = 0.1  # whether another process has settled
+_MOST_CACHED = 10_000
+
+log = logging.getLogger(__name__)
+
+
+class Listener(Protocol):
+    """Is told what limits and budgets said no to."""
+
+    def refused(self, tenant: str, refusal: Refusal) -> None: ...
+
+    def unenforced(self, tenant: str, refusal: Refusal) -> None:
+        """A limit that is only tried would have refused this."""
+
+
+class Admissions:
+    """One process's entrance. `rules_of` says every rule that any key of a tenant may have."""
+
+    def __init__(
+        self,
+        counters: Counters,
+        ledger: Ledger,
+        clock: Clock,
+        room: WaitingRoom,
+        rules_of: Callable[[str], Iterable[Rule]] = lambda tenant: (),
+        listener: Listener | None = None,
+    ) -> None:
+        self._counters = counters
+        self._ledger = ledger
+        self._clock = clock
+        self.room = room
+        self._rules_of = rules_of
+        self._listener = listener
+        self._cached: dict[tuple[int, str, str | None], tuple[Caller, float, tuple[Meter, ...]]] = {}
+        self._rebuilding: dict[str, asyncio.Task[None]] = {}
+
+    async def admit(self, journey: Journey) -> None:
+        """Hold what the request needs, lower its ceiling on output if need be, or raise LimitRefusal.
+
+        Raises StoreUnavailable when the store is away and `on_store_failure` is deny. A request that no limit concerns
+        costs nothing.
+        """
+        rules = journey.caller.tier.rules
+        if not rules and not journey.setup.global_rules:
+            return
+        meters = self._meters(journey)
+        try:
+            ask, decision = await self._decide(journey, meters)
+            if decision.refusal is not None and (cheaper := _cheaper(journey, decision.refusal)) is not None:
+                journey.degraded_from, journey.model = journey.model, cheaper
+                journey.tried = cheaper.mute[journey.call.route]
+                meters = tuple(_without_brake(meter) for meter in self._meters(journey))
+                ask, decision = await self._decide(journey, meters)
+        except (StoreUnavailable, DatabaseUnavailable) as error:
+            if journey.setup.on_store_failure == "allow":
+                return
+            raise StoreUnavailable(
+                f"Limits and budgets cannot be checked: {error.message} Try again.", retry_after_seconds=1
+            ) from None
+        if self._listener is not None:
+            self._tell(self._listener, journey.caller.tenant, decision)
+        journey.requests, journey.tokens = decision.requests, decision.tokens
+        if decision.refusal is not None:
+            raise refusing.error(decision)
+        self._enter(journey, ask, decision, meters)
+
+    async def extend(self, journey: Journey) -> None:
+        """Hold more before a dearer model is asked. Raises LimitRefusal if there is not so much money."""
+        hold, model = journey.hold, journey.model
+        if hold is None or model is None or hold.model is model:
+            return
+        held = hold.ask
+        dearer = asking.ask(
+            journey.call, model.deployments, input_tokens=held.input_tokens, output_tokens=held.output_tokens
+        )
+        decision = await self._counters.extend(journey.call.id, journey.caller.tenant, dearer, hold.output_tokens)
+        if decision.refusal is not None:
+            raise refusing.error(decision)
+        hold.model = model
+
+    def dispatched(self, journey: Journey) -> None:
+        """A provider is asked: from here on the request may cost something, whatever becomes of this process."""
+        hold = journey.hold
+        if hold is not None and not hold.dispatched:
+            hold.dispatched = True
+            self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=True)
+
+    def settle(self, journey: Journey) -> None:
+        """Replace what was held by what it came to."""
+        hold, journey.hold = journey.hold, None
+        if hold is None:
+            return
+        released = not hold.dispatched and journey.outcome is not Outcome.CACHED
+        tokens = sum([past.usage.input + past.usage.output for past in journey.attempts])
+        charge = Charge(tokens, journey.cost_picousd, released)
+        self._counters.settle(journey.call.id, journey.caller.tenant, charge)
+        self.room.wake(journey.caller.tenant)
+
+    async def keep_alive(self, under_way: Callable[[], Iterable[Journey]]) -> None:
+        """For ever: the holds of requests under way do not expire."""
+        while True:
+            await asyncio.sleep(KEEP_EVERY_SECONDS)
+            for journey in tuple(under_way()):
+                if journey.hold is not None:
+                    self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=journey.hold.dispatched)
+
+    # --- parts ---
+
+    async def _decide(self, journey: Journey, meters: tuple[Meter, ...]) -> tuple[Ask, Admission]:
+        ask = self._ask(journey, meters)
+        tenant, hold_id = journey.caller.tenant, journey.call.id
+        capped = _request_caps(journey.caller.tier.rules, ask)
+        if isinstance(capped, Admission):
+            return ask, capped
+        ask = capped
+        decision = await self._counters.admit(hold_id, tenant, meters, ask)
+        if not decision.known:
+            await self._rebuild(journey.caller)
+            decision = await self._counters.admit(hold_id, tenant, meters, ask)
+            if not decision.known:
+                raise StoreUnavailable("The counters were lost again while they were rebuilt.")
+        if decision.refusal is not None and decision.refusal.verdict is Verdict.HELD:
+            decision = await self._wait_for_money(journey, meters, ask, decision)
+        return ask, decision
+
+    async def _wait_for_money(
+        self, journey: Journey, meters: tuple[Meter, ...], ask: Ask, decision: Admission
+    ) -> Admission:
+        """Money that is only held may come free any moment, here or in another process: wait a little for it."""
+        tenant, monotonic = journey.caller.tenant, self._clock.monotonic
+        with self.room.enter(tenant, tenant, monotonic() + HELD_WAIT_SECONDS) as place:
+            while await place.turn(monotonic() + LOOK_AGAIN_SECONDS):
+                decision = await self._counters.admit(journey.call.id, tenant, meters, ask)
+                if decision.refusal is None or decision.refusal.verdict is not Verdict.HELD:
+                    break
+        return decision
+
+    def _tell(self, listener: Listener, tenant: str, decision: Admission) -> None:
+        for refusal in decision.unenforced:
+            listener.unenforced(tenant, refusal)
+        if decision.refusal is not None:
+            listener.refused(tenant, decision.refusal)
+
+    def _enter(self, journey: Journey, ask: Ask, decision: Admission, meters: Sequence[Meter]) -> None:
+        model = journey.model
+        assert model is not None, "the request was routed"
+        journey.hold = Hold(ask, decision.output_tokens, model)
+        wanted, unknown_to_provider = asking.ceiling(journey.call, journey.lowered_to, model)
+        has_budget = any(meter.rule.counts_budget for meter in meters)
+        if decision.output_tokens < wanted or (unknown_to_provider and has_budget and wanted):
+            journey.lowered_to = decision.output_tokens
+
+    def _ask(self, journey: Journey, meters: Sequence[Meter]) -> Ask:
+        call, model = journey.call, journey.model
+        assert model is not None, "the request was routed"
+        rules = journey.caller.tier.rules
+        repeats = any(meter.rule.kind is MeterKind.REPEAT for meter in meters)
+        fingerprint = asking.fingerprint(call) if repeats else 0
+        if all(meter.rule.measure is Measure.REQUESTS for meter in meters) and not _caps_requests(rules):
+            return Ask(0, 0, fingerprint=fingerprint)
+        output_tokens, _ = asking.ceiling(call, journey.lowered_to, model)
+        ask = asking.ask(
+            call, model.deployments, input_tokens=asking.prompt_tokens(call), output_tokens=output_tokens
+        )  # fmt: skip
+        return msgspec.structs.replace(ask, fingerprint=fingerprint) if fingerprint else ask
+
+    def _meters(self, journey: Journey) -> tuple[Meter, ...]:
+        caller, call, model = journey.caller, journey.call, journey.model
+        assert model is not None, "the request was routed"
+        now, user, name = self._clock.now(), caller.user or call.user, model.spec.name
+        rules = (*caller.tier.rules, *journey.setup.global_rules)
+        key = (id(caller), name, user)
+        cached = self._cached.get(key)
+        if cached is None or cached[0] is not caller or cached[1] <= now:
+            zone = ZoneInfo(caller.timezone)
+            steady = [rule for rule in rules if rule.scope not in (*metered.VARYING, Scope.REQUEST)]
+            found = tuple(metered.meters(steady, Subject(caller.key_id, user, name), zone, now))
+            if len(self._cached) >= _MOST_CACHED:
+                self._cached.clear()
+            cached = self._cached[key] = (caller, metered.valid_until(steady, zone, now), found)
+        if call.session is None and not call.tags:
+            return cached[2]
+        varying = [rule for rule in rules if rule.scope in metered.VARYING]
+        if not varying:
+            return cached[2]
+        subject = Subject(caller.key_id, user, name, call.session, call.tags)
+        return (*cached[2], *metered.meters(varying, subject, ZoneInfo(caller.timezone), now))
+
+    async def _rebuild(self, caller: Caller) -> None:
+        """Once for all who wait for it. Raises StoreUnavailable or DatabaseUnavailable."""
+        task = self._rebuilding.get(caller.tenant)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._rebuild_now(caller))
+            self._rebuilding[caller.tenant] = task
+            task.add_done_callback(lambda done: self._rebuilding.pop(caller.tenant, None))
+        await asyncio.shield(task)
+
+    async def _rebuild_now(self, caller: Caller) -> None:
+        rules = dict.fromkeys((*caller.tier.rules, *self._rules_of(caller.tenant)))
+        zone = ZoneInfo(caller.timezone)
+        spent = await rebuilding.spent(self._ledger, caller.tenant, rules, zone, self._clock.now())
+        await self._counters.rebuild(caller.tenant, spent)
+
+
+def _caps_requests(rules: Iterable[Rule]) -> bool:
+    return any(rule.scope is Scope.REQUEST for rule in rules)
+
+
+def _request_caps(rules: Sequence[Rule], ask: Ask) -> Ask | Admission:
+    """The caps on a single request: the ceiling is lowered until it fits; a refusal if it cannot be low enough."""
+    for rule in rules:
+        if rule.scope is not Scope.REQUEST:
+            continue
+        meter = Meter(rule.name, rule, "", None, rule.limit)
+        is_money = rule.measure is Measure.USD
+        base, unit = (ask.input_picousd, ask.output_price) if is_money else (ask.input_tokens, 1)
+        needed = base + unit * ask.output_tokens * ask.choices
+        if needed <= rule.limit or not rule.enforce:
+            continue
+        affordable = (rule.limit - base) // (unit * ask.choices) if unit else -1
+        if affordable < ask.least_output_tokens:
+            least = base + unit * ask.least_output_tokens * ask.choices
+            return Admission(Refusal(meter, Verdict.TOO_LARGE, 0, 0, least))
+        ask = msgspec.structs.replace(ask, output_tokens=affordable)
+    return ask
+
+
+def _cheaper(journey: Journey, refusal: Refusal) -> ServedModel | None:
+    """The model that is asked instead when money is short, if the tier has one that serves this."""
+    tier, model = journey.caller.tier, journey.model
+    rule = refusal.meter.rule
+    is_money = rule.measure is Measure.USD and refusal.verdict in (Verdict.SPENT, Verdict.TOO_LARGE, Verdict.HELD)
+    braked = refusal.verdict is Verdict.TRIPPED and rule.action == "degrade"
+    cheaper = journey.setup.models.get(tier.degrade_to)
+    if not (is_money or braked) or cheaper is None or cheaper is model or not cheaper.serves(journey.call.route):
+        return None
+    return cheaper
+
+
+def _without_brake(meter: Meter) -> Meter:
+    """A velocity that has led to a cheaper model lets that model be asked; it still counts what it costs."""
+    if meter.rule.kind is not MeterKind.VELOCITY or meter.rule.action != "degrade":
+        return meter
+    return msgspec.structs.replace(meter, rule=msgspec.structs.replace(meter.rule, action="alert"))

@@ -1,0 +1,71 @@
+"""What was used before this process, or this store, knew anybody: read from the ledger, which knows everything."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from headgate.metering import Meter
+from headgate.policy import calendar, metered
+from headgate.ports import Ledger
+from headgate.types import Measure, MeterKind, Rule, Scope, UsageRow
+
+SESSION_SECONDS = 86_400.0  # a session that was quiet for longer begins anew
+_GROUPS = {
+    Scope.TENANT: "tenant",
+    Scope.USER: "who",
+    Scope.KEY: "key",
+    Scope.MODEL: "model",
+    Scope.SESSION: "session",
+    Scope.TAG: "tags",
+}
+_tags = msgspec.json.Decoder(tuple[str, ...])
+
+
+async def spent(
+    ledger: Ledger, tenant: str, rules: Iterable[Rule], zone: ZoneInfo, now: float
+) -> list[tuple[Meter, int]]:
+    """What every meter of a tenant has used of its window until now. Raises DatabaseUnavailable."""
+    found: list[tuple[Meter, int]] = []
+    asked: dict[tuple[str, float], Sequence[UsageRow]] = {}
+    for rule in rules:
+        if rule.scope not in _GROUPS or rule.kind in (MeterKind.CONCURRENCY, MeterKind.REPEAT):
+            continue
+        question = _GROUPS[rule.scope], _since(rule, zone, now)
+        if question not in asked:
+            by, since = question
+            asked[question] = await ledger.usage(by, since=since, tenant=tenant)
+        for name, amount in _by_name(rule, asked[question]).items():
+            if not rule.only or name in rule.only:
+                found.append((metered.meter(rule, name, zone, now), amount))
+    return found
+
+
+def _since(rule: Rule, zone: ZoneInfo, now: float) -> float:
+    if rule.kind is not MeterKind.BUDGET:
+        return now - rule.period_seconds
+    return now - SESSION_SECONDS if rule.scope is Scope.SESSION else calendar.period(rule.window, zone, now).begins_at
+
+
+def _by_name(rule: Rule, rows: Sequence[UsageRow]) -> dict[str, int]:
+    amounts: dict[str, int] = {}
+    for row in rows:
+        for name in _names(rule.scope, row.group):
+            amounts[name] = amounts.get(name, 0) + _amount(rule, row)
+    return amounts
+
+
+def _names(scope: Scope, group: str) -> tuple[str, ...]:
+    if scope is Scope.TENANT:
+        return ("",)
+    if scope is Scope.TAG:
+        return tuple(dict.fromkeys(_tags.decode(group)))
+    return (group,) if group else ()
+
+
+def _amount(rule: Rule, row: UsageRow) -> int:
+    if rule.measure is Measure.USD:
+        return row.cost_picousd
+    return row.input_tokens + row.output_tokens if rule.measure is Measure.TOKENS else row.requests - row.refused
