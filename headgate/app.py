@@ -15,7 +15,9 @@ from headgate.admin import admin_key
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.routes import build_asgi, build_metrics_asgi
 from headgate.admin.services import Readiness, Running, Services
-from headgate.alert_types import Alert
+from headgate.alert_types import StoreFacts
+from headgate.alerts.desk import Alerts
+from headgate.alerts.watching import watch_stores
 from headgate.assembly import Assembly
 from headgate.clock import SystemClock
 from headgate.config.load import BUILT_IN, Loaded, load
@@ -33,6 +35,7 @@ from headgate.stores.database import Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
 from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.telemetry.directory import MetricsDirectory
 from headgate.telemetry.lines import LineWriter
@@ -80,6 +83,9 @@ class Application:
         self.ledger = SqlLedger(self._database)
         self.key_store = SqlKeyStore(self._database)
         self.accounts = Accounts(self.key_store, self.clock)
+        self._alert_log = SqlAlertLog(self._database)
+        self.alerts = Alerts(self._alert_log, self.clock)
+        self.alerts.configure(assembly.alert_channels(loaded.config, environment))
         self._journal = FileJournal(
             data_dir / "journal",
             self.clock,
@@ -106,7 +112,7 @@ class Application:
         self._counter = OfflineCounter()
         self._observed_by = self._observers(loaded)
         self.protection = Protection(
-            lambda: self.running.loaded.config, self.clock, self.ledger, self.metrics, self._raise_alert
+            lambda: self.running.loaded.config, self.clock, self.ledger, self.metrics, self.alerts.raise_
         )
         witness = PromptLog(self._lines.write) if server.log.prompts else None
         audience = Audience(tuple(self._observed_by), witness, self.protection.admissions.settle)
@@ -126,6 +132,8 @@ class Application:
         """Begin the background work. The database may be away: `readiness` says so until it has answered."""
         self._lag.start()
         self.ledger_drain.start()
+        self.alerts.start()
+        self._run(watch_stores(self.alerts, self.clock, [self._database_trouble]))
         for work in (self._connect, self.metrics_page.publish_forever, self._compact_forever):
             self._run(work())
         self._run(self.protection.admissions.keep_alive(lambda: self.pipeline.under_way))
@@ -137,6 +145,7 @@ class Application:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.ledger_drain.aclose()
+        await self.alerts.aclose()
         self._lag.stop()
         self.metrics_page.close()
         for deployment in self.pipeline.setup.deployments():
@@ -168,6 +177,8 @@ class Application:
         self.edge.limits = _edge_limits(loaded)
         self._journal.reserve(loaded.config.server.max_in_flight)
         assembly.configure(self.accounts, loaded.config)
+        if loaded.config.alerts != source.config.alerts:
+            self.alerts.configure(assembly.alert_channels(loaded.config, self._environment))
         self.running = Running(loaded, setup, self.clock.now())
         self.protection.reconfigured()
         self._run(self._retire(before))
@@ -201,9 +212,6 @@ class Application:
 
     # --- parts ---
 
-    def _raise_alert(self, alert: Alert) -> None:
-        log.warning("%s", alert.sentence)
-
     def _run(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.append(task)
@@ -219,6 +227,13 @@ class Application:
         if not self._database_answered:
             return "has not answered yet"
         return self.ledger_drain.last_error or self.accounts.last_error
+
+    def _database_trouble(self) -> StoreFacts | None:
+        if not (trouble := self._trouble()):
+            return None
+        serves = self.running.loaded.config.on_database_failure == "serve"
+        effect = "Requests go on, and their rows wait on disk." if serves else "Requests are refused."
+        return StoreFacts("database", trouble, effect)
 
     async def _connect(self) -> None:
         """Until the database has answered, then for ever: keys."""
@@ -272,6 +287,7 @@ class Application:
             clock=self.clock,
             accounts=self.accounts,
             ledger=self.ledger,
+            alert_log=self._alert_log,
             admin_key_hash=admin_key_hash,
             running=lambda: self.running,
             readiness=self.readiness,

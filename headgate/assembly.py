@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from headgate.alerts.channel import Channel
 from headgate.config import addresses, rules
 from headgate.config.catalogue import Catalogue
 from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig
@@ -213,3 +214,12 @@ def configured_keys(config: Config) -> list[KeyRecord]:
         for name, tenant in config.tenants.items()
         for key in tenant.keys
     ]
+
+
+def alert_channels(config: Config, environment: Mapping[str, str]) -> tuple[Channel, ...]:
+    """Whom to tell of alerts, in the order of the configuration."""
+    if not config.alerts:
+        return ()
+    from headgate.alerts.building import channels  # mail and its kin take a while to load
+
+    return channels(config.alerts, environment)

@@ -21,6 +21,7 @@ COMMANDS = {
     "keys": "headgate.commands.keys:keys",
     "usage": "headgate.commands.usage:usage",
     "config": "headgate.commands.config:config",
+    "alerts": "headgate.commands.alerts:alerts",
     "backup": "headgate.commands.backup:backup",
     "version": "headgate.commands.version:version",
 }

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from headgate import assembly
+from headgate.alerts.channel import Channel
 from headgate.clock import SystemClock
 from headgate.config.load import load
 from headgate.config.schema import Config
@@ -50,3 +51,21 @@ async def open_books(where: Where, environment: Mapping[str, str]) -> AsyncItera
         yield Books(config, accounts, SqlLedger(database), clock)
     finally:
         await database.aclose()
+
+
+class Telling(msgspec.Struct, frozen=True):
+    """Whom alerts go to."""
+
+    channels: tuple[Channel, ...]
+    clock: Clock
+
+
+@asynccontextmanager
+async def open_channels(config_path: str | None, environment: Mapping[str, str]) -> AsyncIterator[Telling]:
+    """The channels of a configuration's alerts; opens no database. Raises ConfigInvalid."""
+    channels = assembly.alert_channels(load(config_path, environment).config, environment)
+    try:
+        yield Telling(channels, SystemClock())
+    finally:
+        for channel in channels:
+            await channel.aclose()

@@ -38,11 +38,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "alerts": {*ADAPTER, "providers"},  # webhooks are called with the HTTP client of providers
     "sim": {*GATEWAY, "gateway"},
     "admin": {*GATEWAY, "gateway", "config"},
-    "assembly": {*ADAPTER, "gateway", "providers", "clock"},
+    "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock"},
     "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},
     "app": {
         "protection",
         *ADAPTER,
+        "alerts",
         "gateway",
         "providers",
         "stores",
@@ -52,9 +53,9 @@ MAY_IMPORT: dict[str, set[str]] = {
         "assembly",
         "admin",
     },
-    "offline": {*ADAPTER, "gateway", "stores", "clock", "assembly"},
+    "offline": {*ADAPTER, "alerts", "gateway", "stores", "clock", "assembly"},
     "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app"},
-    "commands": {*VOCABULARY, "config", "admin", "telemetry", "stores", "offline", "serving", "cli"},
+    "commands": {*VOCABULARY, "config", "alerts", "admin", "telemetry", "stores", "offline", "serving", "cli"},
     "cli": {*VOCABULARY, "config", "serving"},  # its commands are named, and loaded when they are called
     "__main__": {"cli"},
 }

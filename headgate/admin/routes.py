@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.admin import keys, models, openapi, operations, usage
+from headgate.admin import alerts, keys, models, openapi, operations, usage
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
 from headgate.admin.services import Readiness, Services
@@ -34,6 +34,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("POST", f"{KEY_PATH}/rotate", keys.rotate_key, keys.RotateKey, keys.CreatedKey, status=201),
     Endpoint("GET", "/admin/usage", usage.usage, usage.UsageQuery, usage.Usage),
     Endpoint("GET", "/admin/ledger", usage.ledger_page, usage.LedgerQuery, usage.LedgerPage),
+    Endpoint("GET", "/admin/alerts", alerts.list_alerts, alerts.AlertQuery, alerts.AlertList),
     Endpoint("GET", "/admin/deployments", operations.deployments, Nothing, operations.DeploymentList),
     Endpoint("GET", "/admin/config", operations.config_state, Nothing, operations.ConfigState),
     Endpoint("GET", "/admin/config/diff", operations.config_difference, Nothing, operations.ConfigDifference),

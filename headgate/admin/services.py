@@ -9,7 +9,7 @@ import msgspec
 from headgate.config.load import Loaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import Setup
-from headgate.ports import Clock, Ledger
+from headgate.ports import AlertLog, Clock, Ledger
 from headgate.types import Frozen
 
 
@@ -39,6 +39,7 @@ class Services(msgspec.Struct, frozen=True):
     clock: Clock
     accounts: Accounts
     ledger: Ledger
+    alert_log: AlertLog
     admin_key_hash: str  # SHA-256, hex
     running: Callable[[], Running]
     readiness: Callable[[], Readiness]

@@ -5,14 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Row, delete, select, text, update
 
 from headgate.alert_types import Alert, AlertDelivery, AlertRecord
 from headgate.stores.cleaning import cleaned
 from headgate.stores.database import Database
 from headgate.stores.schema import alerts
 
+_ENTER = (
+    "INSERT INTO alerts (key, at, alert, deliveries, claimed_until) "
+    "VALUES (:key, :at, :alert, :deliveries, :claimed_until) ON CONFLICT (key) DO NOTHING"
+)
 MAX_RESUMED = 100  # alerts that one process takes over at once
 
 _ALERT = msgspec.json.Decoder(Alert)
@@ -56,16 +59,14 @@ class SqlAlertLog:
 
 
 def _enter(connection: Connection, record: AlertRecord, until: float) -> bool:
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    entry = dialect.insert(alerts).values(
-        key=record.alert.key,
-        at=record.alert.at,
-        alert=_json(record.alert),
-        deliveries=_json(record.deliveries),
-        claimed_until=_claimed_until(record, until),
-    )
-    entry = entry.on_conflict_do_nothing(index_elements=["key"]).execution_options(preserve_rowcount=True)
-    return connection.execute(entry).rowcount == 1
+    values = {
+        "key": record.alert.key,
+        "at": record.alert.at,
+        "alert": _json(record.alert),
+        "deliveries": _json(record.deliveries),
+        "claimed_until": _claimed_until(record, until),
+    }
+    return connection.execute(text(_ENTER), values).rowcount == 1
 
 
 def _resume(connection: Connection, now: float, until: float) -> list[AlertRecord]:

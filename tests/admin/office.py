@@ -21,6 +21,7 @@ from headgate.config.load import parse
 from headgate.gateway.accounts import Accounts
 from headgate.stores.database import Database
 from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Usage
 
@@ -51,6 +52,7 @@ class Office:
         self.clock = SystemClock()
         self.database = Database("sqlite", data_dir)
         self.ledger = SqlLedger(self.database)
+        self.alert_log = SqlAlertLog(self.database)
         self.accounts = Accounts(SqlKeyStore(self.database), self.clock)
         self.readiness = Readiness(True, {"database": "ok"})
         self.reload: Callable[[], Awaitable[list[str]]] = self._reload
@@ -63,6 +65,7 @@ class Office:
             clock=self.clock,
             accounts=self.accounts,
             ledger=self.ledger,
+            alert_log=self.alert_log,
             admin_key_hash=admin_key(data_dir, "hg-admin-for-tests").hash,
             running=lambda: self.running,
             readiness=lambda: self.readiness,
