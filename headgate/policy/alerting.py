@@ -21,9 +21,10 @@ def crossed(before: int, after: int, limit: int) -> tuple[int, ...]:
 
     Any unit, the same for all three; a limit of 0 has no thresholds.
     """
-    if limit <= 0 or after <= before:
-        return ()
-    return tuple(percent for percent in THRESHOLDS_PERCENT if before * 100 < percent * limit <= after * 100)
+    was, now = before * 100, after * 100
+    if limit <= 0 or now <= was or now < THRESHOLDS_PERCENT[0] * limit or was >= THRESHOLDS_PERCENT[-1] * limit:
+        return ()  # nearly always, and asked for every budget of every request
+    return tuple(percent for percent in THRESHOLDS_PERCENT if was < percent * limit <= now)
 
 
 def budget_alert(tenant: str, facts: BudgetFacts, at: float) -> Alert:
