@@ -1,4 +1,4 @@
-"""Which alerts are due, and their words.
+"""The words of alerts, and their keys.
 
 An alert's key says what is told once: a threshold of a budget's window, a trip, a day's drift, an hour of a store's
 absence.
@@ -11,20 +11,8 @@ import hashlib
 from headgate.alert_types import Alert, BudgetFacts, DriftFacts, StoreFacts, TrialFacts, VelocityFacts
 from headgate.policy.pricing import format_usd
 
-THRESHOLDS_PERCENT = (50, 80, 100)
 STORE_WINDOW_SECONDS = 3600  # a store that stays away is told again after so long
 MAX_KEY_PART = 200  # characters of a name that a caller chose
-
-
-def crossed(before: int, after: int, limit: int) -> tuple[int, ...]:
-    """The thresholds, in percent, that a rise of what is spent from `before` to `after` has reached, lowest first.
-
-    Any unit, the same for all three; a limit of 0 has no thresholds.
-    """
-    was, now = before * 100, after * 100
-    if limit <= 0 or now <= was or now < THRESHOLDS_PERCENT[0] * limit or was >= THRESHOLDS_PERCENT[-1] * limit:
-        return ()  # nearly always, and asked for every budget of every request
-    return tuple(percent for percent in THRESHOLDS_PERCENT if was < percent * limit <= now)
 
 
 def budget_alert(tenant: str, facts: BudgetFacts, at: float) -> Alert:

@@ -1,17 +1,14 @@
-"""Thresholds, keys and words of alerts."""
+"""Keys and words of alerts."""
 
 from __future__ import annotations
 
 import msgspec
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.alert_types import BudgetFacts, DriftFacts, StoreFacts, VelocityFacts
 from headgate.policy.alerting import (
-    THRESHOLDS_PERCENT,
     budget_alert,
-    crossed,
     drift_alert,
     store_alert,
     trial_alert,
@@ -25,35 +22,6 @@ BUDGET = BudgetFacts(
 VELOCITY = VelocityFacts("user", "alice", "block", 6 * USD // 10, USD // 2, 300.0)
 DRIFT = DriftFacts("openai", "org-1", "2026-11-27", 10 * USD, 12 * USD)
 STORE = StoreFacts("database", "connection refused.", "Requests go on; rows wait on disk.")
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "limit", "expected"),
-    [
-        (0, 49, 100, ()),
-        (49, 50, 100, (50,)),
-        (50, 79, 100, ()),
-        (0, 80, 100, (50, 80)),
-        (79, 250, 100, (80, 100)),
-        (100, 250, 100, ()),
-        (99, 100, 100, (100,)),
-        (60, 40, 100, ()),  # a correction
-        (0, 10, 0, ()),
-        (0, 2, 3, (50,)),
-        (33 * 10**30, 34 * 10**30, 66 * 10**30 + 1, (50,)),
-    ],
-)
-def test_thresholds(before: int, after: int, limit: int, expected: tuple[int, ...]) -> None:
-    assert crossed(before, after, limit) == expected
-
-
-@given(st.integers(1, 10**18), st.lists(st.integers(0, 10**17), max_size=30))
-def test_however_it_is_spent_every_threshold_is_crossed_once(limit: int, amounts: list[int]) -> None:
-    spent, told = 0, []
-    for amount in amounts:
-        told += crossed(spent, spent + amount, limit)
-        spent += amount
-    assert told == [percent for percent in THRESHOLDS_PERCENT if spent * 100 >= percent * limit]
 
 
 def test_a_budget_is_told_in_words_that_stand_alone() -> None:
