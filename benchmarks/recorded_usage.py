@@ -29,6 +29,7 @@ from headgate.wire.converse.dialect import PROVIDER as CONVERSE
 from headgate.wire.dialect import ProviderDialect
 from headgate.wire.gemini.dialect import PROVIDER as GEMINI
 from headgate.wire.messages.dialect import PROVIDER as MESSAGES
+from headgate.wire.openai import read_answer
 from headgate.wire.responses.dialect import PROVIDER as RESPONSES
 from headgate.wire.speakers import speaker
 
@@ -41,6 +42,7 @@ DIALECTS: Mapping[str, ProviderDialect] = {
     "generateContent": GEMINI,
     "converse": CONVERSE,
 }
+OLDER_ROUTES = {"completions": Route.COMPLETIONS, "embeddings": Route.EMBEDDINGS}
 ROUTES = {"chat.completions": Route.CHAT, "messages": Route.MESSAGES, "responses": Route.RESPONSES}
 
 # Prompts with these have more in them than texts: media, what a provider keeps, what its own tools bring in.
@@ -112,6 +114,17 @@ def read(row: Mapping[str, Json]) -> Recorded | None:
         calls_tools=said.calls_tools,
         usage=said.usage,
     )
+
+
+def reported_usage(row: Mapping[str, Json]) -> Usage | None:
+    """What the provider says an exchange of any kind used; None if it does not say, or not in a way that is known."""
+    api = str(row.get("api"))
+    try:
+        if api in DIALECTS:
+            return _answer(row, DIALECTS[api]).usage
+        return read_answer(OLDER_ROUTES[api], json.dumps(row["response_body"]).encode()).usage
+    except (HeadgateError, ValueError, KeyError):
+        return None
 
 
 def _prompt(api: str, body: dict[str, Json]) -> tuple[list[str], int]:
