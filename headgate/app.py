@@ -10,7 +10,7 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 
-from headgate import __version__, assembly
+from headgate import __version__, assembly, bookkeeping
 from headgate.admin import admin_key
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.routes import build_asgi, build_metrics_asgi
@@ -122,6 +122,9 @@ class Application:
         )
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
         self.running = Running(loaded, setup, self.clock.now())
+        self.books = bookkeeping.open_bookkeeping(
+            self._database, self.clock, lambda: self.running.loaded.config, environment
+        )
         self.services = self._services(admin_key.admin_key(data_dir, environment.get(admin_key.VARIABLE)).hash)
         self.asgi: ColdPaths = build_asgi(self.services)
         self.metrics_asgi: ColdPaths = build_metrics_asgi(self.services)
@@ -137,6 +140,7 @@ class Application:
         for work in (self._connect, self.metrics_page.publish_forever, self._compact_forever):
             self._run(work())
         self._run(self.protection.admissions.keep_alive(lambda: self.pipeline.under_way))
+        self._run(self.books.nightly.run_forever())
 
     async def stop(self) -> None:
         """Settle what is left and close everything. Rows the database does not take wait on disk for the next start."""
@@ -288,6 +292,7 @@ class Application:
             accounts=self.accounts,
             ledger=self.ledger,
             alert_log=self._alert_log,
+            reconciler=self.books.reconciler,
             admin_key_hash=admin_key_hash,
             running=lambda: self.running,
             readiness=self.readiness,

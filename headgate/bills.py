@@ -146,6 +146,7 @@ class Reconciliation(Frozen, frozen=True):
     source: str  # where the statement came from
     first_day: int
     last_day: int
+    by: str = ""  # nightly, the command line or the admin API
     attributed: bool = False
     dry_run: bool = False
     ledger_picousd: int = 0

@@ -20,6 +20,7 @@ COMMANDS = {
     "check": "headgate.commands.config:check",
     "keys": "headgate.commands.keys:keys",
     "usage": "headgate.commands.usage:usage",
+    "reconcile": "headgate.commands.reconcile:reconcile",
     "config": "headgate.commands.config:config",
     "alerts": "headgate.commands.alerts:alerts",
     "backup": "headgate.commands.backup:backup",

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from headgate import assembly
+from headgate import assembly, bookkeeping
 from headgate.alerts.channel import Channel
 from headgate.clock import SystemClock
 from headgate.config.load import load
 from headgate.config.schema import Config
 from headgate.gateway.accounts import Accounts
 from headgate.ports import Clock, Ledger
+from headgate.reconciling.desk import Reconciler
 from headgate.stores.database import Database
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_keys import SqlKeyStore
@@ -36,6 +37,7 @@ class Books(msgspec.Struct, frozen=True):
     accounts: Accounts
     ledger: Ledger
     clock: Clock
+    reconciler: Reconciler
 
 
 @asynccontextmanager
@@ -48,7 +50,8 @@ async def open_books(where: Where, environment: Mapping[str, str]) -> AsyncItera
         accounts = Accounts(SqlKeyStore(database), clock)
         assembly.configure(accounts, config)
         await accounts.refresh()
-        yield Books(config, accounts, SqlLedger(database), clock)
+        books = bookkeeping.open_bookkeeping(database, clock, lambda: config, environment)
+        yield Books(config, accounts, SqlLedger(database), clock, books.reconciler)
     finally:
         await database.aclose()
 

@@ -14,7 +14,12 @@ PORTS = {*VOCABULARY, "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
-ROOTS = {"app", "assembly", "offline", "protection"}  # where adapters are picked
+ROOTS = {"app", "assembly", "bookkeeping", "offline", "protection"}  # where adapters are picked
+
+# What a composition root ties together.
+ROOT_PARTS = {
+    "gateway", "providers", "stores", "telemetry", "tokens", "alerts", "clock", "assembly", "bookkeeping", "protection",
+}  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
@@ -36,24 +41,14 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": ADAPTER,
     "tokens": ADAPTER,
     "alerts": {*ADAPTER, "providers"},  # webhooks are called with the HTTP client of providers
+    "reconciling": {*PORTS, "policy", "wire", "config"},
     "sim": {*GATEWAY, "gateway"},
-    "admin": {*GATEWAY, "gateway", "config"},
+    "admin": {*GATEWAY, "gateway", "config", "reconciling"},
     "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock"},
     "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},
-    "app": {
-        "protection",
-        *ADAPTER,
-        "alerts",
-        "gateway",
-        "providers",
-        "stores",
-        "telemetry",
-        "tokens",
-        "clock",
-        "assembly",
-        "admin",
-    },
-    "offline": {*ADAPTER, "alerts", "gateway", "stores", "clock", "assembly"},
+    "bookkeeping": {*ADAPTER, "providers", "stores", "reconciling"},
+    "app": {*ADAPTER, *ROOT_PARTS, "admin"},
+    "offline": {*ADAPTER, "alerts", "gateway", "stores", "clock", "assembly", "bookkeeping", "reconciling"},
     "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app"},
     "commands": {*VOCABULARY, "config", "alerts", "admin", "telemetry", "stores", "offline", "serving", "cli"},
     "cli": {*VOCABULARY, "config", "serving"},  # its commands are named, and loaded when they are called

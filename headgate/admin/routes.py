@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.admin import alerts, keys, models, openapi, operations, usage
+from headgate.admin import alerts, keys, models, openapi, operations, reconcile, usage
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
 from headgate.admin.services import Readiness, Services
@@ -35,6 +35,15 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("GET", "/admin/usage", usage.usage, usage.UsageQuery, usage.Usage),
     Endpoint("GET", "/admin/ledger", usage.ledger_page, usage.LedgerQuery, usage.LedgerPage),
     Endpoint("GET", "/admin/alerts", alerts.list_alerts, alerts.AlertQuery, alerts.AlertList),
+    Endpoint("GET", "/admin/reconcile", reconcile.list_reports, reconcile.ReportsQuery, reconcile.ReportList),
+    Endpoint("POST", "/admin/reconcile", reconcile.run_reconcile, reconcile.RunReconcile, reconcile.ReportList),
+    Endpoint(
+        "GET",
+        "/admin/reconcile/adjustments",
+        reconcile.list_adjustments,
+        reconcile.AdjustmentsQuery,
+        reconcile.AdjustmentPage,
+    ),
     Endpoint("GET", "/admin/deployments", operations.deployments, Nothing, operations.DeploymentList),
     Endpoint("GET", "/admin/config", operations.config_state, Nothing, operations.ConfigState),
     Endpoint("GET", "/admin/config/diff", operations.config_difference, Nothing, operations.ConfigDifference),

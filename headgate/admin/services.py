@@ -10,6 +10,7 @@ from headgate.config.load import Loaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import Setup
 from headgate.ports import AlertLog, Clock, Ledger
+from headgate.reconciling.desk import Reconciler
 from headgate.types import Frozen
 
 
@@ -40,6 +41,7 @@ class Services(msgspec.Struct, frozen=True):
     accounts: Accounts
     ledger: Ledger
     alert_log: AlertLog
+    reconciler: Reconciler
     admin_key_hash: str  # SHA-256, hex
     running: Callable[[], Running]
     readiness: Callable[[], Readiness]

@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import click
 import msgspec
 
-from headgate.admin import audit
 from headgate.admin.keys import CreatedKey, CreateKey, Key, KeyDesk, KeyList, RevokeKey, RotateKey
 from headgate.admin.moments import duration_seconds, written
+from headgate.commands.auditing import audit_on_stderr
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show
 from headgate.offline import Where, open_books
-from headgate.telemetry.log import JsonFormatter, TextFormatter
 
 Result = TypeVar("Result")
 
@@ -93,7 +90,7 @@ def _at_desk(where: Where, command: Callable[[KeyDesk], Awaitable[Result]]) -> R
 
     async def run() -> Result:
         async with open_books(where, os.environ) as books:
-            with _audit_on_stderr(books.config.server.log.format):
+            with audit_on_stderr(books.config.server.log.format):
                 return await command(KeyDesk(books.accounts, books.config, books.clock, by="command line"))
 
     return asyncio.run(run())
@@ -102,18 +99,6 @@ def _at_desk(where: Where, command: Callable[[KeyDesk], Awaitable[Result]]) -> R
 def _row(key: Key) -> tuple[str, ...]:
     named = (key.id, key.state, key.tenant, key.user or "", key.tier, key.name)
     return (*named, key.hint, key.source, written(key.expires_at))
-
-
-@contextmanager
-def _audit_on_stderr(form: str) -> Iterator[None]:
-    """Commands leave the same audit lines as the server does, wherever standard error goes."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
-    audit.log.addHandler(handler)
-    try:
-        yield
-    finally:
-        audit.log.removeHandler(handler)
 
 
 def _print_created(made: CreatedKey) -> None:

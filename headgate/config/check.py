@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from headgate.config.alert_checks import check_alerts
 from headgate.config.availability import missing_capability
+from headgate.config.billing_checks import check_billing
 from headgate.config.catalogue import Catalogue
 from headgate.config.problems import Findings, Place
 from headgate.config.references import check_references
@@ -19,6 +20,7 @@ def check(config: Config, findings: Findings, catalogue: Catalogue) -> None:
     check_references(config, findings)
     check_values(config, findings)
     check_alerts(config, findings)
+    check_billing(config, findings)
     _check_prices(config, findings, catalogue)
     _check_simulated(config, findings)
     _note_no_effect(config, findings)

@@ -1,6 +1,6 @@
 """The configuration, typed: one frozen struct per block, defaults beside the fields, the comment is its documentation.
 
-`docs/configuration.md` and the JSON Schema are generated from this file, `tiers.py` and `alert_schema.py`, so a field's
+`docs/configuration.md` and the JSON Schema are generated from this file and the modules of its blocks, so a field's
 comment (on its line, or above it when it is long) is what users read. Every block refuses unknown keys; `decode.py`
 adds the line and the nearest name.
 """
@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from headgate.config.alert_schema import AlertConfig
+from headgate.config.billing_schema import BillingConfig, ReconcileConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
 from headgate.config.tiers import LimitsConfig, TenantConfig, TierConfig
 
@@ -131,6 +132,7 @@ class ProviderConfig(Block, frozen=True):
     region: str = ""  # for kind: bedrock, e.g. us-east-1: whose endpoint is asked, and what requests are signed for
     profile: str = ""  # for kind: bedrock without api_key, a profile of AWS's configuration; default: AWS's usual chain
     sim: SimConfig = SimConfig()  # for kind: sim
+    billing: BillingConfig | None = None  # where it says what was used and what it costs; absent: it is not asked
 
     def __post_init__(self) -> None:
         """Both ways to write keys end in `api_keys`, so that nobody else has to look at `api_key`."""
@@ -300,5 +302,6 @@ class Config(Block, frozen=True):
     tiers: dict[str, TierConfig] = {}  # sets of limits and features by name
     tenants: dict[str, TenantConfig] = {}  # who pays, by name
     alerts: list[AlertConfig] = []  # whom to tell when something happens
+    reconcile: ReconcileConfig = ReconcileConfig()  # comparing the ledger with what providers bill, every night
     pii: PiiConfig = PiiConfig()  # what may be kept of personal data
     queue: str = "sql"  # doorbell and ingestion of jobs: sql | redis:// | amqp:// | kafka:// | sqs://

@@ -42,8 +42,8 @@ class Client:
         self._pools: dict[Target, Pool] = {}
         self._closed = False
 
-    def destination(self, endpoint: str, path: str, headers: Mapping[str, str]) -> Destination:
-        """Prepare POST requests to `endpoint`/`path` with these headers (names in lower case).
+    def destination(self, endpoint: str, path: str, headers: Mapping[str, str], method: str = "POST") -> Destination:
+        """Prepare requests to `endpoint`/`path` with these headers (names in lower case).
 
         Raises UpstreamUnreachable for a URL that cannot be called, InvalidRequest for a header that cannot be sent.
         """
@@ -54,7 +54,7 @@ class Client:
             pool = self._pools[target] = Pool(target, self._connector, self._settings)
             if self._closed:
                 pool.close()
-        return Destination(pool, render_head(target, path, headers, proxy), proxy)
+        return Destination(pool, render_head(target, method, path, headers, proxy), proxy)
 
     def send(
         self, destination: Destination, body: bytes, headers: Sequence[tuple[str, str]] = ()
@@ -85,10 +85,12 @@ class Client:
         await asyncio.sleep(0)  # aborted sockets are closed in the loop's next round
 
 
-def render_head(target: Target, path: str, headers: Mapping[str, str], proxy: Proxy | None) -> bytes:
-    """A POST request's head without content-length and blank line; in absolute form (RFC 9112, 3.2.2) for a proxy."""
+def render_head(target: Target, method: str, path: str, headers: Mapping[str, str], proxy: Proxy | None) -> bytes:
+    """A request's head without content-length and blank line; in absolute form (RFC 9112, 3.2.2) for a proxy."""
     origin = "" if proxy is None else f"http://{target.authority}"
-    lines = f"POST {origin}{target.path}/{path} HTTP/1.1\r\nhost: {target.authority}\r\naccept-encoding: identity\r\n"
+    lines = (
+        f"{method} {origin}{target.path}/{path} HTTP/1.1\r\nhost: {target.authority}\r\naccept-encoding: identity\r\n"
+    )
     if proxy is not None and proxy.authorization:
         lines += f"proxy-authorization: {proxy.authorization}\r\n"
     return lines.encode("ascii") + render_headers(headers.items())
