@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import msgspec
 
-from headgate import assembly
+from headgate import assembly, bookkeeping
 from headgate.admin.admin_key import admin_key
 from headgate.admin.routes import build_asgi
 from headgate.admin.services import Readiness, Running, Services
@@ -61,11 +61,13 @@ class Office:
         setup = Assembly(self.clock, {}).setup(loaded.config, loaded.hash, None)
         self.running = Running(loaded, setup, STARTED_AT)
         assembly.configure(self.accounts, loaded.config)
+        self.books = bookkeeping.open_bookkeeping(self.database, self.clock, lambda: self.running.loaded.config, {})
         services = Services(
             clock=self.clock,
             accounts=self.accounts,
             ledger=self.ledger,
             alert_log=self.alert_log,
+            reconciler=self.books.reconciler,
             admin_key_hash=admin_key(data_dir, "hg-admin-for-tests").hash,
             running=lambda: self.running,
             readiness=lambda: self.readiness,

@@ -59,8 +59,11 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
             response = await office.client.request(
                 endpoint.method, url, headers=headers, json=body if endpoint.reads_body else None
             )
-            if endpoint.path.endswith("/rotate"):
-                assert response.status_code == 409  # the test has revoked the key by now
+            refused = {"/admin/keys/{key_id}/rotate": 409}  # the test has revoked the key by now
+            if endpoint.method == "POST":
+                refused["/admin/reconcile"] = 400  # no provider here can be asked for its bill
+            if endpoint.path in refused:
+                assert response.status_code == refused[endpoint.path]
                 schema: dict[str, Any] = {"$ref": "#/components/schemas/Error"}
             else:
                 assert response.status_code == endpoint.status, (endpoint.path, response.text)

@@ -1,0 +1,1 @@
+"""Bills compared with the ledger."""
