@@ -234,6 +234,7 @@ def billing_api() -> Iterator[Provider]:
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
 
         def do_GET(self) -> None:
             status, body = provider.answer(self.path, {name.lower(): value for name, value in self.headers.items()})
