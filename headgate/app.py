@@ -21,6 +21,7 @@ from headgate.alerts.watching import watch_stores
 from headgate.assembly import Assembly
 from headgate.clock import SystemClock
 from headgate.config.load import BUILT_IN, Loaded, load
+from headgate.config.schema import ServerConfig
 from headgate.errors import DatabaseUnavailable, Draining, HeadgateError, IncompatibleDatabase
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import Deployment, Setup
@@ -29,7 +30,7 @@ from headgate.gateway.http.protocol import GatewayProtocol
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.settling import Audience, Settler
 from headgate.policy.health import Gate
-from headgate.ports import Observer
+from headgate.ports import Clock, Observer
 from headgate.protection import Protection
 from headgate.stores.database import Database
 from headgate.stores.drain import Drain
@@ -86,12 +87,7 @@ class Application:
         self._alert_log = SqlAlertLog(self._database)
         self.alerts = Alerts(self._alert_log, self.clock)
         self.alerts.configure(assembly.alert_channels(loaded.config, environment))
-        self._journal = FileJournal(
-            data_dir / "journal",
-            self.clock,
-            max_bytes=server.ledger.journal_max_bytes,
-            slots=server.max_in_flight,
-        )
+        self._journal = _journal(server, self.clock)
         self.ledger_drain = Drain(
             self._journal,
             self.ledger,
@@ -334,6 +330,11 @@ class Application:
 
 def _shutting_down() -> Draining:
     return Draining("This process is shutting down. Send the request again.", retry_after_seconds=1)
+
+
+def _journal(server: ServerConfig, clock: Clock) -> FileJournal:
+    directory, most = Path(server.data_dir) / "journal", server.ledger.journal_max_bytes
+    return FileJournal(directory, clock, max_bytes=most, slots=server.max_in_flight)
 
 
 def _edge_limits(loaded: Loaded) -> EdgeLimits:
