@@ -27,7 +27,7 @@ from headgate.gateway.events import EventLog
 from headgate.gateway.fleet import Setup
 from headgate.gateway.journey import AnswerHead, Journey
 from headgate.gateway.settling import Settler
-from headgate.gateway.watchdog import Watchdog
+from headgate.gateway.watchdog import Deadlines, Watchdog
 from headgate.policy import access, pricing
 from headgate.policy.access import Denial
 from headgate.ports import Clock, Take
@@ -202,8 +202,7 @@ class Pipeline:
         """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`."""
         self.setup = setup
         self.under_way: dict[Journey, None] = {}  # in the order of arrival
-        # Kept, because Python 3.11 makes a system call each time it looks for the running loop.
-        self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines(asyncio.get_running_loop(), clock.monotonic)
         self._clock = clock
         self._settler = settler
         self._admissions = admissions
@@ -274,8 +273,7 @@ class Pipeline:
         assert journey.model is not None, "the request was routed"
         seconds = journey.model.spec.total_seconds
         journey.watchdog = Watchdog(
-            self._loop,
-            self._clock.monotonic,
+            self._deadlines,
             seconds,
             lambda: TotalTimeout(f"The request was not finished within {seconds:g} seconds."),
         )

@@ -1,12 +1,13 @@
-"""Deadlines of a request: one timer that turns a missed deadline into a typed error in the task that waits.
+"""Deadlines of requests: a missed one becomes a typed error in the task that waits.
 
-Moving a deadline costs one assignment, because the timer looks at it only when it fires. That matters: the stall
-deadline moves with every event of every stream.
+One timer serves all requests of a process. Moving a deadline costs one assignment, because the timer looks at it only
+when it fires. That matters: the stall deadline moves with every event of every stream.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 
 from headgate.errors import HeadgateError
@@ -16,38 +17,68 @@ _LOOK_AGAIN_SECONDS = 1.0  # while the task rests
 Complaint = Callable[[], HeadgateError]
 
 
+class Deadlines:
+    """Looks at all watchdogs when the earliest deadline has come that they had when it looked last.
+
+    Belongs to `loop`; times are monotonic seconds of `monotonic`. No timer is left when nobody is watched.
+    """
+
+    __slots__ = ("_dogs", "_fires_at", "_timer", "loop", "monotonic")
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, monotonic: Callable[[], float]) -> None:
+        self.loop = loop
+        self.monotonic = monotonic
+        self._dogs: dict[Watchdog, None] = {}  # in the order in which they came
+        self._timer: asyncio.TimerHandle | None = None
+        self._fires_at = math.inf
+
+    def keep(self, dog: Watchdog) -> None:
+        """Look at the dog not later than at its deadline."""
+        self._dogs[dog] = None
+        if dog.deadline < self._fires_at:
+            self._set_timer(dog.deadline)
+
+    def drop(self, dog: Watchdog) -> None:
+        """Look at it no more."""
+        self._dogs.pop(dog, None)
+        if not self._dogs:
+            self._set_timer(math.inf)
+
+    def _set_timer(self, at: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._fires_at = at
+        self._timer = None if at == math.inf else self.loop.call_later(max(0.0, at - self.monotonic()), self._look)
+
+    def _look(self) -> None:
+        now = self.monotonic()
+        self._set_timer(min([dog.look(now) for dog in self._dogs], default=math.inf))
+
+
 class Watchdog:
-    """Watches the task it was made in, on `loop`. Times are monotonic seconds of `monotonic`.
+    """Watches the task it was made in.
 
     Only code that waits for upstream may be interrupted: between `rest` and `watch` the task serves its client, and a
     deadline that passes there is told at the next `check`. Whoever sees something arrive moves `deadline` on.
     """
 
     __slots__ = (
-        "_complaint", "_fires_at", "_loop", "_monotonic", "_resting", "_task", "_timer", "_total", "_total_complaint",
-        "_verdict", "deadline",
+        "_complaint", "_deadlines", "_monotonic", "_resting", "_task", "_total", "_total_complaint", "_verdict",
+        "deadline",
     )  # fmt: skip
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        monotonic: Callable[[], float],
-        total_seconds: float,
-        total_complaint: Complaint,
-    ) -> None:
-        task = asyncio.current_task(loop)
+    def __init__(self, deadlines: Deadlines, total_seconds: float, total_complaint: Complaint) -> None:
+        task = asyncio.current_task(deadlines.loop)
         assert task is not None, "a request runs in a task"
         self._task = task
-        self._loop = loop
-        self._monotonic = monotonic
-        self._total = monotonic() + total_seconds
+        self._deadlines = deadlines
+        self._monotonic = deadlines.monotonic
+        self._total = self._monotonic() + total_seconds
         self._total_complaint = total_complaint
         self.deadline = self._total
         self._complaint = total_complaint
         self._verdict: HeadgateError | None = None
         self._resting = False
-        self._fires_at = 0.0
-        self._timer: asyncio.TimerHandle | None = None
 
     def seconds_left(self) -> float:
         """Until the total deadline."""
@@ -60,7 +91,7 @@ class Watchdog:
         self._complaint = complaint
         if self._total <= self.deadline:
             self.deadline, self._complaint = self._total, self._total_complaint
-        self._arm()
+        self._deadlines.keep(self)
 
     def rest(self) -> None:
         """The task serves its client: nobody is late."""
@@ -101,28 +132,16 @@ class Watchdog:
     def stop(self) -> None:
         """The request is over: whatever the task does now, it is not to be interrupted."""
         self._resting = True
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._deadlines.drop(self)
 
-    def _arm(self) -> None:
-        if self._timer is not None:
-            if self._fires_at <= self.deadline:
-                return  # it will look again when it fires
-            self._timer.cancel()
-        self._set_timer(self.deadline)
-
-    def _set_timer(self, at: float) -> None:
-        self._fires_at = at
-        self._timer = self._loop.call_later(max(0.0, at - self._monotonic()), self._look)
-
-    def _look(self) -> None:
-        now, self._timer = self._monotonic(), None
+    def look(self, now: float) -> float:
+        """Interrupt the task if it is late. Returns when to look again."""
         if now >= self._total:
             self.interrupt(self._total_complaint())
         elif self._resting:
-            self._set_timer(min(now + _LOOK_AGAIN_SECONDS, self._total))
+            return min(now + _LOOK_AGAIN_SECONDS, self._total)
         elif now >= self.deadline:
             self.interrupt(self._complaint())
         else:
-            self._set_timer(min(self.deadline, self._total))
+            return min(self.deadline, self._total)
+        return math.inf

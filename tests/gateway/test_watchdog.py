@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from headgate.errors import Draining, FirstTokenTimeout, StreamStalled, TotalTimeout
-from headgate.gateway.watchdog import Watchdog
+from headgate.gateway.watchdog import Deadlines, Watchdog
 from headgate.sim.loop import VirtualLoop, run_virtual
 
 
@@ -19,7 +19,7 @@ def late() -> StreamStalled:
 
 def watchdog(total_seconds: float = 100.0) -> Watchdog:
     loop = asyncio.get_running_loop()
-    return Watchdog(loop, loop.time, total_seconds, lambda: TotalTimeout("total"))
+    return Watchdog(Deadlines(loop, loop.time), total_seconds, lambda: TotalTimeout("total"))
 
 
 async def wait(dog: Watchdog, upstream: Awaitable[object]) -> None:
@@ -243,3 +243,29 @@ def test_moving_the_deadline_costs_no_timer() -> None:
         dog.stop()
 
     scenario(main)
+
+
+def test_one_timer_serves_all_requests_and_each_is_told_at_its_own_time() -> None:
+    told: list[tuple[float, str]] = []
+
+    async def main() -> None:
+        loop = asyncio.get_running_loop()
+        deadlines = Deadlines(loop, loop.time)
+
+        async def request(seconds: float) -> None:
+            dog = Watchdog(deadlines, 100.0, lambda: TotalTimeout("total"))
+            dog.watch(seconds, lambda: StreamStalled(f"late after {seconds:g}"))
+            try:
+                await wait(dog, asyncio.sleep(50.0 if seconds != 30.0 else 20.0))
+            except StreamStalled as error:
+                told.append((now(), error.message))
+            finally:
+                dog.stop()
+
+        requests = [loop.create_task(request(seconds)) for seconds in (30.0, 9.0, 3.0, 6.0)]
+        await asyncio.sleep(1.0)
+        assert timers() == 1 + 4  # and what they wait for
+        await asyncio.wait(requests)
+
+    scenario(main)
+    assert told == [(3.0, "late after 3"), (6.0, "late after 6"), (9.0, "late after 9")]
