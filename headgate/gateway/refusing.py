@@ -73,7 +73,7 @@ def _sentence(refusal: Refusal, wait: float | None) -> str:
     name = meter.rule.name
     match refusal.verdict:
         case Verdict.TOO_LARGE:
-            return f"This request needs up to {needed}, and {name} allows{whose} {limit} at most. Make it smaller."
+            return f"This request needs up to {needed}, and {name}{whose} is {limit}. Make it smaller."
         case Verdict.SPENT if name.startswith("loop_guard."):
             return (
                 f"The loop guard stopped this session: {name} allows {limit}, and {used} were used. Begin another one."
@@ -115,8 +115,6 @@ def _whose(meter: Meter) -> str:
         return " of your tenant"
     if scope is Scope.GLOBAL:
         return " of this gateway"
-    if scope is Scope.REQUEST:
-        return " a request"
     return f" of the {scope} '{meter.subject}'" if meter.subject else ""
 
 
@@ -126,7 +124,7 @@ def _amount(meter: Meter, amount: int) -> str:
         return f"{format_usd(amount)} USD"
     if meter.rule.kind is MeterKind.REPEAT:
         return "once"
-    return f"{amount:,} {measure}"
+    return f"{amount:,} {measure.removesuffix('s') if amount == 1 else measure}"
 
 
 def _moment(at: float | None) -> str | None:
