@@ -16,6 +16,7 @@ from headgate.gateway import accounts
 from headgate.gateway.accounts import Accounts, Terms
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.policy.health import BreakerRules
+from headgate.policy.quota import QuotaLimits
 from headgate.policy.routing import Balance
 from headgate.ports import Clock, Provider
 from headgate.providers.anthropic import AnthropicProvider
@@ -89,6 +90,7 @@ class Assembly:
             spec=spec,
             make_provider=lambda: self._provider(provider_name, provider, deployment.max_connections),
             api_keys=tuple(provider.api_keys),
+            limits=QuotaLimits(deployment.limits.requests_per_minute, deployment.limits.tokens_per_minute),
         )
 
     def _provider(self, name: str, config: ProviderConfig, max_connections: int) -> Provider:

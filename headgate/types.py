@@ -107,6 +107,23 @@ class Capabilities(Frozen, frozen=True, gc=False):
     max_output_tokens: int | None = None
 
 
+class Allowance(Frozen, frozen=True, gc=False):
+    """What a provider says is left of one of its limits; None: not said."""
+
+    remaining: int
+    limit: int | None = None
+    reset_seconds: float | None = None  # until all of it is back
+
+
+class Allowances(Frozen, frozen=True, gc=False):
+    """What a provider says is left of its limits for a key; None: not said."""
+
+    requests: Allowance | None = None
+    tokens: Allowance | None = None  # input and output together
+    input_tokens: Allowance | None = None
+    output_tokens: Allowance | None = None
+
+
 class Usage(Frozen, frozen=True, gc=False, omit_defaults=True):
     """Tokens of one answer. Every other input class is part of `input`, `reasoning` is part of `output`.
 

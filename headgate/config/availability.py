@@ -10,7 +10,6 @@ NOT_YET = {
     "routers": "routers",
     "pii": "PII rules",
     "models.*.cache": "caches",
-    "models.*.deployments.*.limits": "limits",
     "models.*.price.batch": "batches",
     "models.*.deployments.*.price.batch": "batches",
 }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from headgate.errors import (
@@ -30,12 +29,15 @@ from headgate.gateway.fleet import (
     Deployment,
     ModelSpec,
 )
+from headgate.gateway.quotas import Answered
 from headgate.gateway.watchdog import Watchdog
 from headgate.policy import pricing
+from headgate.policy.quota import Demand
 from headgate.policy.retrying import is_retryable_status
 from headgate.ports import Clock, Take, UpstreamResponse
 from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Operation, Outcome, Usage
 from headgate.wire import http, openai, rejections, trace
+from headgate.wire.allowances import says_allowances
 from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES
 from headgate.wire.translation import Ask, StreamReading
 
@@ -43,22 +45,22 @@ log = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 64_000_000
 MAX_ERROR_BYTES = 1_000_000
-_TYPICAL_OUTPUT_TOKENS = 256  # assumed for `least_busy` when the caller sets no limit
 
 
-class Timing(NamedTuple):
-    """What time it is, and how much is left of a request's."""
+class Terms(NamedTuple):
+    """What the attempts of a request share: the time, how much of it is left, and what they are expected to use."""
 
     clock: Clock
     watchdog: Watchdog
+    demand: Demand
 
 
 class Attempt:
     """Use: `await open()`; then, for a stream, `relay()` until its end; then `close()`; then `record()`."""
 
     __slots__ = (
-        "_ask", "_asked", "_call", "_clock", "_dialogue", "_endpoint", "_head", "_key", "_lost", "_model", "_reader",
-        "_response", "_started", "_tokens", "_watchdog", "body", "bytes_out", "deployment", "first_at", "id",
+        "_ask", "_asked", "_call", "_clock", "_demand", "_dialogue", "_endpoint", "_head", "_key", "_lost", "_mark",
+        "_model", "_reader", "_response", "_started", "_watchdog", "body", "bytes_out", "deployment", "first_at", "id",
         "itl_counts", "last_at", "number", "started_at", "status", "texts", "upstream_id", "usage",
         "usage_so_far",
     )  # fmt: skip
@@ -71,10 +73,10 @@ class Attempt:
         *,
         number: int,
         lowered_to: int | None,
-        timing: Timing,
+        terms: Terms,
     ) -> None:
         """Begins nothing if the call cannot be put to the deployment: raises Untranslatable or InvalidRequest then."""
-        clock = timing.clock
+        clock = terms.clock
         self.started_at = clock.now()
         self._ask = Ask(deployment.target, lowered_to, model.may_drop, int(self.started_at))
         self._dialogue = deployment.dialogues[call.route]
@@ -82,11 +84,11 @@ class Attempt:
         self._call = call
         self._model = model
         self._clock = clock
-        self._watchdog = timing.watchdog
+        self._watchdog = terms.watchdog
         self._started = clock.monotonic()
-        self._key = deployment.keys.take(self._started)
+        self._demand = terms.demand
+        self._key = deployment.take_key(self._demand, self._started)
         self._endpoint = deployment.next_endpoint()
-        self._tokens = call.body_bytes // 4 + (call.max_output_tokens or _TYPICAL_OUTPUT_TOKENS) * call.choices
         self._response: UpstreamResponse | None = None
         self._head = b""  # preamble and first content, held until the commit point
         self._lost: tuple[str, ...] = ()  # of a JSON answer: what the caller's dialect has no place for
@@ -104,7 +106,7 @@ class Attempt:
         self.first_at: float | None = None  # monotonic, of the first content
         self.last_at = 0.0  # monotonic, of the newest content
         self.itl_counts = [0] * (len(ITL_BUCKETS_SECONDS) + 1)
-        deployment.begin(self._tokens, self._started)
+        self._mark = deployment.begin(self._demand, self._key, self._started)
 
     @property
     def tail(self) -> bytes:
@@ -149,7 +151,8 @@ class Attempt:
                 operation, self._asked.body, endpoint=self._endpoint, api_key=self._key, headers=self._headers()
             )
             self.status = response.status
-            self.upstream_id = _upstream_id(response.headers)
+            self.upstream_id = http.upstream_id(response.headers)
+            self._learn(response)
             if not 200 <= response.status < 300:
                 raise await self._rejection(response)
             await (self._open_stream(response) if call.stream else self._open_json(response))
@@ -216,11 +219,13 @@ class Attempt:
             self.usage, self.usage_so_far = self._reader.usage, self._reader.usage_so_far
             self.texts = tuple(self._reader.texts)
         healthy = _healthy(outcome, error, committed=self.first_at is not None)
-        self.deployment.end(self._tokens, healthy=healthy, began=self._started, now=now)
+        self.deployment.end(self._demand, self._used_tokens(), healthy=healthy, began=self._started, now=now)
         if isinstance(error, UpstreamAuth):
             self.deployment.keys.rest(self._key, now + AUTH_COOLDOWN_SECONDS)
         elif error is not None and blames_key(error):
             self.deployment.keys.rest(self._key, now + (error.retry_after_seconds or RATE_LIMIT_COOLDOWN_SECONDS))
+            if error.retry_after_seconds:
+                self.deployment.quota.refused(self._key, self._mark, now + error.retry_after_seconds)
 
     def record(self, *, outcome: Outcome, error: HeadgateError | None, usage: Usage) -> AttemptRecord:
         """The attempt's row of the ledger."""
@@ -244,6 +249,21 @@ class Attempt:
             spec.price.version if spec.price else "free",
             self._clock.monotonic() - self._started,
         )
+
+    def _learn(self, response: UpstreamResponse) -> None:
+        """What the answer's status and headers say of the provider's quota."""
+        quota, headers = self.deployment.quota, response.headers
+        if says_allowances(headers):
+            quota.heard(self._key, headers, self._mark, Answered(self._clock.monotonic(), self._clock.now()))
+        if not quota.is_free and 200 <= response.status < 300:
+            quota.accepted(self._key, self._mark)
+
+    def _used_tokens(self) -> int:
+        """As reported; nothing if nothing came; all that was expected if nobody knows."""
+        usage = self.usage or self.usage_so_far
+        if usage is not None:
+            return usage.input + usage.output
+        return self._demand.tokens if self.first_at is not None else 0
 
     def _headers(self) -> tuple[tuple[str, str], ...]:
         """The caller's trace goes on, with this attempt as the parent, and what it tells the API of its dialect."""
@@ -338,16 +358,6 @@ class Attempt:
 
     def _stalled(self) -> HeadgateError:
         return StreamStalled(f"The provider sent nothing for {self._model.stall_seconds:g} seconds.")
-
-
-def _upstream_id(headers: Mapping[str, str]) -> str:
-    """The provider's own name for the request, to ask its support with."""
-    return (
-        headers.get("x-request-id")
-        or headers.get("request-id")
-        or headers.get("apim-request-id")
-        or headers.get("cf-ray", "")
-    )
 
 
 def may_go_away(error: UpstreamError) -> bool:

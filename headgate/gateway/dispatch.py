@@ -3,15 +3,18 @@
 
 from __future__ import annotations
 
-from headgate.errors import HeadgateError, InvalidRequest, NoDeployment, Untranslatable, UpstreamError
+from headgate.errors import HeadgateError, InvalidRequest, Untranslatable, UpstreamError
 from headgate.gateway.admission import Admissions
-from headgate.gateway.attempts import Attempt, Timing, blames_key, callers_fault, may_go_away
+from headgate.gateway.attempts import Attempt, Terms, blames_key, callers_fault, may_go_away
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
+from headgate.gateway.quota_wait import Promises, QuotaWait, nothing_usable, topic_of
+from headgate.gateway.quotas import demand_of
 from headgate.gateway.settling import Settler
-from headgate.gateway.watchdog import Watchdog
+from headgate.gateway.waiting import NOW
 from headgate.limit_errors import LimitRefusal
-from headgate.policy import access, health, retrying, routing
+from headgate.policy import access, retrying, routing
+from headgate.policy.quota import Demand
 from headgate.policy.retrying import Failure, Move, Step
 from headgate.ports import Clock
 
@@ -24,22 +27,29 @@ class Dispatcher:
         self._settler = settler
         self._admissions = admissions
         self._room = admissions.room
+        self._promises = Promises()
 
     async def dispatch(self, journey: Journey) -> None:
-        """Leave a committed attempt in `journey.attempt`. Raises the last attempt's error, or NoDeployment."""
+        """Leave a committed attempt in `journey.attempt`.
+
+        Raises the last attempt's error, NoDeployment, ProviderQuota or WaitingRoomFull.
+        """
         watchdog, fallbacks = journey.watchdog, self._fallbacks(journey)
         assert watchdog is not None, "the request was admitted"
-        index = self._choose(journey, fallbacks)
+        terms = Terms(self._clock, watchdog, demand_of(journey.call))
+        index = await self._choose(journey, fallbacks, terms)
         failure: UpstreamError | None = None
         while True:
-            await self._afford(journey, failure)
+            if await self._afford(journey, failure) and not self._takes(journey, index, terms):
+                index = await self._choose(journey, fallbacks, terms)
+                continue
             try:
-                attempt = journey.attempt = self._attempt(journey, index, watchdog)
+                attempt = journey.attempt = self._attempt(journey, index, terms)
             except InvalidRequest as error:
                 if failure is None and not isinstance(error, Untranslatable):
                     raise
                 journey.tried |= {index}
-                index = self._choose_other(journey, fallbacks, failure or error)
+                index = await self._choose_other(journey, fallbacks, terms, failure or error)
                 continue
             try:
                 self._admissions.dispatched(journey)
@@ -49,7 +59,7 @@ class Dispatcher:
             except UpstreamError as error:
                 journey.attempt, failure = None, error
                 self._settler.close_failed(journey, attempt, error)
-                step = self._after(journey, index, error, len(fallbacks))
+                step = self._after(journey, index, terms, error, len(fallbacks))
                 if step.move is Move.GIVE_UP:
                     raise
             finally:
@@ -57,40 +67,41 @@ class Dispatcher:
             if step.move is Move.RETRY:
                 journey.retries_used += 1
                 await watchdog.sleep(step.delay_seconds)
+                if self._takes(journey, index, terms):
+                    continue
                 if not self._deployment(journey, index).usable(self._clock.monotonic()):
                     journey.tried |= {index}
-                    index = self._choose(journey, fallbacks)
             else:
                 journey.tried |= {index}
                 if step.move is Move.NEXT_MODEL:
                     self._fall_back(journey, fallbacks)
-                index = self._choose(journey, fallbacks)
+            index = await self._choose(journey, fallbacks, terms)
 
-    async def _afford(self, journey: Journey, failure: UpstreamError | None) -> None:
-        """Hold more if a fallback is dearer than what was asked before. Raises what failed before, or LimitRefusal."""
+    async def _afford(self, journey: Journey, failure: UpstreamError | None) -> bool:
+        """Hold more if a fallback is dearer than what was asked before: True if that may have taken a while.
+
+        Raises what failed before, or LimitRefusal.
+        """
+        hold = journey.hold
+        if hold is None or hold.model is journey.model:
+            return False
         try:
             await self._admissions.extend(journey)
         except LimitRefusal as refusal:
             raise failure or refusal from None
+        return True
 
-    def _attempt(self, journey: Journey, index: int, watchdog: Watchdog) -> Attempt:
+    def _attempt(self, journey: Journey, index: int, terms: Terms) -> Attempt:
         model, number = journey.model, len(journey.attempts) + 1
         assert model is not None, "the request was routed"
         deployment = model.deployments[index]
-        return Attempt(
-            journey.call,
-            deployment,
-            model.spec,
-            number=number,
-            lowered_to=journey.lowered_to,
-            timing=Timing(self._clock, watchdog),
-        )
+        return Attempt(journey.call, deployment, model.spec, number=number, lowered_to=journey.lowered_to, terms=terms)
 
-    def _after(self, journey: Journey, index: int, error: UpstreamError, other_models: int) -> Step:
+    def _after(self, journey: Journey, index: int, terms: Terms, error: UpstreamError, other_models: int) -> Step:
         model, now = journey.model, self._clock.monotonic()
-        assert model is not None and journey.watchdog is not None, "the request was routed and admitted"
+        assert model is not None, "the request was routed"
         deployment = model.deployments[index]
-        others = sum(candidate.usable for candidate in model.candidates(now, journey.tried | {index}))
+        others = sum(candidate.usable for candidate in model.candidates(now, journey.tried | {index}, terms.demand))
         another_key = blames_key(error) and len(deployment.keys) > 1 and deployment.keys.awake(now) > 0
         failure = Failure(
             retryable=may_go_away(error) or another_key,
@@ -101,31 +112,57 @@ class Dispatcher:
             deployment_usable=deployment.usable(now),
             other_deployments=others,
             other_models=other_models,
-            seconds_left=journey.watchdog.seconds_left(),
+            seconds_left=terms.watchdog.seconds_left(),
         )
         return retrying.next_step(failure, chance=self._clock.random.random())
 
-    def _choose(self, journey: Journey, fallbacks: list[ServedModel]) -> int:
-        """The next deployment, of the model or of its fallbacks. Raises NoDeployment."""
-        while True:
-            model, now = journey.model, self._clock.monotonic()
-            assert model is not None, "the request was routed"
-            model.turn += 1
-            if len(model.deployments) == 1 and not journey.tried and model.deployments[0].usable(now):
-                return 0  # the usual case, in which there is nothing to decide
-            choice = routing.choose(
-                model.candidates(now, journey.tried),
-                model.spec.balance,
-                turn=model.turn,
-                chance=self._clock.random.random(),
-            )
-            if choice.index is not None:
-                return choice.index
-            if not fallbacks:
-                raise self._nothing_usable(journey, now)
-            self._fall_back(journey, fallbacks)
+    async def _choose(self, journey: Journey, fallbacks: list[ServedModel], terms: Terms) -> int:
+        """The next deployment, of the model or of its fallbacks: now, or when a quota has room again.
 
-    def _choose_other(self, journey: Journey, fallbacks: list[ServedModel], error: HeadgateError) -> int:
+        Whoever gets it must begin the attempt before it awaits anything. Raises NoDeployment, ProviderQuota, or
+        WaitingRoomFull.
+        """
+        is_awaited = self._room.is_awaited(topic_of(journey))
+        if not is_awaited and (index := self._pick(journey, fallbacks, terms.demand)) is not None:
+            return index
+        wait = QuotaWait(journey, fallbacks, terms, self._room, self._promises)
+        with wait.enter() as place:
+            until = NOW if is_awaited else wait.until()
+            while await terms.watchdog.during(place.turn(until)):
+                if (index := self._pick(journey, fallbacks, terms.demand)) is not None:
+                    return index
+                until = wait.until()
+        raise wait.error()
+
+    def _pick(self, journey: Journey, fallbacks: list[ServedModel], demand: Demand) -> int | None:
+        """A deployment that can take the request now, of the model or of its fallbacks."""
+        model, now = journey.model, self._clock.monotonic()
+        assert model is not None, "the request was routed"
+        model.turn += 1
+        if len(model.deployments) == 1 and not journey.tried and model.deployments[0].takes(demand, now):
+            return 0  # the usual case, in which there is nothing to decide
+        index = self._pick_of(model, journey.tried, demand, now)
+        for place, fallback in enumerate(fallbacks):
+            if index is not None:
+                break
+            fallback.turn += 1
+            index = self._pick_of(fallback, fallback.mute[journey.call.route], demand, now)
+            if index is not None:
+                del fallbacks[:place]
+                self._fall_back(journey, fallbacks)
+        return index
+
+    def _pick_of(self, model: ServedModel, tried: frozenset[int], demand: Demand, now: float) -> int | None:
+        return routing.choose(
+            model.candidates(now, tried, demand),
+            model.spec.balance,
+            turn=model.turn,
+            chance=self._clock.random.random(),
+        ).index
+
+    async def _choose_other(
+        self, journey: Journey, fallbacks: list[ServedModel], terms: Terms, error: HeadgateError
+    ) -> int:
         """A deployment whose API may have a word for what the last one's had none for.
 
         Fallbacks are for a model that failed or is switched off. Raises the error if there is no other deployment;
@@ -136,12 +173,13 @@ class Dispatcher:
         if is_refused and journey.model is asked_for:
             fallbacks = []
         elif is_refused:
-            error = self._nothing_usable(journey, self._clock.monotonic())
+            error = nothing_usable(journey, self._clock.monotonic())
         while True:
             model, now = journey.model, self._clock.monotonic()
             assert model is not None, "the request was routed"
-            if any(candidate.usable for candidate in model.candidates(now, journey.tried)):
-                return self._choose(journey, [])
+            untried = (each for index, each in enumerate(model.deployments) if index not in journey.tried)
+            if any(deployment.usable(now) for deployment in untried):
+                return await self._choose(journey, [], terms)
             if not fallbacks:
                 raise error
             self._fall_back(journey, fallbacks)
@@ -165,13 +203,8 @@ class Dispatcher:
         able = [fallback for fallback in found if fallback.serves(journey.call.route)]
         return [fallback for fallback in able if model.simulated or not fallback.simulated]
 
-    def _nothing_usable(self, journey: Journey, now: float) -> HeadgateError:
-        model = journey.setup.models[journey.call.model]
-        waits = [health.opens_again_in_seconds(d.breaker, d.spec.rules, now) for d in model.deployments]
-        return NoDeployment(
-            f"No deployment of '{model.spec.name}' can be used now: every breaker is open. Try again later.",
-            retry_after_seconds=max(1.0, min(waits, default=1.0)),
-        )
+    def _takes(self, journey: Journey, index: int, terms: Terms) -> bool:
+        return self._deployment(journey, index).takes(terms.demand, self._clock.monotonic())
 
     def _deployment(self, journey: Journey, index: int) -> Deployment:
         assert journey.model is not None, "the request was routed"

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
+from headgate.gateway.quotas import NO_LIMITS, Mark, Quota
 from headgate.policy import health
 from headgate.policy.health import Breaker, BreakerRules, Gate
+from headgate.policy.quota import FITS, Decision, Demand, QuotaLimits
 from headgate.policy.routing import Balance, Candidate
 from headgate.ports import Provider
 from headgate.types import Capabilities, Frozen, Price, Route, Rule
@@ -19,6 +21,7 @@ from headgate.wire.neutral import Target
 
 AUTH_COOLDOWN_SECONDS = 60.0
 RATE_LIMIT_COOLDOWN_SECONDS = 5.0
+ANY_DEMAND = Demand()
 DEFAULT_MAX_OUTPUT_TOKENS = 4096  # for an API that insists on a ceiling, when neither caller nor model has one
 
 
@@ -36,14 +39,25 @@ class KeyPool:
     def __len__(self) -> int:
         return len(self._keys)
 
-    def take(self, now: float) -> str:
-        """The next key in turn that is not resting; when all rest, the one that has rested longest."""
+    def take(self, now: float, allows: Callable[[str], bool] = lambda key: True) -> str:
+        """The next key in turn that is not resting; when all rest, the one that has rested longest.
+
+        Of those awake one that `allows` has nothing against goes first.
+        """
         if len(self._keys) == 1:
             return self._keys[0]
         self._turn += 1
         order = [self._keys[(self._turn + offset) % len(self._keys)] for offset in range(len(self._keys))]
         awake = [key for key in order if self._resting_until[key] <= now]
-        return awake[0] if awake else min(order, key=lambda key: self._resting_until[key])
+        if not awake:
+            return min(order, key=lambda key: self._resting_until[key])
+        return next(filter(allows, awake), awake[0])
+
+    def in_question(self, now: float) -> tuple[str, ...]:
+        """Those that `take` may choose from: all that are not resting, or all when all rest."""
+        if len(self._keys) == 1:
+            return self._keys
+        return tuple(key for key in self._keys if self._resting_until[key] <= now) or self._keys
 
     def awake(self, now: float) -> int:
         """How many keys are not resting."""
@@ -79,14 +93,17 @@ class Deployment:
     """One upstream that serves a model, with its live state."""
 
     __slots__ = (
-        "_endpoint_turn", "breaker", "dialogues", "keys", "provider", "requests_in_flight", "spec", "target",
+        "_endpoint_turn", "breaker", "dialogues", "keys", "provider", "quota", "requests_in_flight", "spec", "target",
         "tokens_in_flight",
     )  # fmt: skip
 
-    def __init__(self, spec: DeploymentSpec, provider: Provider, keys: KeyPool) -> None:
+    def __init__(
+        self, spec: DeploymentSpec, provider: Provider, keys: KeyPool, limits: QuotaLimits = NO_LIMITS
+    ) -> None:
         self.spec = spec
         self.provider = provider
         self.keys = keys
+        self.quota = Quota(limits)
         self.dialogues = dialects.dialogues(spec.kind, spec.api)
         self.target = _target(spec)
         self.breaker: Breaker = health.HEALTHY
@@ -110,16 +127,34 @@ class Deployment:
         """Whether an attempt may go through now: the breaker lets it, and there is somewhere to send it."""
         return bool(self.spec.endpoints) and self.gate(now) is not Gate.OPEN
 
-    def begin(self, tokens: int, now: float) -> None:
+    def fits(self, demand: Demand, now: float) -> Decision:
+        """Whether the provider's quota has room for a request."""
+        quota = self.quota
+        return FITS if quota.is_free else quota.decide(self.keys.in_question(now), demand, now)
+
+    def takes(self, demand: Demand, now: float) -> bool:
+        """Whether an attempt may be made now: the deployment is usable, and its quota has room."""
+        return self.usable(now) and (self.quota.is_free or self.fits(demand, now).fits)
+
+    def take_key(self, demand: Demand, now: float) -> str:
+        """The key to ask with, one whose quota has room if there is one."""
+        quota = self.quota
+        if quota.is_free:
+            return self.keys.take(now)
+        return self.keys.take(now, lambda key: quota.allows(key, demand, now))
+
+    def begin(self, demand: Demand, key: str, now: float) -> Mark:
         """An attempt starts."""
         self.breaker = health.started(self.breaker, now)
-        self.tokens_in_flight += tokens
+        self.tokens_in_flight += demand.tokens
         self.requests_in_flight += 1
+        return self.quota.began(key, demand, now)
 
-    def end(self, tokens: int, *, healthy: bool | None, began: float, now: float) -> None:
+    def end(self, demand: Demand, used_tokens: int, *, healthy: bool | None, began: float, now: float) -> None:
         """The attempt that began then ended now; `healthy` is None when it says nothing of the deployment's health."""
-        self.tokens_in_flight -= tokens
+        self.tokens_in_flight -= demand.tokens
         self.requests_in_flight -= 1
+        self.quota.ended(demand, used_tokens, began)
         if healthy is None:
             self.breaker = health.abandoned(self.breaker, began=began)
         elif healthy:
@@ -180,14 +215,16 @@ class ServedModel:
             index for index, deployment in enumerate(self.deployments) if route not in deployment.dialogues
         )
 
-    def candidates(self, now: float, tried: frozenset[int] = frozenset()) -> list[Candidate]:
+    def candidates(
+        self, now: float, tried: frozenset[int] = frozenset(), demand: Demand = ANY_DEMAND
+    ) -> list[Candidate]:
         """What routing may choose from."""
         return [
             Candidate(
                 index=index,
                 weight=deployment.spec.weight,
                 tokens_in_flight=deployment.tokens_in_flight,
-                usable=index not in tried and deployment.usable(now),
+                usable=index not in tried and deployment.takes(demand, now),
             )
             for index, deployment in enumerate(self.deployments)
         ]
@@ -213,15 +250,19 @@ class Setup(Frozen, frozen=True):
 
 
 class DeploymentPlan(Frozen, frozen=True):
-    """How to make a deployment if there is none yet with the same spec."""
+    """How to make a deployment if there is none yet with the same spec, and what its provider allows."""
 
     spec: DeploymentSpec
     make_provider: Callable[[], Provider]
     api_keys: tuple[str, ...]
+    limits: QuotaLimits = NO_LIMITS
 
 
 def assemble(plans: Mapping[ModelSpec, Sequence[DeploymentPlan]], previous: Setup | None) -> dict[str, ServedModel]:
-    """Build the models, reusing deployments of `previous` whose spec is the same."""
+    """Build the models, reusing deployments of `previous` whose spec is the same.
+
+    Limits change on the deployment that is there, so that what was sent in the last minute counts.
+    """
     alive = {deployment.spec: deployment for deployment in previous.deployments()} if previous else {}
     models: dict[str, ServedModel] = {}
     for model, deployment_plans in plans.items():
@@ -229,8 +270,9 @@ def assemble(plans: Mapping[ModelSpec, Sequence[DeploymentPlan]], previous: Setu
         for plan in deployment_plans:
             deployment = alive.get(plan.spec)
             if deployment is None:
-                deployment = Deployment(plan.spec, plan.make_provider(), KeyPool(plan.api_keys))
+                deployment = Deployment(plan.spec, plan.make_provider(), KeyPool(plan.api_keys), plan.limits)
                 alive[plan.spec] = deployment
+            deployment.quota.limits = plan.limits
             deployments.append(deployment)
         models[model.name] = ServedModel(model, deployments)
     return models

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from types import TracebackType
 from typing import Self
 
@@ -66,6 +66,15 @@ class WaitingRoom:
     def is_awaited(self, topic: Hashable) -> bool:
         """Whether somebody waits for it: then a newcomer must wait too, or he would overtake."""
         return topic in self._lines
+
+    def ahead(self, topic: Hashable, tenant: str, promised: Mapping[str, int]) -> int:
+        """How many would have their turns before a newcomer of the tenant; `promised` will come, and count as here."""
+        line = self._lines.get(topic)
+        lengths = dict(promised)
+        for other, waiting in line.lengths() if line is not None else ():
+            lengths[other] = lengths.get(other, 0) + waiting
+        own = lengths.pop(tenant, 0)
+        return own + sum(min(length, own + 1) for length in lengths.values())
 
     def wake(self, topic: Hashable) -> None:
         """Something changed: everybody who waits for it may try, in turn."""
@@ -185,6 +194,10 @@ class _Line:
     @property
     def is_empty(self) -> bool:
         return not self._queues
+
+    def lengths(self) -> Iterator[tuple[str, int]]:
+        """How many wait, by tenant."""
+        return ((tenant, len(queue)) for tenant, queue in self._queues.items())
 
     def join(self, place: Place, until: float) -> None:
         """At the end of the tenant's queue, or of the tenants if it is the first."""

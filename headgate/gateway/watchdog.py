@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 from headgate.errors import HeadgateError
 
 _LOOK_AGAIN_SECONDS = 1.0  # while the task rests
 
+T = TypeVar("T")
 Complaint = Callable[[], HeadgateError]
 
 
@@ -119,10 +121,18 @@ class Watchdog:
 
     async def sleep(self, seconds: float) -> None:
         """Wait between two attempts; an interruption ends it at once."""
-        self.check()
+        await self.during(asyncio.sleep(seconds))
+
+    async def during(self, waiting: Coroutine[object, object, T]) -> T:
+        """Wait for something else than upstream, within the total deadline; an interruption ends it at once."""
+        try:
+            self.check()
+        except HeadgateError:
+            waiting.close()
+            raise
         self.watch(self.seconds_left(), self._total_complaint)
         try:
-            await asyncio.sleep(seconds)
+            return await waiting
         except asyncio.CancelledError:
             self.translate()
             raise

@@ -31,6 +31,16 @@ def _number(value: str | None) -> float | None:
     return number if number is not None and 0 <= number < 1e9 else None
 
 
+def upstream_id(headers: Mapping[str, str]) -> str:
+    """The provider's own name for the request, to ask its support with."""
+    return (
+        headers.get("x-request-id")
+        or headers.get("request-id")
+        or headers.get("apim-request-id")
+        or headers.get("cf-ray", "")
+    )
+
+
 def has_type(headers: Mapping[str, str], media_type: str) -> bool:
     """Whether a body is of a media type; its parameters do not matter."""
     return headers.get("content-type", "").lower().startswith(media_type)

@@ -12,10 +12,12 @@ from headgate.gateway.admission import Admissions
 from headgate.gateway.fleet import Deployment, DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.gateway.journey import AnswerHead
 from headgate.gateway.pipeline import Pipeline
+from headgate.gateway.quotas import NO_LIMITS
 from headgate.gateway.settling import Audience, Settler
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Crossing
 from headgate.policy.health import BreakerRules
+from headgate.policy.quota import QuotaLimits
 from headgate.sim.clock import SimClock
 from headgate.sim.loop import run_virtual
 from headgate.stores.memory import MemoryJournal, MemoryLedger
@@ -98,11 +100,9 @@ class Visit:
 
 
 class Corridor:
-    """A pipeline and everything around it. Make it inside the loop."""
+    """A pipeline and everything around it. Make it inside the loop. `settings` are members of Setup."""
 
-    def __init__(
-        self, *models: tuple[ModelSpec, Sequence[DeploymentPlan]], seed: int = 1, on_database_failure: str = "serve"
-    ) -> None:
+    def __init__(self, *models: tuple[ModelSpec, Sequence[DeploymentPlan]], seed: int = 1, **settings: Any) -> None:
         self.clock = SimClock(asyncio.get_running_loop(), seed)
         self.ledger = MemoryLedger()
         self.journal = BoundedJournal(self.ledger)
@@ -110,7 +110,7 @@ class Corridor:
         self.tally = Tally()
         self.unmarked: list[str] = []  # deployments whose stream ended without [DONE]
         self.database_answers = True
-        self.setup = Setup(assemble(dict(models), None), "c0ffee", on_database_failure=on_database_failure)
+        self.setup = Setup(assemble(dict(models), None), "c0ffee", **settings)
         self.crossings: list[Crossing] = []
         self.counters = MemoryCounters(self.clock, self.crossings.append)
         room = WaitingRoom(self.clock, lambda: self.setup.max_waiting)
@@ -170,7 +170,7 @@ class Corridor:
 
 def deployment(
     provider: ScriptedProvider, name: str = "", *, keys: Sequence[str] = ("key-1",), price: Price | None = PRICE,
-    rules: BreakerRules = DEFAULT_RULES, **more: Any,
+    rules: BreakerRules = DEFAULT_RULES, limits: QuotaLimits = NO_LIMITS, **more: Any,
 ) -> DeploymentPlan:  # fmt: skip
     """A deployment served by a scripted provider; `more` are members of DeploymentSpec."""
     spec = DeploymentSpec(
@@ -185,7 +185,7 @@ def deployment(
             **more,
         }
     )
-    return DeploymentPlan(spec, lambda: provider, tuple(keys))
+    return DeploymentPlan(spec, lambda: provider, tuple(keys), limits)
 
 
 def model(*deployments: DeploymentPlan, name: str = "small", **more: Any) -> tuple[ModelSpec, Sequence[DeploymentPlan]]:

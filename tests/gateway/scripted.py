@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from headgate.errors import HeadgateError
@@ -44,6 +44,11 @@ def answer(
     if usage is not None:
         body["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
     return Reply([json.dumps(body).encode()], headers={**JSON, "x-request-id": "up_1"}, seconds_before=seconds_before)
+
+
+def telling(reply: Reply, **headers: str) -> Reply:
+    """The reply with more headers; an underscore is a hyphen."""
+    return replace(reply, headers={**reply.headers, **{name.replace("_", "-"): told for name, told in headers.items()}})
 
 
 def refuse(status: int, *, retry_after: str | None = None, message: str = "no") -> Reply:

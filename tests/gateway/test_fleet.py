@@ -8,6 +8,7 @@ import msgspec
 
 from headgate.gateway.fleet import DeploymentPlan, ModelSpec, Setup, assemble
 from headgate.policy.health import Breaker, Gate
+from headgate.policy.quota import Demand
 from tests.gateway.corridor import Corridor, deployment, model, run
 from tests.gateway.scripted import ScriptedProvider, stream
 from tests.wire.chunks import DONE, stop, text
@@ -81,7 +82,7 @@ def test_what_routing_sees() -> None:
         "small"
     ]
     served.deployments[1].breaker = Breaker(opened_at=0.0)
-    served.deployments[0].begin(30, 0.0)
+    served.deployments[0].begin(Demand(10, 20), "key-1", 0.0)
     seen = served.candidates(1.0, frozenset({3}))
     assert [candidate.usable for candidate in seen] == [True, False, False, False]
     assert (seen[0].weight, seen[0].tokens_in_flight) == (2.0, 30)
