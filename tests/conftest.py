@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import PostgresqlServer, postgresql
+from tests.servers import PostgresqlServer, RedisServer, postgresql, redis
 
 
 @pytest.fixture(scope="session")
@@ -20,6 +20,21 @@ def postgresql_server(running_postgresql: PostgresqlServer | None) -> Postgresql
     if running_postgresql is None:
         pytest.skip("needs the Debian package postgresql")
     return running_postgresql
+
+
+@pytest.fixture(scope="session")
+def running_redis() -> Iterator[RedisServer | None]:
+    with redis() as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(running_redis: RedisServer | None) -> RedisServer:
+    """An empty one."""
+    if running_redis is None:
+        pytest.skip("needs the Debian package redis-server")
+    running_redis.ask("FLUSHALL")
+    return running_redis
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])

@@ -33,9 +33,12 @@ class Hold:
         self.dispatched = False
 
     def provisional(self) -> Charge:
-        """All that it held."""
-        amounts = {entry.post.meter.rule.measure: entry.amount for entry in self.entries}
-        return Charge(amounts.get(Measure.TOKENS, 0), amounts.get(Measure.USD, 0))
+        """All that it held: the most of any meter, because not all grow with a dearer attempt."""
+        amounts = dict.fromkeys(Measure, 0)
+        for entry in self.entries:
+            measure = entry.post.meter.rule.measure
+            amounts[measure] = max(amounts[measure], entry.amount)
+        return Charge(amounts[Measure.TOKENS], amounts[Measure.USD])
 
 
 class Account:
@@ -124,10 +127,11 @@ class MemoryCounters:
         return decision
 
     def keep(self, hold_id: str, tenant: str, *, dispatched: bool) -> None:
+        now = self._tick()
         held = self._holds.pop(hold_id, None)
         if held is not None:
             _, hold = held
-            hold.expires_at = self._tick() + self.hold_seconds
+            hold.expires_at = now + self.hold_seconds
             hold.dispatched = hold.dispatched or dispatched
             self._holds[hold_id] = held
 
@@ -171,7 +175,7 @@ class MemoryCounters:
             if hold.expires_at > now:
                 break
             del self._holds[hold_id]
-            self._expire(hold_id, tenant, hold, now)
+            self._expire(hold_id, tenant, hold, hold.expires_at)  # as it would be had somebody asked at that moment
         return now
 
     def _expire(self, hold_id: str, tenant: str, hold: Hold, now: float) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.contract import counting
 from tests.contract.stores import Open, memory, on_database
-from tests.servers import PostgresqlServer
+from tests.servers import PostgresqlServer, RedisServer
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
@@ -22,7 +22,10 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     return on_database(server.new_database(), tmp_path)
 
 
-@pytest.fixture(params=["memory"])
-def counters() -> counting.Open:
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.server)])
+def counters(request: pytest.FixtureRequest) -> counting.Open:
     """Opens counters that know nobody yet."""
-    return counting.memory
+    if request.param == "memory":
+        return counting.memory
+    server: RedisServer = request.getfixturevalue("redis_server")
+    return counting.on_redis(server.url)

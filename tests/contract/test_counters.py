@@ -248,6 +248,7 @@ def test_spending_is_unusual_beside_its_own_baseline(counters: Open) -> None:
             assert admitted.refusal is None
             stand.counters.settle(hold, "acme", Charge(picousd=spent * 10**6))
             stand.clock.at += 300
+        await stand.counters.read("acme", [])  # what was settled has arrived
         assert [crossing.percent for crossing in stand.told] == [0]
 
     run(counters, scenario)

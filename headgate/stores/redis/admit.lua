@@ -1,0 +1,98 @@
+-- headgate/policy/admission.py: decide over all meters, and take what is admitted.
+-- ARGV: 4 seconds of a hold, 5 its id, 6 the request (see encoding.py), 7 its fingerprint; then a spec for each meter.
+local now = work_off()
+if not known then return answer(struct.pack("<dddddddddd", 2, now, 0, -1, 0, 0, 0, 0, 0, 0)) end
+local input, wanted_each, choices, input_picousd, price, least = struct.unpack("<dddddd", ARGV[6])
+local meters = {}
+for i = 4, #KEYS do meters[i - 3] = load(new_meter(KEYS[i], ARGV[i + 4]), now) end
+
+local function amount_of(m, output)
+  if m.kind == REPEAT then return ARGV[7] end
+  if m.measure == REQUESTS then return 1 end
+  return m.measure == TOKENS and input + output or input_picousd + output * price
+end
+
+-- The ceiling on output, of all choices together, that every enforced meter could hold once nobody else did.
+local wanted = wanted_each * choices
+local output = wanted
+for _, m in ipairs(meters) do
+  if m.measure ~= REQUESTS and m.enforce then
+    local most = room(m, now)
+    if most and m.measure == TOKENS then
+      output = min(output, most - input)
+    elseif most and price > 0 and most - input_picousd < output * price then
+      output = min(output, floor((most - input_picousd) / price))
+    end
+  end
+end
+if output ~= wanted then output = max(floor(output / choices), min(least, wanted_each)) * choices end
+
+local function refuse(place, m, why, amount)
+  local wait, found = false, reading(m, now)
+  if m.kind == VELOCITY then
+    wait = max(0, max(m.r, m.q > now and m.q or 0) - now)
+  elseif why == TOO_MANY or why == HELD then
+    wait = 1
+  elseif why == RATE_EXCEEDED then
+    wait = turn_at(m, amount, now) - now
+  end
+  local needed = m.kind == REPEAT and amount or whole(amount)
+  return {place - 1, why, found[1], found[2], needed, wait and exact(wait)}, wait or 0
+end
+
+local worst, worst_wait, refused, unenforced, longest = nil, 0, false, {}, 0
+for place, m in ipairs(meters) do
+  local amount = amount_of(m, output)
+  local why = verdict(m, amount, now)
+  if why then
+    local refusal, wait = refuse(place, m, why, amount)
+    if not m.enforce then
+      unenforced[#unenforced + 1] = refusal
+    else
+      if not worst or why < worst[2] or (why == worst[2] and wait > worst_wait) then worst, worst_wait = refusal, wait end
+      longest = max(longest, wait)
+    end
+  end
+end
+
+-- When all who were told a time before have come, this one may; whoever comes next is told a later time.
+local wait = -1
+if worst and worst[2] > LOOP then
+  wait = longest
+  for _, m in ipairs(meters) do
+    if m.kind == RATE and m.enforce then wait = max(wait, turn_at(m, amount_of(m, output), now) - now) end
+  end
+  for _, m in ipairs(meters) do
+    if m.kind == RATE and m.enforce then promise(m, amount_of(m, least * choices), now + wait, now) end
+  end
+end
+
+if not worst then
+  local record = {now}
+  for i, m in ipairs(meters) do
+    local amount = amount_of(m, output)
+    take(m, amount, now)
+    local size = #record
+    record[size + 1], record[size + 2], record[size + 3] = m.key:sub(#PREFIX + 1), m.spec, amount
+  end
+  write_hold(ARGV[5], false, cmsgpack.pack(record), now + HOLD_SECONDS)
+  call("EXPIRE", KEYS[2], TENANT_SECONDS)
+  call("EXPIRE", KEYS[3], TENANT_SECONDS)
+end
+
+-- The tightest limit on requests and on tokens: the meter's place (0: none), what remains, when it is as if unused.
+local tightest = {[REQUESTS] = {0, 0, 0}, [TOKENS] = {0, 0, 0}}
+for place, m in ipairs(meters) do
+  if m.kind == RATE and m.enforce then
+    local debt = max(m.t - now, 0)
+    local remaining = min(m.limit - (tonumber(m.w) or 0), floor((m.burst - debt) * m.limit / m.period))
+    local found = tightest[m.measure == REQUESTS and REQUESTS or TOKENS]
+    if remaining < 0 then remaining = 0 end
+    if found[1] == 0 or remaining < found[2] then found[1], found[2], found[3] = place, remaining, debt end
+  end
+end
+local requests, tokens = tightest[REQUESTS], tightest[TOKENS]
+local told = struct.pack("<dddddddddd", worst and 1 or 0, now, worst and 0 or output / choices, wait,
+  requests[1], requests[2], requests[3], tokens[1], tokens[2], tokens[3])
+if not worst and #unenforced == 0 then return answer(told) end
+return answer(told, {worst or false, unenforced})

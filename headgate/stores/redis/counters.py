@@ -1,0 +1,278 @@
+"""Limits and budgets in Redis or Valkey, shared by all processes: scripts there decide as the policy does in memory.
+
+An admission is one round trip. What nobody waits for (settlements, signs of life) is queued, and goes out with the next
+call for the same tenant or after a few milliseconds, whichever comes first; so a process reads what it has written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from headgate.errors import StoreUnavailable
+from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading
+from headgate.ports import Clock
+from headgate.stores.redis import encoding, scripts
+from headgate.stores.redis.encoding import bulk
+from headgate.stores.redis.line import LIMIT_SECONDS, Line
+
+HOLD_SECONDS = 30.0
+FLUSH_SECONDS = 0.005
+MOST_QUEUED = 50_000  # notes of all tenants together; a tenant beyond is rebuilt from the ledger instead
+_MOST_AT_ONCE = 500
+_KEEP, _KEEP_DISPATCHED, _SETTLE, _RELEASE = range(4)
+_UNKNOWN = Admission(None, known=False)
+_RETRY_SECONDS = 0.1
+_NOT_ASKED, _NEVER = -1, -2  # in place of a generation
+
+
+class Note(NamedTuple):
+    """What nobody waits for."""
+
+    kind: int
+    hold_id: str
+    at: float | bool  # False: when it arrives
+    tokens: int
+    picousd: int
+
+
+class Place:
+    """A tenant's keys."""
+
+    __slots__ = ("base", "known_in", "notes", "prefix")
+
+    def __init__(self, tenant: str) -> None:
+        self.prefix = f"headgate:{scripts.FORMAT}:{{{tenant}}}:".encode()
+        self.base = b"".join(bulk(self.prefix + name) for name in (b"tenant", b"holds", b"expiries"))
+        self.notes: list[Note] = []
+        self.known_in = _NOT_ASKED  # the line's generation in which its counters were known last
+
+
+class RedisCounters:
+    """The port `Counters` on Redis 6 or later, or Valkey. Make it inside the event loop.
+
+    `told` hears of budgets that are used up so far, and of trips; `on_trouble` a sentence when the store is lost and ""
+    when it is back. With a `clock`, time is that clock's instead of the server's.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        told: Callable[[Crossing], None] = lambda crossing: None,
+        on_trouble: Callable[[str], None] = lambda trouble: None,
+        *,
+        clock: Clock | None = None,
+        hold_seconds: float = HOLD_SECONDS,
+        limit_seconds: float = LIMIT_SECONDS,
+    ) -> None:
+        self.hold_seconds = hold_seconds
+        self._told = told
+        self._clock = clock
+        self._now = 0.0
+        self._scripts = scripts.packaged()
+        self._line = Line(url, self._scripts, on_trouble, limit_seconds)
+        self._meters = encoding.Meters()
+        self._places: dict[str, Place] = {}
+        self._queued = 0
+        self._hold_argument = bulk(b"%.17g" % hold_seconds)
+        self._timer: asyncio.TimerHandle | None = None
+        self._flushes: set[asyncio.Task[None]] = set()
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the store answers, as far as is known."""
+        return self._line.healthy
+
+    @property
+    def last_error(self) -> str:
+        """Why it does not; empty if it does."""
+        return self._line.last_error
+
+    @property
+    def failures(self) -> int:
+        """How often it was lost."""
+        return self._line.failures
+
+    @property
+    def queued(self) -> int:
+        """Settlements and signs of life that the store does not have yet."""
+        return self._queued
+
+    async def start(self) -> None:
+        """Connect. Raises StoreUnavailable; it is tried again in the background then."""
+        await self._line.reach()
+
+    async def aclose(self) -> None:
+        """Send what is queued if that is possible, and close the connection."""
+        if self._timer is not None:
+            self._timer.cancel()
+        await asyncio.gather(*self._flushes, return_exceptions=True)
+        if self._line.healthy:
+            await self._flush_all()
+        await self._line.aclose()
+
+    # --- the port ---
+
+    async def admit(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
+        place = self._place(tenant)
+        if place.known_in not in (_NOT_ASKED, self._line.generation):
+            return _UNKNOWN
+        encoded = [self._meters.encoded(meter) for meter in meters]
+        arguments = [
+            bulk(hold_id.encode()),
+            encoding.ask_arguments(ask),
+            *[one[2] for one in encoded],
+        ]
+        try:
+            head, tail = await self._run("admit", tenant, place, encoded, arguments, 3 + len(meters))
+        except BaseException:  # whether it was admitted is not known
+            self._note(tenant, Note(_RELEASE, hold_id, self._at(), 0, 0))
+            raise
+        admission = encoding.admission_of(head, tail, meters)
+        place.known_in = self._line.generation if admission.known else _NOT_ASKED
+        return admission
+
+    async def extend(self, hold_id: str, tenant: str, ask: Ask, output_tokens: int) -> Admission:
+        needed = ask.input_picousd + output_tokens * ask.choices * ask.output_price
+        arguments = [bulk(hold_id.encode()), bulk(b"%d" % min(needed, encoding.MOST_AMOUNT))]
+        _, refused = await self._run("extend", tenant, self._place(tenant), (), arguments, 2)
+        if not refused:
+            return Admission(None, output_tokens)
+        (name, spec), told = refused
+        return Admission(encoding.refusal_of(encoding.meter_of(name, spec), told), wait_seconds=1.0)
+
+    def keep(self, hold_id: str, tenant: str, *, dispatched: bool) -> None:
+        self._note(tenant, Note(_KEEP_DISPATCHED if dispatched else _KEEP, hold_id, self._at(), 0, 0))
+
+    def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
+        kind = _RELEASE if charge.released else _SETTLE
+        self._note(tenant, Note(kind, hold_id, self._at(), charge.tokens, charge.picousd))
+
+    async def read(self, tenant: str, meters: Sequence[Meter]) -> list[Reading]:
+        encoded = [self._meters.encoded(meter) for meter in meters]
+        arguments = [one[2] for one in encoded]
+        _, told = await self._run("read", tenant, self._place(tenant), encoded, arguments, len(meters))
+        return [encoding.reading_of(meter, one) for meter, one in zip(meters, told or (), strict=True)]
+
+    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]]) -> None:
+        place = self._place(tenant)
+        encoded = [self._meters.encoded(meter) for meter, _ in spent]
+        arguments = list[bytes]()
+        for (_, _, spec), (_, amount) in zip(encoded, spent, strict=True):
+            arguments += (spec, bulk(b"%d" % amount))
+        await self._run("rebuild", tenant, place, encoded, arguments, 2 * len(spent))
+        place.known_in = self._line.generation
+
+    async def reset(self, tenant: str, meter: Meter) -> None:
+        encoded = self._meters.encoded(meter)
+        await self._run("reset", tenant, self._place(tenant), [encoded], [encoded[2]], 1)
+
+    def forget(self) -> None:
+        """Every tenant is rebuilt from the ledger before its next admission by this process."""
+        for place in self._places.values():
+            place.known_in = _NEVER
+
+    # --- calls ---
+
+    async def _run(
+        self,
+        script: str,
+        tenant: str,
+        place: Place,
+        encoded: Sequence[tuple[Meter, bytes, bytes]],
+        arguments: Sequence[bytes],
+        count: int,
+    ) -> tuple[Any, Any]:
+        """Run a script, and with it what is queued for the tenant. `count` says how many `arguments` there are."""
+        line = self._line
+        if not line.healthy:
+            await line.reach()
+        notes = self._take(place)
+        prefix = place.prefix
+        keys = [b"$%d\r\n%b%b\r\n" % (len(prefix) + 2 + len(name), prefix, b"m:" + name) for _, name, _ in encoded]
+        command = b"".join(
+            (
+                bulk(b"%d" % (3 + len(keys))),
+                place.base,
+                *keys,
+                bulk(b"" if self._clock is None else b"%.17g" % self._at()),
+                bulk(line.epoch),
+                bulk(msgspec.msgpack.encode(notes)) if notes else b"$0\r\n\r\n",
+                self._hold_argument,
+                *arguments,
+            )
+        )
+        try:
+            reply = await line.run(self._scripts[script], 8 + len(keys) + count, command)
+        except BaseException:
+            self._put_back(place, notes)
+            raise
+        if type(reply) is bytes:
+            return reply, None
+        crossings, rest = encoding.unpack_tail(reply[1])
+        for one in crossings:
+            self._told(encoding.crossing_of(tenant, one))
+        return reply[0], rest
+
+    def _at(self) -> float | bool:
+        if self._clock is None:
+            return False
+        self._now = max(self._now, self._clock.now())
+        return self._now
+
+    def _place(self, tenant: str) -> Place:
+        place = self._places.get(tenant)
+        if place is None:
+            place = self._places[tenant] = Place(tenant)
+        return place
+
+    # --- what is queued ---
+
+    def _note(self, tenant: str, note: Note) -> None:
+        place = self._place(tenant)
+        if self._queued >= MOST_QUEUED:
+            self._queued -= len(place.notes)
+            place.notes = []
+            place.known_in = _NEVER
+            return
+        place.notes.append(note)
+        self._queued += 1
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._flush)
+
+    def _take(self, place: Place) -> list[Note]:
+        notes = place.notes
+        if len(notes) > _MOST_AT_ONCE:
+            notes, place.notes = notes[:_MOST_AT_ONCE], notes[_MOST_AT_ONCE:]
+        elif notes:
+            place.notes = []
+        self._queued -= len(notes)
+        return notes
+
+    def _put_back(self, place: Place, notes: list[Note]) -> None:
+        """They may have arrived; every one may arrive twice."""
+        place.notes = [*notes, *place.notes]
+        self._queued += len(notes)
+        if notes and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._flush)
+
+    def _flush(self) -> None:
+        self._timer = None
+        if not self._queued:
+            return
+        if not self._line.healthy:
+            self._timer = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._flush)
+            return
+        task = asyncio.get_running_loop().create_task(self._flush_all())
+        self._flushes.add(task)
+        task.add_done_callback(self._flushes.discard)
+
+    async def _flush_all(self) -> None:
+        work = [self._run("work", tenant, place, (), (), 0) for tenant, place in self._places.items() if place.notes]
+        results = await asyncio.gather(*work, return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException) and not isinstance(result, StoreUnavailable):
+                raise result

@@ -1,0 +1,337 @@
+"""One connection to a Redis server, for all requests of a process at once.
+
+Commands of one round of the event loop go out with one write, and answers come back in order, so that nobody waits for
+anybody's round trip but his own. Who waits too long is told so, and the connection is given up: an answer that comes
+late would belong to the wrong question. While the server is away every call fails at once, and one background task
+tries again and again to reach it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import math
+import urllib.parse
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from headgate.errors import MissingExtra, StoreUnavailable
+from headgate.stores.redis.scripts import Script
+
+if TYPE_CHECKING:
+    from redis.asyncio.connection import AbstractConnection
+
+LIMIT_SECONDS = 0.25  # what a store that is away may cost a request
+_CONNECT_SECONDS = 1.0  # for one try in the background, from the first packet to the loaded scripts
+_FIRST_RETRY_SECONDS = 0.05
+_LAST_RETRY_SECONDS = 1.0
+_LATE_SECONDS = 0.02  # this process itself was busy for so long: the answer may be there, unread
+_REMEDIES = {
+    "OOM": "its memory is full: raise maxmemory, and set maxmemory-policy noeviction",
+    "READONLY": "it is a replica: point `store` at the primary",
+    "LOADING": "it is loading its data; it will be used when it is ready",
+    "BUSY": "a script of somebody else blocks it: SCRIPT KILL ends it",
+    "MISCONF": "it cannot write its snapshot: free its disk",
+    "NOAUTH": "it wants a password: put it into `store`, redis://:PASSWORD@HOST",
+    "WRONGPASS": "user or password in `store` are wrong",
+    "NOPERM": "its user may not run scripts: allow EVALSHA, SCRIPT, INFO and the keys headgate:*",
+    "CLUSTERDOWN": "its cluster is down",
+    "MOVED": "it is one node of a cluster: point `store` at a proxy of the cluster, or at a server of its own",
+    "MASTERDOWN": "it is a replica without its primary: point `store` at the primary",
+}
+
+log = logging.getLogger(__name__)
+
+
+class Call:
+    """A command under way."""
+
+    __slots__ = ("arguments", "future", "script", "sent_at")
+
+    def __init__(self, script: Script | None, arguments: bytes, future: asyncio.Future[Any], sent_at: float) -> None:
+        self.script = script
+        self.arguments = arguments  # the whole command after its length
+        self.future = future
+        self.sent_at = sent_at
+
+
+class Line:
+    """Make it inside the event loop. `on_trouble` hears a sentence when the store is lost, "" when it is back."""
+
+    def __init__(
+        self, url: str, scripts: Mapping[str, Script], on_trouble: Callable[[str], None], limit_seconds: float
+    ) -> None:
+        self.last_error = ""
+        self.failures = 0  # times that the store was lost
+        self.epoch = b""  # of the server: another one after a restart or a failover
+        self.generation = 0  # times that it was reached
+        self._limit_seconds = limit_seconds
+        self._place = place(url)
+        self._scripts = scripts
+        self._on_trouble = on_trouble
+        self._pool = _pool(url)
+        self._connection: AbstractConnection | None = None
+        self._outbox: list[Call] = []
+        self._pending: deque[Call] = deque()
+        self._flushing = False
+        self._watching = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._connecting: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._closed = False
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the store answers, as far as is known."""
+        return self._connection is not None
+
+    async def run(self, script: Script, count: int, arguments: bytes) -> Any:
+        """The script's answer. `count` arguments follow its hash. Raises StoreUnavailable within `limit_seconds`."""
+        if self._connection is None:
+            await self.reach()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        command = b"*%d\r\n%b%b" % (count + 2, script.run, arguments)
+        self._send(Call(script, command, future, loop.time()))
+        return await future
+
+    async def reach(self) -> None:
+        """Wait for the first connection; a connection that was lost is not waited for. Raises StoreUnavailable."""
+        if self._connecting is None:
+            self._connecting = self._start(self._connect())
+        if self.last_error:
+            raise self._unavailable(self.last_error)
+        waiter = asyncio.shield(self._connecting)
+        try:
+            async with asyncio.timeout(self._limit_seconds):
+                await waiter
+        except TimeoutError:
+            raise self._unavailable(
+                self.last_error or f"no connection within {self._limit_seconds:g} seconds"
+            ) from None
+        if self._connection is None:
+            raise self._unavailable(self.last_error or "no connection")
+
+    async def aclose(self) -> None:
+        """Close the connection; calls under way fail."""
+        self._closed = True
+        self._fail("headgate is shutting down")
+        connection, self._connection = self._connection, None
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if connection is not None:
+            with contextlib.suppress(Exception):
+                await connection.disconnect()
+
+    # --- writing ---
+
+    def _send(self, call: Call) -> None:
+        self._outbox.append(call)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        connection, calls = self._connection, self._outbox
+        if connection is None or not calls:
+            return
+        self._outbox = []
+        self._pending.extend(calls)
+        self._watch()
+        self._start(self._write(connection, b"".join([call.arguments for call in calls])))
+
+    async def _write(self, connection: AbstractConnection, data: bytes) -> None:
+        try:
+            await connection.send_packed_command([data], check_health=False)
+        except Exception as error:  # of any kind: the connection is of no use any more
+            self._lose(connection, str(error))
+
+    # --- reading ---
+
+    async def _read(self, connection: AbstractConnection) -> None:
+        from redis.exceptions import ResponseError
+
+        read, pending = connection.read_response, self._pending
+        try:
+            while True:
+                try:
+                    reply = await read(timeout=math.inf, disconnect_on_error=False)
+                except ResponseError as error:
+                    self._refused(connection, pending.popleft(), error)
+                    continue
+                future = pending.popleft().future
+                if not future.done():
+                    future.set_result(reply)
+        except Exception as error:
+            self._lose(connection, str(error) or "the connection was closed")
+
+    def _refused(self, connection: AbstractConnection, call: Call, error: Exception) -> None:
+        """The server answered with an error. What concerns it as a whole is as if it were away."""
+        words = f"{error}"
+        kind = _kind(error)
+        if kind == "NOSCRIPT" and call.script is not None:  # SCRIPT FLUSH
+            loop = asyncio.get_running_loop()
+            self._send(Call(None, call.script.load(), loop.create_future(), call.sent_at))
+            self._send(Call(None, call.arguments, call.future, call.sent_at))
+            return
+        if not call.future.done():
+            call.future.set_exception(self._unavailable(_sentence(kind, words)))
+            call.future.exception()  # who asked may have left
+        if kind in _REMEDIES:
+            self._lose(connection, _sentence(kind, words))
+        else:
+            log.error("the store of limits and budgets refused a command: %s", words)
+
+    # --- waiting no longer ---
+
+    def _watch(self) -> None:
+        if not self._watching and self._pending:
+            self._watching = True
+            due = self._pending[0].sent_at + self._limit_seconds
+            asyncio.get_running_loop().call_at(due, self._overdue, due)
+
+    def _overdue(self, due: float) -> None:
+        self._watching = False
+        if not self._pending or self._connection is None:
+            return
+        loop = asyncio.get_running_loop()
+        if loop.time() > due + _LATE_SECONDS:
+            self._watching = True
+            loop.call_later(_LATE_SECONDS, self._overdue, math.inf)  # once: what has arrived is read first
+            return
+        if self._pending[0].sent_at + self._limit_seconds <= loop.time():
+            self._lose(self._connection, f"no answer within {self._limit_seconds:g} seconds")
+        else:
+            self._watch()
+
+    # --- losing and finding it ---
+
+    def _lose(self, connection: AbstractConnection, reason: str) -> None:
+        if connection is not self._connection:
+            return
+        self._connection = None
+        self.failures += 1
+        reading, self._reading = self._reading, None
+        self._start(_hang_up(connection, reading))
+        self._fail(reason)
+        if not self._closed:
+            self._connecting = self._start(self._connect())
+
+    def _fail(self, reason: str) -> None:
+        if not self.last_error:
+            self._tell(reason)
+        self.last_error = reason
+        calls = [*self._pending, *self._outbox]
+        self._pending.clear()
+        self._outbox.clear()
+        for call in calls:
+            if not call.future.done():
+                call.future.set_exception(self._unavailable(reason))
+                call.future.exception()
+
+    def _tell(self, reason: str) -> None:
+        if not self._closed:
+            self._on_trouble(f"The store of limits and budgets at {self._place} cannot be used: {reason}")
+
+    async def _connect(self) -> None:
+        """Until it is reached."""
+        delay = _FIRST_RETRY_SECONDS
+        while True:
+            connection: AbstractConnection = self._pool.make_connection()
+            try:
+                async with asyncio.timeout(_CONNECT_SECONDS):
+                    await connection.connect()
+                    epoch = await self._greet(connection)
+                break
+            except Exception as error:  # a name that is not found, a refused connection, a wrong password, ...
+                words = "no answer" if isinstance(error, TimeoutError) else str(error)
+                reason = _sentence(_kind(error), words)
+                if not self.last_error:
+                    self.failures += 1
+                self._fail(reason)
+                with contextlib.suppress(Exception):
+                    await connection.disconnect(nowait=True)
+            await asyncio.sleep(delay)
+            delay = min(2 * delay, _LAST_RETRY_SECONDS)
+        self.epoch = epoch
+        self.generation += 1
+        self._pending = deque()
+        self._connection = connection
+        self._reading = self._start(self._read(connection))
+        if self.last_error:
+            self.last_error = ""
+            self._on_trouble("")
+
+    async def _greet(self, connection: AbstractConnection) -> bytes:
+        """Load the scripts; returns the server's epoch."""
+        commands = [b"*2\r\n$4\r\nINFO\r\n$6\r\nserver\r\n", *(script.load() for script in self._scripts.values())]
+        await connection.send_packed_command([b"".join(commands)], check_health=False)
+        info = bytes(await connection.read_response(timeout=math.inf))
+        for _ in self._scripts:
+            await connection.read_response(timeout=math.inf)
+        for line in info.split(b"\r\n"):
+            if line.startswith(b"run_id:"):
+                return line[len(b"run_id:") :]
+        return b"-"
+
+    def _unavailable(self, reason: str) -> StoreUnavailable:
+        message = f"The store of limits and budgets at {self._place} cannot be used: {reason}"
+        return StoreUnavailable(message, retry_after_seconds=1.0)
+
+    def _start(self, work: Any) -> asyncio.Task[None]:
+        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+
+def place(url: str) -> str:
+    """Host, port and database of a URL, or the path of a socket: without the password."""
+    parts = urllib.parse.urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return f"{host}{parts.path}"
+
+
+async def _hang_up(connection: AbstractConnection, reading: asyncio.Task[None] | None) -> None:
+    if reading is not None and reading is not asyncio.current_task():
+        reading.cancel()
+    with contextlib.suppress(Exception):
+        await connection.disconnect(nowait=True)
+
+
+def _pool(url: str) -> Any:
+    try:
+        import hiredis  # noqa: F401  # redis-py is several times slower without it
+        from redis.asyncio.connection import ConnectionPool
+        from redis.asyncio.retry import Retry
+        from redis.backoff import NoBackoff
+    except ImportError as error:
+        raise MissingExtra("A store on Redis needs the package redis: pip install 'headgate[redis]'.") from error
+    return ConnectionPool.from_url(
+        url, protocol=2, socket_timeout=None, socket_connect_timeout=_CONNECT_SECONDS, retry=Retry(NoBackoff(), 0)
+    )
+
+
+def _kind(error: Exception) -> str:
+    """The first word of a server's error, which redis-py makes a class of for some."""
+    names = {
+        "NoScriptError": "NOSCRIPT",
+        "ReadOnlyError": "READONLY",
+        "OutOfMemoryError": "OOM",
+        "BusyLoadingError": "LOADING",
+        "NoPermissionError": "NOPERM",
+        "AuthenticationError": "NOAUTH",
+        "AuthenticationWrongNumberOfArgsError": "NOAUTH",
+        "ClusterDownError": "CLUSTERDOWN",
+        "MovedError": "MOVED",
+        "MasterDownError": "MASTERDOWN",
+    }
+    return names.get(type(error).__name__, str(error).split(" ", 1)[0].lstrip("-"))
+
+
+def _sentence(kind: str, words: str) -> str:
+    return f"{_REMEDIES[kind]} ({words})" if kind in _REMEDIES else words

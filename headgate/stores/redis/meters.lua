@@ -1,0 +1,419 @@
+-- What headgate/policy/meters.py says, on hashes: one for each meter. Every line must compute what Python computes there,
+-- in the same order; tests/contract/test_counters_agree.py compares the two.
+--
+-- Sums of pico-dollars pass 2^53, where Lua's numbers end. They are kept as decimal strings and changed by HINCRBY, which is
+-- exact to 63 bits; what is compared are differences, computed from two halves. A single request's amounts are below 2^53.
+--
+-- Fields: t u p  of a rate: theoretical arrival time, turn, promises        s h  spent, held
+--         w o n  of a window: total, oldest and newest slice; and each slice by its number
+--         r q b k y v  of a velocity: retry, probe, baseline, periods, period, spent in it        l c  of a repeat: last, times
+local call, format, floor, max, min, tonumber, unpack = redis.call, string.format, math.floor, math.max, math.min, tonumber, unpack
+local RATE, CONCURRENCY, BUDGET, ROLLING, VELOCITY, REPEAT = 1, 2, 3, 4, 5, 6
+local REQUESTS, TOKENS, USD = 0, 1, 2
+local TOO_LARGE, SPENT, LOOP, TRIPPED, RATE_EXCEEDED, TOO_MANY, HELD = 1, 2, 3, 4, 5, 6, 7
+local MOST_TURNS, RECOVERED_SHARE, PROBE_SECONDS, MOST_DECAYS = 64, 0.5, 60.0, 200
+local BASELINE_WEIGHT, BASELINE_PERIODS, BASELINE_FLOOR = 0.1, 12, 1e10
+local DAY = 86400
+
+local function whole(number) return number == 0 and "0" or format("%.0f", number) end  -- never "-0"
+local function exact(number) return format("%.17g", number) end
+
+-- A decimal string as two numbers, billions and the rest: exact, whatever its size.
+local function halves(text)
+  if not text then return 0, 0 end
+  local number = tonumber(text)
+  if number < 9e15 and number > -9e15 then
+    local high = floor(number / 1e9)
+    return high, number - high * 1e9
+  end
+  local low = tonumber(text:sub(-9))
+  return tonumber(text:sub(1, -10)), text:sub(1, 1) == "-" and -low or low
+end
+
+-- limit - spent - held: exact below 2^53, and of the right sign and size above.
+local function left(m, spent, held)
+  local spent_high, spent_low = halves(spent)
+  local held_high, held_low = halves(held)
+  return (m.high - spent_high - held_high) * 1e9 + (m.low - spent_low - held_low)
+end
+
+local function new_meter(key, spec)
+  local kind, measure, flags, high, low, period, burst, factor, resets_at = struct.unpack("<BBBdddddd", spec)
+  return {
+    key = key, spec = spec, kind = kind, measure = measure, enforce = flags % 2 == 1, alert = flags >= 2,
+    high = high, low = low, limit = high * 1e9 + low, period = period, burst = burst, factor = factor,
+    resets_at = resets_at, width = period / (kind == VELOCITY and 60 or 240),
+  }
+end
+
+local function load(m, now)
+  local kind, key = m.kind, m.key
+  if kind == RATE then
+    m.place = floor(now / m.width)
+    local got = call("HMGET", key, "t", "u", "w", "o", "n", "p", whole(m.place))
+    m.t, m.u, m.w, m.o, m.n, m.p = tonumber(got[1]) or 0, tonumber(got[2]) or 0, got[3], tonumber(got[4]), tonumber(got[5]), got[6]
+    m.here, m.new = tonumber(got[7]) or 0, not got[1]
+  elseif kind == BUDGET then
+    local got = call("HMGET", key, "s", "h")
+    m.s, m.h = got[1], got[2]
+  elseif kind == CONCURRENCY then
+    m.h = call("HGET", key, "h")
+  elseif kind == ROLLING then
+    local got = call("HMGET", key, "w", "o", "n", "h")
+    m.w, m.o, m.n, m.h = got[1], tonumber(got[2]), tonumber(got[3]), got[4]
+  elseif kind == VELOCITY then
+    local got = call("HMGET", key, "w", "o", "n", "r", "q", "b", "k", "y", "v")
+    m.w, m.o, m.n, m.r, m.q = got[1], tonumber(got[2]), tonumber(got[3]), tonumber(got[4]) or 0, tonumber(got[5]) or 0
+    m.b, m.k, m.y, m.v = tonumber(got[6]) or 0, tonumber(got[7]) or 0, tonumber(got[8]) or -1, got[9]
+  else
+    local got = call("HMGET", key, "l", "c")
+    m.l, m.c = got[1] or "0", tonumber(got[2]) or 0
+  end
+  return m
+end
+
+-- So long after its last use a meter is forgotten.
+local function touch(m, now)
+  local kind, seconds = m.kind, 2 * DAY
+  if kind == RATE then
+    seconds = max(m.t - now, 0) + 2 * m.period + 60
+  elseif kind == BUDGET and m.resets_at > 0 then
+    seconds = m.resets_at == math.huge and 400 * DAY or max(m.resets_at - now, 0) + DAY
+  elseif kind == ROLLING then
+    seconds = m.period + 2 * DAY
+  elseif kind == VELOCITY then
+    seconds = 14 * DAY
+  end
+  call("PEXPIRE", m.key, whole(min(seconds, 400 * DAY) * 1000))
+end
+
+-- The window ---------------------------------------------------------------------------------------------------------
+
+local function clear_window(m)
+  local all, gone = call("HKEYS", m.key), {"w", "o", "n"}
+  for _, field in ipairs(all) do
+    if tonumber(field) then gone[#gone + 1] = field end
+  end
+  call("HDEL", m.key, unpack(gone))
+  m.w, m.o, m.n = false, nil, nil
+end
+
+-- Forget what has left the window; returns what counts now.
+local function used(m, now)
+  local oldest = floor((now - m.period) / m.width)
+  if m.o and m.o < oldest then
+    if m.n < oldest then
+      clear_window(m)
+    else
+      local places, gone = {}, {}
+      for place = m.o, oldest - 1 do places[#places + 1] = whole(place) end
+      local amounts = call("HMGET", m.key, unpack(places))
+      for i, amount in ipairs(amounts) do
+        if amount then
+          gone[#gone + 1] = places[i]
+          if amount ~= "0" then
+            call("HINCRBY", m.key, "w", amount:sub(1, 1) == "-" and amount:sub(2) or "-" .. amount)
+          end
+        end
+      end
+      if #gone > 0 then call("HDEL", m.key, unpack(gone)) end
+      m.o, m.w = oldest, call("HGET", m.key, "w")
+      call("HSET", m.key, "o", whole(oldest))
+    end
+  end
+  return tonumber(m.w) or 0
+end
+
+local function add(m, amount, now)
+  used(m, now)
+  local place = floor(now / m.width)
+  call("HINCRBY", m.key, whole(place), amount)
+  call("HINCRBY", m.key, "w", amount)
+  m.o, m.n, m.w = m.o or place, place, call("HGET", m.key, "w")
+  call("HSET", m.key, "o", whole(m.o), "n", whole(place))
+end
+
+local function amend(m, difference, at)
+  local place = whole(floor(at / m.width))
+  if call("HEXISTS", m.key, place) == 1 then
+    call("HINCRBY", m.key, place, whole(difference))
+    call("HINCRBY", m.key, "w", whole(difference))
+    m.w = call("HGET", m.key, "w")
+  end
+end
+
+local function expires_at(m, place) return (place + 1) * m.width + m.period end
+
+-- Slices oldest first, as pairs of number and amount (a decimal string).
+local function slices(m)
+  local found = {}
+  if m.o then
+    local all, by_field = call("HGETALL", m.key), {}
+    for i = 1, #all, 2 do by_field[all[i]] = all[i + 1] end
+    for place = m.o, m.n do
+      local amount = by_field[whole(place)]
+      if amount then found[#found + 1] = {place, amount} end
+    end
+  end
+  return found
+end
+
+local function fits_at(waiting, excess, now)
+  local at = now
+  for _, one in ipairs(waiting) do
+    if excess <= 0 then break end
+    excess = excess - one[2]
+    at = one[1]
+  end
+  return max(at, now)
+end
+
+-- A rate -------------------------------------------------------------------------------------------------------------
+
+-- Amounts that were told to come, by slice; those whose time has come are dropped.
+local function promised(m, now)
+  local found = {}
+  for place, amount in (m.p or ""):gmatch("(%d+):(%d+)") do
+    place = tonumber(place)
+    if #found > 0 or place + 1 > now / m.width then found[#found + 1] = {place, tonumber(amount)} end
+  end
+  return found
+end
+
+local function turn_at(m, amount, now)
+  local excess = used(m, now) + amount - m.limit
+  local cost = amount * (m.period / m.limit)
+  local turn = max(m.u, m.t, now)
+  local bucket_at = cost > m.burst and turn or turn + cost - m.burst
+  local promises = promised(m, now)
+  for _, one in ipairs(promises) do excess = excess + one[2] end
+  local waiting = {}
+  if excess > 0 then
+    for _, one in ipairs(slices(m)) do waiting[#waiting + 1] = {expires_at(m, one[1]), tonumber(one[2])} end
+    for _, one in ipairs(promises) do waiting[#waiting + 1] = {expires_at(m, one[1]), one[2]} end
+  end
+  return max(bucket_at, fits_at(waiting, excess, now), now)
+end
+
+local function promise(m, amount, at, now)
+  local promises = promised(m, now)
+  if #promises >= MOST_TURNS then return end
+  local place, last = floor(at / m.width), promises[#promises]
+  if last then place = max(place, last[1]) end
+  if last and last[1] == place then
+    last[2] = last[2] + amount
+  else
+    promises[#promises + 1] = {place, amount}
+  end
+  local texts = {}
+  for i, one in ipairs(promises) do texts[i] = whole(one[1]) .. ":" .. whole(one[2]) end
+  m.u = max(m.u, m.t, now) + amount * (m.period / m.limit)
+  m.p = table.concat(texts, ";")
+  call("HSET", m.key, "u", exact(m.u), "p", m.p)
+  touch(m, now)
+end
+
+local function take_rate(m, amount, now)
+  m.t = max(m.t, now) + amount * (m.period / m.limit)
+  used(m, now)
+  m.o, m.n, m.w = m.o or m.place, m.place, (tonumber(m.w) or 0) + amount
+  m.here = m.here + amount
+  call("HSET", m.key, "t", exact(m.t), "w", whole(m.w), "o", whole(m.o), "n", whole(m.n), whole(m.place), whole(m.here))
+end
+
+-- A velocity ---------------------------------------------------------------------------------------------------------
+
+local function join(m, spent)
+  m.b = m.k == 0 and spent or m.b + BASELINE_WEIGHT * (spent - m.b)
+  m.k = m.k + 1
+end
+
+local function advance(m, now)
+  local period = floor(now / m.period)
+  if m.y < 0 then m.y = period end
+  local passed = period - m.y
+  if passed <= 0 then return end
+  m.y = period
+  join(m, tonumber(m.v) or 0)
+  m.v = "0"
+  call("HSET", m.key, "v", "0")
+  for _ = 1, min(passed - 1, MOST_DECAYS) do join(m, 0) end
+end
+
+local function trip(m, limit, now)
+  local waiting = {}
+  for _, one in ipairs(slices(m)) do waiting[#waiting + 1] = {expires_at(m, one[1]), tonumber(one[2])} end
+  m.r = fits_at(waiting, (tonumber(m.w) or 0) - floor(RECOVERED_SHARE * limit), now)
+end
+
+local function settle_velocity(m, actual, at, now)
+  advance(m, now)
+  add(m, whole(actual), now)
+  call("HINCRBY", m.key, "v", whole(actual))
+  local limit = m.limit > 0 and m.limit or nil
+  if m.factor > 0 and m.k >= BASELINE_PERIODS then
+    limit = min(limit or math.huge, max(m.factor * m.b, BASELINE_FLOOR))
+  end
+  if limit then
+    local total = tonumber(m.w) or 0
+    if m.r == 0 then
+      if total > limit then trip(m, limit, now) end
+    elseif m.q > 0 and at >= m.r then
+      m.q = 0
+      if total <= limit then m.r = 0 else trip(m, limit, now) end
+    end
+  end
+  call("HSET", m.key, "r", exact(m.r), "q", exact(m.q), "b", exact(m.b), "k", whole(m.k), "y", whole(m.y))
+end
+
+-- Every kind ---------------------------------------------------------------------------------------------------------
+
+-- The most that an amount may ever be; nil: any.
+local function room(m, now)
+  if m.kind == RATE then return m.limit end
+  if m.kind == BUDGET then return left(m, m.s, "0") end
+  if m.kind == ROLLING then
+    used(m, now)
+    return left(m, m.w, "0")
+  end
+  return nil
+end
+
+local function verdict(m, amount, now)
+  local kind = m.kind
+  if kind == BUDGET or kind == ROLLING then
+    local spent = m.s
+    if kind == ROLLING then
+      used(m, now)
+      spent = m.w
+    end
+    if amount <= left(m, spent, m.h) or amount == 0 then return nil end
+    if amount > m.limit and m.limit > 0 then return TOO_LARGE end
+    return amount > left(m, spent, "0") and SPENT or HELD
+  elseif kind == RATE then
+    if amount > m.limit then return TOO_LARGE end
+    local cost = amount * (m.period / m.limit)
+    if m.t > now and m.t + cost - m.burst > now then return RATE_EXCEEDED end
+    return used(m, now) + amount > m.limit and RATE_EXCEEDED or nil
+  elseif kind == CONCURRENCY then
+    return (tonumber(m.h) or 0) + amount > m.limit and TOO_MANY or nil
+  elseif kind == VELOCITY then
+    if m.r == 0 or amount == 0 or m.alert then return nil end
+    return (now < m.r or now < m.q) and TRIPPED or nil
+  end
+  return amount ~= "0" and amount == m.l and m.c >= m.limit and LOOP or nil
+end
+
+local function take(m, amount, now)
+  local kind = m.kind
+  if kind == RATE then
+    take_rate(m, amount, now)
+  elseif kind == VELOCITY then
+    if not (m.r > 0 and amount > 0) then return end
+    m.q = now + PROBE_SECONDS
+    call("HSET", m.key, "q", exact(m.q))
+  elseif kind == REPEAT then
+    m.c = amount == m.l and m.c + 1 or 1
+    m.l = amount
+    call("HSET", m.key, "l", m.l, "c", whole(m.c))
+  else
+    call("HINCRBY", m.key, "h", whole(amount))
+    if kind == ROLLING then add(m, "0", now) end
+  end
+  touch(m, now)
+end
+
+local function let_go(m, amount)
+  if call("HINCRBY", m.key, "h", whole(-amount)) < 0 then call("HSET", m.key, "h", "0") end  -- it had been forgotten
+end
+
+-- It came to another amount in the end; `at` is when it was taken. Nothing is loaded before.
+local function settle(m, amount, actual, at, now)
+  local kind = m.kind
+  if kind == RATE then
+    if actual == amount then return end
+    load(m, now)
+    if m.new then return end  -- it had been forgotten
+    m.t = m.t + (actual - amount) * (m.period / m.limit)
+    call("HSET", m.key, "t", exact(m.t))
+    amend(m, actual - amount, at)
+  elseif kind == BUDGET then
+    let_go(m, amount)
+    call("HINCRBY", m.key, "s", whole(actual))
+    m.s = call("HGET", m.key, "s")
+  elseif kind == CONCURRENCY then
+    let_go(m, amount)
+  elseif kind == ROLLING then
+    load(m, now)
+    let_go(m, amount)
+    amend(m, actual, at)
+  elseif kind == VELOCITY then
+    load(m, now)
+    settle_velocity(m, actual, at, now)
+  else
+    return
+  end
+  touch(m, now)
+end
+
+local function release(m, amount, at, now)
+  local kind = m.kind
+  if kind == RATE then
+    settle(m, amount, 0, at, at)
+  elseif kind == VELOCITY then
+    load(m, now)
+    if m.q > 0 and at >= m.r then call("HSET", m.key, "q", "0") end
+  elseif kind == REPEAT then
+    load(m, now)
+    if amount == m.l and m.c > 0 then call("HSET", m.key, "c", whole(m.c - 1)) end
+  else
+    let_go(m, amount)
+  end
+end
+
+-- used, held (decimal strings), when it frees (or false), whether it has tripped
+local function reading(m, now)
+  local kind = m.kind
+  if kind == RATE then
+    local total = used(m, now)
+    local frees_at = max(m.t, total ~= 0 and m.n and expires_at(m, m.n) or 0)
+    return {whole(total), "0", frees_at > now and exact(frees_at), false}
+  elseif kind == BUDGET then
+    return {m.s or "0", m.h or "0", false, false}
+  elseif kind == CONCURRENCY then
+    return {m.h or "0", "0", false, false}
+  elseif kind == ROLLING then
+    used(m, now)
+    for _, one in ipairs(slices(m)) do
+      if one[2] ~= "0" then return {m.w or "0", m.h or "0", exact(expires_at(m, one[1])), false} end
+    end
+    return {m.w or "0", m.h or "0", false, false}
+  elseif kind == VELOCITY then
+    used(m, now)
+    local tripped = m.r > 0
+    return {m.w or "0", "0", tripped and exact(max(m.r, m.q > now and m.q or 0)), tripped}
+  end
+  return {whole(m.c), "0", false, false}
+end
+
+-- The ledger says that so much was used, a decimal string: at least that is counted from here on.
+local function restore(m, spent, now)
+  local kind = m.kind
+  if kind ~= RATE and kind ~= BUDGET and kind ~= ROLLING and kind ~= VELOCITY then return end
+  local counted = reading(m, now)[1]
+  local high, low = halves(spent)
+  local counted_high, counted_low = halves(counted)
+  local missing = (high - counted_high) * 1e9 + (low - counted_low)
+  if kind == ROLLING or kind == VELOCITY then add(m, "0", now) end
+  if missing > 0 then
+    if kind == RATE then
+      take_rate(m, missing, now)
+    elseif kind == BUDGET then
+      call("HSET", m.key, "s", spent)
+    else
+      add(m, spent, now)
+      if counted ~= "0" then add(m, "-" .. counted, now) end
+    end
+  end
+  touch(m, now)
+end

@@ -1,0 +1,34 @@
+"""The Lua scripts. Each is known to the server by the hash of its text, so that two releases run side by side."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from headgate.stores.redis.encoding import bulk
+
+FORMAT = 1  # of the keys; a release that lays them out differently counts up, and begins anew from the ledger
+NAMES = ("admit", "extend", "work", "read", "rebuild", "reset")
+
+
+class Script:
+    """One script: its text, and the beginning of the command that runs it."""
+
+    __slots__ = ("hash", "name", "run", "text")
+
+    def __init__(self, name: str, text: bytes) -> None:
+        self.name = name
+        self.text = text
+        self.hash = hashlib.sha1(text, usedforsecurity=False).hexdigest()
+        self.run = b"$7\r\nEVALSHA\r\n" + bulk(self.hash.encode())
+
+    def load(self) -> bytes:
+        """The command that makes it known to the server."""
+        return b"*3\r\n$6\r\nSCRIPT\r\n$4\r\nLOAD\r\n" + bulk(self.text)
+
+
+def packaged() -> dict[str, Script]:
+    """All scripts by name. Each begins with what all share."""
+    folder = Path(__file__).parent
+    shared = [(folder / f"{name}.lua").read_bytes() for name in ("meters", "holds")]
+    return {name: Script(name, b"\n".join([*shared, (folder / f"{name}.lua").read_bytes()])) for name in NAMES}
