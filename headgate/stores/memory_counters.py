@@ -157,6 +157,7 @@ class MemoryCounters:
         account.known = True
 
     async def reset(self, tenant: str, meter: Meter) -> None:
+        self._tick()
         state = self._home(self._account(tenant), meter).state(meter)
         if isinstance(state, Velocity):
             state.reset()

@@ -158,13 +158,15 @@ class RedisCounters:
         return [encoding.reading_of(meter, one) for meter, one in zip(meters, told or (), strict=True)]
 
     async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]]) -> None:
-        place = self._place(tenant)
-        encoded = [self._meters.encoded(meter) for meter, _ in spent]
-        arguments = list[bytes]()
-        for (_, _, spec), (_, amount) in zip(encoded, spent, strict=True):
-            arguments += (spec, bulk(b"%d" % amount))
-        await self._run("rebuild", tenant, place, encoded, arguments, 2 * len(spent))
-        place.known_in = self._line.generation
+        place, generation = self._place(tenant), self._line.generation
+        for start in range(0, max(1, len(spent)), _MOST_AT_ONCE):
+            some = spent[start : start + _MOST_AT_ONCE]
+            encoded = [(meter, meter.name.encode(), bulk(encoding.spec(meter))) for meter, _ in some]
+            arguments = [bulk(b"1" if start + _MOST_AT_ONCE >= len(spent) else b"0")]
+            for (_, _, spec), (_, amount) in zip(encoded, some, strict=True):
+                arguments += (spec, bulk(b"%d" % amount))
+            await self._run("rebuild", tenant, place, encoded, arguments, 1 + 2 * len(some))
+        place.known_in = generation or self._line.generation
 
     async def reset(self, tenant: str, meter: Meter) -> None:
         encoded = self._meters.encoded(meter)

@@ -1,5 +1,6 @@
--- Begin with what the ledger says. ARGV: 4 seconds of a hold; then for each meter its spec and what was spent.
+-- Begin with what the ledger says. ARGV: 4 seconds of a hold, 5 "1" with the last meters of a tenant, which is known from then
+-- on; then for each meter its spec and what was spent.
 local now = work_off()
-for i = 4, #KEYS do restore(load(new_meter(KEYS[i], ARGV[2 * i - 3]), now), ARGV[2 * i - 2], now) end
-call("HSET", KEYS[1], "epoch", ARGV[2])
+for i = 4, #KEYS do restore(load(new_meter(KEYS[i], ARGV[2 * i - 2]), now), ARGV[2 * i - 1], now) end
+if ARGV[5] == "1" then call("HSET", KEYS[1], "epoch", ARGV[2]) end
 return answer("")
