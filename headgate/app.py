@@ -100,9 +100,7 @@ class Application:
         assembly.configure(self.accounts, loaded.config)
         self._connections: Callable[[], int] = lambda: 0
         self.metrics = Metrics(self._gauges(), lambda name: name in self.pipeline.setup.models)
-        self.metrics_page = MetricsPage(
-            self.metrics, MetricsDirectory(metrics_directory) if metrics_directory is not None else None
-        )
+        self.metrics_page = MetricsPage(self.metrics, metrics_directory and MetricsDirectory(metrics_directory))
         self._lines = LineWriter(sys.stderr.fileno())
         self._lag = LoopLag(self.metrics.loop_lagged)
         self._counter = OfflineCounter()
@@ -110,9 +108,9 @@ class Application:
         self.protection = Protection(
             lambda: self.running.loaded.config, self.clock, self.ledger, self.metrics, self.alerts.raise_
         )
-        witness = PromptLog(self._lines.write) if server.log.prompts else None
-        audience = Audience(tuple(self._observed_by), witness, self.protection.admissions.settle)
-        self._settler = Settler(self._journal, self._counter, self.clock, audience, lambda: not self._trouble())
+        self._settler = Settler(
+            self._journal, self._counter, self.clock, self._audience(server), lambda: not self._trouble()
+        )
         self.pipeline = Pipeline(
             setup, self.clock, self._settler, self.protection.admissions, self.metrics.missing_done
         )
@@ -211,6 +209,10 @@ class Application:
         return functools.partial(GatewayProtocol, self.edge)
 
     # --- parts ---
+
+    def _audience(self, server: ServerConfig) -> Audience:
+        witness = PromptLog(self._lines.write) if server.log.prompts else None
+        return Audience(tuple(self._observed_by), witness, self.protection.admissions.settle)
 
     def _run(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
