@@ -25,7 +25,7 @@ MOST_PIECES = 64
 
 _UNITS_PER_TOKEN = 32
 _SUMMED_BYTES = 1024  # so many of a weight up to 63 are below Adler-32's modulus
-_ESCAPES_WORTH_READING = 64  # at least one in so many bytes
+_ESCAPE_PAIR = 0xA2  # a backslash and a u: JSON's escape of a character
 
 _CLASSES = (
     b"e", b"aio", b"uy", b"tnsrl", b"hdcm", b"pgbf", b"wkvjxqz", b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", b"0123456789",
@@ -110,11 +110,10 @@ def weigh(text: bytes, seed: str) -> float:
 
 def _weight(sample: bytes) -> float:
     """Tokens of a sample, relative to its length before what is escaped in it was read."""
-    if sample.count(b"\\") * _ESCAPES_WORTH_READING > len(sample) and b"\\u" in sample:
+    pairs = _pairs(sample)
+    if _ESCAPE_PAIR in pairs:
         sample = _unescaped(sample)
-    codes = int.from_bytes(sample.translate(_CLASS_OF), "little")
-    # Byte by byte: the class of a character in the low half, that of the one before it in the high half.
-    pairs = (codes + (codes << 12)).to_bytes(len(sample) + 2, "little")
+        pairs = _pairs(sample)
     units = _sum(pairs.translate(_PAIR_TABLE))
     if not sample.isascii():
         units += 2 * _sum(sample.translate(_FIRST_BYTE_TABLE)) - _KANA_DISCOUNT * sum(map(sample.count, _KANA))
@@ -123,6 +122,12 @@ def _weight(sample: bytes) -> float:
     if len(sample.translate(None, sample[middle : middle + _PROBED_BYTES])) < len(sample) * _FEW_OTHERS:
         return max(tokens, len(sample) * _MONOTONOUS_TOKENS_PER_BYTE)
     return tokens
+
+
+def _pairs(sample: bytes) -> bytes:
+    """Byte by byte: the class of a character in the low half, that of the one before it in the high half."""
+    codes = int.from_bytes(sample.translate(_CLASS_OF), "little")
+    return (codes + (codes << 12)).to_bytes(len(sample) + 2, "little")
 
 
 def _sum(values: bytes) -> int:

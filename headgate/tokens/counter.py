@@ -19,6 +19,7 @@ import msgspec
 from headgate.policy.estimating import estimate_tokens
 
 COUNT_SECONDS = 10.0  # loading a vocabulary included
+CHARACTERS_PER_TURN = 32_768  # estimated before the event loop goes on: about 0.8 ms
 
 _log = logging.getLogger(__name__)
 _LENGTH = struct.Struct(">I")
@@ -41,8 +42,15 @@ class EstimatingCounter:
     """Implements `ports.TokenCounter` by `policy.estimating` alone: no process, no extra, same on a virtual loop."""
 
     async def count(self, upstream_model: str, texts: Sequence[str]) -> int:
-        """Estimated tokens of the texts together."""
-        return sum(estimate_tokens(text) for text in texts)
+        """Estimated tokens of the texts together. Of a long prompt others have their turn between the texts."""
+        tokens = characters = 0
+        for text in texts:
+            tokens += estimate_tokens(text)
+            characters += len(text)
+            if characters >= CHARACTERS_PER_TURN:
+                characters = 0
+                await asyncio.sleep(0)
+        return tokens
 
 
 class OfflineCounter:

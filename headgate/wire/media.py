@@ -30,6 +30,8 @@ _MARKS = {  # one of these is in every prompt with media, or with thoughts that 
     Route.MESSAGES: (b'"source"', b'"signature"'),
     Route.COUNT_TOKENS: (b'"source"', b'"signature"'),
 }
+# Media are objects in a list, other than the list of messages. In a string a quote has a backslash before it.
+_PARTS = re.compile(rb'\[\s*\{\s*"')
 _CUT_BYTES = 512  # shorter strings are left where they are
 # What base64 begins after: a word, and for members of an object what comes between it and the string.
 _OPENINGS = (
@@ -62,12 +64,12 @@ class Prompt(msgspec.Struct, frozen=True, gc=False):
 
 
 def may_have_media(call: Call) -> bool:
-    """Whether a prompt has to be parsed to know. Reads at most its JSON once: 2 us for 2 kB, 0.2 ms for 400 kB."""
+    """Whether a prompt has to be parsed to know: 0.3 us for texts alone, for parts 3 us for 2 kB, 0.5 ms for 400 kB."""
     marks = _MARKS.get(call.route)
     if marks is None:
         return False
     raw = bytes(call.fields.get(PROMPT_MEMBERS[call.route], b""))
-    if raw.find(b"[", 1) < 0:  # media are objects in a list of parts
+    if not _PARTS.search(raw, 1):
         return False
     return any(mark in raw for mark in marks)
 
