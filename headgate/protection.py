@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from headgate.alert_types import Alert, BudgetFacts, VelocityFacts
+from headgate.alert_types import Alert, BudgetFacts, StoreFacts, VelocityFacts
 from headgate.config import rules
 from headgate.config.schema import Config
 from headgate.gateway.admission import Admissions
@@ -15,6 +17,22 @@ from headgate.ports import Clock, Counters, Ledger
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.telemetry.metrics import Metrics
 from headgate.types import Measure, MeterKind, Rule
+
+if TYPE_CHECKING:
+    from headgate.stores.redis.counters import RedisCounters
+
+log = logging.getLogger(__name__)
+
+
+def counters(
+    store: str, clock: Clock, told: Callable[[Crossing], None], on_trouble: Callable[[str], None]
+) -> MemoryCounters | RedisCounters:
+    """The counters that the setting `store` asks for. Make them inside the event loop. Raises MissingExtra."""
+    if store == "memory":
+        return MemoryCounters(clock, told)
+    from headgate.stores.redis.counters import RedisCounters
+
+    return RedisCounters(store, told, on_trouble)
 
 
 class Protection:
@@ -27,12 +45,14 @@ class Protection:
         ledger: Ledger,
         metrics: Metrics,
         alert: Callable[[Alert], None],
+        store: str = "memory",
     ) -> None:
         self._config = config
         self._clock = clock
         self._metrics = metrics
         self._alert = alert
-        self.counters: Counters = MemoryCounters(clock, self.crossed)
+        self._store = counters(store, clock, self.crossed, _log_trouble)
+        self.counters: Counters = self._store
         self.room = WaitingRoom(clock, lambda: config().server.max_waiting, metrics.waited)
         self.admissions = Admissions(self.counters, ledger, clock, self.room, self.rules_of, self)
 
@@ -44,8 +64,20 @@ class Protection:
 
     def reconfigured(self) -> None:
         """The rules may be others now: what they count is read from the ledger before they decide."""
-        if isinstance(self.counters, MemoryCounters):
-            self.counters.forget()
+        self._store.forget()
+
+    async def aclose(self) -> None:
+        """Send what the store does not have yet, if that is possible, and close the connection."""
+        if not isinstance(self._store, MemoryCounters):
+            await self._store.aclose()
+
+    def trouble(self) -> StoreFacts | None:
+        """What is wrong with the store of limits and budgets, and what follows for requests."""
+        if isinstance(self._store, MemoryCounters) or not self._store.last_error:
+            return None
+        denies = self._config().on_store_failure == "deny"
+        effect = "Requests are refused." if denies else "Requests are served without limits and budgets."
+        return StoreFacts("redis", self._store.last_error, f"{effect} It is tried again every second.")
 
     def refused(self, tenant: str, refusal: Refusal) -> None:
         """A budget that refuses is used up, though what is left of it may be more than nothing."""
@@ -91,3 +123,10 @@ class Protection:
             window_seconds=rule.period_seconds,
         )
         return alerting.velocity_alert(crossing.tenant, facts, self._clock.now())
+
+
+def _log_trouble(trouble: str) -> None:
+    if trouble:
+        log.error("%s", trouble)
+    else:
+        log.warning("the store of limits and budgets is back")

@@ -24,7 +24,7 @@ _KEY = re.compile(r"hg-[\x21-\x7e]+")
 _PLACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]*")  # of a cloud: a project, a region
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NEW_KEY = "make one with: python3 -c \"import secrets; print('hg-' + secrets.token_urlsafe(24))\""
-_STORES = ("memory", "redis://", "rediss://")
+_STORES = ("memory", "redis://", "rediss://", "unix://")
 _DATABASES = ("sqlite", "postgresql://")
 _QUEUES = ("sql", "redis://", "rediss://", "amqp://", "amqps://", "kafka://", "sqs://")
 
@@ -47,6 +47,8 @@ def check_values(config: Config, findings: Findings) -> None:
     ):
         if not any(value == one or (one.endswith("://") and value.startswith(one)) for one in choices):
             findings.error((name,), "not one of the kinds there are", f"choose {' or '.join(choices)}")
+    if not config.store.startswith("unix://") and "://" in config.store:
+        _check_store(config.store, findings)
     for provider_name, provider in config.providers.items():
         needs_url = _uses_base_url(config, provider_name)
         _check_provider(provider, ("providers", provider_name), findings, needs_url)
@@ -60,6 +62,21 @@ def check_values(config: Config, findings: Findings) -> None:
             for number, endpoint in enumerate(deployment.endpoints):
                 check_url(endpoint, (*place, "deployments", index, "endpoints", number), findings)
     _check_tenants(config, findings)
+
+
+def _check_store(store: str, findings: Findings) -> None:
+    """A host, a port that is one, and the number of a database."""
+    place, advice = ("store",), "write e.g. redis://:PASSWORD@HOST:6379/0"
+    try:
+        parts = urlsplit(store)
+        port = parts.port
+    except ValueError:
+        findings.error(place, "the port is no number between 1 and 65535", advice)
+        return
+    if not parts.hostname or port == 0:
+        findings.error(place, "no host or no port", advice)
+    if parts.path not in ("", "/") and not parts.path[1:].isdigit():
+        findings.error(place, "what follows the host is not the number of a database", advice)
 
 
 def _check_server(server: ServerConfig, findings: Findings) -> None:

@@ -246,6 +246,9 @@ def test_a_time_zone_must_exist() -> None:
     ("text", "said"),
     [
         ("store: »redi\n", "store: not one of the kinds there are; choose memory or redis://"),
+        ("store: »redis://:6379/0\n", "store: no host or no port; write e.g. redis://"),
+        ("store: »redis://h:99999/0\n", "store: the port is no number between 1 and 65535; write e.g. redis://"),
+        ("store: »rediss://h/first\n", "store: what follows the host is not the number of a database; write"),
         ("database: »postgres://u@h/d\n", "database: not one of the kinds there are; choose sqlite or postgresql"),
         ("queue: »sqlite\n", "queue: not one of the kinds there are; choose sql or redis://"),
         ("server: {trusted_proxies: [10.0.0.0/8, »x]}\n", "server.trusted_proxies[1]: not an address or network"),

@@ -73,6 +73,7 @@ class Line:
         self._on_trouble = on_trouble
         self._pool = _pool(url)
         self._connection: AbstractConnection | None = None
+        self._open: set[AbstractConnection] = set()
         self._outbox: list[Call] = []
         self._pending: deque[Call] = deque()
         self._flushing = False
@@ -118,13 +119,12 @@ class Line:
         """Close the connection; calls under way fail."""
         self._closed = True
         self._fail("headgate is shutting down")
-        connection, self._connection = self._connection, None
+        self._connection = None
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if connection is not None:
-            with contextlib.suppress(Exception):
-                await connection.disconnect()
+        for connection in list(self._open):
+            await self._hang_up(connection, None)
 
     # --- writing ---
 
@@ -216,7 +216,7 @@ class Line:
         self._connection = None
         self.failures += 1
         reading, self._reading = self._reading, None
-        self._start(_hang_up(connection, reading))
+        self._start(self._hang_up(connection, reading))
         self._fail(reason)
         if not self._closed:
             self._connecting = self._start(self._connect())
@@ -242,6 +242,7 @@ class Line:
         delay = _FIRST_RETRY_SECONDS
         while True:
             connection: AbstractConnection = self._pool.make_connection()
+            self._open.add(connection)
             try:
                 async with asyncio.timeout(_CONNECT_SECONDS):
                     await connection.connect()
@@ -253,8 +254,10 @@ class Line:
                 if not self.last_error:
                     self.failures += 1
                 self._fail(reason)
-                with contextlib.suppress(Exception):
-                    await connection.disconnect(nowait=True)
+                await self._hang_up(connection, None)
+            except BaseException:
+                await self._hang_up(connection, None)
+                raise
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY_SECONDS)
         self.epoch = epoch
@@ -278,6 +281,13 @@ class Line:
                 return line[len(b"run_id:") :]
         return b"-"
 
+    async def _hang_up(self, connection: AbstractConnection, reading: asyncio.Task[None] | None) -> None:
+        if reading is not None and reading is not asyncio.current_task():
+            reading.cancel()
+        with contextlib.suppress(Exception):
+            await connection.disconnect(nowait=True)
+        self._open.discard(connection)
+
     def _unavailable(self, reason: str) -> StoreUnavailable:
         message = f"The store of limits and budgets at {self._place} cannot be used: {reason}"
         return StoreUnavailable(message, retry_after_seconds=1.0)
@@ -294,13 +304,6 @@ def place(url: str) -> str:
     parts = urllib.parse.urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     return f"{host}{parts.path}"
-
-
-async def _hang_up(connection: AbstractConnection, reading: asyncio.Task[None] | None) -> None:
-    if reading is not None and reading is not asyncio.current_task():
-        reading.cancel()
-    with contextlib.suppress(Exception):
-        await connection.disconnect(nowait=True)
 
 
 def _pool(url: str) -> Any:

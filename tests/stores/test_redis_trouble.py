@@ -1,0 +1,268 @@
+"""A Redis that is away, hangs, forgets or refuses: what it costs a request, and how it is found again."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import pytest
+import trustme
+
+from headgate.errors import MissingExtra, StoreUnavailable
+from headgate.metering import Charge
+from headgate.stores.redis import counters as adapter
+from headgate.stores.redis import line
+from headgate.stores.redis.counters import RedisCounters
+from tests.contract.counting import ask, budget, concurrency
+from tests.servers import RedisServer, free_port, redis
+
+pytestmark = pytest.mark.server
+BUDGET = budget(10**12)
+MOST_SECONDS = 0.5  # of which 0.25 are ours; the rest is a busy machine's
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """One that a test may stop, and whose scripts it may flush."""
+    with redis() as found:
+        if found is None:
+            pytest.skip("needs the Debian package redis-server")
+        yield found
+
+
+@asynccontextmanager
+async def on(url: str, troubles: list[str] | None = None) -> AsyncIterator[RedisCounters]:
+    counters = RedisCounters(url, on_trouble=(troubles if troubles is not None else []).append)
+    try:
+        yield counters
+    finally:
+        await counters.aclose()
+
+
+async def known(counters: RedisCounters, tenant: str = "acme", spent: int = 0) -> None:
+    """Rebuild as the corridor does."""
+    if not (await counters.admit("first", tenant, [], ask())).known:
+        await counters.rebuild(tenant, [(BUDGET, spent)])
+        assert (await counters.admit("first", tenant, [], ask())).known
+    counters.settle("first", tenant, Charge(released=True))
+
+
+async def seconds_to_fail(call: Callable[[], Awaitable[object]]) -> float:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    with pytest.raises(StoreUnavailable):
+        await call()
+    return loop.time() - began
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    for _ in range(1_000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to that")
+
+
+def test_a_server_that_was_never_there(server: RedisServer) -> None:
+    async def scenario() -> None:
+        troubles = list[str]()
+        async with on(f"redis://:secret@127.0.0.1:{free_port()}/0", troubles) as counters:
+            for _ in range(3):
+                assert await seconds_to_fail(lambda: counters.admit("a", "acme", [BUDGET], ask())) < MOST_SECONDS
+            assert not counters.healthy and counters.failures == 1 and counters.last_error
+            assert len(troubles) == 1 and "secret" not in troubles[0] and "127.0.0.1" in troubles[0]
+
+    asyncio.run(scenario())
+
+
+def test_stopped_and_started_empty_in_the_middle(server: RedisServer) -> None:
+    async def scenario() -> None:
+        troubles = list[str]()
+        async with on(server.url, troubles) as counters:
+            await known(counters)
+            assert (await counters.admit("a", "acme", [BUDGET], ask())).refusal is None
+            server.stop()
+            assert await seconds_to_fail(lambda: counters.admit("b", "acme", [BUDGET], ask())) < MOST_SECONDS
+            assert await seconds_to_fail(lambda: counters.read("acme", [BUDGET])) < 0.05  # it is known to be away
+            counters.settle("a", "acme", Charge(picousd=7))
+            server.start()
+            await until(lambda: counters.healthy)
+            assert not (await counters.admit("c", "acme", [BUDGET], ask())).known
+            await counters.rebuild("acme", [(BUDGET, 7)])
+            assert (await counters.admit("c", "acme", [BUDGET], ask())).known
+            assert (await counters.read("acme", [BUDGET]))[0].used == 7
+            assert len(troubles) == 2 and troubles[1] == ""
+            await until(lambda: counters.queued == 0)
+
+    asyncio.run(scenario())
+
+
+def test_one_that_hangs_costs_a_request_a_quarter_of_a_second_once(server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters)
+            await counters.admit("a", "acme", [BUDGET], ask())
+            server.pause()
+            times = await asyncio.gather(
+                *[seconds_to_fail(partial(counters.admit, f"b{n}", "acme", [BUDGET], ask())) for n in range(50)]
+            )
+            assert 0.2 < max(times) < MOST_SECONDS
+            assert await seconds_to_fail(lambda: counters.admit("b", "acme", [BUDGET], ask())) < 0.05
+            counters.settle("a", "acme", Charge(picousd=7))
+            server.resume()
+            await until(lambda: counters.healthy)
+            assert not (await counters.admit("c", "acme", [BUDGET], ask())).known  # what was served meanwhile counts
+            await counters.rebuild("acme", [])
+            await until(lambda: counters.queued == 0)
+            (reading,) = await counters.read("acme", [BUDGET])
+            assert (reading.used, reading.held) == (7, 0)  # nothing is held for those who were told no
+
+    asyncio.run(scenario())
+
+
+def test_a_flush_under_load_is_noticed_by_the_next_admission(server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters)
+            admissions = [counters.admit(f"a{number}", "acme", [BUDGET], ask()) for number in range(100)]
+            await asyncio.gather(asyncio.to_thread(server.ask, "FLUSHALL"), *admissions)
+            assert not (await counters.admit("b", "acme", [BUDGET], ask())).known
+            for number in range(100):
+                counters.settle(f"a{number}", "acme", Charge(picousd=1))
+            await counters.rebuild("acme", [(BUDGET, 5_000)])
+            assert (await counters.admit("b", "acme", [BUDGET], ask())).refusal is None
+            (reading,) = await counters.read("acme", [BUDGET])
+            assert reading.used == 5_000 and reading.held == 200 * 10**6
+
+    asyncio.run(scenario())
+
+
+def test_another_epoch_means_other_counters(server: RedisServer) -> None:
+    """As after a failover: the data is there, and may lack the last seconds."""
+
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters, spent=100)
+            server.ask("HSET", "headgate:1:{acme}:tenant", "epoch", "of another server")
+            assert not (await counters.admit("a", "acme", [BUDGET], ask())).known
+            await counters.rebuild("acme", [(BUDGET, 250)])
+            assert (await counters.read("acme", [BUDGET]))[0].used == 250
+
+    asyncio.run(scenario())
+
+
+def test_flushed_scripts_are_loaded_again(server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters)
+            for number in range(5):
+                server.ask("SCRIPT", "FLUSH")
+                said = await asyncio.gather(
+                    *[counters.admit(f"a{number} {one}", "acme", [BUDGET], ask()) for one in range(20)]
+                )
+                assert all(one.refusal is None for one in said)
+            assert counters.failures == 0 and (await counters.read("acme", [BUDGET]))[0].held == 100 * 200 * 10**6
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("break_it", "word"),
+    [
+        (("CONFIG", "SET", "maxmemory", "1"), "noeviction"),
+        (("REPLICAOF", "127.0.0.1", "1"), "primary"),
+        (("CONFIG", "SET", "requirepass", "secret"), "password"),
+    ],
+)
+def test_a_server_that_refuses_says_what_to_do(server: RedisServer, break_it: tuple[str, ...], word: str) -> None:
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters)
+            server.ask(*break_it)
+            if "requirepass" in break_it:
+                server.ask("-a", "secret", "CLIENT", "KILL", "TYPE", "normal")
+                await until(lambda: not counters.healthy)
+            with pytest.raises(StoreUnavailable, match=word):
+                for _ in range(3):
+                    await counters.admit("a", "acme", [BUDGET], ask())
+
+    asyncio.run(scenario())
+
+
+def test_what_is_queued_is_bounded(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "MOST_QUEUED", 10)
+
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters)
+            server.pause()
+            assert await seconds_to_fail(lambda: counters.read("acme", [BUDGET])) < MOST_SECONDS
+            for number in range(1_000):
+                counters.settle(f"a{number}", "acme", Charge(picousd=1))
+            assert counters.queued <= 10
+            server.resume()
+            await until(lambda: counters.healthy)
+            assert not (await counters.admit("b", "acme", [BUDGET], ask())).known
+
+    asyncio.run(scenario())
+
+
+def test_who_gives_up_waiting_leaves_nothing_held(server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters)
+            one = concurrency(1)
+            task = asyncio.create_task(counters.admit("a", "acme", [one], ask()))
+            await asyncio.sleep(0)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            assert (await counters.admit("b", "acme", [one], ask())).refusal is None
+
+    asyncio.run(scenario())
+
+
+def test_every_kind_of_address() -> None:
+    authority = trustme.CA()
+    with tempfile.TemporaryDirectory() as folder:
+        certificate, key, issuer = (str(Path(folder, name)) for name in ("cert.pem", "key.pem", "ca.pem"))
+        issued = authority.issue_cert("127.0.0.1")
+        issued.cert_chain_pems[0].write_to_path(certificate)
+        issued.private_key_pem.write_to_path(key)
+        authority.cert_pem.write_to_path(issuer)
+        tls_port = free_port()
+        options = ("--tls-port", str(tls_port), "--tls-cert-file", certificate, "--tls-key-file", key)
+        with redis(
+            "--requirepass", "geheim", *options, "--tls-ca-cert-file", issuer, "--tls-auth-clients", "no"
+        ) as server:
+            if server is None:
+                pytest.skip("needs the Debian package redis-server")
+
+            async def scenario() -> None:
+                for url in (
+                    f"redis://:geheim@127.0.0.1:{server.port}/3",
+                    f"redis://default:geheim@127.0.0.1:{server.port}/4",
+                    f"rediss://:geheim@127.0.0.1:{tls_port}/5?ssl_ca_certs={issuer}",
+                    f"unix://:geheim@{server.socket}?db=6",
+                ):
+                    async with on(url) as counters:
+                        await known(counters)
+                        assert (await counters.admit("a", "acme", [BUDGET], ask())).refusal is None
+                for database in ("3", "4", "5", "6"):
+                    assert server.ask("--no-auth-warning", "-a", "geheim", "-n", database, "DBSIZE") != "0"
+
+            asyncio.run(scenario())
+
+
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "hiredis", None)
+    with pytest.raises(MissingExtra, match=r"headgate\[redis\]"):
+        line.Line("redis://127.0.0.1/0", {}, lambda trouble: None, 0.25)
+
+
+def test_a_password_is_never_shown() -> None:
+    assert line.place("redis://user:pa%40ss@store.example:6379/2?x=y") == "store.example:6379/2"
