@@ -89,7 +89,9 @@ class _KeyQuota:
             return
         allowances = read_allowances(unread.headers, unread.answered.at_unix)
         if allowances is not None:
-            self._told = quota.told(allowances, self.sent.since(unread.mark.sent), unread.answered.at)
+            at = unread.answered.at
+            before = quota.less(self._told, self.sent.since(self._base), at)
+            self._told = quota.told(allowances, self.sent.since(unread.mark.sent), at, before)
             self._base = self.sent
             self._read_at = unread.answered.at
 

@@ -11,6 +11,7 @@ knows better.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import exp
 
 import msgspec
 
@@ -23,6 +24,8 @@ LONGEST_BELIEF_SECONDS = 3600.0  # a provider's word is tried again after that, 
 UNDER_WAY_SECONDS = 1.0  # until requests under way are done: nobody knows
 _REFILL_TOLERANCE_SECONDS = 1.0  # resets are told in whole seconds, some of them
 _REFILL_TOLERANCE_SHARE = 0.02
+_SMOOTHING_SECONDS = 10.0  # of what others take
+_LEAST_SHARE = 0.05  # that is ours, however much others take: else nothing would be heard of their stopping
 _ROUNDING = 1e-3  # of a request or token: seconds since the start of a machine are not exact to less
 
 
@@ -163,6 +166,13 @@ class Bucket(Frozen, frozen=True, gc=False):
     per_second: float  # what comes back steadily; 0: everything at `resets_at` and nothing before
     resets_at: float
     taken: float = 0.0  # of the level, by what was sent since the provider said it: its next word may give it back
+    said: float = 0.0  # what the provider said was left, at `said_at`
+    said_at: float = 0.0
+    others_per_second: float = 0.0  # what others seem to take of what comes back: they share the provider's quota
+
+    @property
+    def ours_per_second(self) -> float:
+        return min(self.per_second, max(_LEAST_SHARE * self.per_second, self.per_second - self.others_per_second))
 
 
 class Told(Frozen, frozen=True, gc=False):
@@ -209,13 +219,16 @@ class Sent(Frozen, frozen=True, gc=False):
 NOTHING_SENT = Sent()
 
 
-def told(allowances: Allowances, since: Sent, now: float) -> Told:
-    """Believe a provider's word, which came at `now`; `since` was sent after the request that it answers."""
+def told(allowances: Allowances, since: Sent, now: float, before: Told = NOTHING_TOLD) -> Told:
+    """Believe a provider's word, which came at `now`; `since` was sent after the request that it answers.
+
+    `before` is what was left by its last word, less everything that was sent: what is missing of it, others have taken.
+    """
     return Told(
-        _bucket(allowances.requests, since.requests, now),
-        _bucket(allowances.tokens, since.tokens, now),
-        _bucket(allowances.input_tokens, since.input_tokens, now),
-        _bucket(allowances.output_tokens, since.output_tokens, now),
+        _beside_others(_bucket(allowances.requests, since.requests, now), before.requests),
+        _beside_others(_bucket(allowances.tokens, since.tokens, now), before.tokens),
+        _beside_others(_bucket(allowances.input_tokens, since.input_tokens, now), before.input_tokens),
+        _beside_others(_bucket(allowances.output_tokens, since.output_tokens, now), before.output_tokens),
     )
 
 
@@ -294,16 +307,31 @@ def _bucket(allowance: Allowance | None, since: int, now: float) -> Bucket | Non
         return None  # neither how much nor when: that says nothing
     resets_at = now + min(reset, LONGEST_BELIEF_SECONDS)
     level = max(remaining - since, -limit) if limit else remaining - since
-    return Bucket(float(level), now, limit or None, per_second, resets_at, float(since))
+    return Bucket(float(level), now, limit or None, per_second, resets_at, float(since), float(remaining), now)
+
+
+def _beside_others(bucket: Bucket | None, before: Bucket | None) -> Bucket | None:
+    """With what others take a second, smoothed over several words (exponentially, weighted by the time between)."""
+    if bucket is None or before is None or not bucket.per_second or not before.per_second:
+        return bucket
+    seconds = bucket.at - before.said_at
+    if seconds <= 0:
+        return msgspec.structs.replace(bucket, others_per_second=before.others_per_second)
+    full = before.said + bucket.per_second * seconds
+    expected = min(full, float(bucket.limit or full)) - before.taken
+    missing = (expected - (bucket.said - bucket.taken)) / seconds
+    weight = 1.0 - exp(-seconds / _SMOOTHING_SECONDS)
+    others = before.others_per_second + weight * (missing - before.others_per_second)
+    return msgspec.structs.replace(bucket, others_per_second=others)
 
 
 def _at(bucket: Bucket, now: float) -> Bucket | None:
     """The same limit later; None when nothing is known of it any more."""
     limit = bucket.limit
     if bucket.per_second:
-        level = bucket.level + bucket.per_second * max(0.0, now - bucket.at)
+        level = bucket.level + bucket.ours_per_second * max(0.0, now - bucket.at)
         level = min(level, float(limit or level))
-        return Bucket(level, max(now, bucket.at), limit, bucket.per_second, bucket.resets_at, bucket.taken)
+        return msgspec.structs.replace(bucket, level=level, at=max(now, bucket.at))
     if now < bucket.resets_at:
         return bucket
     if limit is None:
@@ -318,7 +346,7 @@ def _less(bucket: Bucket | None, amount: int, now: float) -> Bucket | None:
     level = known.level - amount
     if known.limit is not None:  # a size far beyond the limit was a wrong guess, for the provider took the request
         level = max(level, -float(known.limit))
-    return Bucket(level, known.at, known.limit, known.per_second, known.resets_at, known.taken + amount)
+    return msgspec.structs.replace(known, level=level, taken=known.taken + amount)
 
 
 def _decide(bucket: Bucket, need: int, requests: int, unit: str, now: float) -> Decision:
@@ -331,7 +359,7 @@ def _decide(bucket: Bucket, need: int, requests: int, unit: str, now: float) -> 
     if missing <= _ROUNDING:
         return FITS
     if known.per_second:
-        at = now + missing / known.per_second
+        at = now + missing / known.ours_per_second
     else:
         at = known.resets_at + (_in_turn(need, known.limit)[0] if known.limit is not None else 0.0)
     reason = f"the provider has {max(0, int(known.level))} of {known.limit or 'its'} {unit} left"
