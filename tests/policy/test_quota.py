@@ -176,6 +176,29 @@ def test_a_limit_of_a_day_refills_over_a_day() -> None:
     assert quota.decide(told(Allowance(0, 14_400, 86_400.0)), ONE, NOW).at == pytest.approx(NOW + 6.0)
 
 
+def test_what_others_take_is_not_ours_to_wait_for() -> None:
+    """Another process takes half of what comes back: each word has less than was left here."""
+    what, now = told(Allowance(0, 600, 60.0)), NOW
+    assert quota.decide(what, ONE, now).at == pytest.approx(now + 0.1)
+    for _ in range(60):
+        now += 1.0
+        before = quota.less(what, Sent(requests=5), now)
+        what = quota.told(Allowances(Allowance(0, 600, 60.0)), NOTHING_SENT, now, before)
+    assert quota.decide(what, ONE, now).at == pytest.approx(now + 0.2, rel=0.02)
+    for _ in range(60):  # and stops
+        now += 1.0
+        before = quota.less(what, Sent(requests=5), now)
+        remaining = min(600, int(what.requests.said) + 5) if what.requests else 0
+        what = quota.told(Allowances(Allowance(remaining, 600, (600 - remaining) / 10)), NOTHING_SENT, now, before)
+    assert what.requests is not None and what.requests.ours_per_second == pytest.approx(10.0, rel=0.02)
+
+
+def test_others_never_take_all() -> None:
+    what = quota.told(Allowances(Allowance(0, 600, 60.0)), NOTHING_SENT, NOW + 60, told(Allowance(600, 600, 0.0)))
+    assert what.requests is not None and 0 < what.requests.ours_per_second < 10.0
+    assert quota.decide(what, ONE, NOW + 60).at < NOW + 63
+
+
 def test_a_window_has_nothing_before_its_end_and_all_of_it_after() -> None:
     what = told(Allowance(0, 10, 5.0))
     assert quota.decide(what, ONE, NOW) == Decision(False, NOW + 5, "the provider has 0 of 10 requests left")
