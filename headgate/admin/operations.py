@@ -15,7 +15,10 @@ from headgate.errors import ConfigInvalid, RouteNotFound
 from headgate.gateway.fleet import Deployment
 from headgate.policy import health
 from headgate.policy.health import Gate
+from headgate.policy.quota import Demand
 from headgate.types import Frozen
+
+_A_SMALL_REQUEST = Demand(1, 1, 1)
 
 
 class Health(Frozen, frozen=True):
@@ -40,6 +43,8 @@ class DeploymentState(Frozen, frozen=True):
     tokens_in_flight: int
     keys: int
     keys_resting: int
+    quota: str  # why the provider's quota has no room for another request; empty if it has
+    quota_frees_in_seconds: float
 
 
 class DeploymentList(Frozen, frozen=True):
@@ -115,7 +120,7 @@ async def deployments(visit: Visit, _: Nothing) -> DeploymentList:
 
 
 def _state(deployment: Deployment, models: list[str], now: float) -> DeploymentState:
-    spec, breaker = deployment.spec, deployment.breaker
+    spec, breaker, quota = deployment.spec, deployment.breaker, deployment.fits(_A_SMALL_REQUEST, now)
     return DeploymentState(
         name=spec.name,
         provider=spec.provider,
@@ -130,6 +135,8 @@ def _state(deployment: Deployment, models: list[str], now: float) -> DeploymentS
         tokens_in_flight=deployment.tokens_in_flight,
         keys=len(deployment.keys),
         keys_resting=len(deployment.keys) - deployment.keys.awake(now),
+        quota=quota.reason,
+        quota_frees_in_seconds=0.0 if quota.fits else round(max(0.0, quota.at - now), 3),
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 from headgate.admin.services import Readiness
 from headgate.errors import ConfigInvalid
 from headgate.policy import health
+from headgate.policy.quota import Demand, QuotaLimits
 from headgate.types import Outcome, Problem, Usage
 from tests.admin.office import ADMIN, ALICE, CAROL, CONFIG, STARTED_AT, Office, error_of, in_office, ledger_row
 
@@ -164,10 +165,14 @@ def test_deployments_show_their_live_state(tmp_path: Path) -> None:
         now = office.clock.monotonic()
         deployment.breaker = msgspec.structs.replace(health.HEALTHY, opened_at=now, reason="5 failures in a row")
         deployment.requests_in_flight, deployment.tokens_in_flight = 2, 300
+        deployment.quota.limits = QuotaLimits(requests_per_minute=1)
+        deployment.quota.began("", Demand(), now)
         small, big = (await office.get("/admin/deployments")).json()["data"]
         assert (small["name"], small["gate"], small["reason"]) == ("sim/sim-small", "open", "5 failures in a row")
         assert 0 < small["opens_again_in_seconds"] <= 15
         assert (small["requests_in_flight"], small["tokens_in_flight"], small["models"]) == (2, 300, ["small"])
+        assert small["quota"] == "1 of 1 requests a minute are used" and 59 < small["quota_frees_in_seconds"] < 61
+        assert (big["quota"], big["quota_frees_in_seconds"]) == ("", 0)
         assert (big["name"], big["gate"], big["keys"], big["keys_resting"]) == ("big", "closed", 1, 0)
 
     in_office(tmp_path, scenario)
