@@ -22,11 +22,12 @@ from pathlib import Path
 
 import msgspec
 
+from headgate.metering import UnderWay
 from headgate.stores.database import Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
 from headgate.stores.sql import SqlLedger
-from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, UnderWay, Usage
+from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Usage
 
 USAGE = Usage(input=812, cached_input=512, output=96, reasoning=0, counted=Counted.REPORTED)
 LATE_EVERY_SECONDS = 0.005

@@ -100,7 +100,8 @@ class Application:
         assembly.configure(self.accounts, loaded.config)
         self._connections: Callable[[], int] = lambda: 0
         self.metrics = Metrics(self._gauges(), lambda name: name in self.pipeline.setup.models)
-        self.metrics_page = MetricsPage(self.metrics, metrics_directory and MetricsDirectory(metrics_directory))
+        directory = MetricsDirectory(metrics_directory) if metrics_directory else None
+        self.metrics_page = MetricsPage(self.metrics, directory)
         self._lines = LineWriter(sys.stderr.fileno())
         self._lag = LoopLag(self.metrics.loop_lagged)
         self._counter = OfflineCounter()

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from headgate.types import Frozen, Rule
 
+NO_SLOT = -1  # what a journal that has no slot left answers
+
 
 class Meter(Frozen, frozen=True, gc=False):
     """A rule applied to somebody: where it is counted. `name` is unique within the tenant, or among the global ones."""
@@ -117,3 +119,34 @@ class Reading(Frozen, frozen=True, gc=False):
     held: int
     frees_at: float | None = None
     tripped: bool = False
+
+
+class UnderWay(Frozen, frozen=True, gc=False, array_like=True):
+    """A dispatched request as it is noted beside the journal, and what it costs if its process dies before the row.
+
+    Written by position: later releases add fields with defaults at the end, and nothing else. Times are Unix seconds.
+    """
+
+    request_id: str
+    started_at: float  # of the request
+    tenant: str
+    user: str | None
+    key_id: str
+    route: str
+    dialect: str
+    model: str
+    stream: bool
+    deployment: str
+    provider: str
+    upstream_model: str
+    held_input_tokens: int
+    held_output_tokens: int
+    held_picousd: int
+    price_version: str = ""
+    config_hash: str = ""
+    session: str | None = None
+    tags: tuple[str, ...] = ()
+    attempt: int = 1  # which of the request's, from 1
+    attempt_started_at: float = 0.0  # 0: when the request did
+    endpoint: str = ""
+    key_fingerprint: str = ""  # first 8 hex digits of the provider key's SHA-256

@@ -12,8 +12,8 @@ from typing import Protocol
 
 from headgate.alert_types import AlertRecord
 from headgate.bills import Adjustment, Booked, LedgerAttempt, LedgerLine, Reconciliation, StatementLine
-from headgate.metering import Admission, Ask, Charge, Meter, Reading
-from headgate.types import Call, KeyRecord, Operation, RequestRecord, UnderWay, UsageRow
+from headgate.metering import Admission, Ask, Charge, Meter, Reading, UnderWay
+from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
 
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
 

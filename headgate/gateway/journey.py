@@ -9,19 +9,8 @@ from headgate.errors import HeadgateError
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.watchdog import Watchdog
-from headgate.metering import Ask, Standing
-from headgate.types import (
-    NO_SLOT,
-    AttemptRecord,
-    Call,
-    Caller,
-    Frozen,
-    Outcome,
-    RequestRecord,
-    Route,
-    UnderWay,
-    Usage,
-)
+from headgate.metering import NO_SLOT, Ask, Standing, UnderWay
+from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
 from headgate.wire import openai, trace
 from headgate.wire.speakers import speaker
 from headgate.writing import Batch

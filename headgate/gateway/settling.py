@@ -13,9 +13,10 @@ from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError
 from headgate.gateway.attempts import Attempt, outcome_of
 from headgate.gateway.fleet import Deployment
 from headgate.gateway.journey import Journey
+from headgate.metering import NO_SLOT
 from headgate.policy.estimating import tool_prompt_tokens
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
-from headgate.types import NO_SLOT, Call, Counted, Route, Usage
+from headgate.types import Call, Counted, Route, Usage
 from headgate.wire.speakers import speaker
 from headgate.writing import Batch
 

@@ -21,12 +21,13 @@ from pathlib import Path
 import msgspec
 
 from headgate.errors import DataDirUnusable, LedgerFull
+from headgate.metering import UnderWay
 from headgate.ports import Clock
 from headgate.stores.frames import FILE_HEADER, FrameWriter, file_header
 from headgate.stores.ownership import create_owned
 from headgate.stores.rows import Rows
 from headgate.stores.underway import UnderWayTable
-from headgate.types import RequestRecord, UnderWay
+from headgate.types import RequestRecord
 
 log = logging.getLogger(__name__)
 

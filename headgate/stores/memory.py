@@ -10,9 +10,10 @@ from collections.abc import Sequence
 import msgspec
 
 from headgate.errors import Conflict, InvalidRequest, LedgerFull, NotFound
+from headgate.metering import UnderWay
 from headgate.stores.groups import LIVE_GROUPS, SECONDS_PER_DAY, WHO, check_group, day_of, group_name, who
 from headgate.stores.rows import Rows, records_of
-from headgate.types import KeyRecord, Outcome, RequestRecord, UnderWay, UsageRow
+from headgate.types import KeyRecord, Outcome, RequestRecord, UsageRow
 
 Group = tuple[int, str, str, str, str]  # day, tenant, user, key, model
 

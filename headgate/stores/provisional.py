@@ -11,10 +11,11 @@ import os
 from pathlib import Path
 
 from headgate.errors import ProcessDied
+from headgate.metering import UnderWay
 from headgate.stores.ownership import take
 from headgate.stores.segments import has_segments
 from headgate.stores.underway import FILE_HEADER, SUFFIX, known_header, read_notes
-from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, UnderWay, Usage
+from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Usage
 
 log = logging.getLogger(__name__)
 

@@ -21,9 +21,9 @@ from zlib import crc32
 
 import msgspec
 
+from headgate.metering import NO_SLOT, UnderWay
 from headgate.stores.cleaning import cleaned
 from headgate.stores.ownership import create_owned
-from headgate.types import NO_SLOT, UnderWay
 
 log = logging.getLogger(__name__)
 

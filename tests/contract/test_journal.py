@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from headgate.errors import LedgerFull
-from headgate.types import NO_SLOT
+from headgate.metering import NO_SLOT
 from tests.contract.stores import JOURNAL_ROWS, Open
 from tests.contract.test_ledger import everything
 from tests.stores.records import record, request_id, under_way

@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 from hypothesis import strategies as st
 
-from headgate.types import AttemptRecord, Counted, KeyRecord, Outcome, RequestRecord, UnderWay, Usage
+from headgate.metering import UnderWay
+from headgate.types import AttemptRecord, Counted, KeyRecord, Outcome, RequestRecord, Usage
 
 MIDNIGHT = 20_000 * 86_400.0  # 2024-10-04, UTC
 DAY = 86_400.0

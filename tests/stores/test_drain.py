@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from headgate.errors import DatabaseUnavailable, LedgerFull
+from headgate.metering import NO_SLOT
 from headgate.stores.frames import FrameWriter, file_header, frame
-from headgate.types import NO_SLOT, Outcome
+from headgate.types import Outcome
 from tests.stores.ledgers import Process, UnsteadyLedger, open_process, process, until
 from tests.stores.records import record, request_id, under_way
 

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from headgate.clock import SystemClock
 from headgate.errors import DataDirUnusable
+from headgate.metering import NO_SLOT, UnderWay
 from headgate.stores import underway
 from headgate.stores.journal import FileJournal
 from headgate.stores.underway import (
@@ -29,7 +30,6 @@ from headgate.stores.underway import (
     read_notes,
     slot_bytes,
 )
-from headgate.types import NO_SLOT, UnderWay
 from tests.stores.records import counts, texts, times, under_way
 from tests.stores.test_journal_files import largest_file
 
