@@ -261,27 +261,6 @@ class Call(Frozen, frozen=True, gc=False):
     dialect_headers: tuple[tuple[str, str], ...] = ()  # for the provider, if it speaks the caller's dialect
 
 
-class MediaKind(StrEnum):
-    """What a part of a prompt is that is no text."""
-
-    IMAGE = "image"
-    DOCUMENT = "document"
-    AUDIO = "audio"
-    VIDEO = "video"
-    SEALED = "sealed"  # thoughts of an earlier answer that only their provider can read
-
-
-class Media(Frozen, frozen=True, gc=False):
-    """A part of a prompt that is no text, as far as its header shows it; 0: not known, as of what is named by a URL."""
-
-    kind: MediaKind
-    width: int = 0  # in pixels
-    height: int = 0
-    size_bytes: int = 0
-    pages: int = 0
-    low_detail: bool = False
-
-
 class AttemptRecord(Frozen, frozen=True, omit_defaults=True):
     """One paid (or failed) call to one deployment: a row of the ledger. Times are Unix seconds, durations seconds."""
 

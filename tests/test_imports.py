@@ -9,7 +9,7 @@ import pytest
 
 from tests.source import Source, port_adapters, sources
 
-VOCABULARY = {"types", "alert_types", "bills", "metering", "errors", "limit_errors", "version"}
+VOCABULARY = {"types", "media", "alert_types", "bills", "metering", "errors", "limit_errors", "version"}
 PORTS = {*VOCABULARY, "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
@@ -24,6 +24,7 @@ ROOT_PARTS = {
 MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
     "types": set(),
+    "media": {"types"},
     "alert_types": {"types"},
     "metering": {"types"},
     "bills": {"types"},

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 
-from headgate.types import Frozen, Media, MediaKind
+from headgate.media import Media, MediaKind
+from headgate.types import Frozen
 
 UNKNOWN_FILE_TOKENS = 20_000  # a document, sound or video named by a URL or an id: a paper of ten to twenty pages
 MOST_FILE_TOKENS = 1_000_000

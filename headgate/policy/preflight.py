@@ -13,9 +13,10 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
+from headgate.media import Media
 from headgate.policy.media_tokens import PictureRule, media_tokens, picture_rule
 from headgate.policy.weighing import WHOLE_BYTES, weigh
-from headgate.types import Call, Frozen, Media
+from headgate.types import Call, Frozen
 
 MARGIN = 0.15
 # Members of a body that no model reads. All others count, also those that headgate does not know.

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from headgate.types import Call, Media, MediaKind, Route
+from headgate.media import Media, MediaKind
+from headgate.types import Call, Route
 from headgate.wire.picture_size import picture_size
 from headgate.wire.prompts import PROMPT_MEMBERS
 

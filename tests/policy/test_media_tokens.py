@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from headgate.media import Media, MediaKind
 from headgate.policy.media_tokens import UNKNOWN_FILE_TOKENS, media_tokens, picture_rule
-from headgate.types import Media, MediaKind
 
 
 def picture(width: int, height: int, *, low_detail: bool = False) -> Media:

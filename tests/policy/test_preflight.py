@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from headgate.media import Media, MediaKind
 from headgate.policy.preflight import MARGIN, PromptBound, PromptRules, media_prompt_bound, prompt_bound, prompt_rules
-from headgate.types import Call, Media, MediaKind, Route
+from headgate.types import Call, Route
 
 GPT = prompt_rules(["gpt-4o"])
 MESSAGES = [{"role": "user", "content": "How much water enters the mill race?"}]

@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from headgate.types import Call, Media, MediaKind, Route
+from headgate.media import Media, MediaKind
+from headgate.types import Call, Route
 from headgate.wire.media import may_have_media, read_prompt
 from headgate.wire.picture_size import picture_size
 
