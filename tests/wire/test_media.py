@@ -12,7 +12,7 @@ import pytest
 
 from headgate.media import Media, MediaKind
 from headgate.types import Call, Route
-from headgate.wire.media import may_have_media, read_prompt
+from headgate.wire.media import MOST_PARSED_BYTES, may_have_media, read_prompt
 from headgate.wire.picture_size import picture_size
 
 
@@ -179,6 +179,7 @@ def test_most_prompts_need_no_parsing(route: Route, content: Any) -> None:
         {"type": "image", "source": {"type": "base64", "data": "not base64 " * 100}},
         {"type": "input_audio", "input_audio": {"data": None}},
         {"type": ["image_url"], "content": [[[[[[1]]]]]]},
+        {"content": json.loads("[" * 900 + "]" * 900)},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64,@7@"}},
         {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "@0@"}},
     ],
@@ -192,3 +193,15 @@ def test_what_is_no_json_stays_text() -> None:
     raw = msgspec.Raw(b'[{"source": "data": "' + b"A" * 3000 + b'"]')
     asked = Call(id="r", route=Route.MESSAGES, model="m", stream=False, fields={"messages": raw}, body_bytes=0)
     assert read_prompt(asked).text == bytes(raw)
+
+
+def test_a_text_too_long_to_be_parsed() -> None:
+    """An agent's prompt of 600 kB with screenshots; what garbage of that length costs would be felt by all others."""
+    data = encoded(png(800, 600, filler=40_000))
+    parts = [{"type": "image", "source": {"type": "base64", "data": data}}] * 3
+    parts.append({"type": "image", "source": {"type": "url", "url": "https://a.test/b.png"}})
+    long = {"type": "text", "text": "The gate decides. " * (MOST_PARSED_BYTES // 16)}
+    prompt = read_prompt(call(Route.MESSAGES, [{"role": "user", "content": [long, *parts]}]))
+    assert prompt.media[:3] == (Media(MediaKind.IMAGE, 800, 600, len(data) * 3 // 4),) * 3
+    assert Media(MediaKind.IMAGE) in prompt.media
+    assert len(prompt.text) < MOST_PARSED_BYTES * 1.2
