@@ -55,6 +55,7 @@ _LONG_HEAD_BYTES = 196_608  # where that of a JPEG with a thumbnail is, and what
 _PAGE = re.compile(rb"/Type\s*/Page(?![s\w])")
 _BYTES_PER_HIDDEN_PAGE = 8192  # of documents whose list of pages is compressed
 MOST_PARSED_BYTES = 450_000  # of text: garbage of that length takes 10 ms to parse, a prompt 1 ms
+MOST_PARTS = 5000  # of messages and parts together; no prompt has so many that is no garbage
 _MOST_OPENINGS = 4000  # no provider takes so many media; what is left counts as text
 _DEEPEST = 4  # a message, a tool's result in it, a document in that, its parts
 
@@ -80,8 +81,8 @@ def may_have_media(call: Call) -> bool:
 def read_prompt(call: Call) -> Prompt:
     """The prompt of a call, taken apart. What cannot be read as media is left in the text.
 
-    A text too long to be parsed keeps the event loop waiting: then every string that was cut out is taken for what its
-    first bytes say, and every mark of media for one whose size is not known.
+    A text too long, or of too many parts, would keep the event loop waiting. Then every string that was cut out is
+    taken for what its first bytes say, and every mark of media for one whose size is not known.
     """
     raw = bytes(call.fields.get(PROMPT_MEMBERS[call.route], b""))
     text, cut = _cut(raw)
@@ -93,6 +94,8 @@ def read_prompt(call: Call) -> Prompt:
         return Prompt(raw, ())
     reader = _Reader(cut)
     media = tuple(reader.media(value, 0))
+    if reader.parts > MOST_PARTS:
+        return Prompt(text, tuple(_unparsed(call.route, text, cut)))
     left = [data for place, data in enumerate(cut) if place not in reader.used]
     return Prompt(b"".join([text, *left]), media)
 
@@ -141,6 +144,7 @@ class _Reader:
     def __init__(self, cut: list[bytes]) -> None:
         self._cut = cut
         self.used: set[int] = set()
+        self.parts = 0
 
     def media(self, value: object, depth: int) -> Iterator[Media]:
         """Of a message, a list of messages or parts, or a part."""
@@ -148,7 +152,8 @@ class _Reader:
             for one in value:
                 if isinstance(one, dict):
                     yield from self.media(one, depth)
-        elif isinstance(value, dict) and depth < _DEEPEST:
+        elif isinstance(value, dict) and depth < _DEEPEST and self.parts <= MOST_PARTS:
+            self.parts += 1
             found = self._part(value)
             if found is not None:
                 yield found

@@ -12,7 +12,7 @@ import pytest
 
 from headgate.media import Media, MediaKind
 from headgate.types import Call, Route
-from headgate.wire.media import MOST_PARSED_BYTES, may_have_media, read_prompt
+from headgate.wire.media import MOST_PARSED_BYTES, MOST_PARTS, may_have_media, read_prompt
 from headgate.wire.picture_size import picture_size
 
 
@@ -205,3 +205,10 @@ def test_a_text_too_long_to_be_parsed() -> None:
     assert prompt.media[:3] == (Media(MediaKind.IMAGE, 800, 600, len(data) * 3 // 4),) * 3
     assert Media(MediaKind.IMAGE) in prompt.media
     assert len(prompt.text) < MOST_PARSED_BYTES * 1.2
+
+
+def test_more_parts_than_any_prompt_has() -> None:
+    picture = {"type": "image", "source": {"type": "url", "url": "https://a.test/b.png"}}
+    content = [picture, *[{"type": "text", "text": "a"}] * MOST_PARTS, picture]
+    prompt = read_prompt(call(Route.MESSAGES, [{"role": "user", "content": content}]))
+    assert prompt.media == (Media(MediaKind.IMAGE), Media(MediaKind.IMAGE))
