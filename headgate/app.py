@@ -118,7 +118,7 @@ class Application:
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
         self.running = Running(loaded, setup, self.clock.now())
         self.books = bookkeeping.open_bookkeeping(
-            self._database, self.clock, lambda: self.running.loaded.config, environment
+            self._database, self.clock, lambda: self.running.loaded.config, environment, self.alerts.raise_
         )
         self.services = self._services(admin_key.admin_key(data_dir, environment.get(admin_key.VARIABLE)).hash)
         self.asgi: ColdPaths = build_asgi(self.services)

@@ -8,17 +8,19 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
+from headgate.alert_types import Alert, DriftFacts
 from headgate.bills import DriftFound
 from headgate.config import addresses
 from headgate.config.catalogue import Catalogue
 from headgate.config.schema import Config, ProviderConfig
+from headgate.policy.alerting import drift_alert
 from headgate.ports import Clock, Statements
 from headgate.providers.bills import Account, AnthropicBills, OpenAIBills
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.proxy import proxy_settings
 from headgate.reconciling.desk import Reconciler
 from headgate.reconciling.nightly import Nightly
-from headgate.reconciling.plan import BillingAccount, Plan, Settings, day_number
+from headgate.reconciling.plan import BillingAccount, Plan, Settings, day_number, day_text
 from headgate.stores.database import Database
 from headgate.stores.sql_adjustments import SqlAdjustments
 from headgate.stores.sql_billing import SqlBillingRecords
@@ -40,15 +42,21 @@ def open_bookkeeping(
     clock: Clock,
     config: Callable[[], Config],
     environment: Mapping[str, str],
-    alert: Callable[[DriftFound], None] | None = None,
+    alert: Callable[[Alert], None] | None = None,
 ) -> Bookkeeping:
-    """On a database. `config` is the configuration in force; `alert` is told of drift, which else is only logged."""
+    """On a database. `config` is the configuration in force; `alert` is told of drift, which is logged in any case."""
+
+    def drifted(drift: DriftFound) -> None:
+        log.warning("%s", drift.words, extra={"provider": drift.provider, "reconciliation": drift.run})
+        if alert is not None:
+            alert(_alert(drift, clock.now()))
+
     reconciler = Reconciler(
         SqlBillingRecords(database),
         SqlAdjustments(database),
         clock,
         lambda: plan_of(config(), environment),
-        alert or _log_drift,
+        drifted,
     )
     return Bookkeeping(reconciler, Nightly(reconciler, SqlLeases(database, clock), clock))
 
@@ -122,5 +130,13 @@ def _statements(name: str, provider: ProviderConfig, environment: Mapping[str, s
     return AnthropicBills(account, connector) if provider.kind == "anthropic" else OpenAIBills(account, connector)
 
 
-def _log_drift(drift: DriftFound) -> None:
-    log.warning("%s", drift.words, extra={"provider": drift.provider, "reconciliation": drift.run})
+def _alert(drift: DriftFound, at: float) -> Alert:
+    """As all alerts about bills, with the sentence that has the causes."""
+    facts = DriftFacts(
+        provider=drift.provider,
+        account="",
+        day=f"{day_text(drift.first_day)}/{day_text(drift.last_day)}",
+        booked_picousd=drift.ledger_picousd,
+        billed_picousd=drift.billed_picousd,
+    )
+    return msgspec.structs.replace(drift_alert(facts, at), sentence=drift.words)

@@ -103,7 +103,7 @@ class Month:
         rows = []
         for one in self.served:
             copies = 0 if one.lost else 2 if one.doubled else 1
-            rows += [_record(one, self.kind, copy) for copy in range(copies)]
+            rows += [record_of(one, self.kind, copy) for copy in range(copies)]
         return rows
 
     def expected(self) -> dict[tuple[Place, Cause], int]:
@@ -177,7 +177,7 @@ def _served(chance: random.Random, number: int, day: int, model: str, at_end: bo
     return Served(number, day * DAY + within, seconds, model, *who, tokens, lost, doubled, at_end)
 
 
-def _record(one: Served, provider: str, copy: int) -> RequestRecord:
+def record_of(one: Served, provider: str, copy: int) -> RequestRecord:
     identity = f"req_{one.number:08d}{copy}"
     started_at = one.started_at + copy * 0.25
     used = one.tokens

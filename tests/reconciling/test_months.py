@@ -149,12 +149,11 @@ async def scenario(made: Month, folder: Path, provider: Provider) -> set[Cause]:
 
         changed = made.served[len(made.served) // 2]
         place = made.place(changed, changed.billed_day)
-        found_later = Call(provider.calls[changed.number].at, provider.calls[changed.number].model,
-                           KEY_IDS[changed.key], changed.tokens, changed.value)  # fmt: skip
-        provider.calls.append(found_later)
-        billed[place] = billed.get(place, 0) + changed.value
+        said = provider.calls[changed.number]
+        provider.calls.append(said)  # the provider finds one more of these, at that day's price
+        billed[place] = billed.get(place, 0) + said.cost_picousd
         corrected = await office.run()
-        assert corrected.booked_picousd == changed.value
+        assert corrected.booked_picousd == said.cost_picousd
         check_books(await office.rows(), ledger, billed)
 
         shared = await office.run(attribute=True)
