@@ -8,7 +8,7 @@ local PREFIX = KEYS[1]:sub(1, -7)  -- without "tenant"
 local HOLD_SECONDS, LATE_SECONDS, TENANT_SECONDS, MOST_CLOSED = tonumber(ARGV[4]), DAY, 400 * DAY, 64
 local crossings = {}
 local known = call("HMGET", KEYS[1], "now", "epoch")
-local last = tonumber(known[1]) or 0
+local known_now, last = known[1], tonumber(known[1]) or 0
 known = known[2] == ARGV[2]
 
 local function settled_amount(m, tokens, picousd)
@@ -80,8 +80,11 @@ local function correct(packed, tokens, picousd, released, now)
 end
 
 -- The time, which never goes back for a tenant; and what has expired by now.
+local ticked
 local function tick(now)
   now = max(now, last)
+  if now == ticked then return now end
+  ticked = now
   local expired = call("ZRANGEBYSCORE", KEYS[3], "-inf", exact(now), "WITHSCORES", "LIMIT", 0, MOST_CLOSED)
   for i = 1, #expired, 2 do
     local member, at = expired[i], max(tonumber(expired[i + 1]), last)
@@ -156,9 +159,9 @@ local function work_off()
       end
     end
   end
-  local now = tick(time)
+  local before, now = tonumber(known_now) or 0, tick(time)
   call("HSET", KEYS[1], "now", exact(now))
-  call("EXPIRE", KEYS[1], TENANT_SECONDS)
+  if floor(before / DAY) ~= floor(now / DAY) then call("EXPIRE", KEYS[1], TENANT_SECONDS) end
   return now
 end
 

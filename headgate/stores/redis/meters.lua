@@ -18,6 +18,13 @@ local DAY = 86400
 local function whole(number) return number == 0 and "0" or format("%.0f", number) end  -- never "-0"
 local function exact(number) return format("%.17g", number) end
 
+-- Add to a field; returns its new value as a decimal string.
+local function grow(key, field, amount)
+  local sum = call("HINCRBY", key, field, amount)
+  if sum < 9e15 and sum > -9e15 then return whole(sum) end
+  return call("HGET", key, field)
+end
+
 -- A decimal string as two numbers, billions and the rest: exact, whatever its size.
 local function halves(text)
   if not text then return 0, 0 end
@@ -52,7 +59,7 @@ local function load(m, now)
     m.place = floor(now / m.width)
     local got = call("HMGET", key, "t", "u", "w", "o", "n", "p", whole(m.place))
     m.t, m.u, m.w, m.o, m.n, m.p = tonumber(got[1]) or 0, tonumber(got[2]) or 0, got[3], tonumber(got[4]), tonumber(got[5]), got[6]
-    m.here, m.new = tonumber(got[7]) or 0, not got[1]
+    m.here = tonumber(got[7]) or 0
   elseif kind == BUDGET then
     local got = call("HMGET", key, "s", "h")
     m.s, m.h = got[1], got[2]
@@ -128,17 +135,18 @@ local function add(m, amount, now)
   used(m, now)
   local place = floor(now / m.width)
   call("HINCRBY", m.key, whole(place), amount)
-  call("HINCRBY", m.key, "w", amount)
-  m.o, m.n, m.w = m.o or place, place, call("HGET", m.key, "w")
-  call("HSET", m.key, "o", whole(m.o), "n", whole(place))
+  if amount ~= "0" or not m.w then m.w = grow(m.key, "w", amount) end
+  if m.n ~= place or not m.o then
+    m.o, m.n = m.o or place, place
+    call("HSET", m.key, "o", whole(m.o), "n", whole(place))
+  end
 end
 
 local function amend(m, difference, at)
   local place = whole(floor(at / m.width))
-  if call("HEXISTS", m.key, place) == 1 then
+  if difference ~= 0 and call("HEXISTS", m.key, place) == 1 then
     call("HINCRBY", m.key, place, whole(difference))
-    call("HINCRBY", m.key, "w", whole(difference))
-    m.w = call("HGET", m.key, "w")
+    m.w = grow(m.key, "w", whole(difference))
   end
 end
 
@@ -323,43 +331,51 @@ local function take(m, amount, now)
   touch(m, now)
 end
 
-local function let_go(m, amount)
-  if call("HINCRBY", m.key, "h", whole(-amount)) < 0 then call("HSET", m.key, "h", "0") end  -- it had been forgotten
+local function let_go(m, amount, now)
+  if call("HINCRBY", m.key, "h", whole(-amount)) < 0 then  -- it had been forgotten
+    call("HSET", m.key, "h", "0")
+    touch(m, now)
+  end
+end
+
+-- A rate's amount was another. What is not there has been forgotten.
+local function amend_rate(m, difference, at)
+  local place = whole(floor(at / m.width))
+  local got = call("HMGET", m.key, "t", "w", place)
+  if not got[1] then return end
+  local arrival = exact(tonumber(got[1]) + difference * (m.period / m.limit))
+  if not got[3] then
+    call("HSET", m.key, "t", arrival)
+    return
+  end
+  call("HSET", m.key, "t", arrival, "w", whole(tonumber(got[2]) + difference), place, whole(tonumber(got[3]) + difference))
 end
 
 -- It came to another amount in the end; `at` is when it was taken. Nothing is loaded before.
 local function settle(m, amount, actual, at, now)
   local kind = m.kind
   if kind == RATE then
-    if actual == amount then return end
-    load(m, now)
-    if m.new then return end  -- it had been forgotten
-    m.t = m.t + (actual - amount) * (m.period / m.limit)
-    call("HSET", m.key, "t", exact(m.t))
-    amend(m, actual - amount, at)
+    if actual ~= amount then amend_rate(m, actual - amount, at) end
   elseif kind == BUDGET then
-    let_go(m, amount)
-    call("HINCRBY", m.key, "s", whole(actual))
-    m.s = call("HGET", m.key, "s")
+    let_go(m, amount, now)
+    m.s = grow(m.key, "s", whole(actual))
   elseif kind == CONCURRENCY then
-    let_go(m, amount)
+    let_go(m, amount, now)
   elseif kind == ROLLING then
     load(m, now)
-    let_go(m, amount)
+    let_go(m, amount, now)
     amend(m, actual, at)
   elseif kind == VELOCITY then
     load(m, now)
     settle_velocity(m, actual, at, now)
-  else
-    return
+    touch(m, now)
   end
-  touch(m, now)
 end
 
 local function release(m, amount, at, now)
   local kind = m.kind
   if kind == RATE then
-    settle(m, amount, 0, at, at)
+    if amount ~= 0 then amend_rate(m, -amount, at) end
   elseif kind == VELOCITY then
     load(m, now)
     if m.q > 0 and at >= m.r then call("HSET", m.key, "q", "0") end
@@ -367,7 +383,7 @@ local function release(m, amount, at, now)
     load(m, now)
     if amount == m.l and m.c > 0 then call("HSET", m.key, "c", whole(m.c - 1)) end
   else
-    let_go(m, amount)
+    let_go(m, amount, now)
   end
 end
 
