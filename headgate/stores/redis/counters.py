@@ -7,6 +7,8 @@ call for the same tenant or after a few milliseconds, whichever comes first; so 
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +19,9 @@ from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading
 from headgate.ports import Clock
 from headgate.stores.redis import encoding, scripts
 from headgate.stores.redis.encoding import bulk
+from headgate.stores.redis.leases import Leases
 from headgate.stores.redis.line import LIMIT_SECONDS, Line
+from headgate.types import Measure, Scope
 
 HOLD_SECONDS = 30.0
 FLUSH_SECONDS = 0.005
@@ -44,8 +48,8 @@ class Place:
 
     __slots__ = ("base", "known_in", "notes", "prefix")
 
-    def __init__(self, tenant: str) -> None:
-        self.prefix = f"headgate:{scripts.FORMAT}:{{{tenant}}}:".encode()
+    def __init__(self, name: str) -> None:
+        self.prefix = f"headgate:{scripts.FORMAT}:{name}:".encode()
         self.base = b"".join(bulk(self.prefix + name) for name in (b"tenant", b"holds", b"expiries"))
         self.notes: list[Note] = []
         self.known_in = _NOT_ASKED  # the line's generation in which its counters were known last
@@ -76,6 +80,10 @@ class RedisCounters:
         self._line = Line(url, self._scripts, on_trouble, limit_seconds)
         self._meters = encoding.Meters()
         self._places: dict[str, Place] = {}
+        self._everybody = Place("everybody:{everybody}")
+        process = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
+        monotonic = asyncio.get_running_loop().time if clock is None else clock.monotonic
+        self._leases = Leases(self._lease, process, monotonic)
         self._queued = 0
         self._hold_argument = bulk(b"%.17g" % hold_seconds)
         self._timer: asyncio.TimerHandle | None = None
@@ -110,6 +118,7 @@ class RedisCounters:
         if self._timer is not None:
             self._timer.cancel()
         await asyncio.gather(*self._flushes, return_exceptions=True)
+        await self._leases.aclose(give_back=self._line.healthy)
         if self._line.healthy:
             await self._flush_all()
         await self._line.aclose()
@@ -120,6 +129,12 @@ class RedisCounters:
         place = self._place(tenant)
         if place.known_in not in (_NOT_ASKED, self._line.generation):
             return _UNKNOWN
+        if any(meter.rule.scope is Scope.GLOBAL for meter in meters):
+            return await self._admit_with_everybody(hold_id, tenant, meters, ask)
+        return await self._admit(hold_id, tenant, meters, ask)
+
+    async def _admit(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
+        place = self._place(tenant)
         encoded = [self._meters.encoded(meter) for meter in meters]
         arguments = [
             bulk(hold_id.encode()),
@@ -135,6 +150,29 @@ class RedisCounters:
         place.known_in = self._line.generation if admission.known else _NOT_ASKED
         return admission
 
+    async def _admit_with_everybody(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
+        """First the limits on everybody together, which this process mostly decides alone; then the tenant's own."""
+        shared = [meter for meter in meters if meter.rule.scope is Scope.GLOBAL and meter.rule.enforce]
+        for meter in shared:
+            if meter.rule.measure is Measure.TOKENS:
+                least = min(ask.least_output_tokens, ask.output_tokens)
+                most = max((meter.limit - ask.input_tokens) // ask.choices, least)
+                ask = msgspec.structs.replace(ask, output_tokens=min(ask.output_tokens, most))
+        taken, refusal = await self._leases.take(shared, ask)
+        if refusal is not None:
+            return Admission(refusal, wait_seconds=refusal.wait_seconds)
+        own = [meter for meter in meters if meter.rule.scope is not Scope.GLOBAL]
+        try:
+            admission = await self._admit(hold_id, tenant, own, ask)
+        except BaseException:
+            self._leases.give_back(taken)
+            raise
+        if admission.known and admission.refusal is None:
+            self._leases.hold(hold_id, taken, ask, admission.output_tokens)
+        else:
+            self._leases.give_back(taken)
+        return admission
+
     async def extend(self, hold_id: str, tenant: str, ask: Ask, output_tokens: int) -> Admission:
         needed = ask.input_picousd + output_tokens * ask.choices * ask.output_price
         arguments = [bulk(hold_id.encode()), bulk(b"%d" % min(needed, encoding.MOST_AMOUNT))]
@@ -148,14 +186,22 @@ class RedisCounters:
         self._note(tenant, Note(_KEEP_DISPATCHED if dispatched else _KEEP, hold_id, self._at(), 0, 0))
 
     def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
+        self._leases.settle(hold_id, charge)
         kind = _RELEASE if charge.released else _SETTLE
         self._note(tenant, Note(kind, hold_id, self._at(), charge.tokens, charge.picousd))
 
     async def read(self, tenant: str, meters: Sequence[Meter]) -> list[Reading]:
-        encoded = [self._meters.encoded(meter) for meter in meters]
+        own = [meter for meter in meters if meter.rule.scope is not Scope.GLOBAL]
+        encoded = [self._meters.encoded(meter) for meter in own]
         arguments = [one[2] for one in encoded]
-        _, told = await self._run("read", tenant, self._place(tenant), encoded, arguments, len(meters))
-        return [encoding.reading_of(meter, one) for meter, one in zip(meters, told or (), strict=True)]
+        _, told = await self._run("read", tenant, self._place(tenant), encoded, arguments, len(own))
+        readings = iter(told or ())
+        return [
+            await self._leases.read(meter)
+            if meter.rule.scope is Scope.GLOBAL
+            else encoding.reading_of(meter, next(readings))
+            for meter in meters
+        ]
 
     async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]]) -> None:
         place, generation = self._place(tenant), self._line.generation
@@ -219,6 +265,12 @@ class RedisCounters:
             self._told(encoding.crossing_of(tenant, one))
         return reply[0], rest
 
+    async def _lease(self, meter: Meter, rest: Sequence[bytes]) -> bytes:
+        encoded = self._meters.encoded(meter)
+        arguments = [encoded[2], *rest]
+        told, _ = await self._run("lease", "", self._everybody, [encoded], arguments, len(arguments))
+        return bytes(told)
+
     def _at(self) -> float | bool:
         if self._clock is None:
             return False
@@ -228,7 +280,7 @@ class RedisCounters:
     def _place(self, tenant: str) -> Place:
         place = self._places.get(tenant)
         if place is None:
-            place = self._places[tenant] = Place(tenant)
+            place = self._places[tenant] = Place(f"{{{tenant}}}")
         return place
 
     # --- what is queued ---

@@ -8,7 +8,7 @@ from pathlib import Path
 from headgate.stores.redis.encoding import bulk
 
 FORMAT = 1  # of the keys; a release that lays them out differently counts up, and begins anew from the ledger
-NAMES = ("admit", "extend", "work", "read", "rebuild", "reset")
+NAMES = ("admit", "extend", "work", "read", "rebuild", "reset", "lease")
 
 
 class Script:
