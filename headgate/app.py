@@ -21,7 +21,7 @@ from headgate.alerts.watching import watch_stores
 from headgate.assembly import Assembly
 from headgate.clock import SystemClock
 from headgate.config.load import BUILT_IN, Loaded, load
-from headgate.config.schema import ServerConfig
+from headgate.config.schema import Config, ServerConfig
 from headgate.errors import DatabaseUnavailable, Draining, HeadgateError, IncompatibleDatabase
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import Deployment, Setup
@@ -106,8 +106,9 @@ class Application:
         self._lag = LoopLag(self.metrics.loop_lagged)
         self._counter = OfflineCounter()
         self._observed_by = self._observers(loaded)
+        self.running = Running(loaded, setup, self.clock.now())
         self.protection = Protection(
-            lambda: self.running.loaded.config, self.clock, self.ledger, self.metrics, self.alerts.raise_
+            self._config, self.clock, self.ledger, self._counter, self.metrics, self.alerts.raise_
         )
         self._settler = Settler(
             self._journal, self._counter, self.clock, self._audience(server), lambda: not self._trouble()
@@ -116,9 +117,8 @@ class Application:
             setup, self.clock, self._settler, self.protection.admissions, self.metrics.missing_done
         )
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
-        self.running = Running(loaded, setup, self.clock.now())
         self.books = bookkeeping.open_bookkeeping(
-            self._database, self.clock, lambda: self.running.loaded.config, environment, self.alerts.raise_
+            self._database, self.clock, self._config, environment, self.alerts.raise_
         )
         self.services = self._services(admin_key.admin_key(data_dir, environment.get(admin_key.VARIABLE)).hash)
         self.asgi: ColdPaths = build_asgi(self.services)
@@ -131,7 +131,7 @@ class Application:
         self._lag.start()
         self.ledger_drain.start()
         self.alerts.start()
-        self._run(watch_stores(self.alerts, self.clock, [self._database_trouble]))
+        self._run(watch_stores(self.alerts, self.clock, [self._database_trouble, self.protection.trouble]))
         for work in (self._connect, self.metrics_page.publish_forever, self._compact_forever):
             self._run(work())
         self._run(self.protection.admissions.keep_alive(lambda: self.pipeline.under_way))
@@ -210,6 +210,9 @@ class Application:
         return functools.partial(GatewayProtocol, self.edge)
 
     # --- parts ---
+
+    def _config(self) -> Config:
+        return self.running.loaded.config
 
     def _audience(self, server: ServerConfig) -> Audience:
         witness = PromptLog(self._lines.write) if server.log.prompts else None

@@ -13,7 +13,7 @@ from headgate.gateway.admission import Admissions
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Crossing, Meter, Refusal, Verdict
 from headgate.policy import alerting
-from headgate.ports import Clock, Counters, Ledger
+from headgate.ports import Clock, Counters, Ledger, TokenCounter
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.telemetry.metrics import Metrics
 from headgate.types import Measure, MeterKind, Rule
@@ -43,18 +43,19 @@ class Protection:
         config: Callable[[], Config],
         clock: Clock,
         ledger: Ledger,
+        counter: TokenCounter,
         metrics: Metrics,
         alert: Callable[[Alert], None],
-        store: str = "memory",
     ) -> None:
+        """Raises MissingExtra if the configured store needs a package that is not there."""
         self._config = config
         self._clock = clock
         self._metrics = metrics
         self._alert = alert
-        self._store = counters(store, clock, self.crossed, _log_trouble)
+        self._store = counters(config().store, clock, self.crossed, _log_trouble)
         self.counters: Counters = self._store
         self.room = WaitingRoom(clock, lambda: config().server.max_waiting, metrics.waited)
-        self.admissions = Admissions(self.counters, ledger, clock, self.room, self.rules_of, self)
+        self.admissions = Admissions(self.counters, ledger, clock, self.room, counter, self)
 
     def rules_of(self, tenant: str) -> tuple[Rule, ...]:
         """Every rule that some key of a tenant may have, whatever its tier."""

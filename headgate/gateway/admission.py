@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 from zoneinfo import ZoneInfo
@@ -18,23 +19,28 @@ from headgate.errors import DatabaseUnavailable, StoreUnavailable
 from headgate.gateway import asking, rebuilding, refusing
 from headgate.gateway.fleet import ServedModel
 from headgate.gateway.journey import Hold, Journey
+from headgate.gateway.preflight import count_prompt, estimate_prompt
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
 from headgate.policy import metered
 from headgate.policy.metered import Subject
-from headgate.ports import Clock, Counters, Ledger
+from headgate.ports import Clock, Counters, Ledger, TokenCounter
 from headgate.types import Caller, Measure, MeterKind, Outcome, Rule, Scope
 
 KEEP_EVERY_SECONDS = 10.0
 HELD_WAIT_SECONDS = 1.0  # for money that others hold
+COUNT_MARGIN = 0.05  # what a count may be below the provider's
 LOOK_AGAIN_SECONDS = 0.1  # whether another process has settled
 _MOST_CACHED = 10_000
 
 log = logging.getLogger(__name__)
 
 
-class Listener(Protocol):
-    """Is told what limits and budgets said no to."""
+class Operator(Protocol):
+    """Who says what the rules are, and is told what they said no to."""
+
+    def rules_of(self, tenant: str) -> Iterable[Rule]:
+        """Every rule that any key of a tenant may have."""
 
     def refused(self, tenant: str, refusal: Refusal) -> None: ...
 
@@ -43,7 +49,7 @@ class Listener(Protocol):
 
 
 class Admissions:
-    """One process's entrance. `rules_of` says every rule that any key of a tenant may have."""
+    """One process's entrance."""
 
     def __init__(
         self,
@@ -51,15 +57,15 @@ class Admissions:
         ledger: Ledger,
         clock: Clock,
         room: WaitingRoom,
-        rules_of: Callable[[str], Iterable[Rule]] = lambda tenant: (),
-        listener: Listener | None = None,
+        counter: TokenCounter,
+        operator: Operator | None = None,
     ) -> None:
         self._counters = counters
         self._ledger = ledger
         self._clock = clock
         self.room = room
-        self._rules_of = rules_of
-        self._listener = listener
+        self._counter = counter
+        self._operator = operator
         self._cached: dict[tuple[int, str, str | None], tuple[Caller, float, tuple[Meter, ...]]] = {}
         self._rebuilding: dict[str, asyncio.Task[None]] = {}
 
@@ -86,8 +92,8 @@ class Admissions:
             raise StoreUnavailable(
                 f"Limits and budgets cannot be checked: {error.message} Try again.", retry_after_seconds=1
             ) from None
-        if self._listener is not None:
-            self._tell(self._listener, journey.caller.tenant, decision)
+        if self._operator is not None:
+            _tell(self._operator, journey.caller.tenant, decision)
         journey.requests, journey.tokens = decision.requests, decision.tokens
         if decision.refusal is not None:
             raise refusing.error(decision)
@@ -136,7 +142,19 @@ class Admissions:
     # --- parts ---
 
     async def _decide(self, journey: Journey, meters: tuple[Meter, ...]) -> tuple[Ask, Admission]:
-        ask = self._ask(journey, meters)
+        """By the bound of the prompt's tokens. A refusal that a smaller prompt might not have had is decided again by
+        their number, which takes longer to find out."""
+        ask, decision = await self._put(journey, meters, self._ask(journey, meters))
+        if decision.refusal is not None and _is_near(decision.refusal) and ask.input_tokens:
+            model = journey.model
+            assert model is not None, "the request was routed"
+            counted = await count_prompt(journey.call, model.deployments[0], self._counter)
+            exact = math.ceil(counted * (1 + COUNT_MARGIN))
+            if exact < ask.input_tokens:
+                return await self._put(journey, meters, self._ask(journey, meters, exact))
+        return ask, decision
+
+    async def _put(self, journey: Journey, meters: tuple[Meter, ...], ask: Ask) -> tuple[Ask, Admission]:
         tenant, hold_id = journey.caller.tenant, journey.call.id
         capped = _request_caps(journey.caller.tier.rules, ask)
         if isinstance(capped, Admission):
@@ -164,12 +182,6 @@ class Admissions:
                     break
         return decision
 
-    def _tell(self, listener: Listener, tenant: str, decision: Admission) -> None:
-        for refusal in decision.unenforced:
-            listener.unenforced(tenant, refusal)
-        if decision.refusal is not None:
-            listener.refused(tenant, decision.refusal)
-
     def _enter(self, journey: Journey, ask: Ask, decision: Admission, meters: Sequence[Meter]) -> None:
         model = journey.model
         assert model is not None, "the request was routed"
@@ -179,7 +191,7 @@ class Admissions:
         if decision.output_tokens < wanted or (unknown_to_provider and has_budget and wanted):
             journey.lowered_to = decision.output_tokens
 
-    def _ask(self, journey: Journey, meters: Sequence[Meter]) -> Ask:
+    def _ask(self, journey: Journey, meters: Sequence[Meter], input_tokens: int | None = None) -> Ask:
         call, model = journey.call, journey.model
         assert model is not None, "the request was routed"
         rules = journey.caller.tier.rules
@@ -188,8 +200,10 @@ class Admissions:
         if all(meter.rule.measure is Measure.REQUESTS for meter in meters) and not _caps_requests(rules):
             return Ask(0, 0, fingerprint=fingerprint)
         output_tokens, _ = asking.ceiling(call, journey.lowered_to, model)
+        if input_tokens is None:
+            input_tokens = estimate_prompt(call, model.prompt_rules).tokens
         ask = asking.ask(
-            call, model.deployments, input_tokens=asking.prompt_tokens(call), output_tokens=output_tokens
+            call, model.deployments, input_tokens=input_tokens, output_tokens=output_tokens
         )  # fmt: skip
         return msgspec.structs.replace(ask, fingerprint=fingerprint) if fingerprint else ask
 
@@ -225,10 +239,25 @@ class Admissions:
         await asyncio.shield(task)
 
     async def _rebuild_now(self, caller: Caller) -> None:
-        rules = dict.fromkeys((*caller.tier.rules, *self._rules_of(caller.tenant)))
+        others = self._operator.rules_of(caller.tenant) if self._operator is not None else ()
+        rules = dict.fromkeys((*caller.tier.rules, *others))
         zone = ZoneInfo(caller.timezone)
         spent = await rebuilding.spent(self._ledger, caller.tenant, rules, zone, self._clock.now())
         await self._counters.rebuild(caller.tenant, spent)
+
+
+def _tell(operator: Operator, tenant: str, decision: Admission) -> None:
+    for refusal in decision.unenforced:
+        operator.unenforced(tenant, refusal)
+    if decision.refusal is not None:
+        operator.refused(tenant, decision.refusal)
+
+
+def _is_near(refusal: Refusal) -> bool:
+    """Whether a prompt that is smaller than its bound could make the difference."""
+    if refusal.verdict not in (Verdict.SPENT, Verdict.TOO_LARGE) or refusal.meter.rule.measure is Measure.REQUESTS:
+        return False
+    return 2 * (refusal.meter.limit - refusal.used) >= refusal.needed
 
 
 def _caps_requests(rules: Iterable[Rule]) -> bool:

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from headgate.gateway.fleet import DEFAULT_MAX_OUTPUT_TOKENS, Deployment, ServedModel
 from headgate.metering import Ask
 from headgate.policy import pricing
-from headgate.policy.estimating import estimate_prompt_tokens
 from headgate.types import Call, Route
 
 # Fewer are not worth asking for; 16 is also the least that OpenAI's Responses take.
@@ -31,11 +30,6 @@ def ceiling(call: Call, lowered_to: int | None, model: ServedModel) -> tuple[int
     if len(limits) == len(known) and limits:
         return max(limits), False
     return max([*limits, DEFAULT_MAX_OUTPUT_TOKENS]), True
-
-
-def prompt_tokens(call: Call) -> int:
-    """An upper bound of the prompt's tokens."""
-    return estimate_prompt_tokens(call.body_bytes)
 
 
 def ask(call: Call, deployments: Iterable[Deployment], *, input_tokens: int, output_tokens: int) -> Ask:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from headgate.gateway.quotas import NO_LIMITS, Mark, Quota
 from headgate.policy import health
 from headgate.policy.health import Breaker, BreakerRules, Gate
+from headgate.policy.preflight import prompt_rules
 from headgate.policy.quota import FITS, Decision, Demand, QuotaLimits
 from headgate.policy.routing import Balance, Candidate
 from headgate.ports import Provider
@@ -193,11 +194,12 @@ class ModelSpec(Frozen, frozen=True):
 class ServedModel:
     """A public model and its deployments."""
 
-    __slots__ = ("deployments", "mute", "spec", "turn")
+    __slots__ = ("deployments", "mute", "prompt_rules", "spec", "turn")
 
     def __init__(self, spec: ModelSpec, deployments: Sequence[Deployment]) -> None:
         self.spec = spec
         self.deployments = tuple(deployments)
+        self.prompt_rules = prompt_rules(deployment.spec.upstream_model for deployment in deployments)
         self.mute = {route: self._mute(route) for route in Route}  # by index, those that do not serve a route
         self.turn = 0
 

@@ -13,11 +13,10 @@ from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError
 from headgate.gateway.attempts import Attempt, outcome_of
 from headgate.gateway.fleet import Deployment
 from headgate.gateway.journey import Journey
+from headgate.gateway.preflight import count_prompt
 from headgate.metering import NO_SLOT
-from headgate.policy.estimating import tool_prompt_tokens
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
 from headgate.types import Call, Counted, Route, Usage
-from headgate.wire.speakers import speaker
 from headgate.writing import Batch
 
 _TRY_AGAIN_SECONDS = 5.0
@@ -124,10 +123,8 @@ class Settler:
             self._journal.mark_undelivered(request_id)
 
     async def count_prompt(self, call: Call, deployment: Deployment) -> int:
-        """Tokens of a prompt, as near as headgate can tell without the provider."""
-        spoken, model = speaker(call.route), deployment.spec.upstream_model
-        counted = await self._counter.count(model, spoken.prompt_texts(call)) + spoken.overhead_tokens(call)
-        return counted + (tool_prompt_tokens(model) if spoken.features(call).tools else 0)
+        """As `preflight.count_prompt`."""
+        return await count_prompt(call, deployment, self._counter)
 
     async def finish(self) -> None:
         """Wait until what is being counted is booked, and book what is held."""

@@ -114,7 +114,7 @@ class Corridor:
         self.crossings: list[Crossing] = []
         self.counters = MemoryCounters(self.clock, self.crossings.append)
         room = WaitingRoom(self.clock, lambda: self.setup.max_waiting)
-        self.admissions = Admissions(self.counters, self.ledger, self.clock, room)
+        self.admissions = Admissions(self.counters, self.ledger, self.clock, room, self.counter)
         audience = Audience((self.tally,), settled=self.admissions.settle)
         self.settler = Settler(self.journal, self.counter, self.clock, audience, lambda: self.database_answers)
         self.pipeline = Pipeline(self.setup, self.clock, self.settler, self.admissions, self.unmarked.append)

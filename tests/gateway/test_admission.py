@@ -154,13 +154,13 @@ def test_spent_money_is_said_with_its_numbers_and_needs_no_provider() -> None:
     async def scenario() -> None:
         up = ScriptedProvider(answer(usage=(7, 15)))
         corridor = Corridor(model(deployment(up)))
-        alice = caller(budget(250_000, window="day", scope=Scope.USER))
+        alice = caller(budget(300_000, window="day", scope=Scope.USER))
         await corridor.visit(plain(corridor, max_tokens=16), caller=alice)
         visit = await corridor.visit(plain(corridor, max_tokens=20), caller=alice)
         error = visit.error
         assert isinstance(error, BudgetSpent) and error.status == 402 and not error.should_retry
         assert error.detail is not None and error.retry_after_seconds is None
-        assert (error.detail.limit, error.detail.used) == ("0.00000025", "0.000000157")
+        assert (error.detail.limit, error.detail.used) == ("0.0000003", "0.000000157")
         assert error.detail.resets_at == "2026-01-02T00:00:00Z" and "alice" in error.message
         assert len(up.asked) == 1 and corridor.at_rest()
 
@@ -295,7 +295,7 @@ def test_what_was_spent_before_is_read_from_the_ledger() -> None:
         before = await readings(corridor, alice)
         fresh = corridor.counters = MemoryCounters(corridor.clock)
         room = WaitingRoom(corridor.clock)
-        restarted = Admissions(fresh, corridor.ledger, corridor.clock, room, lambda tenant: alice.tier.rules)
+        restarted = Admissions(fresh, corridor.ledger, corridor.clock, room, corridor.counter)
         corridor.pipeline._admissions = corridor.pipeline.dispatcher._admissions = restarted
         await corridor.visit(plain(corridor), caller=msgspec.structs.replace(alice, user="bob"))
         after = await readings(corridor, alice)
@@ -317,7 +317,7 @@ def test_a_lost_store_denies_or_allows_as_configured(on_store_failure: str) -> N
     async def scenario() -> None:
         corridor = Corridor(model(deployment(ScriptedProvider(answer()))))
         absent = Absent(corridor.clock)
-        admissions = Admissions(absent, corridor.ledger, corridor.clock, WaitingRoom(corridor.clock))
+        admissions = Admissions(absent, corridor.ledger, corridor.clock, WaitingRoom(corridor.clock), corridor.counter)
         corridor.pipeline._admissions = corridor.pipeline.dispatcher._admissions = admissions
         corridor.pipeline.setup = msgspec.structs.replace(corridor.setup, on_store_failure=on_store_failure)
         error = (await corridor.visit(plain(corridor), caller=caller(budget(10**9)))).error
@@ -349,6 +349,9 @@ class Listening:
     def __init__(self) -> None:
         self.heard: list[tuple[str, str]] = []
 
+    def rules_of(self, tenant: str) -> tuple[Rule, ...]:
+        return ()
+
     def refused(self, tenant: str, refusal: Refusal) -> None:
         self.heard.append(("refused", refusal.meter.rule.name))
 
@@ -361,7 +364,7 @@ def test_a_limit_that_is_only_tried_is_told_and_nothing_else() -> None:
         corridor = Corridor(model(deployment(ScriptedProvider(answer()))))
         listening = Listening()
         room = WaitingRoom(corridor.clock)
-        admissions = Admissions(corridor.counters, corridor.ledger, corridor.clock, room, listener=listening)
+        admissions = Admissions(corridor.counters, corridor.ledger, corridor.clock, room, corridor.counter, listening)
         corridor.pipeline._admissions = corridor.pipeline.dispatcher._admissions = admissions
         alice = caller(per_minute(1, enforce=False), budget(1, enforce=False))
         for _ in range(2):

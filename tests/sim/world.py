@@ -215,9 +215,10 @@ class World:
         self._models = Models(seed, self.clock, self.referee)
         ledger, room = MemoryLedger(), WaitingRoom(self.clock)
         self.counters = MemoryCounters(self.clock)
-        admissions = Admissions(self.counters, ledger, self.clock, room)
+        counter = SlowCounter()
+        admissions = Admissions(self.counters, ledger, self.clock, room, counter)
         journal = WatchedJournal(ledger, self.referee)
-        self._settler = Settler(journal, SlowCounter(), self.clock, Audience(settled=admissions.settle))
+        self._settler = Settler(journal, counter, self.clock, Audience(settled=admissions.settle))
         self._setups = [Setup(models=assemble(self._models.first(), None), config_hash="first")]
         self.pipeline = Pipeline(self._setups[0], self.clock, self._settler, admissions)
 
