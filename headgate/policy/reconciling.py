@@ -23,7 +23,7 @@ from headgate.types import Frozen, Price
 
 ROUNDING_PICOUSD = 10**6  # bills show amounts down to about a millionth of a dollar
 ROUNDING_PARTS = 1000  # and what is rounded off is a small part of the amount
-MAX_MOVED = 50  # requests around one midnight that are tried
+MAX_MOVED = 5000  # requests around one midnight that are tried
 MIDNIGHT_SECONDS = 900.0  # how far clocks and books may be apart for a request to be counted on the other day
 SECONDS_PER_DAY = 86_400
 
@@ -141,14 +141,26 @@ def _fitting(
     known = [(rests.get(place, Amount()), sign) for place, sign in sides]
     if all(same_use(rest) for rest, _ in known):
         return None
-    for move in _moves(attempts.get(before, []), attempts.get(after, [])):
-        then = [(rest, add(rest, move.amount, sign)) for rest, sign in known]
-        if any(same_use(now) for _, now in then) and not any(same_use(was) and not same_use(now) for was, now in then):
-            return move
+    for moves in _orders(attempts.get(before, []), attempts.get(after, [])):
+        for move in moves:
+            then = [(rest, add(rest, move.amount, sign)) for rest, sign in known]
+            spoils = any(same_use(was) and not same_use(now) for was, now in then)
+            if not spoils and any(same_use(now) for _, now in then):
+                return move
+            if all(_is_passed(was, now) for was, now in then):
+                break
     return None
 
 
-def _moves(before: Sequence[LedgerAttempt], after: Sequence[LedgerAttempt]) -> Iterator[_Move]:
+def _is_passed(was: Amount, now: Amount) -> bool:
+    """Whether some class of tokens is beyond zero: moving more only leads further away."""
+    return any(
+        before * after < 0 or (after and not before)
+        for before, after in zip(classes(was.tokens), classes(now.tokens), strict=True)
+    )
+
+
+def _orders(before: Sequence[LedgerAttempt], after: Sequence[LedgerAttempt]) -> Iterator[Iterator[_Move]]:
     """The last ones of a day to the next, or the first ones of the next day back; the fewest first."""
     last = [one for one in before if one.ended_at >= (one.day + 1) * SECONDS_PER_DAY - MIDNIGHT_SECONDS]
     first = [one for one in after if one.started_at < one.day * SECONDS_PER_DAY + MIDNIGHT_SECONDS]
@@ -157,11 +169,14 @@ def _moves(before: Sequence[LedgerAttempt], after: Sequence[LedgerAttempt]) -> I
         (1, sorted(last, key=lambda one: (-one.started_at, one.id))),
         (-1, sorted(first, key=lambda one: (one.started_at, one.id))),
     )
-    for sign, order in orders:
-        amount = Amount()
-        for count, attempt in enumerate(order[:MAX_MOVED], 1):
-            amount = add(amount, attempt.amount, sign)
-            yield _Move(sign * count, amount)
+    return (_moves(sign, order) for sign, order in orders)
+
+
+def _moves(sign: int, order: Sequence[LedgerAttempt]) -> Iterator[_Move]:
+    amount = Amount()
+    for count, attempt in enumerate(order[:MAX_MOVED], 1):
+        amount = add(amount, attempt.amount, sign)
+        yield _Move(sign * count, amount)
 
 
 def _untold(places: Mapping[Place, Cell]) -> Amount:

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from headgate.bills import Amount, Cause, Finding, LedgerLine, StatementLine, Tokens
-from headgate.policy.amounts import add
+from headgate.policy.amounts import add, total
 from headgate.policy.reconciling import Evidence, differing, explain
 from headgate.policy.statements import cells
 from tests.policy.bills import DAY, KEY, MODEL, PRICE, TERMS, amount, attempt, ours, theirs
@@ -210,3 +210,16 @@ def test_requests_around_midnight_that_explain_nothing_stay_where_they_are() -> 
     evidence = Evidence(around_midnight=(attempt(1, MIDNIGHT + 1, amount(1, 5, 5)),))
     findings = found([ours(amount(9, 900, 90))], [theirs(amount(8, 880, 90))], evidence)
     assert causes(findings) == [(DAY, Cause.SURPLUS, -20 * PRICE.input)]
+
+
+def test_a_busy_midnight_is_cut_where_the_provider_cuts_it() -> None:
+    """Two hundred requests of two thousand around midnight are the provider's next day's."""
+    each = [amount(1, 10 + number % 7, 3 + number % 5) for number in range(2000)]
+    moved, stayed = total(each[1800:]), total(each[:1800])
+    around = tuple(attempt(number, MIDNIGHT - 600 + number / 3, one) for number, one in enumerate(each))
+    evidence = Evidence(around_midnight=around)
+    statement = [theirs(stayed), theirs(moved, DAY + 1)]
+    assert causes(found([ours(total(each))], statement, evidence)) == [
+        (DAY, Cause.LATE, -moved.cost_picousd),
+        (DAY + 1, Cause.LATE, moved.cost_picousd),
+    ]
