@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -88,6 +92,22 @@ def test_an_export_stands_for_the_api(terminal: Terminal, provider: Provider) ->
     assert f"openai, {day(5)} to {day(5)}, from bill.csv" in output
     assert "mispriced" in output and "1.1905 times" in output and "0.00008 USD booked" in output
     assert provider.asked == []
+
+
+def test_the_example_of_the_page_runs_as_it_stands(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reconciliation.md").read_text(encoding="utf-8")
+    example = page.split("```sh\n")[1].split("```")[0]
+    promised = page.split("```text\n")[1].split("```")[0].strip()
+    script = f'set -e\nheadgate() {{ "{sys.executable}" -m headgate "$@"; }}\n{example}'
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    ran = subprocess.run(
+        ["bash", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode == 0, ran.stderr
+    dry, booked, again = ran.stdout.split(" of differences not known before.\n")[:3]
+    assert dry.endswith("0.00063 USD would be booked, 0.00063") and "missing" in dry
+    assert f"{booked} of differences not known before.".endswith(promised)
+    assert again.endswith("\n0 USD booked, 0")
 
 
 def test_what_is_wrong_is_said(terminal: Terminal, provider: Provider) -> None:
