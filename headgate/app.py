@@ -140,6 +140,7 @@ class Application:
     async def stop(self) -> None:
         """Settle what is left and close everything. Rows the database does not take wait on disk for the next start."""
         await self._settler.finish()
+        await self.protection.aclose()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

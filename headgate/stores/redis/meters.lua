@@ -59,7 +59,7 @@ local function load(m, now)
     m.place = floor(now / m.width)
     local got = call("HMGET", key, "t", "u", "w", "o", "n", "p", whole(m.place))
     m.t, m.u, m.w, m.o, m.n, m.p = tonumber(got[1]) or 0, tonumber(got[2]) or 0, got[3], tonumber(got[4]), tonumber(got[5]), got[6]
-    m.here = tonumber(got[7]) or 0
+    m.here, m.new = tonumber(got[7]) or 0, not got[1]
   elseif kind == BUDGET then
     local got = call("HMGET", key, "s", "h")
     m.s, m.h = got[1], got[2]
@@ -226,6 +226,7 @@ local function take_rate(m, amount, now)
   used(m, now)
   m.o, m.n, m.w = m.o or m.place, m.place, (tonumber(m.w) or 0) + amount
   m.here = m.here + amount
+  if m.new then call("HSET", m.key, "u", "0", "p", "") end  -- found fast before many slices, and looked for in vain after
   call("HSET", m.key, "t", exact(m.t), "w", whole(m.w), "o", whole(m.o), "n", whole(m.n), whole(m.place), whole(m.here))
 end
 
