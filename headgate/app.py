@@ -10,16 +10,20 @@ import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 
+import msgspec
+
 from headgate import __version__, assembly, bookkeeping
 from headgate.admin import admin_key
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.routes import build_asgi, build_metrics_asgi
 from headgate.admin.services import Readiness, Running, Services
+from headgate.admin.settings import Settings
 from headgate.alert_types import StoreFacts
 from headgate.alerts.desk import Alerts
 from headgate.alerts.watching import watch_stores
 from headgate.assembly import Assembly
 from headgate.clock import SystemClock
+from headgate.config.effective import Effective
 from headgate.config.load import BUILT_IN, Loaded, load
 from headgate.config.schema import Config, ServerConfig
 from headgate.errors import DatabaseUnavailable, Draining, HeadgateError, IncompatibleDatabase
@@ -37,6 +41,7 @@ from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
+from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.telemetry.directory import MetricsDirectory
 from headgate.telemetry.lines import LineWriter
@@ -82,8 +87,7 @@ class Application:
         self._database_answered = False
         self._database = Database(loaded.config.database, data_dir, power_safe=server.ledger.sync_seconds > 0)
         self.ledger = SqlLedger(self._database)
-        self.key_store = SqlKeyStore(self._database)
-        self.accounts = Accounts(self.key_store, self.clock)
+        self.accounts = Accounts(SqlKeyStore(self._database), self.clock)
         self._alert_log = SqlAlertLog(self._database)
         self.alerts = Alerts(self._alert_log, self.clock)
         self.alerts.configure(assembly.alert_channels(loaded.config, environment))
@@ -95,6 +99,7 @@ class Application:
             sync_seconds=server.ledger.sync_seconds,
             charged=self._charged,
         )
+        self.settings = Settings(SqlChanges(self._database), loaded.config, self._apply)
         self._assembly = Assembly(self.clock, environment)
         setup = self._assembly.setup(loaded.config, loaded.hash, None)
         assembly.configure(self.accounts, loaded.config)
@@ -173,10 +178,11 @@ class Application:
         """
         source, before = self.running.loaded, self.pipeline.setup
         loaded = load(None if source.source == BUILT_IN else source.source, self._environment)
-        self.pipeline.setup = setup = self._assembly.setup(loaded.config, loaded.hash, before)
+        config = self.settings.configure(loaded.config).config
+        self.pipeline.setup = setup = self._assembly.setup(config, loaded.hash, before)
         self.edge.limits = _edge_limits(loaded)
         self._journal.reserve(loaded.config.server.max_in_flight)
-        assembly.configure(self.accounts, loaded.config)
+        assembly.configure(self.accounts, config)
         if loaded.config.alerts != source.config.alerts:
             self.alerts.configure(assembly.alert_channels(loaded.config, self._environment))
         self.running = Running(loaded, setup, self.clock.now())
@@ -213,7 +219,7 @@ class Application:
     # --- parts ---
 
     def _config(self) -> Config:
-        return self.running.loaded.config
+        return self.settings.in_force.config
 
     def _audience(self, server: ServerConfig) -> Audience:
         witness = PromptLog(self._lines.write) if server.log.prompts else None
@@ -243,10 +249,11 @@ class Application:
         return StoreFacts("database", trouble, effect)
 
     async def _connect(self) -> None:
-        """Until the database has answered, then for ever: keys."""
+        """Until the database has answered, then for ever: keys, and what was changed at run time."""
         while not self._database_answered:
             try:
                 await self._database.prepare()
+                await self.settings.refresh()
                 await self.accounts.refresh()
                 self._database_answered = True
             except DatabaseUnavailable as error:
@@ -254,7 +261,7 @@ class Application:
                 await asyncio.sleep(_DATABASE_RETRY_SECONDS)
             except IncompatibleDatabase:
                 return  # never ready; who started this process asks the database too, and ends it with this error
-        await self.accounts.keep_fresh()
+        await asyncio.gather(self.accounts.keep_fresh(), self.settings.keep_fresh())
 
     async def _compact_forever(self) -> None:
         while True:
@@ -270,12 +277,19 @@ class Application:
 
     async def _retire(self, setup: Setup) -> None:
         """Close what only a replaced setup had, once no request runs on it any more."""
-        while any(journey.setup is setup for journey in self.pipeline.under_way):  # noqa: ASYNC110  # once a reload
+        while any(journey.setup.models is setup.models for journey in self.pipeline.under_way):  # noqa: ASYNC110  # once a reload
             await asyncio.sleep(_RETIRE_EVERY_SECONDS)
         kept = {id(deployment) for deployment in self.pipeline.setup.deployments()}
         for deployment in setup.deployments():
             if id(deployment) not in kept:
                 await deployment.provider.aclose()
+
+    def _apply(self, effective: Effective) -> None:
+        """Put other limits and budgets in force, for all requests from now on."""
+        assembly.configure(self.accounts, effective.config)
+        self.pipeline.setup = setup = assembly.with_limits(self.pipeline.setup, effective.config)
+        self.running = msgspec.structs.replace(self.running, setup=setup)
+        self.protection.reconfigured()
 
     async def _reload_all(self) -> tuple[str, ...]:
         changes = self.reload()
@@ -294,6 +308,7 @@ class Application:
             clock=self.clock,
             accounts=self.accounts,
             ledger=self.ledger,
+            settings=self.settings,
             alert_log=self._alert_log,
             reconciler=self.books.reconciler,
             admin_key_hash=admin_key_hash,

@@ -173,6 +173,13 @@ def configure(directory: Accounts, config: Config) -> None:
     directory.configure(configured_keys(config), tiers(config), anonymous, terms(config))
 
 
+def with_limits(setup: Setup, config: Config) -> Setup:
+    """The same models and deployments, under another configuration's limits and budgets."""
+    return msgspec.structs.replace(
+        setup, global_rules=rules.global_rules(config.limits), has_budgets=has_budgets(config)
+    )
+
+
 def tiers(config: Config) -> dict[str, Tier]:
     """The tiers by name, for tenants that have nothing of their own."""
     return {name: _tier(name, tier, None) for name, tier in config.tiers.items()}
@@ -183,6 +190,7 @@ def terms(config: Config) -> dict[str, Terms]:
     nothing = LimitsConfig(), BudgetsConfig()
     return {
         name: Terms(
+            tier=tenant.tier,
             timezone=tenant.timezone,
             tiers={}
             if (tenant.limits, tenant.budgets) == nothing

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from headgate import assembly, bookkeeping
+from headgate.admin.settings import Settings
 from headgate.alerts.channel import Channel
 from headgate.clock import SystemClock
 from headgate.config.load import load
@@ -18,6 +19,7 @@ from headgate.ports import Clock, Ledger
 from headgate.reconciling.desk import Reconciler
 from headgate.stores.database import Database
 from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
 
 JOURNAL_DIRECTORY = "journal"  # in data_dir
@@ -31,9 +33,10 @@ class Where(msgspec.Struct, frozen=True):
 
 
 class Books(msgspec.Struct, frozen=True):
-    """Keys and ledger. A running server sees changes within 2 seconds."""
+    """Keys, settings and ledger. A running server sees changes within 2 seconds."""
 
-    config: Config
+    config: Config  # the file's; `settings` has the one in force
+    settings: Settings
     accounts: Accounts
     ledger: Ledger
     clock: Clock
@@ -47,11 +50,12 @@ async def open_books(where: Where, environment: Mapping[str, str]) -> AsyncItera
     clock = SystemClock()
     database = Database(config.database, Path(where.data_dir or config.server.data_dir))
     try:
-        accounts = Accounts(SqlKeyStore(database), clock)
-        assembly.configure(accounts, config)
+        accounts, settings = Accounts(SqlKeyStore(database), clock), Settings(SqlChanges(database), config)
+        await settings.refresh()
+        assembly.configure(accounts, settings.in_force.config)
         await accounts.refresh()
         books = bookkeeping.open_bookkeeping(database, clock, lambda: config, environment)
-        yield Books(config, accounts, SqlLedger(database), clock, books.reconciler)
+        yield Books(config, settings, accounts, SqlLedger(database), clock, books.reconciler)
     finally:
         await database.aclose()
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from headgate.alert_types import AlertRecord
 from headgate.bills import Adjustment, Booked, LedgerAttempt, LedgerLine, Reconciliation, StatementLine
+from headgate.change_types import AuditEntry, Change, Setting
 from headgate.metering import Admission, Ask, Charge, Meter, Reading, UnderWay
 from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
 
@@ -186,6 +187,31 @@ class KeyStore(Protocol):
 
     async def expire(self, key_id: str, at: float | None) -> KeyRecord:
         """Set or clear the expiry. Raises NotFound."""
+
+
+class Changes(Protocol):
+    """What operators changed at run time, and the trail of all their commands. Raises DatabaseUnavailable."""
+
+    async def version(self) -> int:
+        """A number that changes with every change of a setting, cheap enough to ask once a second."""
+
+    async def all(self) -> list[Change]:
+        """Every setting that has another value than the file says, the last one changed last."""
+
+    async def put(self, change: Change, entry: AuditEntry, version: int) -> None:
+        """Set a setting and enter it into the trail, both or nothing.
+
+        Raises Conflict if the version is another one by now: what led to the change may not be so any more.
+        """
+
+    async def remove(self, setting: Setting, entry: AuditEntry, version: int) -> None:
+        """Give a setting back to the file. Raises NotFound if it has no value of its own; else as `put`."""
+
+    async def note(self, entry: AuditEntry) -> None:
+        """Enter another command into the trail."""
+
+    async def trail(self, limit: int, after: str | None = None) -> tuple[list[AuditEntry], str | None]:
+        """The newest commands first, and the cursor of older ones or None."""
 
 
 class AlertLog(Protocol):

@@ -236,6 +236,7 @@ class KeyRecord(Frozen, frozen=True):
     expires_at: float | None = None
     revoked_at: float | None = None
     source: str = "runtime"  # runtime | config
+    follows_tenant: bool = False  # its tier is its tenant's, whichever that is, as long as the tenant has one
 
 
 class Call(Frozen, frozen=True, gc=False):

@@ -9,7 +9,7 @@ import pytest
 
 from tests.source import Source, port_adapters, sources
 
-VOCABULARY = {"types", "media", "alert_types", "bills", "metering", "errors", "limit_errors", "version"}
+VOCABULARY = {"types", "media", "alert_types", "bills", "change_types", "metering", "errors", "limit_errors", "version"}
 PORTS = {*VOCABULARY, "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
@@ -26,11 +26,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "media": {"types"},
     "alert_types": {"types"},
+    "change_types": {"types"},
     "metering": {"types"},
     "bills": {"types"},
     "errors": {"types"},
     "limit_errors": {"errors", "metering"},
-    "ports": {"types", "alert_types", "bills", "metering"},
+    "ports": {"types", "alert_types", "bills", "change_types", "metering"},
     "writing": {"types", "errors"},
     "policy": VOCABULARY,
     "wire": VOCABULARY,
@@ -49,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},
     "bookkeeping": {*ADAPTER, "providers", "stores", "reconciling"},
     "app": {*ADAPTER, *ROOT_PARTS, "admin"},
-    "offline": {*ADAPTER, "alerts", "gateway", "stores", "clock", "assembly", "bookkeeping", "reconciling"},
+    "offline": {*ADAPTER, "admin", "alerts", "gateway", "stores", "clock", "assembly", "bookkeeping", "reconciling"},
     "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app"},
     "commands": {*VOCABULARY, "config", "alerts", "admin", "telemetry", "stores", "offline", "serving", "cli"},
     "cli": {*VOCABULARY, "config", "serving"},  # its commands are named, and loaded when they are called

@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+import msgspec
+
+from headgate.admin.settings import Settings
+from headgate.config.effective import value_in
 from headgate.types import Frozen, KeyRecord
 
 
@@ -17,6 +21,41 @@ class Change(Frozen, frozen=True):
     tier: str
     name: str
     at: float
+
+
+class SettingChange(Frozen, frozen=True):
+    """A limit, budget or other setting of a tier or tenant that is not as the file says. `at` is Unix seconds."""
+
+    change: Literal["set"]
+    target: str
+    name: str
+    setting: str
+    in_file: msgspec.Raw | None  # null as well if the file has no such tier or tenant
+    value: msgspec.Raw
+    at: float
+    by: str
+    ignored: str  # why it has no effect, if it has none: the file has moved on
+
+
+def setting_difference(settings: Settings) -> list[SettingChange]:
+    """The settings that were changed at run time, the last one last."""
+    changes = []
+    for change in settings.changes:
+        in_file = value_in(settings.file, change.setting)
+        changes.append(
+            SettingChange(
+                change="set",
+                target=change.setting.target,
+                name=change.setting.name,
+                setting=change.setting.path,
+                in_file=None if in_file is None else msgspec.Raw(in_file.encode()),
+                value=msgspec.Raw(change.value.encode()),
+                at=change.at,
+                by=change.by,
+                ignored=settings.in_force.reason(change.setting),
+            )
+        )
+    return changes
 
 
 def difference(keys: Sequence[KeyRecord]) -> list[Change]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from headgate.admin import audit
+from headgate.admin.audit import Auditor, auditor
 from headgate.admin.endpoint import Input, Name, Nothing, Text, Visit
 from headgate.admin.moments import LATEST, UnixSeconds
 from headgate.config.schema import Config
@@ -82,17 +82,16 @@ class KeyList(Frozen, frozen=True):
 
 
 class KeyDesk:
-    """Carries out commands on keys and writes them to the audit trail. `by` is who gives them.
+    """Carries out commands on keys and has them written to the audit trail. `config` is the one in force.
 
     Every command raises DatabaseUnavailable if the database does not answer.
     """
 
-    def __init__(self, accounts: Accounts, config: Config, clock: Clock, *, by: str, request_id: str = "") -> None:
+    def __init__(self, accounts: Accounts, config: Config, clock: Clock, auditor: Auditor) -> None:
         self._accounts = accounts
         self._config = config
         self._clock = clock
-        self._by = by
-        self._request_id = request_id
+        self._auditor = auditor
 
     def all(self) -> KeyList:
         """Every key, revoked and expired ones too."""
@@ -109,19 +108,19 @@ class KeyDesk:
     async def create(self, command: CreateKey) -> CreatedKey:
         """Raises InvalidRequest, or NotFound for a tier that is not configured."""
         secret, record = await self._accounts.create(self._new_key(command))
-        return self._created(command, secret, record)
+        return await self._created(command, secret, record)
 
     async def revoke(self, command: RevokeKey) -> Key:
         """Raises NotFound."""
+        before = self._before(command.key_id)
         record = await self._accounts.revoke(command.key_id)
-        self._audit(command, record)
-        return self.get(record.id)
+        return await self._changed(command, record, before)
 
     async def expire(self, command: ExpireKey) -> Key:
         """Raises NotFound."""
+        before = self._before(command.key_id)
         record = await self._accounts.expire(command.key_id, command.expires_at)
-        self._audit(command, record)
-        return self.get(record.id)
+        return await self._changed(command, record, before)
 
     async def expire_in(self, key_id: str, seconds: float | None) -> Key:
         """As `expire`, counted from now."""
@@ -131,7 +130,7 @@ class KeyDesk:
     async def rotate(self, command: RotateKey) -> CreatedKey:
         """Raises NotFound, or Conflict for a revoked key."""
         secret, record = await self._accounts.rotate(command.key_id, overlap_seconds=command.overlap_seconds)
-        return self._created(command, secret, record)
+        return await self._created(command, secret, record)
 
     def _new_key(self, command: CreateKey) -> NewKey:
         """What to make, with what the command leaves out filled in."""
@@ -150,14 +149,27 @@ class KeyDesk:
                 f"{', '.join(self._config.tiers) or 'none is configured'}.",
                 param="tier",
             )
-        return NewKey(tenant=command.tenant, tier=tier, user=command.user, name=command.name, expires_at=expires_at)
+        return NewKey(
+            tenant=command.tenant,
+            tier=tier,
+            user=command.user,
+            name=command.name,
+            expires_at=expires_at,
+            follows_tenant=command.tier is None,
+        )
 
-    def _created(self, command: Input, secret: str, record: KeyRecord) -> CreatedKey:
-        self._audit(command, record)
-        return CreatedKey(key=secret, **msgspec.structs.asdict(self._view(record)))
+    async def _created(self, command: Input, secret: str, record: KeyRecord) -> CreatedKey:
+        key = self.get(record.id)
+        await self._auditor.note(command, record.id, after=_json(key))
+        return CreatedKey(key=secret, **msgspec.structs.asdict(key))
 
-    def _audit(self, command: Input, record: KeyRecord) -> None:
-        audit.record(command, by=self._by, request_id=self._request_id, subject=record.id)
+    async def _changed(self, command: Input, record: KeyRecord, before: str) -> Key:
+        key = self.get(record.id)
+        await self._auditor.note(command, record.id, before, _json(key))
+        return key
+
+    def _before(self, key_id: str) -> str:
+        return next((_json(key) for key in self.all().data if key.id == key_id), "")
 
     def _view(self, record: KeyRecord) -> Key:
         expired = record.expires_at is not None and record.expires_at <= self._clock.now()
@@ -176,10 +188,13 @@ class KeyDesk:
         )
 
 
+def _json(key: Key) -> str:
+    return msgspec.json.encode(key).decode()
+
+
 def _desk(visit: Visit) -> KeyDesk:
     services = visit.services
-    config = services.running().loaded.config
-    return KeyDesk(services.accounts, config, services.clock, by="admin key", request_id=visit.request_id)
+    return KeyDesk(services.accounts, services.settings.in_force.config, services.clock, auditor(visit))
 
 
 async def list_keys(visit: Visit, _: Nothing) -> KeyList:

@@ -6,9 +6,9 @@ import os
 
 import msgspec
 
-from headgate.admin import audit
 from headgate.admin.admin_key import require_admin
-from headgate.admin.difference import Change, difference
+from headgate.admin.audit import auditor
+from headgate.admin.difference import Change, SettingChange, difference, setting_difference
 from headgate.admin.endpoint import Input, Nothing, Reply, Visit
 from headgate.config.problems import line_of, report
 from headgate.errors import ConfigInvalid, RouteNotFound
@@ -67,7 +67,8 @@ class ConfigDifference(Frozen, frozen=True):
     """What run-time commands changed against the file."""
 
     path: str
-    data: list[Change]
+    data: list[Change]  # of keys
+    settings: list[SettingChange]  # limits, budgets and tiers
 
 
 class Reload(Input, frozen=True):
@@ -148,9 +149,10 @@ async def config_state(visit: Visit, _: Nothing) -> ConfigState:
 
 
 async def config_difference(visit: Visit, _: Nothing) -> ConfigDifference:
-    """Keys made, revoked or expired at run time: they win over the file and survive restarts."""
+    """Keys made, revoked or expired and settings changed at run time: they win over the file and survive restarts."""
     services = visit.services
-    return ConfigDifference(services.running().loaded.source, difference(services.accounts.keys()))
+    keys, settings = difference(services.accounts.keys()), setting_difference(services.settings)
+    return ConfigDifference(services.running().loaded.source, keys, settings)
 
 
 async def reload(visit: Visit, command: Reload) -> Reloaded:
@@ -160,5 +162,5 @@ async def reload(visit: Visit, command: Reload) -> Reloaded:
     except ConfigInvalid as error:
         error.message = report(error.problems)  # an operator wants to see all of them
         raise
-    audit.record(command, by="admin key", request_id=visit.request_id)
+    await auditor(visit).note(command, after=msgspec.json.encode(visit.services.running().loaded.hash).decode())
     return Reloaded(visit.services.running().loaded.hash, list(changes))

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import msgspec
 
-from headgate.admin import audit
+from headgate.admin.audit import auditor
 from headgate.admin.endpoint import Input, Name, Visit
 from headgate.bills import Adjustment, Amount, Explanation, Finding, Reconciliation, Tokens
 from headgate.policy.pricing import format_usd
@@ -143,7 +143,7 @@ async def run_reconcile(visit: Visit, command: RunReconcile) -> ReportList:
     """Compare providers' bills with the ledger now and book the difference. Running it again books nothing twice."""
     reports = await visit.services.reconciler.run(order_of(command, BY))
     if not command.dry_run:
-        audit.record(command, by="admin key", request_id=visit.request_id)
+        await auditor(visit).note(command)
     return ReportList([shown(report) for report in reports])
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.admin import alerts, keys, models, openapi, operations, reconcile, usage
+from headgate.admin import alerts, audit, keys, limits, models, openapi, operations, reconcile, usage
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
 from headgate.admin.services import Readiness, Services
@@ -44,6 +44,13 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
         reconcile.AdjustmentsQuery,
         reconcile.AdjustmentPage,
     ),
+    Endpoint("GET", "/admin/limits", limits.list_limits, limits.SettingsQuery, limits.SettingList),
+    Endpoint("PUT", "/admin/limits", limits.set_limit, limits.SetLimit, limits.SettingState),
+    Endpoint("DELETE", "/admin/limits", limits.unset_limit, limits.UnsetLimit, limits.SettingList),
+    Endpoint("GET", "/admin/budgets", limits.list_budgets, limits.SettingsQuery, limits.SettingList),
+    Endpoint("PUT", "/admin/budgets", limits.set_budget, limits.SetBudget, limits.SettingState),
+    Endpoint("DELETE", "/admin/budgets", limits.unset_budget, limits.UnsetBudget, limits.SettingList),
+    Endpoint("GET", "/admin/audit", audit.trail, audit.AuditQuery, audit.Trail),
     Endpoint("GET", "/admin/deployments", operations.deployments, Nothing, operations.DeploymentList),
     Endpoint("GET", "/admin/config", operations.config_state, Nothing, operations.ConfigState),
     Endpoint("GET", "/admin/config/diff", operations.config_difference, Nothing, operations.ConfigDifference),

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 import msgspec
 
+from headgate.admin.settings import Settings
 from headgate.config.load import Loaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import Setup
@@ -42,6 +43,7 @@ class Services(msgspec.Struct, frozen=True):
     ledger: Ledger
     alert_log: AlertLog
     reconciler: Reconciler
+    settings: Settings
     admin_key_hash: str  # SHA-256, hex
     running: Callable[[], Running]
     readiness: Callable[[], Readiness]

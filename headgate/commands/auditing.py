@@ -1,4 +1,4 @@
-"""The audit lines of commands that change something."""
+"""The trail of what commands change: the same rows and lines as the server's."""
 
 from __future__ import annotations
 
@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from headgate.admin import audit
+from headgate.admin.audit import Auditor
+from headgate.offline import Books
 from headgate.telemetry.log import JsonFormatter, TextFormatter
 
 
 @contextmanager
-def audit_on_stderr(form: str) -> Iterator[None]:
-    """Commands leave the same audit lines as the server does, wherever standard error goes."""
+def audited(books: Books) -> Iterator[Auditor]:
+    """Who writes what is done here. Lines go to standard error, as the server's do."""
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if form == "json" else TextFormatter())
+    handler.setFormatter(JsonFormatter() if books.config.server.log.format == "json" else TextFormatter())
     audit.log.addHandler(handler)
     try:
-        yield
+        yield Auditor(books.settings.store, books.clock, by=audit.COMMAND_LINE)
     finally:
         audit.log.removeHandler(handler)

@@ -9,7 +9,7 @@ import sys
 import click
 import msgspec
 
-from headgate.admin.difference import Change, difference
+from headgate.admin.difference import Change, SettingChange, difference, setting_difference
 from headgate.admin.moments import written
 from headgate.commands.options import database_options, json_option
 from headgate.config.json_schema import json_schema
@@ -49,19 +49,26 @@ def schema() -> None:
 @database_options
 def diff(where: Where, as_json: bool) -> None:
     """Show what run-time commands changed against the file."""
-    changes = asyncio.run(_changes(where))
+    keys, settings = asyncio.run(_changes(where))
     if as_json:
-        click.echo(msgspec.json.encode(changes))
+        click.echo(msgspec.json.encode([*keys, *settings]))
         return
-    for change in changes:
-        name = f" '{change.name}'" if change.name else ""
-        click.echo(
-            f"key {change.key_id}{name} of {change.tenant} ({change.tier}) {_WORDS[change.change]} {written(change.at)}"
-        )
-    if not changes:
+    for key in keys:
+        name = f" '{key.name}'" if key.name else ""
+        click.echo(f"key {key.key_id}{name} of {key.tenant} ({key.tier}) {_WORDS[key.change]} {written(key.at)}")
+    for setting in settings:
+        click.echo(_sentence(setting))
+    if not keys and not settings:
         click.echo("Nothing was changed at run time.")
 
 
-async def _changes(where: Where) -> list[Change]:
+async def _changes(where: Where) -> tuple[list[Change], list[SettingChange]]:
     async with open_books(where, os.environ) as books:
-        return difference(books.accounts.keys())
+        return difference(books.accounts.keys()), setting_difference(books.settings)
+
+
+def _sentence(change: SettingChange) -> str:
+    whose = " ".join(word for word in (change.target, change.name) if word)
+    in_file = "not in the file" if change.in_file is None else f"{bytes(change.in_file).decode()} in the file"
+    text = f"{whose}: {change.setting} is {bytes(change.value).decode()} ({in_file}), set on {written(change.at)} by "
+    return f"{text}{change.by}" + (f"; it has no effect: {change.ignored}" if change.ignored else "")

@@ -13,7 +13,7 @@ import msgspec
 
 from headgate.admin.keys import CreatedKey, CreateKey, Key, KeyDesk, KeyList, RevokeKey, RotateKey
 from headgate.admin.moments import duration_seconds, written
-from headgate.commands.auditing import audit_on_stderr
+from headgate.commands.auditing import audited
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show
 from headgate.offline import Where, open_books
@@ -90,8 +90,8 @@ def _at_desk(where: Where, command: Callable[[KeyDesk], Awaitable[Result]]) -> R
 
     async def run() -> Result:
         async with open_books(where, os.environ) as books:
-            with audit_on_stderr(books.config.server.log.format):
-                return await command(KeyDesk(books.accounts, books.config, books.clock, by="command line"))
+            with audited(books) as auditor:
+                return await command(KeyDesk(books.accounts, books.settings.in_force.config, books.clock, auditor))
 
     return asyncio.run(run())
 

@@ -11,9 +11,8 @@ from pathlib import Path
 import click
 import msgspec
 
-from headgate.admin import audit
 from headgate.admin.reconcile import Report, ReportList, RunReconcile, order_of, shown
-from headgate.commands.auditing import audit_on_stderr
+from headgate.commands.auditing import audited
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show
 from headgate.offline import Where, open_books
@@ -60,8 +59,8 @@ async def _run(where: Where, command: RunReconcile, file: str | None) -> ReportL
             content = await asyncio.to_thread(Path(file).read_bytes)
             reports = [await books.reconciler.run_export(order, content, Path(file).name)]
         if not command.dry_run:
-            with audit_on_stderr(books.config.server.log.format):
-                audit.record(command, by=BY)
+            with audited(books) as auditor:
+                await auditor.note(command)
         return ReportList([shown(report) for report in reports])
 
 

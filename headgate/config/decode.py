@@ -50,6 +50,13 @@ def decode(node: Node | None, findings: Findings, substitution: Substitution) ->
     return config
 
 
+def decode_value(
+    node: Node, kind: inspect.Type, findings: Findings, place: Place, substitution: Substitution
+) -> object:
+    """As `decode`, for a single value of any type that stands at a place."""
+    return _Decoder(findings, substitution).value(node, kind, place)
+
+
 class _Decoder:
     def __init__(self, findings: Findings, substitution: Substitution) -> None:
         self._findings = findings

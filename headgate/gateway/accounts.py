@@ -35,11 +35,13 @@ class NewKey(Frozen, frozen=True):
     user: str | None = None
     name: str = ""
     expires_at: float | None = None
+    follows_tenant: bool = False  # the tier is the tenant's, and changes with it
 
 
 class Terms(Frozen, frozen=True):
     """What a tenant has of its own. `tiers` are those in which its own limits stand in place of the tier's, by name."""
 
+    tier: str = ""  # of keys that have none of their own
     timezone: str = "UTC"
     tiers: Mapping[str, Tier] = {}
 
@@ -170,6 +172,7 @@ class Accounts:
             name=new.name,
             created_at=self._clock.now(),
             expires_at=new.expires_at,
+            follows_tenant=new.follows_tenant,
         )
         await self._store.add(record)
         await self.refresh()
@@ -199,7 +202,14 @@ class Accounts:
         if old.expires_at is not None and old.expires_at <= now:
             raise Conflict(f"The key {key_id} has expired; create a new one instead.")
         made = await self.create(
-            NewKey(tenant=old.tenant, tier=old.tier, user=old.user, name=old.name, expires_at=old.expires_at)
+            NewKey(
+                tenant=old.tenant,
+                tier=old.tier,
+                user=old.user,
+                name=old.name,
+                expires_at=old.expires_at,
+                follows_tenant=old.follows_tenant,
+            )
         )
         ends = now + overlap_seconds  # sooner, never later than it would have
         await self.expire(key_id, ends if old.expires_at is None else min(ends, old.expires_at))
@@ -226,6 +236,8 @@ class Accounts:
                 key = msgspec.structs.replace(configured, revoked_at=key.revoked_at, expires_at=key.expires_at)
             elif key.source == "config":
                 continue  # it has left the file, so it has left
+            elif key.follows_tenant and key.tenant in self._terms:
+                key = msgspec.structs.replace(key, tier=self._terms[key.tenant].tier)
             keys[key.hash] = key
         self._keys = keys
         self._callers = {key.hash: (key, self._caller(key)) for key in keys.values()}

@@ -115,6 +115,20 @@ def _bills(sequence: str) -> tuple[str, ...]:
     )
 
 
+def _changes(sequence: str) -> tuple[str, ...]:
+    return (
+        """CREATE TABLE changes (
+            target TEXT NOT NULL, name TEXT NOT NULL, path TEXT NOT NULL, value TEXT NOT NULL, at DOUBLE PRECISION NOT
+            NULL, by_whom TEXT NOT NULL, PRIMARY KEY (target, name, path))""",
+        f"""CREATE TABLE audit (
+            sequence {sequence}, id TEXT NOT NULL UNIQUE, at DOUBLE PRECISION NOT NULL, by_whom TEXT NOT NULL, command
+            TEXT NOT NULL, fields TEXT NOT NULL, subject TEXT NOT NULL, value_before TEXT NOT NULL, value_after TEXT
+            NOT NULL, request_id TEXT NOT NULL)""",
+        "INSERT INTO counters (name, value) VALUES ('changes_version', 0)",
+        "ALTER TABLE keys ADD COLUMN follows_tenant SMALLINT NOT NULL DEFAULT 0",
+    )
+
+
 # AUTOINCREMENT: a number is never given twice, not even after retention has deleted the newest row.
 _SEQUENCES = {
     "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -141,6 +155,10 @@ STEPS: tuple[Migration, ...] = (
     Migration(
         name="adjustments, reconciliations and leases",
         statements={dialect: _bills(sequence) for dialect, sequence in _SEQUENCES.items()},
+    ),
+    Migration(
+        name="changes at run time and their trail",
+        statements={dialect: _changes(sequence) for dialect, sequence in _SEQUENCES.items()},
     ),
 )
 

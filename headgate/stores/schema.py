@@ -126,6 +126,7 @@ keys = Table(
     Column("expires_at", Double),
     Column("revoked_at", Double),
     Column("source", Text, nullable=False),
+    Column("follows_tenant", SmallInteger, nullable=False),  # 1: `tier` was its tenant's and changes with it
 )
 
 alerts = Table(
@@ -138,10 +139,37 @@ alerts = Table(
     Column("claimed_until", Double),  # by whoever delivers it; NULL when nothing is pending
 )
 
+changes = Table(
+    "changes",
+    metadata,
+    Column("target", Text, primary_key=True),  # everybody, tier or tenant
+    Column("name", Text, primary_key=True),
+    Column("path", Text, primary_key=True),
+    Column("value", Text, nullable=False),  # JSON
+    Column("at", Double, nullable=False),
+    Column("by_whom", Text, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("at", Double, nullable=False),
+    Column("by_whom", Text, nullable=False),
+    Column("command", Text, nullable=False),
+    Column("fields", Text, nullable=False),  # JSON
+    Column("subject", Text, nullable=False),
+    Column("value_before", Text, nullable=False),  # JSON; empty: does not apply
+    Column("value_after", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+)
+
 counters = Table(
     "counters",
     metadata,
-    Column("name", Text, primary_key=True),  # keys_version: changes with every change of a key
+    # keys_version and changes_version: change with every change of a key, or of a setting
+    Column("name", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
 )
 

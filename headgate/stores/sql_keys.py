@@ -74,6 +74,7 @@ def _add(connection: Connection, key: KeyRecord) -> None:
             expires_at=key.expires_at,
             revoked_at=key.revoked_at,
             source=key.source,
+            follows_tenant=int(key.follows_tenant),
         )
     )
 
@@ -102,4 +103,5 @@ def _record(row: Row[Any]) -> KeyRecord:
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
         source=row.source,
+        follows_tenant=bool(row.follows_tenant),
     )

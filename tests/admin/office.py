@@ -15,13 +15,16 @@ from headgate import assembly, bookkeeping
 from headgate.admin.admin_key import admin_key
 from headgate.admin.routes import build_asgi
 from headgate.admin.services import Readiness, Running, Services
+from headgate.admin.settings import Settings
 from headgate.assembly import Assembly
 from headgate.clock import SystemClock
+from headgate.config.effective import Effective
 from headgate.config.load import parse
 from headgate.gateway.accounts import Accounts
 from headgate.stores.database import Database
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
+from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Usage
 
@@ -62,12 +65,14 @@ class Office:
         self.running = Running(loaded, setup, STARTED_AT)
         assembly.configure(self.accounts, loaded.config)
         self.books = bookkeeping.open_bookkeeping(self.database, self.clock, lambda: self.running.loaded.config, {})
+        self.settings = Settings(SqlChanges(self.database), loaded.config, self._apply)
         services = Services(
             clock=self.clock,
             accounts=self.accounts,
             ledger=self.ledger,
             alert_log=self.alert_log,
             reconciler=self.books.reconciler,
+            settings=self.settings,
             admin_key_hash=admin_key(data_dir, "hg-admin-for-tests").hash,
             running=lambda: self.running,
             readiness=lambda: self.readiness,
@@ -84,6 +89,11 @@ class Office:
         content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
         return await self.client.post(url, headers=headers, content=content)
 
+    def _apply(self, effective: Effective) -> None:
+        assembly.configure(self.accounts, effective.config)
+        setup = assembly.with_limits(self.running.setup, effective.config)
+        self.running = msgspec.structs.replace(self.running, setup=setup)
+
     async def _metrics(self) -> tuple[bytes, str]:
         return b"headgate_requests_total 1\n", "text/plain; version=0.0.4; charset=utf-8"
 
@@ -96,6 +106,7 @@ class Office:
 async def office(data_dir: Path, config: bytes = CONFIG) -> AsyncIterator[Office]:
     made = Office(data_dir, config)
     await made.database.prepare()
+    await made.settings.refresh()
     await made.accounts.refresh()
     try:
         yield made

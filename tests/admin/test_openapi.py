@@ -49,7 +49,16 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
     async def scenario(office: Office) -> None:
         await office.ledger.write([ledger_row(1)])
         made = (await office.post("/admin/keys", {"tenant": "acme"})).json()["id"]
-        bodies = {("POST", "/admin/keys"): {"tenant": "acme"}, ("PATCH", KEY_PATH): {"expires_at": None}}
+        bodies: dict[tuple[str, str], dict[str, Any]] = {
+            ("POST", "/admin/keys"): {"tenant": "acme"},
+            ("PATCH", KEY_PATH): {"expires_at": None},
+            ("PUT", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute", "value": 5},
+            ("PUT", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month", "value": 0.5},
+        }
+        queries = {
+            ("DELETE", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute"},
+            ("DELETE", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month"},
+        }
         for endpoint in ENDPOINTS:
             if endpoint.gives is None:
                 continue
@@ -57,7 +66,11 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
             url = endpoint.path.replace("{key_id}", made).replace("{model:path}", "house/large")
             body = bodies.get((endpoint.method, endpoint.path), {})
             response = await office.client.request(
-                endpoint.method, url, headers=headers, json=body if endpoint.reads_body else None
+                endpoint.method,
+                url,
+                headers=headers,
+                params=queries.get((endpoint.method, endpoint.path)),
+                json=body if endpoint.reads_body else None,
             )
             refused = {"/admin/keys/{key_id}/rotate": 409}  # the test has revoked the key by now
             if endpoint.method == "POST":

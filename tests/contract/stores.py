@@ -8,17 +8,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from headgate.clock import SystemClock
-from headgate.ports import Adjustments, AlertLog, BillingRecords, Journal, KeyStore, Leases, Ledger
+from headgate.ports import Adjustments, AlertLog, BillingRecords, Changes, Journal, KeyStore, Leases, Ledger
 from headgate.stores.database import Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
 from headgate.stores.memory import MemoryJournal, MemoryKeyStore, MemoryLedger
 from headgate.stores.memory_alerts import MemoryAlertLog
 from headgate.stores.memory_billing import MemoryAdjustments, MemoryBillingRecords, MemoryLeases
+from headgate.stores.memory_changes import MemoryChanges
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_adjustments import SqlAdjustments
 from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_billing import SqlBillingRecords
+from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.stores.sql_leases import SqlLeases
 
@@ -48,6 +50,7 @@ class Stores:
     adjustments: Adjustments
     leases: Leases
     clock: TurnedClock  # of the leases
+    changes: Changes
 
 
 Open = Callable[[], AbstractAsyncContextManager[Stores]]
@@ -66,7 +69,7 @@ async def memory() -> AsyncIterator[Stores]:
 
     clock = TurnedClock()
     bills = (MemoryBillingRecords(ledger), MemoryAdjustments(), MemoryLeases(clock))
-    yield Stores(journal, ledger, MemoryKeyStore(), MemoryAlertLog(), arrive, make_room, *bills, clock)
+    yield Stores(journal, ledger, MemoryKeyStore(), MemoryAlertLog(), arrive, make_room, *bills, clock, MemoryChanges())
 
 
 def on_database(url: str, folder: Path) -> Open:
@@ -80,7 +83,7 @@ def on_database(url: str, folder: Path) -> Open:
             clock = TurnedClock()
             bills = (SqlBillingRecords(database), SqlAdjustments(database), SqlLeases(database, clock))
             keys, alerts = SqlKeyStore(database), SqlAlertLog(database)
-            yield Stores(journal, ledger, keys, alerts, drain.flush, drain.flush, *bills, clock)
+            yield Stores(journal, ledger, keys, alerts, drain.flush, drain.flush, *bills, clock, SqlChanges(database))
         finally:
             await drain.aclose()
             journal.close()

@@ -17,7 +17,7 @@ def test_keys_come_back_oldest_first(stores: Open) -> None:
     async def scenario() -> None:
         async with stores() as opened:
             assert await opened.keys.all() == []
-            full = key(1, user="alice", name="laptop", expires_at=5.5, revoked_at=7.5, source="config")
+            full = key(1, user="alice", name="laptop", expires_at=5.5, revoked_at=7.5, follows_tenant=True)
             for each in (key(3), full, key(2)):
                 await opened.keys.add(each)
             assert await opened.keys.all() == [full, key(2), key(3)]

@@ -1,0 +1,149 @@
+"""The configuration in force: the file's, with what was changed at run time in its place.
+
+Pure. A change that cannot be used any more, because the file has moved on, is left out and told, never forgotten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from headgate.change_types import Change, Setting, Target
+from headgate.config.problems import NOWHERE, Findings, written
+from headgate.config.references import check_references
+from headgate.config.schema import Config
+from headgate.config.settable import RUN_TIME, as_json, place_of, read_value, sentence, settable
+from headgate.config.tiers import TenantConfig
+from headgate.config.values import check_values
+from headgate.errors import InvalidRequest
+from headgate.types import Frozen, Problem, Severity
+
+_FIELDS = {Target.TIER: "tiers", Target.TENANT: "tenants"}
+
+
+class Ignored(Frozen, frozen=True):
+    """A change that is kept and has no effect, and why."""
+
+    change: Change
+    reason: str
+
+
+class Effective(msgspec.Struct, frozen=True):
+    """What is in force. `warnings` are about changed values."""
+
+    config: Config
+    ignored: tuple[Ignored, ...] = ()
+    warnings: tuple[Problem, ...] = ()
+
+    def reason(self, setting: Setting) -> str:
+        """Why a change has no effect; empty if it has."""
+        return next((one.reason for one in self.ignored if one.change.setting == setting), "")
+
+    def warned(self, setting: Setting) -> list[str]:
+        """What is worth saying about a changed value."""
+        return [sentence(problem) for problem in self.warnings if _is_within(problem, setting)]
+
+
+def effective(config: Config, changes: Sequence[Change]) -> Effective:
+    """Put changes in place of a file's values. A tenant that the file does not have is made by a change of its tier."""
+    if not changes:
+        return Effective(config)
+    # A tenant's tier first: it is what makes the tenant, if the file does not.
+    pending = sorted(changes, key=lambda change: change.setting.path != "tier")
+    ignored: list[Ignored] = []
+    while True:
+        made, wrong = _applied(config, pending)
+        findings = Findings(RUN_TIME, NOWHERE)
+        check_references(made, findings)
+        check_values(made, findings)
+        wrong += _contradicted(pending, findings)
+        ignored += wrong
+        if not wrong:
+            return Effective(made, tuple(ignored), _warnings(findings))
+        out = {one.change.setting for one in ignored}
+        pending = [change for change in pending if change.setting not in out]
+
+
+def value_in(config: Config, setting: Setting) -> str | None:
+    """A setting's value as JSON; None if there is no such tier or tenant."""
+    block = _block(config, setting)
+    return None if block is None else value_at(block, setting.path)
+
+
+def value_at(block: Any, path: str) -> str:
+    """A setting's value in its block, as JSON."""
+    for step in path.split("."):
+        block = getattr(block, step)
+    return as_json(block)
+
+
+def _applied(config: Config, changes: Sequence[Change]) -> tuple[Config, list[Ignored]]:
+    wrong = []
+    for change in changes:
+        try:
+            config = _with(config, change)
+        except InvalidRequest as error:
+            wrong.append(Ignored(change, error.message))
+    return config, wrong
+
+
+def _with(config: Config, change: Change) -> Config:
+    """Raises InvalidRequest if the change fits nothing."""
+    setting = change.setting
+    kind = settable(setting.target).get(setting.path)
+    if kind is None:
+        raise InvalidRequest(f"This version has no setting '{setting.path}' of a {setting.target}.", param="setting")
+    value = read_value(kind, change.value, place_of(setting))
+    block = _block(config, setting)
+    if block is None and setting.target is Target.TENANT and setting.path == "tier":
+        block = TenantConfig(tier=str(value))
+    if block is None:
+        raise InvalidRequest(_nobody(setting), param=str(setting.target))
+    changed = _replaced(block, setting.path.split("."), value)
+    if setting.target is Target.EVERYBODY:
+        return msgspec.structs.replace(config, limits=changed)
+    field = _FIELDS[setting.target]
+    return msgspec.structs.replace(config, **{field: {**getattr(config, field), setting.name: changed}})
+
+
+def _nobody(setting: Setting) -> str:
+    if setting.target is Target.TENANT:
+        return (
+            f"The tenant '{setting.name}' is not in the configuration. Make it by giving it a tier: "
+            f"headgate limits set --tenant {setting.name} tier TIER."
+        )
+    return f"The tier '{setting.name}' is not in the configuration."
+
+
+def _block(config: Config, setting: Setting) -> Any:
+    if setting.target is Target.EVERYBODY:
+        return config.limits
+    return getattr(config, _FIELDS[setting.target]).get(setting.name)
+
+
+def _replaced(block: Any, steps: Sequence[str], value: object) -> Any:
+    first, *rest = steps
+    inner = _replaced(getattr(block, first), rest, value) if rest else value
+    return msgspec.structs.replace(block, **{first: inner})
+
+
+def _contradicted(changes: Sequence[Change], findings: Findings) -> list[Ignored]:
+    """Changes whose values lead nowhere by now: a model or tier that has left the file."""
+    found = []
+    for change in changes:
+        problem = next((one for one in findings.errors() if _is_within(one, change.setting)), None)
+        if problem is not None:
+            found.append(Ignored(change, sentence(problem)))
+    return found
+
+
+def _warnings(findings: Findings) -> tuple[Problem, ...]:
+    return tuple(problem for problem in findings.all() if problem.severity is Severity.WARNING)
+
+
+def _is_within(problem: Problem, setting: Setting) -> bool:
+    """Whether a problem is about a setting's value, or a part of it."""
+    where = written(place_of(setting))
+    return problem.where == where or problem.where.startswith((f"{where}.", f"{where}["))
