@@ -309,6 +309,8 @@ class Application:
             accounts=self.accounts,
             ledger=self.ledger,
             settings=self.settings,
+            admissions=self.protection.admissions,
+            counters=self.protection.counters,
             alert_log=self._alert_log,
             reconciler=self.books.reconciler,
             admin_key_hash=admin_key_hash,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.admin import alerts, audit, keys, limits, models, openapi, operations, reconcile, usage
+from headgate.admin import alerts, audit, keys, limits, models, openapi, operations, reconcile, standing, usage
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
 from headgate.admin.services import Readiness, Services
@@ -33,6 +33,8 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("POST", f"{KEY_PATH}/revoke", keys.revoke_key, keys.RevokeKey, keys.Key),
     Endpoint("POST", f"{KEY_PATH}/rotate", keys.rotate_key, keys.RotateKey, keys.CreatedKey, status=201),
     Endpoint("GET", "/admin/usage", usage.usage, usage.UsageQuery, usage.Usage),
+    Endpoint("GET", "/admin/usage/limits", standing.limits_of, standing.LimitsQuery, standing.LimitStandings),
+    Endpoint("POST", "/admin/velocity/reset", standing.reset_velocity, standing.ResetVelocity, standing.LimitStandings),
     Endpoint("GET", "/admin/ledger", usage.ledger_page, usage.LedgerQuery, usage.LedgerPage),
     Endpoint("GET", "/admin/alerts", alerts.list_alerts, alerts.AlertQuery, alerts.AlertList),
     Endpoint("GET", "/admin/reconcile", reconcile.list_reports, reconcile.ReportsQuery, reconcile.ReportList),

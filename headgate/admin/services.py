@@ -9,8 +9,9 @@ import msgspec
 from headgate.admin.settings import Settings
 from headgate.config.load import Loaded
 from headgate.gateway.accounts import Accounts
+from headgate.gateway.admission import Admissions
 from headgate.gateway.fleet import Setup
-from headgate.ports import AlertLog, Clock, Ledger
+from headgate.ports import AlertLog, Clock, Counters, Ledger
 from headgate.reconciling.desk import Reconciler
 from headgate.types import Frozen
 
@@ -44,6 +45,8 @@ class Services(msgspec.Struct, frozen=True):
     alert_log: AlertLog
     reconciler: Reconciler
     settings: Settings
+    admissions: Admissions
+    counters: Counters
     admin_key_hash: str  # SHA-256, hex
     running: Callable[[], Running]
     readiness: Callable[[], Readiness]

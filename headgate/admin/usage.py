@@ -12,6 +12,7 @@ import msgspec
 
 from headgate.admin.endpoint import Input, Text, Visit
 from headgate.admin.moments import Moment, moment
+from headgate.admin.standing import LimitStanding, own_standings
 from headgate.errors import Forbidden
 from headgate.policy.pricing import format_usd
 from headgate.types import AttemptRecord, Frozen, RequestRecord, UsageRow
@@ -72,7 +73,10 @@ class Usage(Frozen, frozen=True):
 
 
 class OwnUsage(Frozen, frozen=True):
-    """What a caller used: all of it, by day (UTC) and by model."""
+    """What a caller used: all of it, by day (UTC) and by model; and how the limits of its key stand.
+
+    `limits` is null while the store of limits does not answer.
+    """
 
     scope: str
     tenant: str
@@ -83,6 +87,7 @@ class OwnUsage(Frozen, frozen=True):
     total: Totals
     by_day: list[Totals]
     by_model: list[Totals]
+    limits: list[LimitStanding] | None
 
 
 class Attempt(Frozen, frozen=True):
@@ -186,7 +191,7 @@ async def usage(visit: Visit, query: UsageQuery) -> Usage:
 
 
 async def own_usage(visit: Visit, query: OwnUsageQuery) -> OwnUsage:
-    """What the caller's key, user or tenant has used and what it cost."""
+    """What the caller's key, user or tenant has used and what it cost, and what is left of the key's limits."""
     caller, ledger = visit.caller(), visit.services.ledger
     if query.scope == "user" and caller.user is None:
         raise Forbidden("This key is not bound to a user; ask for scope=key or scope=tenant.", param="scope")
@@ -208,6 +213,7 @@ async def own_usage(visit: Visit, query: OwnUsageQuery) -> OwnUsage:
         total=totals(sum_of(days)),
         by_day=[totals(row) for row in days],
         by_model=[totals(row) for row in models],
+        limits=await own_standings(visit.services, caller),
     )
 
 

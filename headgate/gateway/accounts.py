@@ -135,6 +135,23 @@ class Accounts:
         """All keys, those of the configuration first."""
         return list(self._keys.values())
 
+    def caller(self, key_id: str) -> Caller:
+        """Whoever uses a key, whether it still works or not. Raises NotFound."""
+        key = self._find(key_id)
+        return self._callers[key.hash][1]
+
+    def representative(self, tenant: str, user: str | None) -> Caller:
+        """A tenant or one of its users, with no particular key: in the tenant's tier, or that of its first key.
+
+        Raises NotFound for a tenant that has neither.
+        """
+        terms = self._terms.get(tenant, _USUAL_TERMS)
+        names = [terms.tier, *(key.tier for key in self._keys.values() if key.tenant == tenant)]
+        for name in names:
+            if name in self._tiers:
+                return Caller("", tenant, user, terms.tiers.get(name) or self._tiers[name], terms.timezone)
+        raise NotFound(f"There is no tenant '{tenant}' with a tier.", param="tenant")
+
     async def refresh(self) -> None:
         """Look whether keys changed. Raises DatabaseUnavailable."""
         version = await self._store.version()

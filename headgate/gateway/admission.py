@@ -113,6 +113,17 @@ class Admissions:
             raise refusing.error(decision)
         hold.model = model
 
+    async def ready(self, caller: Caller) -> None:
+        """The counters know the caller's tenant, so that they can be read: else they are rebuilt from the ledger.
+
+        Raises StoreUnavailable or DatabaseUnavailable.
+        """
+        tenant, nothing = caller.tenant, self._clock.new_id("look")
+        if (await self._counters.admit(nothing, tenant, (), Ask(0, 0))).known:
+            self._counters.settle(nothing, tenant, Charge(released=True))
+        else:
+            await self._rebuild(caller)
+
     def dispatched(self, journey: Journey) -> None:
         """A provider is asked: from here on the request may cost something, whatever becomes of this process."""
         hold = journey.hold

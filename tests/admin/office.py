@@ -20,13 +20,17 @@ from headgate.assembly import Assembly
 from headgate.clock import SystemClock
 from headgate.config.effective import Effective
 from headgate.config.load import parse
+from headgate.config.rules import tier_rules
 from headgate.gateway.accounts import Accounts
+from headgate.gateway.admission import Admissions
+from headgate.gateway.waiting import WaitingRoom
 from headgate.stores.database import Database
+from headgate.stores.memory_counters import MemoryCounters
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
-from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Usage
+from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Rule, Usage
 
 ADMIN = {"authorization": "Bearer hg-admin-for-tests"}
 ALICE = {"authorization": "Bearer hg-acme-alice-0001"}
@@ -66,6 +70,9 @@ class Office:
         assembly.configure(self.accounts, loaded.config)
         self.books = bookkeeping.open_bookkeeping(self.database, self.clock, lambda: self.running.loaded.config, {})
         self.settings = Settings(SqlChanges(self.database), loaded.config, self._apply)
+        self.counters = MemoryCounters(self.clock)
+        room = WaitingRoom(self.clock, lambda: 10)
+        self.admissions = Admissions(self.counters, self.ledger, self.clock, room, self._rules_of)
         services = Services(
             clock=self.clock,
             accounts=self.accounts,
@@ -73,6 +80,8 @@ class Office:
             alert_log=self.alert_log,
             reconciler=self.books.reconciler,
             settings=self.settings,
+            admissions=self.admissions,
+            counters=self.counters,
             admin_key_hash=admin_key(data_dir, "hg-admin-for-tests").hash,
             running=lambda: self.running,
             readiness=lambda: self.readiness,
@@ -88,6 +97,10 @@ class Office:
     async def post(self, url: str, body: object = None, headers: dict[str, str] = ADMIN) -> httpx.Response:
         content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
         return await self.client.post(url, headers=headers, content=content)
+
+    def _rules_of(self, tenant: str) -> list[Rule]:
+        config = self.settings.in_force.config
+        return [rule for tier in config.tiers.values() for rule in tier_rules(tier, config.tenants.get(tenant))]
 
     def _apply(self, effective: Effective) -> None:
         assembly.configure(self.accounts, effective.config)

@@ -12,7 +12,7 @@ from headgate.admin import openapi
 from headgate.admin.endpoint import Access
 from headgate.admin.routes import ENDPOINTS, KEY_PATH
 from headgate.types import Route
-from tests.admin.office import ADMIN, ALICE, Office, in_office, ledger_row
+from tests.admin.office import ADMIN, ALICE, CONFIG, Office, in_office, ledger_row
 
 DOCUMENT: dict[str, Any] = msgspec.json.decode(openapi.document(ENDPOINTS))
 HOT_ROUTES = {("POST", f"/v1/{route.value}") for route in Route}
@@ -52,10 +52,12 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
         bodies: dict[tuple[str, str], dict[str, Any]] = {
             ("POST", "/admin/keys"): {"tenant": "acme"},
             ("PATCH", KEY_PATH): {"expires_at": None},
+            ("POST", "/admin/velocity/reset"): {"tenant": "acme"},
             ("PUT", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute", "value": 5},
             ("PUT", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month", "value": 0.5},
         }
-        queries = {
+        queries: dict[tuple[str, str], dict[str, str]] = {
+            ("GET", "/admin/usage/limits"): {"tenant": "acme"},
             ("DELETE", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute"},
             ("DELETE", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month"},
         }
@@ -85,4 +87,5 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
         served = await office.get("/openapi.json", {})
         assert served.json() == DOCUMENT
 
-    in_office(tmp_path, scenario)
+    config = CONFIG.replace(b'pro: {models: ["*"]}', b'pro: {models: ["*"], velocity: {usd_per_5_minutes: 1}}')
+    in_office(tmp_path, scenario, config)
