@@ -132,7 +132,7 @@ class Reconciler:
         plan: Plan,
     ) -> Reconciliation:
         days = range(report.first_day, report.last_day + 1)
-        told = [_with_our_key(line, account) for line in statement if line.day in days]
+        told = _with_our_keys([line for line in statement if line.day in days], account)
         side = await self._ledger(account, days, told)
         told = [msgspec.structs.replace(line, model=side.renames.get(line.model, line.model)) for line in told]
         places = cells(side.lines, told, account.prices)
@@ -146,7 +146,7 @@ class Reconciler:
             ledger_picousd=sum(cell.ledger.cost_picousd for cell in places.values()),
             billed_picousd=sum(cell.billed.cost_picousd for cell in places.values()),
             findings=tuple(findings),
-            notes=_notes(told, len(statement) - len(told), account),
+            notes=_notes(told, statement, account),
         )
         booked = await self._book(report, side, order)
         self._tell(booked, plan)
@@ -220,16 +220,25 @@ def _started(account: BillingAccount, source: str, days: range, order: Order, cl
     )
 
 
-def _with_our_key(line: StatementLine, account: BillingAccount) -> StatementLine:
-    """With the fingerprint of a key in place of the provider's id of it."""
-    key = account.keys.get(line.key, line.key)
-    return line if key == line.key else msgspec.structs.replace(line, key=key)
+def _with_our_keys(lines: Sequence[StatementLine], account: BillingAccount) -> list[StatementLine]:
+    """With the fingerprints of keys in place of the provider's ids of them.
+
+    Without keys, if the bill has none that we know: then nobody has said which id is which key.
+    """
+    keys = {line.key: account.keys.get(line.key, line.key) for line in lines}
+    if not account.fingerprints & {*keys.values()}:
+        keys = dict.fromkeys(keys, "")
+    return [line if keys[line.key] == line.key else msgspec.structs.replace(line, key=keys[line.key]) for line in lines]
 
 
-def _notes(told: Sequence[StatementLine], outside: int, account: BillingAccount) -> tuple[str, ...]:
+def _notes(
+    told: Sequence[StatementLine], statement: Sequence[StatementLine], account: BillingAccount
+) -> tuple[str, ...]:
     notes = []
-    if outside:
-        notes.append(f"{outside} lines of the statement are of other days and were left out.")
+    if len(told) < len(statement):
+        notes.append(f"{len(statement) - len(told)} lines of the statement are of other days and were left out.")
+    if any(line.key for line in statement) and not any(line.key for line in told):
+        notes.append("Keys were not compared: the statement has none of those in billing.key_ids.")
     if told and not any(line.cost_picousd is not None for line in told):
         notes.append("The statement has no amounts: its tokens were valued at the configured prices.")
     if told and not any(line.tokens is not None for line in told):

@@ -43,6 +43,8 @@ class Nightly:
                 await self.look()
             except HeadgateError as error:
                 log.warning("the bills were not compared: %s", error)
+            except Exception:  # whatever it was, there is another night
+                log.exception("the bills were not compared")
 
     async def look(self) -> list[Reconciliation]:
         """Run what is due, unless another process is at it. Raises DatabaseUnavailable."""

@@ -196,6 +196,20 @@ def test_an_export_is_compared_for_the_days_that_it_has() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("key, compared", [("key_1", True), ("f1", True), ("key_else", False)])
+def test_keys_are_compared_only_if_the_bill_has_one_of_ours(key: str, compared: bool) -> None:
+    async def scenario() -> None:
+        desk = Desk()
+        await desk.serve(CLOSED)
+        desk.bill.lines = [msgspec.structs.replace(billed(CLOSED, 2), key=key)]
+        (report,) = await desk.reconciler.run(ORDER)
+        keys = {finding.key for finding in report.findings}
+        assert "f1" in keys if compared else keys == {""}
+        assert ("Keys were not compared" in "".join(report.notes)) is not compared
+
+    asyncio.run(scenario())
+
+
 class Overtaken(MemoryAdjustments):
     """Somebody else books first, so many times."""
 

@@ -88,3 +88,14 @@ def test_a_lease_that_another_holds_is_respected() -> None:
         assert await leases.take("reconcile", "another process", 600) is not None, "it was given back"
 
     run_virtual(scenario())
+
+
+def test_whatever_goes_wrong_there_is_another_night(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken_on_the_first_night(desk: Desk) -> None:
+        plan, desk.settings = desk.settings, None  # type: ignore[assignment] # nobody expected that
+        await asyncio.sleep(10 * HOUR)
+        desk.settings = plan
+
+    _, reports = run_virtual(nights(30, 1, broken_on_the_first_night))
+    assert "the bills were not compared" in caplog.text and "Traceback" in caplog.text
+    assert len(reports) == 2 and not any(report.error for report in reports)

@@ -181,8 +181,8 @@ def _page(data: Sequence[object], where: str) -> list[StatementLine]:
             raise BillMalformed(f"{where}: data has something that is no bucket with results.")
         if not results or not isinstance(results[0], dict):
             continue
-        costs = "amount" in results[0]
+        costs, by_key = "amount" in results[0], b'"api_key_id":"' in body
         if "starting_at" in bucket:
-            return (anthropic.cost_page(body, where) if costs else anthropic.usage_page(body, where, by_key=False))[0]
-        return (openai.cost_page(body, where) if costs else openai.usage_page(body, where, by_key=False))[0]
+            return (anthropic.cost_page(body, where) if costs else anthropic.usage_page(body, where, by_key=by_key))[0]
+        return (openai.cost_page(body, where) if costs else openai.usage_page(body, where, by_key=by_key))[0]
     return []

@@ -88,6 +88,14 @@ def test_saved_pages_of_both_apis_are_read() -> None:
     ]
 
 
+def test_saved_pages_keep_the_keys_that_they_tell() -> None:
+    usage = (
+        b'{"data": [{"start_time": 1728000000, "results": [{"input_tokens": 5, "num_model_requests": 1, "model": "m",'
+        b' "api_key_id": "key_1"}, {"input_tokens": 6, "num_model_requests": 1, "model": "m", "api_key_id": null}]}]}'
+    )
+    assert [line.key for line in read_export(usage, "page.json")] == ["key_1", "none"]
+
+
 @pytest.mark.parametrize(
     "content, said",
     [
