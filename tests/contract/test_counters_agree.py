@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
@@ -111,6 +112,17 @@ OPERATIONS = st.one_of(
 )
 
 
+def same(one: msgspec.Struct, other: msgspec.Struct, where: str = "") -> None:
+    """Equal; or which of their parts are not."""
+    if one == other:
+        return
+    for field in one.__struct_fields__:
+        left, right = getattr(one, field), getattr(other, field)
+        if isinstance(left, msgspec.Struct) and isinstance(right, msgspec.Struct):
+            same(left, right, f"{where}.{field}")
+        assert left == right, f"{where}.{field}: Redis says {left!r}, memory {right!r}"
+
+
 class Pair:
     """Both adapters, in the same state as far as anybody can see."""
 
@@ -129,9 +141,8 @@ class Pair:
     async def admit(self, meters: list[Meter], ask: Ask) -> None:
         hold = f"req_{len(self.holds)}"
         self.holds.append(hold)
-        assert await self.redis.admit(hold, self.tenant, meters, ask) == await self.memory.admit(
-            hold, self.tenant, meters, ask
-        )
+        said = await self.redis.admit(hold, self.tenant, meters, ask)
+        same(said, await self.memory.admit(hold, self.tenant, meters, ask))
 
     async def settle(self, back: int, charge: Charge) -> None:
         for counters in (self.memory, self.redis):
@@ -144,7 +155,7 @@ class Pair:
     async def extend(self, back: int, ask: Ask) -> None:
         hold = self._hold(back)
         said = await self.redis.extend(hold, self.tenant, ask, ask.output_tokens)
-        assert said == await self.memory.extend(hold, self.tenant, ask, ask.output_tokens)
+        same(said, await self.memory.extend(hold, self.tenant, ask, ask.output_tokens))
 
     async def wait(self, seconds: float) -> None:
         self.clock.at += seconds
@@ -152,7 +163,7 @@ class Pair:
     async def read(self) -> None:
         said = await self.redis.read(self.tenant, EVERY_METER)
         for one, other in zip(said, await self.memory.read(self.tenant, EVERY_METER), strict=True):
-            assert one == other, f"{one.meter.name}: {one} is not {other}"
+            same(one, other)
         assert self.told[1] == self.told[0]
 
     async def reset(self, meter: Meter) -> None:

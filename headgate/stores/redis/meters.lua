@@ -59,7 +59,7 @@ local function load(m, now)
     m.place = floor(now / m.width)
     local got = call("HMGET", key, "t", "u", "w", "o", "n", "p", whole(m.place))
     m.t, m.u, m.w, m.o, m.n, m.p = tonumber(got[1]) or 0, tonumber(got[2]) or 0, got[3], tonumber(got[4]), tonumber(got[5]), got[6]
-    m.here, m.new = tonumber(got[7]) or 0, not got[1]
+    m.here, m.new = tonumber(got[7]) or 0, not got[1] and not got[2]
   elseif kind == BUDGET then
     local got = call("HMGET", key, "s", "h")
     m.s, m.h = got[1], got[2]
