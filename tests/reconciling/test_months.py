@@ -21,6 +21,7 @@ from tests.contract.stores import TurnedClock
 from tests.reconciling.months import API_KEYS, KEY_IDS, MODELS, PRICES, Month, Place, month
 from tests.reconciling.provider import ADMIN_KEY, DAY, Call, Provider, billing_api
 from tests.scale import FULL
+from tests.servers import PostgresqlServer
 
 MONTHS = 50
 SOME = 3
@@ -49,9 +50,9 @@ def price(model: str) -> str:
 class Office:
     """The ledger and the books of one month."""
 
-    def __init__(self, made: Month, folder: Path, provider: Provider) -> None:
+    def __init__(self, made: Month, folder: Path, provider: Provider, url: str) -> None:
         self.month = made
-        self.database = Database("sqlite", folder)
+        self.database = Database(url, folder)
         self.ledger = SqlLedger(self.database)
         self.clock = TurnedClock()
         self.clock.time = (made.days.stop + 5) * float(DAY)
@@ -130,8 +131,8 @@ def check_causes(report: Reconciliation, made: Month) -> None:
         assert found.get((place, Cause.DOUBLED), 0) == expected.get((place, Cause.DOUBLED), 0)
 
 
-async def scenario(made: Month, folder: Path, provider: Provider) -> set[Cause]:
-    office = Office(made, folder, provider)
+async def scenario(made: Month, folder: Path, provider: Provider, url: str = "sqlite") -> set[Cause]:
+    office = Office(made, folder, provider, url)
     try:
         await office.ledger.write(made.records())
         before = await office.requests()
@@ -188,6 +189,12 @@ def test_a_month_is_reconciled_exactly(seed: int, tmp_path: Path) -> None:
     with billing_api() as provider:
         causes = asyncio.run(scenario(month(seed), tmp_path, provider))
     assert causes & {Cause.MISSING, Cause.DOUBLED, Cause.MISPRICED, Cause.LATE}
+
+
+@pytest.mark.server
+def test_a_month_is_reconciled_exactly_on_postgresql(postgresql_server: PostgresqlServer, tmp_path: Path) -> None:
+    with billing_api() as provider:
+        assert asyncio.run(scenario(month(1), tmp_path, provider, postgresql_server.new_database()))
 
 
 def test_the_months_have_every_fault() -> None:
