@@ -80,8 +80,7 @@ class Application:
         data_dir = Path(server.data_dir)
         data_dir.mkdir(parents=True, exist_ok=True)
         self.clock = SystemClock()
-        self._reload_others = reload_others
-        self._environment = environment
+        self._environment, self._reload_others = environment, reload_others
         self._tasks: list[asyncio.Task[None]] = []
         self._close_spans: Callable[[], None] = lambda: None
         self._database_answered = False
@@ -99,7 +98,8 @@ class Application:
             sync_seconds=server.ledger.sync_seconds,
             charged=self._charged,
         )
-        self.settings = Settings(SqlChanges(self._database), loaded.config, self._apply)
+        self._workers = 1 if metrics_directory is None else 2  # or more: they are several
+        self.settings = Settings(SqlChanges(self._database), loaded.config, self._apply, self._workers)
         self._assembly = Assembly(self.clock, environment)
         setup = self._assembly.setup(loaded.config, loaded.hash, None)
         assembly.configure(self.accounts, loaded.config)
@@ -177,7 +177,7 @@ class Application:
         Returns sentences that say what changed.
         """
         source, before = self.running.loaded, self.pipeline.setup
-        loaded = load(None if source.source == BUILT_IN else source.source, self._environment)
+        loaded = load(None if source.source == BUILT_IN else source.source, self._environment, self._workers)
         config = self.settings.configure(loaded.config).config
         self.pipeline.setup = setup = self._assembly.setup(config, loaded.hash, before)
         self.edge.limits = _edge_limits(loaded)

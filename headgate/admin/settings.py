@@ -22,13 +22,19 @@ log = logging.getLogger(__name__)
 
 
 class Settings:
-    """The configuration in force. `store` has what was changed; `apply`, if given, is told of each new one."""
+    """The configuration in force. `store` has what was changed; `apply`, if given, is told of each new one.
 
-    def __init__(self, store: Changes, config: Config, apply: Callable[[Effective], None] | None = None) -> None:
+    `workers`: how many processes serve together.
+    """
+
+    def __init__(
+        self, store: Changes, config: Config, apply: Callable[[Effective], None] | None = None, workers: int = 1
+    ) -> None:
         self.store = store
         self.file = config
         self.in_force = Effective(config)
         self._apply = apply
+        self._workers = workers
         self._changes: list[Change] = []
         self._version: int | None = None
         self._last_error = ""
@@ -71,7 +77,7 @@ class Settings:
 
     def tried(self, change: Change) -> Effective:
         """What would be in force with one more change."""
-        return effective(self.file, [*self._without(change.setting), change])
+        return effective(self.file, [*self._without(change.setting), change], self._workers)
 
     async def put(self, change: Change, entry: AuditEntry) -> None:
         """Keep a change and put it in force here. Raises Conflict, DatabaseUnavailable."""
@@ -91,7 +97,7 @@ class Settings:
         return [change for change in self._changes if change.setting != setting]
 
     def _combine(self) -> Effective:
-        self.in_force = effective(self.file, self._changes)
+        self.in_force = effective(self.file, self._changes, self._workers)
         ignored = {one.change.setting: one.reason for one in self.in_force.ignored}
         for setting in ignored.keys() - self._told if self._apply is not None else ():
             log.warning("the change of '%s' at run time has no effect: %s", setting.written, ignored[setting])

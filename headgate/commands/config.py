@@ -23,10 +23,11 @@ _WORDS = {"created": "was created on", "revoked": "was revoked on", "expires": "
 
 @click.command()
 @click.argument("file")
-def check(file: str) -> None:
+@click.option("--workers", type=click.IntRange(1, 256), default=1, help="For so many processes; default: 1.")
+def check(file: str, workers: int) -> None:
     """Check a configuration file: exit code 0 if it can be used, 1 if it has errors."""
     try:
-        problems, code = load(file, os.environ).notes, 0
+        problems, code = load(file, os.environ, workers).notes, 0
     except ConfigInvalid as error:
         problems, code = error.problems, 1
     click.echo(report(problems))

@@ -9,17 +9,22 @@ from headgate.config.alert_checks import check_alerts
 from headgate.config.availability import missing_capability
 from headgate.config.billing_checks import check_billing
 from headgate.config.catalogue import Catalogue
+from headgate.config.limit_checks import check_limits
 from headgate.config.problems import Findings, Place
 from headgate.config.references import check_references
 from headgate.config.schema import Config, ModelConfig
 from headgate.config.values import check_values
 
 
-def check(config: Config, findings: Findings, catalogue: Catalogue) -> None:
-    """Add everything that is wrong with a configuration whose types are right, and what is good to know."""
+def check(config: Config, findings: Findings, catalogue: Catalogue, workers: int = 1) -> None:
+    """Add everything that is wrong with a configuration whose types are right, and what is good to know.
+
+    `workers`: how many processes are to serve with it.
+    """
     check_references(config, findings)
     check_values(config, findings)
     check_alerts(config, findings)
+    check_limits(config, findings, catalogue, workers)
     check_billing(config, findings)
     _check_prices(config, findings, catalogue)
     _check_simulated(config, findings)

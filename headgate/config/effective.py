@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from headgate.change_types import Change, Setting, Target
+from headgate.config.catalogue import Catalogue
+from headgate.config.limit_checks import COUNTS_APART, check_limits, counts_apart
 from headgate.config.problems import NOWHERE, Findings, written
 from headgate.config.references import check_references
 from headgate.config.schema import Config
@@ -46,19 +48,24 @@ class Effective(msgspec.Struct, frozen=True):
         return [sentence(problem) for problem in self.warnings if _is_within(problem, setting)]
 
 
-def effective(config: Config, changes: Sequence[Change]) -> Effective:
-    """Put changes in place of a file's values. A tenant that the file does not have is made by a change of its tier."""
+def effective(config: Config, changes: Sequence[Change], workers: int = 1) -> Effective:
+    """Put changes in place of a file's values. A tenant that the file does not have is made by a change of its tier.
+
+    `workers`: how many processes serve with it.
+    """
     if not changes:
         return Effective(config)
     # A tenant's tier first: it is what makes the tenant, if the file does not.
     pending = sorted(changes, key=lambda change: change.setting.path != "tier")
     ignored: list[Ignored] = []
+    catalogue = Catalogue.packaged()
     while True:
         made, wrong = _applied(config, pending)
         findings = Findings(RUN_TIME, NOWHERE)
         check_references(made, findings)
         check_values(made, findings)
-        wrong += _contradicted(pending, findings)
+        check_limits(made, findings, catalogue)
+        wrong += _contradicted(pending, findings) or _uncountable(config, pending, workers)
         ignored += wrong
         if not wrong:
             return Effective(made, tuple(ignored), _warnings(findings))
@@ -137,6 +144,15 @@ def _contradicted(changes: Sequence[Change], findings: Findings) -> list[Ignored
         if problem is not None:
             found.append(Ignored(change, sentence(problem)))
     return found
+
+
+def _uncountable(config: Config, changes: Sequence[Change], workers: int) -> list[Ignored]:
+    """Changes that limit something where processes do not count together."""
+    if not counts_apart(_applied(config, changes)[0], workers):
+        return []
+    reason = f"{COUNTS_APART.capitalize()}. Set store: redis://HOST:6379/0 in the file, or serve with one worker."
+    limiting = [change for change in changes if counts_apart(_applied(config, [change])[0], workers)]
+    return [Ignored(change, reason) for change in limiting or changes]
 
 
 def _warnings(findings: Findings) -> tuple[Problem, ...]:

@@ -38,29 +38,29 @@ class Loaded(msgspec.Struct, frozen=True):
     notes: tuple[Problem, ...]  # warnings and notes, in the order of the file
 
 
-def load(path: str | None, environ: Mapping[str, str]) -> Loaded:
-    """Read and check a configuration file; None: no file, see `zero_config`.
+def load(path: str | None, environ: Mapping[str, str], workers: int = 1) -> Loaded:
+    """Read and check a configuration file for so many processes; None: no file, see `zero_config`.
 
     `environ` is where `${NAME}` comes from; nothing else is read from the environment. Raises ConfigInvalid.
     """
     if path is None:
         config = zero_config(environ)
-        return _checked(config, Findings(BUILT_IN, NOWHERE), "\n".join(config.models).encode())
-    return parse(_read(path), path, environ)
+        return _checked(config, Findings(BUILT_IN, NOWHERE), "\n".join(config.models).encode(), workers)
+    return parse(_read(path), path, environ, workers)
 
 
-def parse(content: bytes, path: str, environ: Mapping[str, str]) -> Loaded:
+def parse(content: bytes, path: str, environ: Mapping[str, str], workers: int = 1) -> Loaded:
     """As `load`, with the content of the file at hand; relative `${file:PATH}` start beside `path`."""
     findings = Findings(path)
     node = read_document(_text(content, findings), findings)
     if node is None and findings.errors():
         raise ConfigInvalid(findings.errors())
     config = decode(node, findings, Substitution(environ, Path(path).parent))
-    return _checked(config, findings, content)
+    return _checked(config, findings, content, workers)
 
 
-def _checked(config: Config, findings: Findings, content: bytes) -> Loaded:
-    check(config, findings, Catalogue.packaged())
+def _checked(config: Config, findings: Findings, content: bytes, workers: int) -> Loaded:
+    check(config, findings, Catalogue.packaged(), workers)
     if findings.errors():
         raise ConfigInvalid(findings.errors())
     return Loaded(config, findings.path, hashlib.sha256(content).hexdigest()[:HASH_DIGITS], findings.all())

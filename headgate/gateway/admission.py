@@ -199,6 +199,8 @@ class Admissions:
         journey.hold = Hold(ask, decision.output_tokens, model)
         wanted, unknown_to_provider = asking.ceiling(journey.call, journey.lowered_to, model)
         has_budget = any(meter.rule.counts_budget for meter in meters)
+        if ask.output_tokens == 0:
+            return  # nothing counts tokens
         if decision.output_tokens < wanted or (unknown_to_provider and has_budget and wanted):
             journey.lowered_to = decision.output_tokens
 

@@ -39,7 +39,7 @@ def serve(options: ServeOptions, environment: Mapping[str, str]) -> int:
 
     Raises ConfigInvalid, CannotListen, or what starting an application raises (HeadgateError, OSError).
     """
-    loaded = load(options.config, environment)
+    loaded = load(options.config, environment, options.workers)
     server = loaded.config.server
     configure_logging(server.log)
     host, port = options.host or server.host, server.port if options.port is None else options.port

@@ -153,7 +153,7 @@ class Supervisor:
     async def _reload_all(self) -> None:
         """A broken configuration is said once, and no worker hears of it."""
         try:
-            loaded = load(self._config, self._environment)
+            loaded = load(self._config, self._environment, len(self._workers))
         except ConfigInvalid as error:
             log.error("the configuration was not reloaded, the old one stays in use:\n%s", report(error.problems))
             return

@@ -134,3 +134,22 @@ def test_values_are_written_as_the_file_would() -> None:
     assert free["budgets.more"] == '[{"per":"model","window":"day","tokens":1000}]'
     assert (free["budgets.user_day"], free["enforce"], free["models"]) == ("0.5", "true", '["small"]')
     assert value_in(config, Setting(Target.TIER, "gone", "enforce")) is None
+
+
+def test_where_processes_do_not_count_together_nothing_is_limited_at_run_time() -> None:
+    limits = (
+        "limits: {requests_per_minute: 900}",
+        ", requests_per_minute: 5, budgets: {user_day: 0.5}",
+        ", limits: {tokens_per_minute: 7}",
+    )
+    unlimited = FILE
+    for each in limits:
+        unlimited = unlimited.replace(each, "")
+    config = config_of(unlimited)
+    changes = [tier("free", "requests_per_minute", "30"), tenant("acme", "timezone", '"Europe/Berlin"')]
+    made = effective(config, changes, workers=2)
+    assert [one.change for one in made.ignored] == changes[:1]
+    assert "redis://" in made.ignored[0].reason and made.config.tenants["acme"].timezone == "Europe/Berlin"
+    assert effective(config, changes).ignored == ()
+    shared = config_of(FILE + "store: redis://localhost:6379/0")
+    assert effective(shared, changes, workers=2).ignored == ()

@@ -74,6 +74,18 @@ def test_a_budget_lowers_the_ceiling_to_what_is_left_and_says_so() -> None:
     run(scenario)
 
 
+def test_limits_on_requests_alone_lower_no_ceiling() -> None:
+    async def scenario() -> None:
+        up = ScriptedProvider(answer(), answer())
+        corridor = Corridor(model(deployment(up)))
+        for members in ({}, {"max_tokens": 50}):
+            visit = await corridor.visit(plain(corridor, **members), caller=caller(per_minute(9)))
+            assert visit.head is not None and visit.head.max_output_tokens is None
+        assert [asked.body.get("max_tokens") for asked in up.asked] == [None, 50]
+
+    run(scenario)
+
+
 def test_a_ceiling_is_sent_when_nobody_has_named_one_and_money_depends_on_it() -> None:
     async def scenario() -> None:
         up = ScriptedProvider(answer())
