@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Refusal, Standing, Verdict
-from headgate.policy.meters import Rate, State, Velocity, settled_amount
+from headgate.policy.meters import Rate, State, settled_amount
+from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
 
 SHORT_WAIT_SECONDS = 1.0  # for what ends nobody knows when: money that is held, requests under way
@@ -145,6 +146,12 @@ def crossing(tenant: str, meter: Meter, added: int, spent: int) -> Crossing | No
         if before * 100 < mark <= spent * 100:
             return Crossing(tenant, meter, percent, spent)
     return None
+
+
+def next_mark(limit: int, spent: int) -> int:
+    """The least amount above what is spent at which a crossing is to be told."""
+    marks = [-(-limit * percent // 100) for percent in PERCENTS]
+    return next((mark for mark in marks if mark > spent), 2**63)
 
 
 def standings(posts: Sequence[Post], now: float) -> tuple[Standing | None, Standing | None]:

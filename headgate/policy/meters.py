@@ -19,16 +19,10 @@ from typing import Protocol
 
 from headgate.metering import Meter, Reading, Verdict
 from headgate.policy.sliding import SlidingWindow, fits_at
+from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
 
 MOST_TURNS = 64  # so many are told times of their own; beyond, the time of the last
-VELOCITY_SLICES = 60
-RECOVERED_SHARE = 0.5  # a tripped velocity lets a probe through when no more than this share of its limit is used
-PROBE_SECONDS = 60.0  # a probe that nobody settles is given up
-BASELINE_WEIGHT = 0.1  # of the newest period in the running mean
-BASELINE_PERIODS = 12  # before so many there is no baseline
-BASELINE_FLOOR_PICOUSD = 10**10  # less than a cent is never unusual
-_MOST_DECAYS = 200
 
 
 class State(Protocol):
@@ -167,12 +161,13 @@ class Concurrency:
 class Budget:
     """Spent and held, in one calendar window or for as long as the thing is remembered."""
 
-    __slots__ = ("ends_at", "held", "spent", "touched")
+    __slots__ = ("ends_at", "held", "mark", "spent", "touched")
 
     def __init__(self, meter: Meter) -> None:
         self.ends_at = meter.resets_at or 0.0  # until then it may not be forgotten
         self.spent = 0
         self.held = 0
+        self.mark = 0  # no crossing is to be told of less
         self.touched = 0.0
 
     def room(self, meter: Meter, now: float) -> int | None:
@@ -242,106 +237,6 @@ def _spending_verdict(limit: int, spent: int, held: int, amount: int) -> Verdict
     if amount > limit > 0:
         return Verdict.TOO_LARGE
     return Verdict.SPENT if amount > limit - spent else Verdict.HELD
-
-
-class Velocity:
-    """A breaker on money: closed, open until little enough is spent, then half open, for one probe at a time."""
-
-    __slots__ = ("baseline", "period", "period_spent", "periods", "probe_until", "retry_at", "touched", "window")
-
-    def __init__(self, meter: Meter) -> None:
-        self.window = SlidingWindow(meter.rule.period_seconds, VELOCITY_SLICES)
-        self.retry_at = 0.0  # above 0: it has tripped, and lets probes through from then on
-        self.probe_until = 0.0  # above 0: a probe is under way
-        self.baseline = 0.0  # running mean of a period's spending
-        self.periods = 0  # seen so far
-        self.period = -1  # the one that `period_spent` is of
-        self.period_spent = 0
-        self.touched = 0.0
-
-    def room(self, meter: Meter, now: float) -> int | None:
-        return None
-
-    def verdict(self, meter: Meter, amount: int, now: float) -> Verdict | None:
-        if self.retry_at == 0.0 or amount == 0 or meter.rule.action == "alert":
-            return None
-        return Verdict.TRIPPED if now < self.retry_at or now < self.probe_until else None
-
-    def take(self, meter: Meter, amount: int, now: float) -> None:
-        if self.retry_at > 0.0 and amount:
-            self.probe_until = now + PROBE_SECONDS
-        self.touched = now
-
-    def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None:
-        self._advance(meter, now)
-        self.window.used(now)
-        self.window.add(actual, now)
-        self.period_spent += actual
-        limit = self.threshold(meter)
-        if limit is None:
-            return
-        used = self.window.total
-        if self.retry_at == 0.0:
-            if used > limit:
-                self._trip(limit, now)
-        elif self.probe_until > 0.0 and at >= self.retry_at:  # a probe's end
-            self.probe_until = 0.0
-            if used <= limit:
-                self.retry_at = 0.0
-            else:
-                self._trip(limit, now)
-
-    def release(self, meter: Meter, amount: int, at: float) -> None:
-        if self.probe_until > 0.0 and at >= self.retry_at:
-            self.probe_until = 0.0
-
-    def threshold(self, meter: Meter) -> float | None:
-        """What may be spent in a period; None: nothing is known that would limit it."""
-        rule = meter.rule
-        limits: list[float] = [float(meter.limit)] if meter.limit else []
-        if rule.factor and self.periods >= BASELINE_PERIODS:
-            limits.append(max(rule.factor * self.baseline, float(BASELINE_FLOOR_PICOUSD)))
-        return min(limits) if limits else None
-
-    def waits_until(self, now: float) -> float:
-        """When the next probe may go."""
-        return max(self.retry_at, self.probe_until if self.probe_until > now else 0.0)
-
-    def reset(self) -> None:
-        """Closed again, by an operator; what was spent until now does not trip it a second time."""
-        self.retry_at = self.probe_until = 0.0
-        self.window = SlidingWindow(self.window.period_seconds, VELOCITY_SLICES)
-
-    def reading(self, meter: Meter, now: float) -> Reading:
-        tripped = self.retry_at > 0.0
-        return Reading(meter, self.window.used(now), 0, self.waits_until(now) if tripped else None, tripped)
-
-    def restore(self, meter: Meter, spent: int, now: float) -> None:
-        self.window.add(max(0, spent - self.window.used(now)), now)
-
-    def _trip(self, limit: float, now: float) -> None:
-        excess = self.window.total - int(RECOVERED_SHARE * limit)
-        leaving = [(self.window.expires_at(place), amount) for place, amount in self.window.slices()]
-        self.retry_at = fits_at(leaving, excess, now)
-
-    def _advance(self, meter: Meter, now: float) -> None:
-        """Periods that are over join the running mean."""
-        period = int(now / meter.rule.period_seconds)
-        if self.period < 0:
-            self.period = period
-        passed = period - self.period
-        if passed <= 0:
-            return
-        self.period = period
-        self._join(self.period_spent)
-        self.period_spent = 0
-        for _ in range(min(passed - 1, _MOST_DECAYS)):
-            self._join(0)
-
-    def _join(self, spent: int) -> None:
-        first = self.periods == 0
-        self.baseline = float(spent) if first else self.baseline + BASELINE_WEIGHT * (spent - self.baseline)
-        self.periods += 1
 
 
 class Repeat:

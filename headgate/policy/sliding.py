@@ -11,17 +11,22 @@ from collections.abc import Iterable
 from math import floor
 
 SLICES = 240
+_LOOK_SECONDS = 0.001  # so much before a slice leaves, it is looked at exactly
 
 
 class SlidingWindow:
-    """Times are Unix seconds and never go back: who calls sees to that."""
+    """Times are Unix seconds and never go back: who calls sees to that.
 
-    __slots__ = ("_amounts", "period_seconds", "total", "width_seconds")
+    `total` is what counts as long as it is not `looks_at`; then ask `used`.
+    """
+
+    __slots__ = ("_amounts", "looks_at", "period_seconds", "total", "width_seconds")
 
     def __init__(self, period_seconds: float, slices: int = SLICES) -> None:
         self.period_seconds = period_seconds
         self.width_seconds = period_seconds / slices
         self.total = 0
+        self.looks_at = float("inf")  # when the oldest slice is about to leave
         self._amounts: dict[int, int] = {}  # by slice, in the order of time
 
     def slice_of(self, at: float) -> int:
@@ -29,20 +34,23 @@ class SlidingWindow:
 
     def used(self, now: float) -> int:
         """What counts now."""
-        amounts = self._amounts
-        if amounts:
-            oldest = floor((now - self.period_seconds) / self.width_seconds)
-            while amounts:
-                first = next(iter(amounts))
-                if first >= oldest:
-                    break
-                self.total -= amounts.pop(first)
+        if now >= self.looks_at:
+            self._expire(now)
         return self.total
 
     def add(self, amount: int, at: float) -> None:
         """Count an amount that came at `at`, which is not before anything that was added."""
-        place = floor(at / self.width_seconds)
-        self._amounts[place] = self._amounts.get(place, 0) + amount
+        self.add_in(floor(at / self.width_seconds), amount)
+
+    def add_in(self, place: int, amount: int) -> None:
+        """As `add`, in a slice that is known."""
+        amounts = self._amounts
+        if place in amounts:
+            amounts[place] += amount
+        else:
+            amounts[place] = amount
+            if len(amounts) == 1:
+                self.looks_at = self.expires_at(place) - _LOOK_SECONDS
         self.total += amount
 
     def amend(self, difference: int, at: float) -> None:
@@ -59,6 +67,16 @@ class SlidingWindow:
     def slices(self) -> Iterable[tuple[int, int]]:
         """Slices with their amounts, oldest first."""
         return self._amounts.items()
+
+    def _expire(self, now: float) -> None:
+        amounts, oldest = self._amounts, floor((now - self.period_seconds) / self.width_seconds)
+        while amounts:
+            first = next(iter(amounts))
+            if first >= oldest:
+                self.looks_at = self.expires_at(first) - _LOOK_SECONDS
+                return
+            self.total -= amounts.pop(first)
+        self.looks_at = float("inf")
 
 
 def fits_at(waiting: Iterable[tuple[float, int]], excess: int, now: float) -> float:

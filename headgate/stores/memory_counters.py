@@ -10,27 +10,43 @@ from collections.abc import Callable, Sequence
 from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading
 from headgate.policy import admission
 from headgate.policy.admission import Entry, Post
-from headgate.policy.meters import Budget, State, Velocity, new_state
+from headgate.policy.meters import Budget, State, new_state
+from headgate.policy.panel import Panel
+from headgate.policy.velocity import Velocity
 from headgate.ports import Clock
 from headgate.types import Measure, Scope
 
 HOLD_SECONDS = 30.0
 MOST_PROVISIONAL = 10_000  # charges that a late settlement can still correct
+MOST_PANELS = 10_000
 MOST_STATES = 100_000  # of a tenant; sessions and users are named by callers
 _FORGET_AFTER_SECONDS = 86_400.0
 _GLOBAL = ""
 
 
 class Hold:
-    """What one request has taken, until it is settled."""
+    """What one request has taken, until it is settled: all that it asked a panel for, or what the entries say."""
 
-    __slots__ = ("at", "dispatched", "entries", "expires_at")
+    __slots__ = ("_entries", "ask", "at", "dispatched", "expires_at", "panel")
 
-    def __init__(self, entries: list[Entry], at: float, expires_at: float) -> None:
-        self.entries = entries
+    def __init__(self, ask: Ask, at: float, expires_at: float) -> None:
+        self.ask = ask
         self.at = at
         self.expires_at = expires_at
         self.dispatched = False
+        self.panel: Panel | None = None
+        self._entries: list[Entry] | None = None
+
+    @property
+    def entries(self) -> list[Entry]:
+        if self._entries is None:
+            assert self.panel is not None, "it has one or the other"
+            self.entries = self.panel.entries(self.ask)
+        return self._entries or []
+
+    @entries.setter
+    def entries(self, entries: list[Entry]) -> None:
+        self._entries, self.panel = entries, None
 
     def provisional(self) -> Charge:
         """All that it held: the most of any meter, because not all grow with a dearer attempt."""
@@ -44,10 +60,11 @@ class Hold:
 class Account:
     """The meters of one tenant, or the global ones."""
 
-    __slots__ = ("_prune_at", "known", "states")
+    __slots__ = ("_prune_at", "known", "panels", "states")
 
     def __init__(self) -> None:
         self.states: dict[str, State] = {}
+        self.panels: dict[int, tuple[Sequence[Meter], Panel]] = {}  # by the identity of the meters
         self.known = False
         self._prune_at = 1000
 
@@ -59,8 +76,11 @@ class Account:
 
     def prune(self, now: float) -> None:
         """Forget windows that are over, and of the rest the longest unused if they are too many."""
-        if len(self.states) < self._prune_at:
+        if len(self.states) < self._prune_at and len(self.panels) < MOST_PANELS:
             return
+        for _, panel in self.panels.values():
+            panel.touch(now)
+        self.panels.clear()
         kept = {
             name: state
             for name, state in self.states.items()
@@ -102,7 +122,13 @@ class MemoryCounters:
         if not account.known:
             return Admission(None, known=False)
         account.prune(now)
-        posts = self._posts(account, meters)
+        panel = self._panel(account, meters)
+        if panel.is_plain and (standing := panel.enter(ask, now)) is not None:
+            hold = Hold(ask, now, now + self.hold_seconds)
+            hold.panel = panel
+            self._holds[hold_id] = (tenant, hold)
+            return Admission(None, ask.output_tokens, None, *standing)
+        posts = panel.posts
         decision = admission.decide(posts, ask, now)
         if decision.refusal is not None:
             if decision.wait_seconds is not None:
@@ -111,8 +137,9 @@ class MemoryCounters:
             return Admission(
                 decision.refusal, 0, decision.wait_seconds, requests, tokens, decision.unenforced
             )  # fmt: skip
-        entries = admission.take(posts, ask, decision.output_tokens, now)
-        self._holds[hold_id] = (tenant, Hold(entries, now, now + self.hold_seconds))
+        hold = Hold(ask, now, now + self.hold_seconds)
+        hold.entries = admission.take(posts, ask, decision.output_tokens, now)
+        self._holds[hold_id] = (tenant, hold)
         requests, tokens = admission.standings(posts, now)
         return Admission(None, decision.output_tokens, None, requests, tokens, decision.unenforced)
 
@@ -189,6 +216,10 @@ class MemoryCounters:
             del self._provisional[next(iter(self._provisional))]
 
     def _close(self, tenant: str, hold: Hold, charge: Charge, now: float) -> None:
+        if hold.panel is not None and not charge.released:
+            for told in hold.panel.settle(hold.ask, tenant, charge, hold.at, now):
+                self._told(told)
+            return
         for entry in hold.entries:
             crossing = admission.settle(entry, tenant, charge, hold.at, now)
             if crossing is not None:
@@ -202,6 +233,12 @@ class MemoryCounters:
 
     def _home(self, account: Account, meter: Meter) -> Account:
         return self._accounts[_GLOBAL] if meter.rule.scope is Scope.GLOBAL else account
+
+    def _panel(self, account: Account, meters: Sequence[Meter]) -> Panel:
+        found = account.panels.get(id(meters))
+        if found is None or found[0] is not meters:
+            found = account.panels[id(meters)] = meters, Panel(self._posts(account, meters))
+        return found[1]
 
     def _posts(self, account: Account, meters: Sequence[Meter]) -> list[Post]:
         return [Post(meter, self._home(account, meter).state(meter)) for meter in meters]

@@ -1,0 +1,166 @@
+"""The usual case in a hurry: everything fits, nothing is lowered, nobody is refused.
+
+A panel has the meters of one caller and model grouped by kind, so that a request that all of them let pass is admitted
+and settled in a few short loops. It decides nothing of its own: whatever is not plain goes the way of `admission.py`,
+and a property test holds that both ways come to the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import floor
+
+from headgate.metering import Ask, Charge, Crossing, Standing
+from headgate.policy.admission import Entry, Post, crossing, next_mark
+from headgate.policy.meters import Budget, Concurrency, Rate, Rolling
+from headgate.policy.velocity import Velocity
+from headgate.types import Measure, MeterKind
+
+_MEASURES = (Measure.REQUESTS, Measure.TOKENS, Measure.USD)  # amounts of a request stand in this order
+_TOKENS = 1
+
+Amounts = tuple[int, int, int]
+
+
+class Panel:
+    """Posts grouped by kind. `is_plain` is False if there is one that the short way cannot serve."""
+
+    __slots__ = ("_budgets", "_concurrencies", "_rates", "_rollings", "_velocities", "is_plain", "posts")
+
+    def __init__(self, posts: Sequence[Post]) -> None:
+        self.posts = tuple(posts)
+        self._rates: list[tuple[Rate, int, float, float, bool]] = []
+        self._concurrencies: list[tuple[Concurrency, int]] = []
+        self._budgets: list[tuple[Budget, int, int, Post]] = []
+        self._rollings: list[tuple[Rolling, int, int, Post]] = []
+        self._velocities: list[tuple[Velocity, Post]] = []
+        self.is_plain = all(meter.rule.enforce and meter.rule.kind is not MeterKind.REPEAT for meter, _ in posts)
+        for post in posts:
+            self._sort_in(post)
+
+    def enter(self, ask: Ask, now: float) -> tuple[Standing | None, Standing | None] | None:
+        """Take an ask that every meter lets pass as it is, and say how the limits stand.
+
+        None, and nothing is taken, if some meter does not.
+        """
+        amounts = _amounts(ask)
+        if not self._passes(amounts, now):
+            return None
+        for concurrency, _ in self._concurrencies:
+            concurrency.held += 1
+        for budget, _, measure, _ in self._budgets:
+            budget.held += amounts[measure]
+        for rolling, _, measure, post in self._rollings:
+            rolling.take(post.meter, amounts[measure], now)
+        return self._take_rates(amounts[_TOKENS], now)
+
+    def settle(self, ask: Ask, tenant: str, charge: Charge, at: float, now: float) -> list[Crossing]:
+        """Replace what an ask has taken by what it came to."""
+        told: list[Crossing] = []
+        held, actual = _amounts(ask), (1, charge.tokens, charge.picousd)
+        difference = charge.tokens - held[_TOKENS]
+        if difference:
+            for rate, _, seconds_each, _, of_tokens in self._rates:
+                if of_tokens:
+                    rate.tat += difference * seconds_each
+                    rate.window.amend(difference, at)
+        for concurrency, _ in self._concurrencies:
+            concurrency.held -= 1
+        for budget, _, measure, post in self._budgets:
+            budget.held -= held[measure]
+            budget.spent += actual[measure]
+            if budget.spent >= budget.mark:
+                budget.mark = next_mark(post.meter.limit, budget.spent)
+                told += _crossings(tenant, post, actual[measure], budget.spent)
+        for rolling, _, measure, post in self._rollings:
+            rolling.settle(post.meter, held[measure], actual[measure], at, now)
+            told += _crossings(tenant, post, actual[measure], rolling.window.used(now))
+        for velocity, post in self._velocities:
+            was_closed = velocity.retry_at == 0.0
+            velocity.settle(post.meter, held[-1], charge.picousd, at, now)
+            if velocity.retry_at > 0.0 and was_closed:
+                told.append(Crossing(tenant, post.meter, 0, velocity.window.total))
+        return told
+
+    def entries(self, ask: Ask) -> list[Entry]:
+        """What an ask has taken, meter by meter."""
+        amounts = dict(zip(_MEASURES, _amounts(ask), strict=True))
+        return [Entry(post, amounts[post.meter.rule.measure]) for post in self.posts]
+
+    def touch(self, now: float) -> None:
+        """Its meters were used until now."""
+        for _, state in self.posts:
+            state.touched = max(state.touched, now)
+
+    def _passes(self, amounts: Amounts, now: float) -> bool:
+        tokens = amounts[_TOKENS]
+        for rate, limit, seconds_each, burst_seconds, of_tokens in self._rates:
+            amount = tokens if of_tokens else 1
+            window, tat = rate.window, rate.tat
+            if now >= window.looks_at:
+                window.used(now)
+            if window.total + amount > limit or (tat > now and tat + amount * seconds_each - burst_seconds > now):
+                return False
+        for concurrency, limit in self._concurrencies:
+            if concurrency.held >= limit:
+                return False
+        for budget, limit, measure, _ in self._budgets:
+            if amounts[measure] > limit - budget.spent - budget.held:
+                return False
+        for rolling, limit, measure, _ in self._rollings:
+            if amounts[measure] > limit - rolling.window.used(now) - rolling.held:
+                return False
+        return all(velocity.retry_at == 0.0 for velocity, _ in self._velocities)
+
+    def _take_rates(self, tokens: int, now: float) -> tuple[Standing | None, Standing | None]:
+        tightest: list[tuple[int, int, float] | None] = [None, None]
+        for rate, limit, seconds_each, burst_seconds, of_tokens in self._rates:
+            amount = tokens if of_tokens else 1
+            tat, window = rate.tat, rate.window
+            rate.tat = tat = (tat if tat > now else now) + amount * seconds_each
+            window.add_in(floor(now / window.width_seconds), amount)
+            left = int((burst_seconds - (tat - now)) * limit / window.period_seconds)
+            if left > limit - window.total:
+                left = limit - window.total
+            known = tightest[of_tokens]
+            if known is None or left < known[0]:
+                tightest[of_tokens] = (left, limit, tat - now)
+        requests, of_tokens_too = tightest
+        return _standing(requests, now), _standing(of_tokens_too, now)
+
+    def _sort_in(self, post: Post) -> None:
+        meter, state = post
+        rule, limit = meter.rule, meter.limit
+        measure = _MEASURES.index(rule.measure)
+        match state:
+            case Rate():
+                seconds_each = rule.period_seconds / limit
+                self._rates.append((state, limit, seconds_each, rule.burst_seconds, measure == _TOKENS))
+            case Concurrency():
+                self._concurrencies.append((state, limit))
+            case Budget():
+                state.mark = 0  # the limit may be another one now
+                self._budgets.append((state, limit, measure, post))
+            case Rolling():
+                self._rollings.append((state, limit, measure, post))
+            case Velocity():
+                self._velocities.append((state, post))
+            case _:
+                self.is_plain = False
+
+
+def _amounts(ask: Ask) -> Amounts:
+    output = ask.output_tokens * ask.choices
+    return 1, ask.input_tokens + output, ask.input_picousd + output * ask.output_price
+
+
+def _standing(tightest: tuple[int, int, float] | None, now: float) -> Standing | None:
+    if tightest is None:
+        return None
+    left, limit, debt_seconds = tightest
+    return Standing(limit, max(0, left), debt_seconds, now + debt_seconds)
+
+
+def _crossings(tenant: str, post: Post, added: int, spent: int) -> list[Crossing]:
+    told = crossing(tenant, post.meter, added, spent) if post.meter.rule.counts_budget else None
+    return [] if told is None else [told]
