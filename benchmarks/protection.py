@@ -26,8 +26,8 @@ from benchmarks.contenders import CHAT, HEADGATE_KEY
 
 GATEWAY_CORE, TOOL_CORE = 0, 1
 READY_SECONDS = 30.0
-PLENTY = 1_000_000_000
-LIMITS = {"requests_per_minute": PLENTY, "tokens_per_minute": PLENTY * 1000, "concurrent_requests": PLENTY}
+PLENTY = 1_000_000
+LIMITS = {"requests_per_minute": PLENTY * 1000, "tokens_per_minute": PLENTY * 100_000, "concurrent_requests": PLENTY}
 BUDGETS = {
     "request": 1_000, "user_day": PLENTY, "key_day": PLENTY, "key_month": PLENTY, "tenant_day": PLENTY,
     "tenant_month": PLENTY,

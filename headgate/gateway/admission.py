@@ -17,12 +17,12 @@ import msgspec
 
 from headgate.errors import DatabaseUnavailable, StoreUnavailable
 from headgate.gateway import asking, rebuilding, refusing
+from headgate.gateway.applying import Applying, RuleBook
 from headgate.gateway.fleet import ServedModel
 from headgate.gateway.journey import Hold, Journey
-from headgate.gateway.preflight import count_prompt, estimate_prompt
+from headgate.gateway.preflight import count_prompt
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
-from headgate.policy import metered
 from headgate.policy.metered import Subject
 from headgate.ports import Clock, Counters, Ledger, TokenCounter
 from headgate.types import Caller, Measure, MeterKind, Outcome, Rule, Scope
@@ -31,7 +31,6 @@ KEEP_EVERY_SECONDS = 10.0
 HELD_WAIT_SECONDS = 1.0  # for money that others hold
 COUNT_MARGIN = 0.05  # what a count may be below the provider's
 LOOK_AGAIN_SECONDS = 0.1  # whether another process has settled
-_MOST_CACHED = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ class Admissions:
         self.room = room
         self._counter = counter
         self._operator = operator
-        self._cached: dict[tuple[int, str, str | None], tuple[Caller, float, tuple[Meter, ...]]] = {}
+        self._rules = RuleBook()
         self._rebuilding: dict[str, asyncio.Task[None]] = {}
 
     async def admit(self, journey: Journey) -> None:
@@ -75,29 +74,29 @@ class Admissions:
         Raises StoreUnavailable when the store is away and `on_store_failure` is deny. A request that no limit concerns
         costs nothing.
         """
-        rules = journey.caller.tier.rules
-        if not rules and not journey.setup.global_rules:
+        if not journey.caller.tier.rules and not journey.setup.global_rules:
             return
-        meters = self._meters(journey)
+        applying = self._applying(journey)
         try:
-            ask, decision = await self._decide(journey, meters)
+            ask, decision = await self._decide(journey, applying)
             if decision.refusal is not None and (cheaper := _cheaper(journey, decision.refusal)) is not None:
                 journey.degraded_from, journey.model = journey.model, cheaper
                 journey.tried = cheaper.mute[journey.call.route]
-                meters = tuple(_without_brake(meter) for meter in self._meters(journey))
-                ask, decision = await self._decide(journey, meters)
+                applying = self._applying(journey)
+                applying = applying._replace(meters=tuple(map(_without_brake, applying.meters)))
+                ask, decision = await self._decide(journey, applying)
         except (StoreUnavailable, DatabaseUnavailable) as error:
             if journey.setup.on_store_failure == "allow":
                 return
             raise StoreUnavailable(
                 f"Limits and budgets cannot be checked: {error.message} Try again.", retry_after_seconds=1
             ) from None
-        if self._operator is not None:
+        if self._operator is not None and (decision.refusal is not None or decision.unenforced):
             _tell(self._operator, journey.caller.tenant, decision)
         journey.requests, journey.tokens = decision.requests, decision.tokens
         if decision.refusal is not None:
             raise refusing.error(decision)
-        self._enter(journey, ask, decision, meters)
+        _enter(journey, ask, decision, applying)
 
     async def extend(self, journey: Journey) -> None:
         """Hold more before a dearer model is asked. Raises LimitRefusal if there is not so much money."""
@@ -105,9 +104,7 @@ class Admissions:
         if hold is None or model is None or hold.model is model:
             return
         held = hold.ask
-        dearer = asking.ask(
-            journey.call, model.deployments, input_tokens=held.input_tokens, output_tokens=held.output_tokens
-        )
+        dearer = asking.ask(journey.call, model, input_tokens=held.input_tokens, output_tokens=held.output_tokens)
         decision = await self._counters.extend(journey.call.id, journey.caller.tenant, dearer, hold.output_tokens)
         if decision.refusal is not None:
             raise refusing.error(decision)
@@ -152,25 +149,33 @@ class Admissions:
 
     # --- parts ---
 
-    async def _decide(self, journey: Journey, meters: tuple[Meter, ...]) -> tuple[Ask, Admission]:
+    def _applying(self, journey: Journey) -> Applying:
+        caller, call, model = journey.caller, journey.call, journey.model
+        assert model is not None, "the request was routed"
+        subject = Subject(caller.key_id, caller.user or call.user, model.spec.name, call.session, call.tags)
+        return self._rules.applying(caller, subject, journey.setup.global_rules, self._clock.now())
+
+    async def _decide(self, journey: Journey, applying: Applying) -> tuple[Ask, Admission]:
         """By the bound of the prompt's tokens. A refusal that a smaller prompt might not have had is decided again by
         their number, which takes longer to find out."""
-        ask, decision = await self._put(journey, meters, self._ask(journey, meters))
+        ask = asking.needed(journey, applying)
+        ask, decision = await self._put(journey, applying, ask)
         if decision.refusal is not None and _is_near(decision.refusal) and ask.input_tokens:
             model = journey.model
             assert model is not None, "the request was routed"
             counted = await count_prompt(journey.call, model.deployments[0], self._counter)
             exact = math.ceil(counted * (1 + COUNT_MARGIN))
             if exact < ask.input_tokens:
-                return await self._put(journey, meters, self._ask(journey, meters, exact))
+                return await self._put(journey, applying, asking.needed(journey, applying, exact))
         return ask, decision
 
-    async def _put(self, journey: Journey, meters: tuple[Meter, ...], ask: Ask) -> tuple[Ask, Admission]:
-        tenant, hold_id = journey.caller.tenant, journey.call.id
-        capped = _request_caps(journey.caller.tier.rules, ask)
-        if isinstance(capped, Admission):
-            return ask, capped
-        ask = capped
+    async def _put(self, journey: Journey, applying: Applying, ask: Ask) -> tuple[Ask, Admission]:
+        if applying.caps:
+            capped = _request_caps(applying.caps, ask)
+            if isinstance(capped, Admission):
+                return ask, capped
+            ask = capped
+        tenant, hold_id, meters = journey.caller.tenant, journey.call.id, applying.meters
         decision = await self._counters.admit(hold_id, tenant, meters, ask)
         if not decision.known:
             await self._rebuild(journey.caller)
@@ -192,55 +197,6 @@ class Admissions:
                 if decision.refusal is None or decision.refusal.verdict is not Verdict.HELD:
                     break
         return decision
-
-    def _enter(self, journey: Journey, ask: Ask, decision: Admission, meters: Sequence[Meter]) -> None:
-        model = journey.model
-        assert model is not None, "the request was routed"
-        journey.hold = Hold(ask, decision.output_tokens, model)
-        wanted, unknown_to_provider = asking.ceiling(journey.call, journey.lowered_to, model)
-        has_budget = any(meter.rule.counts_budget for meter in meters)
-        if ask.output_tokens == 0:
-            return  # nothing counts tokens
-        if decision.output_tokens < wanted or (unknown_to_provider and has_budget and wanted):
-            journey.lowered_to = decision.output_tokens
-
-    def _ask(self, journey: Journey, meters: Sequence[Meter], input_tokens: int | None = None) -> Ask:
-        call, model = journey.call, journey.model
-        assert model is not None, "the request was routed"
-        rules = journey.caller.tier.rules
-        repeats = any(meter.rule.kind is MeterKind.REPEAT for meter in meters)
-        fingerprint = asking.fingerprint(call) if repeats else 0
-        if all(meter.rule.measure is Measure.REQUESTS for meter in meters) and not _caps_requests(rules):
-            return Ask(0, 0, fingerprint=fingerprint)
-        output_tokens, _ = asking.ceiling(call, journey.lowered_to, model)
-        if input_tokens is None:
-            input_tokens = estimate_prompt(call, model.prompt_rules).tokens
-        ask = asking.ask(
-            call, model.deployments, input_tokens=input_tokens, output_tokens=output_tokens
-        )  # fmt: skip
-        return msgspec.structs.replace(ask, fingerprint=fingerprint) if fingerprint else ask
-
-    def _meters(self, journey: Journey) -> tuple[Meter, ...]:
-        caller, call, model = journey.caller, journey.call, journey.model
-        assert model is not None, "the request was routed"
-        now, user, name = self._clock.now(), caller.user or call.user, model.spec.name
-        rules = (*caller.tier.rules, *journey.setup.global_rules)
-        key = (id(caller), name, user)
-        cached = self._cached.get(key)
-        if cached is None or cached[0] is not caller or cached[1] <= now:
-            zone = ZoneInfo(caller.timezone)
-            steady = [rule for rule in rules if rule.scope not in (*metered.VARYING, Scope.REQUEST)]
-            found = tuple(metered.meters(steady, Subject(caller.key_id, user, name), zone, now))
-            if len(self._cached) >= _MOST_CACHED:
-                self._cached.clear()
-            cached = self._cached[key] = (caller, metered.valid_until(steady, zone, now), found)
-        if call.session is None and not call.tags:
-            return cached[2]
-        varying = [rule for rule in rules if rule.scope in metered.VARYING]
-        if not varying:
-            return cached[2]
-        subject = Subject(caller.key_id, user, name, call.session, call.tags)
-        return (*cached[2], *metered.meters(varying, subject, ZoneInfo(caller.timezone), now))
 
     async def _rebuild(self, caller: Caller) -> None:
         """Once for all who wait for it. Raises StoreUnavailable or DatabaseUnavailable."""
@@ -273,8 +229,15 @@ def _is_near(refusal: Refusal) -> bool:
     return 2 * (refusal.meter.limit - refusal.used) >= refusal.needed
 
 
-def _caps_requests(rules: Iterable[Rule]) -> bool:
-    return any(rule.scope is Scope.REQUEST for rule in rules)
+def _enter(journey: Journey, ask: Ask, decision: Admission, applying: Applying) -> None:
+    model = journey.model
+    assert model is not None, "the request was routed"
+    journey.hold = Hold(ask, decision.output_tokens, model)
+    if ask.output_tokens == 0:
+        return  # nothing counts tokens, or there will be none
+    wanted, unknown_to_provider = asking.ceiling(journey.call, journey.lowered_to, model)
+    if decision.output_tokens < wanted or (unknown_to_provider and applying.has_budget):
+        journey.lowered_to = decision.output_tokens
 
 
 def _request_caps(rules: Sequence[Rule], ask: Ask) -> Ask | Admission:

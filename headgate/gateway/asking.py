@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
 
-from headgate.gateway.fleet import DEFAULT_MAX_OUTPUT_TOKENS, Deployment, ServedModel
+import msgspec
+
+from headgate.gateway.applying import Applying
+from headgate.gateway.fleet import ServedModel
+from headgate.gateway.journey import Journey
+from headgate.gateway.preflight import estimate_prompt
 from headgate.metering import Ask
 from headgate.policy import pricing
 from headgate.types import Call, Route
@@ -18,37 +22,42 @@ _MARKED_FIELDS = ("system", "tools", "messages", "cache_control")
 _CONTENT_FIELDS = ("messages", "input", "prompt", "contents", "instructions", "system")
 
 
+def needed(journey: Journey, applying: Applying, input_tokens: int | None = None) -> Ask:
+    """What a routed request asks of its meters. `input_tokens` is the size of the prompt, if it was counted."""
+    call, model = journey.call, journey.model
+    assert model is not None, "the request was routed"
+    repeated = fingerprint(call) if applying.looks_for_repeats else 0
+    if not applying.counts_tokens:
+        return Ask(0, 0, fingerprint=repeated)
+    output_tokens, _ = ceiling(call, journey.lowered_to, model)
+    if input_tokens is None:
+        input_tokens = estimate_prompt(call, model.prompt_rules).tokens
+    asked = ask(call, model, input_tokens=input_tokens, output_tokens=output_tokens)
+    return msgspec.structs.replace(asked, fingerprint=repeated) if repeated else asked
+
+
 def ceiling(call: Call, lowered_to: int | None, model: ServedModel) -> tuple[int, bool]:
     """The most tokens that one answer may have, and whether the provider has to be told, who knows no such limit."""
     if call.route in _WITHOUT_ANSWER:
         return 0, False
     told = lowered_to or call.max_output_tokens
-    if told is not None:
-        return told, False
-    known = [deployment.spec.capabilities.max_output_tokens for deployment in model.deployments]
-    limits = [limit for limit in known if limit is not None]
-    if len(limits) == len(known) and limits:
-        return max(limits), False
-    return max([*limits, DEFAULT_MAX_OUTPUT_TOKENS]), True
+    return model.output_ceiling if told is None else (told, False)
 
 
-def ask(call: Call, deployments: Iterable[Deployment], *, input_tokens: int, output_tokens: int) -> Ask:
+def ask(call: Call, model: ServedModel, *, input_tokens: int, output_tokens: int) -> Ask:
     """Priced as the dearest of the deployments that may answer."""
-    marked = any(
-        mark in bytes(call.fields[name]) for name in _MARKED_FIELDS if name in call.fields for mark in _CACHE_MARKS
-    )
-    input_price = output_price = 0
-    for deployment in deployments:
-        if deployment.spec.price is not None:
-            dearest = pricing.dearest(deployment.spec.price, input_tokens, writes_cache=marked)
-            input_price, output_price = max(input_price, dearest[0]), max(output_price, dearest[1])
+    if model.flat_price is not None:
+        input_price, output_price = model.flat_price
+    else:
+        marked = any(_is_marked(bytes(call.fields[name])) for name in _MARKED_FIELDS if name in call.fields)
+        input_price, output_price = pricing.dearest(model.prices, input_tokens, writes_cache=marked)
     return Ask(
         input_tokens,
         output_tokens,
-        choices=call.choices,
-        input_picousd=input_tokens * input_price,
-        output_price=output_price,
-        least_output_tokens=min(LEAST_OUTPUT_TOKENS, output_tokens),
+        call.choices,
+        input_tokens * input_price,
+        output_price,
+        min(LEAST_OUTPUT_TOKENS, output_tokens),
     )
 
 

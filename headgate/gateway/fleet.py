@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 from headgate.gateway.quotas import NO_LIMITS, Mark, Quota
-from headgate.policy import health
+from headgate.policy import health, pricing
 from headgate.policy.health import Breaker, BreakerRules, Gate
 from headgate.policy.preflight import prompt_rules
 from headgate.policy.quota import FITS, Decision, Demand, QuotaLimits
@@ -194,11 +194,14 @@ class ModelSpec(Frozen, frozen=True):
 class ServedModel:
     """A public model and its deployments."""
 
-    __slots__ = ("deployments", "mute", "prompt_rules", "spec", "turn")
+    __slots__ = ("deployments", "flat_price", "mute", "output_ceiling", "prices", "prompt_rules", "spec", "turn")
 
     def __init__(self, spec: ModelSpec, deployments: Sequence[Deployment]) -> None:
         self.spec = spec
         self.deployments = tuple(deployments)
+        self.prices = tuple(one.spec.price for one in deployments if one.spec.price is not None)
+        self.flat_price = pricing.flat(self.prices)  # for a token of the prompt and one of the answer, at most
+        self.output_ceiling = _output_ceiling(deployments)
         self.prompt_rules = prompt_rules(deployment.spec.upstream_model for deployment in deployments)
         self.mute = {route: self._mute(route) for route in Route}  # by index, those that do not serve a route
         self.turn = 0
@@ -230,6 +233,15 @@ class ServedModel:
             )
             for index, deployment in enumerate(self.deployments)
         ]
+
+
+def _output_ceiling(deployments: Sequence[Deployment]) -> tuple[int, bool]:
+    """The most tokens of an answer whose caller names no limit, and whether some provider has to be told of it."""
+    known = [deployment.spec.capabilities.max_output_tokens for deployment in deployments]
+    limits = [limit for limit in known if limit is not None]
+    if limits and len(limits) == len(known):
+        return max(limits), False
+    return max([*limits, DEFAULT_MAX_OUTPUT_TOKENS]), True
 
 
 class Setup(Frozen, frozen=True):

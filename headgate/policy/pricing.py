@@ -14,6 +14,8 @@ is part of. The rules and where they are from:
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from headgate.types import PICO_PER_USD, Price, Usage
 
 
@@ -45,18 +47,29 @@ def _cache_writes(usage: Usage, price: Price) -> int:
     return usage.cache_write * short_price + usage.cache_write_1h * long_price
 
 
-def dearest(price: Price, input_tokens: int, *, writes_cache: bool) -> tuple[int, int]:
-    """The most that a token of the prompt and one of the answer can cost, in pico-dollars: what is held for them.
+def dearest(prices: Iterable[Price], input_tokens: int, *, writes_cache: bool) -> tuple[int, int]:
+    """The most that a token of the prompt and one of the answer can cost at any of these prices, in pico-dollars: what
+    is held for them.
 
     `writes_cache` tells that the request asks for cache points, whose writing may cost more than plain input.
     """
-    long_context = price.long_context
-    prices = [price, long_context.price] if long_context and input_tokens > long_context.above_tokens else [price]
-    inputs = [each.input for each in prices]
-    if writes_cache:
-        inputs += [write for each in prices for write in (each.cache_write, each.cache_write_1h) if write is not None]
-    outputs = [max(each.output, each.reasoning or 0) for each in prices]
+    inputs, outputs = [0], [0]
+    for price in prices:
+        long_context = price.long_context
+        longer = (long_context.price,) if long_context and input_tokens > long_context.above_tokens else ()
+        for each in (price, *longer):
+            inputs.append(each.input)
+            if writes_cache:
+                inputs += [write for write in (each.cache_write, each.cache_write_1h) if write is not None]
+            outputs.append(max(each.output, each.reasoning or 0))
     return max(inputs), max(outputs)
+
+
+def flat(prices: Sequence[Price]) -> tuple[int, int] | None:
+    """What `dearest` says of every request, None if it depends on the request."""
+    if any(price.long_context or price.cache_write or price.cache_write_1h for price in prices):
+        return None
+    return dearest(prices, 0, writes_cache=False)
 
 
 def format_usd(picousd: int) -> str:

@@ -1,0 +1,60 @@
+"""Which meters a request passes, and what of it they need to know: found once for each kind of request, and kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from headgate.metering import Meter
+from headgate.policy import metered
+from headgate.policy.metered import Subject
+from headgate.types import Caller, Measure, MeterKind, Rule, Scope
+
+_MOST_KEPT = 10_000
+
+Key = tuple[int, str, str | None, str | None, tuple[str, ...]]
+
+
+class Applying(NamedTuple):
+    """The rules for one caller, model, user, session and tags. Not to be used from `until` on: a window ends then."""
+
+    caller: Caller
+    until: float
+    meters: tuple[Meter, ...]
+    caps: tuple[Rule, ...]  # on a single request
+    counts_tokens: bool  # or money
+    has_budget: bool
+    looks_for_repeats: bool
+
+
+class RuleBook:
+    """Remembers what applies to whom. The same tuple of meters each time: counters know it again by its identity."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Key, Applying] = {}
+
+    def applying(self, caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], now: float) -> Applying:
+        """What applies to a request of the caller."""
+        key = (id(caller), subject.model, subject.user, subject.session, subject.tags)
+        kept = self._kept.get(key)
+        if kept is None or kept.caller is not caller or kept.until <= now:
+            if len(self._kept) >= _MOST_KEPT:
+                self._kept.clear()
+            kept = self._kept[key] = _applying(caller, subject, global_rules, now)
+        return kept
+
+
+def _applying(caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], now: float) -> Applying:
+    zone, rules = ZoneInfo(caller.timezone), (*caller.tier.rules, *global_rules)
+    caps = tuple(rule for rule in rules if rule.scope is Scope.REQUEST)
+    counted = [rule for rule in rules if rule.scope is not Scope.REQUEST]
+    meters = tuple(metered.meters(counted, subject, zone, now))
+    return Applying(
+        caller=caller,
+        until=metered.valid_until(counted, zone, now),
+        meters=meters,
+        caps=caps,
+        counts_tokens=bool(caps) or any(meter.rule.measure is not Measure.REQUESTS for meter in meters),
+        has_budget=any(meter.rule.counts_budget for meter in meters),
+        looks_for_repeats=any(meter.rule.kind is MeterKind.REPEAT for meter in meters),
+    )
