@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import logging
 import math
+import re
 import urllib.parse
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -41,6 +42,7 @@ _REMEDIES = {
     "MOVED": "it is one node of a cluster: point `store` at a proxy of the cluster, or at a server of its own",
     "MASTERDOWN": "it is a replica without its primary: point `store` at the primary",
 }
+_INNER_KIND = re.compile(r" -([A-Z]+) ")
 
 log = logging.getLogger(__name__)
 
@@ -333,6 +335,9 @@ def _kind(error: Exception) -> str:
         "MovedError": "MOVED",
         "MasterDownError": "MASTERDOWN",
     }
+    found = _INNER_KIND.search(str(error))  # Redis 6 wraps what a command in a script has met
+    if found is not None and found[1] in _REMEDIES:
+        return found[1]
     return names.get(type(error).__name__, str(error).split(" ", 1)[0].lstrip("-"))
 
 
