@@ -17,12 +17,14 @@ from headgate.metering import Charge
 from headgate.stores.redis import counters as adapter
 from headgate.stores.redis import line
 from headgate.stores.redis.counters import RedisCounters
-from tests.contract.counting import ask, budget, concurrency
+from headgate.stores.redis.line import LIMIT_SECONDS
+from tests.contract.counting import PATIENT_SECONDS, ask, budget, concurrency
 from tests.servers import RedisServer, free_port, redis
 
 pytestmark = pytest.mark.server
 BUDGET = budget(10**12)
-MOST_SECONDS = 0.5  # of which 0.25 are ours; the rest is a busy machine's
+MOST_SECONDS = 0.75  # of which 0.25 are ours; the rest is a busy machine's
+AT_ONCE_SECONDS = 0.2  # less than the limit: nobody waited
 
 
 @pytest.fixture
@@ -35,8 +37,11 @@ def server() -> Iterator[RedisServer]:
 
 
 @asynccontextmanager
-async def on(url: str, troubles: list[str] | None = None) -> AsyncIterator[RedisCounters]:
-    counters = RedisCounters(url, on_trouble=(troubles if troubles is not None else []).append)
+async def on(
+    url: str, troubles: list[str] | None = None, limit_seconds: float = PATIENT_SECONDS
+) -> AsyncIterator[RedisCounters]:
+    told = troubles if troubles is not None else []
+    counters = RedisCounters(url, on_trouble=told.append, limit_seconds=limit_seconds)
     try:
         yield counters
     finally:
@@ -70,7 +75,7 @@ async def until(condition: Callable[[], bool]) -> None:
 def test_a_server_that_was_never_there(server: RedisServer) -> None:
     async def scenario() -> None:
         troubles = list[str]()
-        async with on(f"redis://:secret@127.0.0.1:{free_port()}/0", troubles) as counters:
+        async with on(f"redis://:secret@127.0.0.1:{free_port()}/0", troubles, LIMIT_SECONDS) as counters:
             for _ in range(3):
                 assert await seconds_to_fail(lambda: counters.admit("a", "acme", [BUDGET], ask())) < MOST_SECONDS
             assert not counters.healthy and counters.failures == 1 and counters.last_error
@@ -87,7 +92,9 @@ def test_stopped_and_started_empty_in_the_middle(server: RedisServer) -> None:
             assert (await counters.admit("a", "acme", [BUDGET], ask())).refusal is None
             server.stop()
             assert await seconds_to_fail(lambda: counters.admit("b", "acme", [BUDGET], ask())) < MOST_SECONDS
-            assert await seconds_to_fail(lambda: counters.read("acme", [BUDGET])) < 0.05  # it is known to be away
+            assert (
+                await seconds_to_fail(lambda: counters.read("acme", [BUDGET])) < AT_ONCE_SECONDS
+            )  # it is known to be away
             counters.settle("a", "acme", Charge(picousd=7))
             server.start()
             await until(lambda: counters.healthy)
@@ -103,7 +110,7 @@ def test_stopped_and_started_empty_in_the_middle(server: RedisServer) -> None:
 
 def test_one_that_hangs_costs_a_request_a_quarter_of_a_second_once(server: RedisServer) -> None:
     async def scenario() -> None:
-        async with on(server.url) as counters:
+        async with on(server.url, limit_seconds=LIMIT_SECONDS) as counters:
             await known(counters)
             await counters.admit("a", "acme", [BUDGET], ask())
             server.pause()
@@ -111,7 +118,7 @@ def test_one_that_hangs_costs_a_request_a_quarter_of_a_second_once(server: Redis
                 *[seconds_to_fail(partial(counters.admit, f"b{n}", "acme", [BUDGET], ask())) for n in range(50)]
             )
             assert 0.2 < max(times) < MOST_SECONDS
-            assert await seconds_to_fail(lambda: counters.admit("b", "acme", [BUDGET], ask())) < 0.05
+            assert await seconds_to_fail(lambda: counters.admit("b", "acme", [BUDGET], ask())) < AT_ONCE_SECONDS
             counters.settle("a", "acme", Charge(picousd=7))
             server.resume()
             await until(lambda: counters.healthy)
@@ -197,7 +204,7 @@ def test_what_is_queued_is_bounded(server: RedisServer, monkeypatch: pytest.Monk
     monkeypatch.setattr(adapter, "MOST_QUEUED", 10)
 
     async def scenario() -> None:
-        async with on(server.url) as counters:
+        async with on(server.url, limit_seconds=LIMIT_SECONDS) as counters:
             await known(counters)
             server.pause()
             assert await seconds_to_fail(lambda: counters.read("acme", [BUDGET])) < MOST_SECONDS

@@ -78,6 +78,7 @@ class RedisCounters:
         self._now = 0.0
         self._scripts = scripts.packaged()
         self._line = Line(url, self._scripts, on_trouble, limit_seconds)
+        self._line.open()
         self._meters = encoding.Meters()
         self._places: dict[str, Place] = {}
         self._everybody = Place("everybody:{everybody}")

@@ -100,10 +100,15 @@ class Line:
         self._send(Call(script, command, future, loop.time()))
         return await future
 
-    async def reach(self) -> None:
-        """Wait for the first connection; a connection that was lost is not waited for. Raises StoreUnavailable."""
+    def open(self) -> None:
+        """Begin to connect; needs a running event loop."""
         if self._connecting is None:
             self._connecting = self._start(self._connect())
+
+    async def reach(self) -> None:
+        """Wait for the first connection; a connection that was lost is not waited for. Raises StoreUnavailable."""
+        self.open()
+        assert self._connecting is not None, "it was opened"
         if self.last_error:
             raise self._unavailable(self.last_error)
         waiter = asyncio.shield(self._connecting)
