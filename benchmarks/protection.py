@@ -1,11 +1,13 @@
 """What limits and budgets cost: the same gateway without any, with all of them in memory, with all of them in Redis.
 
-    python -m benchmarks.protection [--seconds 5] [--rounds 3] [--only memory]
+    python -m benchmarks.protection [--seconds 5] [--rounds 3] [--only usual,memory,redis]
 
-Everything on means: requests, tokens and concurrency for the tenant, each key, each user and each model, for everybody
-together, budgets for a request, a user's day, a key's day and month, a tenant's day and month, a model's month and a
-rolling hour, and spend velocity for key, user and tenant; none of them is ever full. JSON, 32 connections, one core for
-the gateway and one for the upstream, the load and Redis. Prints CPU microseconds a request, as medians of the rounds.
+A usual tier has requests, tokens and concurrency for the tenant, budgets for a request, a user's day and the tenant's
+month, and spend velocity for key, user and tenant, in memory. Everything on means: requests, tokens and concurrency for
+the tenant, each key, each user and each model, for everybody together, budgets for a request, a user's day, a key's day
+and month, a tenant's day and month, a model's month and a rolling hour, and the velocities; none of them is ever full.
+JSON, 32 connections, one core for the gateway and one for the upstream, the load and Redis. Prints CPU microseconds a
+request, as medians of the rounds.
 """
 
 from __future__ import annotations
@@ -41,9 +43,14 @@ EVERYTHING = {
     "velocity": {"usd_per_5_minutes": PLENTY, "baseline_factor": 1000},
 }  # fmt: skip
 
+USUAL = {
+    **LIMITS, "budgets": {"request": 1_000, "user_day": PLENTY, "tenant_month": PLENTY},
+    "velocity": {"usd_per_5_minutes": PLENTY},
+}  # fmt: skip
+TIERS = {"none": {}, "usual": USUAL, "memory": EVERYTHING, "redis": EVERYTHING}
+
 
 def configuration(variant: str, upstream: int, redis: int, folder: Path) -> dict[str, Any]:
-    limits = {} if variant == "none" else EVERYTHING
     return {
         "server": {"data_dir": str(folder / "data")},
         "store": f"redis://127.0.0.1:{redis}/0" if variant == "redis" else "memory",
@@ -54,8 +61,8 @@ def configuration(variant: str, upstream: int, redis: int, folder: Path) -> dict
                 "deployments": [{"provider": "mock", "model": "gpt-4o-mini", "api": "chat"}],
             }
         },
-        "limits": {} if variant == "none" else LIMITS,
-        "tiers": {"bench": {"models": ["*"], **limits}},
+        "limits": LIMITS if TIERS[variant] is EVERYTHING else {},
+        "tiers": {"bench": {"models": ["*"], **TIERS[variant]}},
         "tenants": {"bench": {"tier": "bench", "keys": [{"key": HEADGATE_KEY, "user": "load"}]}},
     }
 
@@ -105,7 +112,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="What limits and budgets cost a request.")
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default="memory,redis", help="of memory and redis, beside none")
+    parser.add_argument("--only", default="usual,memory,redis", help="of usual, memory and redis, beside none")
     wanted = parser.parse_args()
     variants = ["none", *wanted.only.split(",")]
     with ExitStack() as stack:
