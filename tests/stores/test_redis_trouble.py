@@ -218,6 +218,33 @@ def test_what_is_queued_is_bounded(server: RedisServer, monkeypatch: pytest.Monk
     asyncio.run(scenario())
 
 
+def test_what_is_damaged_does_not_stand_in_the_way(server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters)
+            await counters.admit("a", "acme", [BUDGET], ask())
+            server.ask("HSET", "headgate:1:{acme}:holds", "a", "1 and what is no MessagePack")
+            counters.settle("a", "acme", Charge(picousd=7))
+            with pytest.raises(StoreUnavailable, match="damaged"):
+                await counters.read("acme", [BUDGET])
+            assert counters.healthy and not (await counters.admit("b", "acme", [BUDGET], ask())).known
+            await counters.rebuild("acme", [(BUDGET, 7)])
+            assert (await counters.admit("b", "acme", [BUDGET], ask())).refusal is None
+
+    asyncio.run(scenario())
+
+
+def test_many_notes_go_in_several_batches(server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters)
+            for number in range(1_700):
+                counters.settle(f"nobody {number}", "acme", Charge(picousd=1))
+            await until(lambda: counters.queued == 0)
+
+    asyncio.run(scenario())
+
+
 def test_who_gives_up_waiting_leaves_nothing_held(server: RedisServer) -> None:
     async def scenario() -> None:
         async with on(server.url) as counters:

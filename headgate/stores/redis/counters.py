@@ -7,6 +7,7 @@ call for the same tenant or after a few milliseconds, whichever comes first; so 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -20,7 +21,7 @@ from headgate.ports import Clock
 from headgate.stores.redis import encoding, scripts
 from headgate.stores.redis.encoding import bulk
 from headgate.stores.redis.leases import Leases
-from headgate.stores.redis.line import LIMIT_SECONDS, Line
+from headgate.stores.redis.line import LIMIT_SECONDS, Line, ScriptFailed
 from headgate.types import Measure, Scope
 
 HOLD_SECONDS = 30.0
@@ -31,6 +32,8 @@ _KEEP, _KEEP_DISPATCHED, _SETTLE, _RELEASE = range(4)
 _UNKNOWN = Admission(None, known=False)
 _RETRY_SECONDS = 0.1
 _NOT_ASKED, _NEVER = -1, -2  # in place of a generation
+
+log = logging.getLogger(__name__)
 
 
 class Note(NamedTuple):
@@ -256,6 +259,12 @@ class RedisCounters:
         )
         try:
             reply = await line.run(self._scripts[script], 8 + len(keys) + count, command)
+        except ScriptFailed as error:  # notes that cannot be taken must not stand in the way for ever
+            place.known_in = _NEVER
+            log.error("the counters of tenant %s are damaged and will be rebuilt: %s", tenant, error)
+            raise StoreUnavailable(
+                f"The counters of this tenant are damaged: {error}", retry_after_seconds=1.0
+            ) from None
         except BaseException:
             self._put_back(place, notes)
             raise
@@ -331,3 +340,5 @@ class RedisCounters:
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, StoreUnavailable):
                 raise result
+        if self._queued and self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._flush)

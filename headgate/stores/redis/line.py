@@ -47,6 +47,10 @@ _INNER_KIND = re.compile(r" -([A-Z]+) ")
 log = logging.getLogger(__name__)
 
 
+class ScriptFailed(Exception):
+    """The server is well, and this one command is not: what it was about is damaged."""
+
+
 class Call:
     """A command under way."""
 
@@ -91,7 +95,8 @@ class Line:
         return self._connection is not None
 
     async def run(self, script: Script, count: int, arguments: bytes) -> Any:
-        """The script's answer. `count` arguments follow its hash. Raises StoreUnavailable within `limit_seconds`."""
+        """The script's answer. `count` arguments follow its hash. Raises StoreUnavailable within `limit_seconds`, or
+        ScriptFailed."""
         if self._connection is None:
             await self.reach()
         loop = asyncio.get_running_loop()
@@ -186,12 +191,11 @@ class Line:
             self._send(Call(None, call.arguments, call.future, call.sent_at))
             return
         if not call.future.done():
-            call.future.set_exception(self._unavailable(_sentence(kind, words)))
+            reason = _sentence(kind, words)
+            call.future.set_exception(self._unavailable(reason) if kind in _REMEDIES else ScriptFailed(reason))
             call.future.exception()  # who asked may have left
         if kind in _REMEDIES:
             self._lose(connection, _sentence(kind, words))
-        else:
-            log.error("the store of limits and budgets refused a command: %s", words)
 
     # --- waiting no longer ---
 
