@@ -20,8 +20,8 @@ _INTRODUCTION = """\
 
 - `--config FILE` names the configuration, as does the variable `HEADGATE_CONFIG`. Without either there is a built-in
   one: the simulated model, data in `./headgate-data`, and OpenAI's models if `OPENAI_API_KEY` is set.
-- `keys`, `usage`, `reconcile`, `config diff` and `backup` work on the database itself, beside a running server or
-  without one. A server sees changes within 2 seconds.
+- `keys`, `limits`, `budgets`, `usage`, `reconcile`, `audit`, `config diff` and `backup` work on the database itself,
+  beside a running server or without one. A server sees changes within 2 seconds. `limits reset` asks the server.
 - What programs want is on standard output and nothing else is; what people want to know besides is on standard error.
   There every change leaves its audit line too, as the server would write it.
 - Exit code 0: done. 1: it could not be done, and standard error says why in one sentence. 2: the command line is wrong.

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -115,6 +118,16 @@ def test_check_tells_what_several_workers_cannot_do(terminal: Terminal) -> None:
     ran = terminal.run("check", "limited.yaml", "--workers", "2")
     assert ran.code == 1 and "store: with several workers" in ran.output
     assert "store" in terminal.bad("serve", "--config", "limited.yaml", "--workers", "2")
+
+
+def test_the_examples_of_the_page_run(terminal: Terminal) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "changing-limits.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    lines = [line for block in blocks for line in block.splitlines() if not line.startswith("headgate limits reset")]
+    assert len(lines) > 10
+    for line in lines:
+        terminal.good(*shlex.split(line.partition(" > ")[0])[1:])
+    assert settings(terminal, "budgets")["acme", "tenant_month"] == 3000
 
 
 def test_a_velocity_is_reset_through_the_server(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
