@@ -23,7 +23,6 @@ from headgate.gateway.journey import Hold, Journey
 from headgate.gateway.preflight import count_prompt
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
-from headgate.policy.metered import Subject
 from headgate.ports import Clock, Counters, Ledger, TokenCounter
 from headgate.types import Caller, Measure, MeterKind, Outcome, Rule, Scope
 
@@ -152,8 +151,8 @@ class Admissions:
     def _applying(self, journey: Journey) -> Applying:
         caller, call, model = journey.caller, journey.call, journey.model
         assert model is not None, "the request was routed"
-        subject = Subject(caller.key_id, caller.user or call.user, model.spec.name, call.session, call.tags)
-        return self._rules.applying(caller, subject, journey.setup.global_rules, self._clock.now())
+        rules = journey.setup.global_rules
+        return self._rules.applying(caller, call, model.spec.name, rules, self._clock.now())
 
     async def _decide(self, journey: Journey, applying: Applying) -> tuple[Ask, Admission]:
         """By the bound of the prompt's tokens. A refusal that a smaller prompt might not have had is decided again by

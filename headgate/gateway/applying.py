@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from headgate.metering import Meter
 from headgate.policy import metered
 from headgate.policy.metered import Subject
-from headgate.types import Caller, Measure, MeterKind, Rule, Scope
+from headgate.types import Call, Caller, Measure, MeterKind, Rule, Scope
 
 _MOST_KEPT = 10_000
 
@@ -33,13 +33,14 @@ class RuleBook:
     def __init__(self) -> None:
         self._kept: dict[Key, Applying] = {}
 
-    def applying(self, caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], now: float) -> Applying:
-        """What applies to a request of the caller."""
-        key = (id(caller), subject.model, subject.user, subject.session, subject.tags)
+    def applying(self, caller: Caller, call: Call, model: str, global_rules: tuple[Rule, ...], now: float) -> Applying:
+        """What applies to a call that is put to a model."""
+        key = (id(caller), model, call.user, call.session, call.tags)
         kept = self._kept.get(key)
         if kept is None or kept.caller is not caller or kept.until <= now:
             if len(self._kept) >= _MOST_KEPT:
                 self._kept.clear()
+            subject = Subject(caller.key_id, caller.user or call.user, model, call.session, call.tags)
             kept = self._kept[key] = _applying(caller, subject, global_rules, now)
         return kept
 
