@@ -48,12 +48,6 @@ class BudgetSpent(LimitRefusal):
     status, code, kind = 402, "budget_exceeded", "insufficient_quota"
 
 
-class UnpricedModel(LimitRefusal):
-    """Budgets are on, and nobody has said what the model costs."""
-
-    status, code, kind = 402, "unpriced_model", "insufficient_quota"
-
-
 class RequestTooLarge(LimitRefusal):
     """The request needs more than the whole of a limit or budget: no waiting will make it fit."""
 
