@@ -134,7 +134,7 @@ def _first(rules: Iterable[Rule], counted: tuple[object, ...]) -> Rule | None:
 
 
 def _tier(name: str, tier: TierConfig, rules: Sequence[Rule], config: Config) -> str:
-    models = [*config.models, *config.routers] if "*" in tier.models else tier.models
+    models = list(config.models) if "*" in tier.models else tier.models
     facts = [
         ["models", ", ".join(f"`{model}`" for model in models) or "none"],
         ["tools", "yes" if tier.features.tools else "no"],

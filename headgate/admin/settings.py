@@ -38,6 +38,7 @@ class Settings:
         self._changes: list[Change] = []
         self._version: int | None = None
         self._last_error = ""
+        self._refreshing = asyncio.Lock()
         self._told: set[Setting] = set()
 
     @property
@@ -52,8 +53,10 @@ class Settings:
 
     async def refresh(self) -> None:
         """Look whether something changed, and put it in force. Raises DatabaseUnavailable."""
-        version = await self.store.version()
-        if version != self._version:
+        async with self._refreshing:
+            version = await self.store.version()
+            if version == self._version:
+                return
             before, self._changes = self._changes, await self.store.all()
             self._version = version
             in_force = self._combine()

@@ -77,6 +77,8 @@ async def standings(services: Services, caller: Caller) -> list[LimitStanding]:
     rules = (*caller.tier.rules, *setup.global_rules)
     models = [name for name in setup.models if may_use(caller.tier, name)][:MOST_MODELS]
     meters = list(_meters(rules, caller, models, now))
+    if not meters:
+        return []
     await services.admissions.ready(caller)
     read = await services.counters.read(caller.tenant, [meter for meter in meters if _is_counted(meter)])
     by_name = {reading.meter.name: reading for reading in read}

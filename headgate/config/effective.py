@@ -5,12 +5,13 @@ Pure. A change that cannot be used any more, because the file has moved on, is l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
 from headgate.change_types import Change, Setting, Target
+from headgate.config.blocks import Block
 from headgate.config.catalogue import Catalogue
 from headgate.config.limit_checks import COUNTS_APART, check_limits, counts_apart
 from headgate.config.problems import NOWHERE, Findings, written
@@ -22,6 +23,7 @@ from headgate.config.values import check_values
 from headgate.errors import InvalidRequest
 from headgate.types import Frozen, Problem, Severity
 
+Named = TypeVar("Named", bound=Block)
 _FIELDS = {Target.TIER: "tiers", Target.TENANT: "tenants"}
 
 
@@ -65,7 +67,7 @@ def effective(config: Config, changes: Sequence[Change], workers: int = 1) -> Ef
         check_references(made, findings)
         check_values(made, findings)
         check_limits(made, findings, catalogue)
-        wrong += _contradicted(pending, findings) or _uncountable(config, pending, workers)
+        wrong += _contradicted(pending, findings) or _uncountable(config, made, pending, workers)
         ignored += wrong
         if not wrong:
             return Effective(made, tuple(ignored), _warnings(findings))
@@ -87,32 +89,40 @@ def value_at(block: Any, path: str) -> str:
 
 
 def _applied(config: Config, changes: Sequence[Change]) -> tuple[Config, list[Ignored]]:
-    wrong = []
+    wrong: list[Ignored] = []
+    limits, tiers, tenants = config.limits, dict(config.tiers), dict(config.tenants)
     for change in changes:
+        setting = change.setting
         try:
-            config = _with(config, change)
+            value = _value(change)
+            match setting.target:
+                case Target.EVERYBODY:
+                    limits = _replaced(limits, setting.path.split("."), value)
+                case Target.TIER:
+                    tiers[setting.name] = _replaced(_found(tiers, setting, None), setting.path.split("."), value)
+                case Target.TENANT:
+                    made = TenantConfig(tier=str(value)) if setting.path == "tier" else None
+                    tenants[setting.name] = _replaced(_found(tenants, setting, made), setting.path.split("."), value)
         except InvalidRequest as error:
             wrong.append(Ignored(change, error.message))
-    return config, wrong
+    return msgspec.structs.replace(config, limits=limits, tiers=tiers, tenants=tenants), wrong
 
 
-def _with(config: Config, change: Change) -> Config:
-    """Raises InvalidRequest if the change fits nothing."""
+def _value(change: Change) -> object:
+    """Raises InvalidRequest if it is none of its setting's."""
     setting = change.setting
     kind = settable(setting.target).get(setting.path)
     if kind is None:
         raise InvalidRequest(f"This version has no setting '{setting.path}' of a {setting.target}.", param="setting")
-    value = read_value(kind, change.value, place_of(setting))
-    block = _block(config, setting)
-    if block is None and setting.target is Target.TENANT and setting.path == "tier":
-        block = TenantConfig(tier=str(value))
+    return read_value(kind, change.value, place_of(setting))
+
+
+def _found(blocks: Mapping[str, Named], setting: Setting, made: Named | None) -> Named:
+    """Raises InvalidRequest if there is no such block."""
+    block = blocks.get(setting.name, made)
     if block is None:
         raise InvalidRequest(_nobody(setting), param=str(setting.target))
-    changed = _replaced(block, setting.path.split("."), value)
-    if setting.target is Target.EVERYBODY:
-        return msgspec.structs.replace(config, limits=changed)
-    field = _FIELDS[setting.target]
-    return msgspec.structs.replace(config, **{field: {**getattr(config, field), setting.name: changed}})
+    return block
 
 
 def _nobody(setting: Setting) -> str:
@@ -146,9 +156,9 @@ def _contradicted(changes: Sequence[Change], findings: Findings) -> list[Ignored
     return found
 
 
-def _uncountable(config: Config, changes: Sequence[Change], workers: int) -> list[Ignored]:
+def _uncountable(config: Config, made: Config, changes: Sequence[Change], workers: int) -> list[Ignored]:
     """Changes that limit something where processes do not count together."""
-    if not counts_apart(_applied(config, changes)[0], workers):
+    if not counts_apart(made, workers):
         return []
     reason = f"{COUNTS_APART.capitalize()}. Set store: redis://HOST:6379/0 in the file, or serve with one worker."
     limiting = [change for change in changes if counts_apart(_applied(config, [change])[0], workers)]

@@ -5,8 +5,11 @@ Values are read as the configuration file's are, by the same types, so that they
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from types import MappingProxyType
 
 import msgspec
 from msgspec import inspect
@@ -35,11 +38,12 @@ class Family(StrEnum):
     BUDGETS = "budgets"  # and what happens when they are spent
 
 
-def settable(target: Target) -> dict[str, inspect.Type]:
+@functools.cache  # what types say of themselves takes a millisecond to ask
+def settable(target: Target) -> Mapping[str, inspect.Type]:
     """The types of all settings by their paths, in the order of the reference."""
     kind = inspect.type_info(_BLOCKS[target])
     assert isinstance(kind, inspect.StructType)
-    return _leaves(kind, "")
+    return MappingProxyType(_leaves(kind, ""))
 
 
 def family_of(path: str) -> Family:

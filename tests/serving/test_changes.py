@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from tests.servers import RedisServer
 from tests.serving.running import Gateway, config_text, gateway, until
 
 LIMITED = config_text().replace('all: {models: ["*"]}', 'all: {models: ["*"], requests_per_minute: 100}')
@@ -71,3 +74,23 @@ def test_workers_that_do_not_count_together_take_no_limits(tmp_path: Path) -> No
         status, answer = service.ask("POST", "/admin/reload")
         assert status == 400 and "store" in answer["error"]["message"]
         assert service.chat()[0] == 200
+
+
+@pytest.mark.server
+def test_a_change_through_one_worker_reaches_all_and_they_count_together(
+    tmp_path: Path, redis_server: RedisServer
+) -> None:
+    config = config_text() + f"store: {redis_server.url}\n"
+    alice = "hg-acme-alice-0001"
+    with gateway(tmp_path, "--workers", "2", config=config) as service:
+        until(lambda: len({service.ask("GET", "/admin/deployments")[1]["process"] for _ in range(12)}) == 2)
+        body = {"tier": "all", "setting": "requests_per_minute", "value": 3}
+        assert service.ask("PUT", "/admin/limits", body)[0] == 200
+        until(lambda: all(service.ask("GET", "/v1/usage", key=alice)[1]["limits"] for _ in range(12)))
+        statuses = [service.chat()[0] for _ in range(12)]
+        assert sorted(statuses) == [200] * 3 + [429] * 9
+        told = [service.ask("GET", "/v1/usage", key=alice)[1]["limits"] for _ in range(12)]
+        assert {(limit["used"], limit["remaining"]) for (limit,) in told} == {(3, 0)}
+        response = service.ask("DELETE", "/admin/limits?tier=all&setting=requests_per_minute")
+        assert response[0] == 200
+        until(lambda: {service.chat()[0] for _ in range(12)} == {200})
