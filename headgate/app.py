@@ -299,6 +299,7 @@ class Application:
 
     def _charged(self, records: Sequence[RequestRecord]) -> None:
         """Requests of a dead process are in the ledger now."""
+        self.protection.charged(records)
         for observer in self._observed_by:
             for record in records:
                 observer.settled(record, ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from headgate.alert_types import Alert, BudgetFacts, StoreFacts, VelocityFacts
@@ -11,12 +11,12 @@ from headgate.config import rules
 from headgate.config.schema import Config
 from headgate.gateway.admission import Admissions
 from headgate.gateway.waiting import WaitingRoom
-from headgate.metering import Crossing, Meter, Refusal, Verdict
+from headgate.metering import Charge, Crossing, Meter, Refusal, Verdict
 from headgate.policy import alerting
 from headgate.ports import Clock, Counters, Ledger, TokenCounter
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.telemetry.metrics import Metrics
-from headgate.types import Measure, MeterKind, Rule
+from headgate.types import Measure, MeterKind, RequestRecord, Rule
 
 if TYPE_CHECKING:
     from headgate.stores.redis.counters import RedisCounters
@@ -66,6 +66,12 @@ class Protection:
     def reconfigured(self) -> None:
         """The rules may be others now: what they count is read from the ledger before they decide."""
         self._store.forget()
+
+    def charged(self, records: Sequence[RequestRecord]) -> None:
+        """Requests of a process that died are booked: what it held for them is settled, before anybody counts both."""
+        for record in records:
+            tokens = record.usage.input + record.usage.output
+            self.counters.settle(record.id, record.tenant, Charge(tokens, record.cost_picousd))
 
     async def aclose(self) -> None:
         """Send what the store does not have yet, if that is possible, and close the connection."""
