@@ -37,7 +37,7 @@ from headgate.policy.health import Gate
 from headgate.ports import Clock, Observer
 from headgate.protection import Protection
 from headgate.stores.database import Database
-from headgate.stores.drain import Drain
+from headgate.stores.drain import CaughtUp, Drain
 from headgate.stores.journal import FileJournal
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
@@ -91,13 +91,7 @@ class Application:
         self.alerts = Alerts(self._alert_log, self.clock)
         self.alerts.configure(assembly.alert_channels(loaded.config, environment))
         self._journal = _journal(server, self.clock)
-        self.ledger_drain = Drain(
-            self._journal,
-            self.ledger,
-            self._database.writing,
-            sync_seconds=server.ledger.sync_seconds,
-            charged=self._charged,
-        )
+        self.ledger_drain = self._make_drain(server.ledger.sync_seconds)
         self._workers = 1 if metrics_directory is None else 2  # or more: they are several
         self.settings = Settings(SqlChanges(self._database), loaded.config, self._apply, self._workers)
         self._assembly = Assembly(self.clock, environment)
@@ -113,7 +107,12 @@ class Application:
         self._observed_by = self._observers(loaded)
         self.running = Running(loaded, setup, self.clock.now())
         self.protection = Protection(
-            self._config, self.clock, self.ledger, self._counter, self.metrics, self.alerts.raise_
+            self._config,
+            self.clock,
+            CaughtUp(self.ledger, self.ledger_drain),
+            self._counter,
+            self.metrics,
+            self.alerts.raise_,
         )
         self._settler = Settler(
             self._journal, self._counter, self.clock, self._audience(server), lambda: not self._trouble()
@@ -296,6 +295,10 @@ class Application:
         if self._reload_others is not None:
             await self._reload_others()
         return changes
+
+    def _make_drain(self, sync_seconds: float) -> Drain:
+        worker = self._database.writing
+        return Drain(self._journal, self.ledger, worker, sync_seconds=sync_seconds, charged=self._charged)
 
     def _charged(self, records: Sequence[RequestRecord]) -> None:
         """Requests of a dead process are in the ledger now."""

@@ -10,10 +10,11 @@ from headgate.alert_types import Alert, BudgetFacts, StoreFacts, VelocityFacts
 from headgate.config import rules
 from headgate.config.schema import Config
 from headgate.gateway.admission import Admissions
+from headgate.gateway.rebuilding import Past
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Charge, Crossing, Meter, Refusal, Verdict
 from headgate.policy import alerting
-from headgate.ports import Clock, Counters, Ledger, TokenCounter
+from headgate.ports import Clock, Counters, TokenCounter
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.telemetry.metrics import Metrics
 from headgate.types import Measure, MeterKind, RequestRecord, Rule
@@ -42,7 +43,7 @@ class Protection:
         self,
         config: Callable[[], Config],
         clock: Clock,
-        ledger: Ledger,
+        ledger: Past,
         counter: TokenCounter,
         metrics: Metrics,
         alert: Callable[[Alert], None],

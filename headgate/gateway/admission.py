@@ -23,7 +23,7 @@ from headgate.gateway.journey import Hold, Journey
 from headgate.gateway.preflight import count_prompt
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
-from headgate.ports import Clock, Counters, Ledger, TokenCounter
+from headgate.ports import Clock, Counters, TokenCounter
 from headgate.types import Caller, Measure, MeterKind, Outcome, Rule, Scope
 
 KEEP_EVERY_SECONDS = 10.0
@@ -52,7 +52,7 @@ class Admissions:
     def __init__(
         self,
         counters: Counters,
-        ledger: Ledger,
+        ledger: rebuilding.Past,
         clock: Clock,
         room: WaitingRoom,
         counter: TokenCounter,

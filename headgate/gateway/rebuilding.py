@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Protocol
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from headgate.metering import Meter
 from headgate.policy import calendar, metered
-from headgate.ports import Ledger
 from headgate.types import Measure, MeterKind, Rule, Scope, UsageRow
 
 SESSION_SECONDS = 86_400.0  # a session that was quiet for longer begins anew
@@ -24,8 +24,15 @@ _GROUPS = {
 _tags = msgspec.json.Decoder(tuple[str, ...])
 
 
+class Past(Protocol):
+    """A ledger, as far as it must know what was used until now."""
+
+    async def usage(self, by: str, *, since: float | None = None, tenant: str | None = None) -> list[UsageRow]:
+        """As `ports.Ledger` has it. Raises DatabaseUnavailable."""
+
+
 async def spent(
-    ledger: Ledger, tenant: str, rules: Iterable[Rule], zone: ZoneInfo, now: float
+    ledger: Past, tenant: str, rules: Iterable[Rule], zone: ZoneInfo, now: float
 ) -> list[tuple[Meter, int]]:
     """What every meter of a tenant has used of its window until now. Raises DatabaseUnavailable."""
     found: list[tuple[Meter, int]] = []

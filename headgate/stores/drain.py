@@ -17,12 +17,13 @@ from concurrent.futures import Executor
 from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
 from headgate.errors import HeadgateError
+from headgate.ports import Ledger
 from headgate.stores.frames import Batch, FrameReader
 from headgate.stores.journal import FileJournal, Span
 from headgate.stores.provisional import OrphanTable, OrphanTables
 from headgate.stores.rows import Rows, rows_of
 from headgate.stores.segments import Orphan, Orphanage, read_frames
-from headgate.types import RequestRecord
+from headgate.types import RequestRecord, UsageRow
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
@@ -226,6 +227,22 @@ class Drain:
 
     def _work(self, function: Callable[[Unpack[Arguments]], Result], *arguments: *Arguments) -> asyncio.Future[Result]:
         return asyncio.get_running_loop().run_in_executor(self._worker, function, *arguments)
+
+
+class CaughtUp:
+    """What a ledger says was used, up to this moment: what waits in journals, and what dead processes left, is moved
+    into it first. For counters that begin anew.
+    """
+
+    def __init__(self, ledger: Ledger, drain: Drain) -> None:
+        self._ledger = ledger
+        self._drain = drain
+
+    async def usage(self, by: str, *, since: float | None = None, tenant: str | None = None) -> list[UsageRow]:
+        """As `ports.Ledger` has it. Raises DatabaseUnavailable."""
+        await self._drain.flush()
+        await self._drain.adopt()
+        return await self._ledger.usage(by, since=since, tenant=tenant)
 
 
 def _sync(descriptors: list[int]) -> None:

@@ -217,3 +217,17 @@ def assert_exactly_once(rows: list[dict[str, Any]], complete: Iterable[Response]
         assert len(row["attempts"]) == 1
         assert row["tokens_counted"] == "reported" and row["output_tokens"] > 0 and float(row["cost_usd"]) > 0
     assert all(row["attempts"] for row in rows if row["outcome"] in ("done", "failed"))
+
+
+def assert_cut_are_charged(rows: list[dict[str, Any]], cut: Iterable[Response]) -> list[dict[str, Any]]:
+    """Every response that broke off has its row, or a charge of what was held in place of it; returns the charges."""
+    by_id = {row["id"]: row for row in rows}
+    for response in cut:
+        assert by_id[response.id]["outcome"] in ("done", "provisional"), "its end may have been on its way already"
+    charges = [row for row in rows if row["outcome"] == "provisional"]
+    for row in charges:
+        (attempt,) = row["attempts"]
+        assert row["error"] == attempt["error"] == "process_died"
+        assert row["tokens_counted"] == "estimated" and row["input_tokens"] > 0 and row["output_tokens"] > 0
+        assert float(row["cost_usd"]) > 0 and row["cost_usd"] == attempt["cost_usd"]
+    return charges

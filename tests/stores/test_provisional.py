@@ -12,7 +12,7 @@ import pytest
 from headgate.clock import SystemClock
 from headgate.errors import DatabaseUnavailable
 from headgate.stores.database import Database
-from headgate.stores.drain import Drain
+from headgate.stores.drain import CaughtUp, Drain
 from headgate.stores.frames import FrameWriter, file_header, frame
 from headgate.stores.journal import FileJournal
 from headgate.stores.provisional import provisional
@@ -205,6 +205,21 @@ def test_while_the_database_is_away_a_table_is_kept(folder: Path, lost: str) -> 
             rows = [row.id for row in await ledger.rows()]
             assert len(rows) == len(set(rows)) == 1500
             assert not table.exists()
+
+    asyncio.run(scenario())
+
+
+def test_counters_that_begin_anew_hear_of_what_waits_and_of_what_dead_processes_left(folder: Path) -> None:
+    async def scenario() -> None:
+        leave_segment(folder, WRITER.record(record(1)))
+        leave_table(folder, 1, 2)
+        ledger = UnsteadyLedger()
+        async with process(folder, ledger) as opened:
+            opened.journal.append(record(3))
+            (row,) = await CaughtUp(ledger, opened.drain).usage("user", since=MIDNIGHT, tenant="acme")
+            spent = sum(each.cost_picousd for each in (record(1), provisional(under_way(2)), record(3)))
+            assert (row.group, row.requests, row.cost_picousd) == ("alice", 3, spent)
+            assert await CaughtUp(ledger, opened.drain).usage("user", since=MIDNIGHT, tenant="hobby") == []
 
     asyncio.run(scenario())
 
