@@ -54,7 +54,8 @@ def _distinct(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
     """Two rules that count the same thing share a meter, so only the stricter one is kept."""
     kept: dict[tuple[object, ...], Rule] = {}
     for rule in rules:
-        counted = (rule.scope, rule.kind, rule.measure, rule.window, rule.period_seconds, rule.only)
+        period_seconds = 0.0 if rule.kind is MeterKind.BUDGET else rule.period_seconds  # no window has one
+        counted = (rule.scope, rule.kind, rule.measure, rule.window, period_seconds, rule.only)
         if counted not in kept or rule.limit < kept[counted].limit:
             kept[counted] = rule
     return tuple(kept.values())

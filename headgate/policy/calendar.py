@@ -29,7 +29,7 @@ def period(window: str, zone: ZoneInfo, now: float) -> Period:
     """The window around a moment; "" is all time. Weeks begin on Monday, as in ISO 8601."""
     if not window:
         return EVER
-    today = datetime.fromtimestamp(now, zone).date()
+    today = _day_of(now, zone)
     if window == "day":
         first, name = today, today.isoformat()
         following = first + timedelta(days=1)
@@ -43,6 +43,21 @@ def period(window: str, zone: ZoneInfo, now: float) -> Period:
     return Period(name, _midnight(first, zone), _midnight(following, zone))
 
 
+def _day_of(now: float, zone: ZoneInfo) -> date:
+    """The local day, by its first moment: where clocks were put back over midnight, a date that comes again is over."""
+    today = datetime.fromtimestamp(now, zone).date()
+    tomorrow = today + timedelta(days=1)
+    return today if now < _midnight(tomorrow, zone) else tomorrow
+
+
 def _midnight(day: date, zone: ZoneInfo) -> float:
-    """The first moment of a local day: of two midnights the first, of none (PEP 495, fold=0) the end of the gap."""
-    return datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()
+    """The first moment of a local day: of two midnights the first, of none the end of the gap (PEP 495)."""
+    latest = datetime(day.year, day.month, day.day, tzinfo=zone)
+    at, early = int(latest.timestamp()), int(latest.replace(fold=1).timestamp())
+    while early < at:  # a gap: the moment is between the readings by the offset after it and by the one before
+        middle = (early + at) // 2
+        if datetime.fromtimestamp(middle, zone).date() < day:
+            early = middle + 1
+        else:
+            at = middle
+    return float(at)

@@ -13,6 +13,7 @@ from headgate.metering import Meter
 from headgate.policy import calendar
 from headgate.types import Frozen, Measure, MeterKind, Rule, Scope
 
+_MOVING = (MeterKind.RATE, MeterKind.ROLLING, MeterKind.VELOCITY)  # their windows move with the time
 VARYING = (Scope.SESSION, Scope.TAG)  # what one caller says differently from request to request
 
 
@@ -28,14 +29,19 @@ class Subject(Frozen, frozen=True, gc=False):
     @property
     def who(self) -> str:
         """The user; a key that belongs to nobody and names nobody is a user of its own."""
-        return self.user if self.user is not None else f"key {self.key_id}"
+        return self.user if self.user else f"key {self.key_id}"
+
+
+def session_name(who: str, session: str) -> str:
+    """A session together with whose it is. The first space ends the latter, whose own are written otherwise."""
+    return f"{who.replace('%', '%25').replace(' ', '%20')} {session}"
 
 
 def names(scope: Scope, subject: Subject) -> tuple[str, ...]:
     """Whom a rule of a scope counts for this request: none if the request has no such thing."""
     match scope:
         case Scope.SESSION:
-            return () if subject.session is None else (f"{subject.who} {subject.session}",)
+            return () if subject.session is None else (session_name(subject.who, subject.session),)
         case Scope.USER:
             return (subject.who,)
         case Scope.KEY:
@@ -75,5 +81,12 @@ def request_cap(rules: Sequence[Rule], measure: Measure) -> int | None:
 
 
 def _name(rule: Rule, name: str, window: str) -> str:
-    length = f"{rule.period_seconds:g}s" if rule.kind in (MeterKind.ROLLING, MeterKind.VELOCITY) else window
-    return ":".join((rule.scope, rule.kind, rule.measure, length or rule.window, *sorted(rule.only), name))
+    """Parts between colons, of which only the last is anybody's free choice: no two meters share a name."""
+    length = f"{float(rule.period_seconds)!r}s" if rule.kind in _MOVING else window
+    only = ",".join(map(_escaped, sorted(rule.only)))
+    return ":".join((rule.scope, rule.kind, rule.measure, length, only, name))
+
+
+def _escaped(name: str) -> str:
+    """Without the characters that separate the parts of a name."""
+    return name.replace("%", "%25").replace(":", "%3A").replace(",", "%2C")

@@ -123,7 +123,9 @@ class Rate:
     def restore(self, meter: Meter, spent: int, now: float) -> None:
         missing = spent - self.window.used(now)
         if missing > 0:
+            tat = self.tat if self.tat > now else now
             self.take(meter, missing, now)
+            self.tat = min(self.tat, max(tat, now + meter.rule.burst_seconds))  # it may be empty: more nobody knows
 
 
 class Concurrency:
@@ -192,6 +194,7 @@ class Budget:
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
         self.spent = max(self.spent, spent)
+        self.touched = now
 
 
 class Rolling:
@@ -229,6 +232,7 @@ class Rolling:
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
         self.window.add(max(0, spent - self.window.used(now)), now)
+        self.touched = now
 
 
 def _spending_verdict(limit: int, spent: int, held: int, amount: int) -> Verdict | None:

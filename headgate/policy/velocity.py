@@ -93,6 +93,7 @@ class Velocity:
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
         self.window.add(max(0, spent - self.window.used(now)), now)
+        self.touched = now
 
     def _trip(self, limit: float, now: float) -> None:
         excess = self.window.total - int(RECOVERED_SHARE * limit)

@@ -11,6 +11,7 @@ import msgspec
 
 from headgate.errors import Conflict, InvalidRequest, LedgerFull, NotFound
 from headgate.metering import UnderWay
+from headgate.policy.metered import session_name
 from headgate.stores.groups import LIVE_GROUPS, SECONDS_PER_DAY, WHO, check_group, day_of, group_name, who
 from headgate.stores.rows import Rows, records_of
 from headgate.types import KeyRecord, Outcome, RequestRecord, UsageRow
@@ -179,7 +180,7 @@ class MemoryKeyStore:
 
 def _live_name(record: RequestRecord, by: str) -> str:
     if by == "session" and record.session is not None:
-        return f"{who(record.user, record.key_id)} {record.session}"
+        return session_name(who(record.user, record.key_id), record.session)
     return msgspec.json.encode(record.tags).decode() if by == "tags" else ""
 
 

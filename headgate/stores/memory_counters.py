@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading
+from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading, Verdict
 from headgate.policy import admission
 from headgate.policy.admission import Entry, Post
-from headgate.policy.meters import Budget, State, new_state
+from headgate.policy.meters import Budget, Rolling, State, new_state
 from headgate.policy.panel import Panel
 from headgate.policy.velocity import Velocity
 from headgate.ports import Clock
@@ -21,6 +21,7 @@ MOST_PROVISIONAL = 10_000  # charges that a late settlement can still correct
 MOST_PANELS = 10_000
 MOST_STATES = 100_000  # of a tenant; sessions and users are named by callers
 _FORGET_AFTER_SECONDS = 86_400.0
+_BASELINE_SECONDS = 14 * 86_400.0  # what is usual is learned slowly
 _GLOBAL = ""
 
 
@@ -84,13 +85,20 @@ class Account:
         kept = {
             name: state
             for name, state in self.states.items()
-            if state.touched > now - _FORGET_AFTER_SECONDS or (isinstance(state, Budget) and state.ends_at > now)
+            if state.touched > now - _remembered_seconds(state) or (isinstance(state, Budget) and state.ends_at > now)
         }
         if len(kept) > MOST_STATES:
             newest = sorted(kept, key=lambda name: kept[name].touched)[-MOST_STATES // 2 :]
             kept = {name: kept[name] for name in newest}
         self.states = kept
         self._prune_at = 2 * len(kept) + 1000
+
+
+def _remembered_seconds(state: State) -> float:
+    """So long after its last use a meter may still matter."""
+    if isinstance(state, Velocity):
+        return _BASELINE_SECONDS
+    return _FORGET_AFTER_SECONDS + (state.window.period_seconds if isinstance(state, Rolling) else 0.0)
 
 
 class MemoryCounters:
@@ -131,7 +139,7 @@ class MemoryCounters:
         posts = panel.posts
         decision = admission.decide(posts, ask, now)
         if decision.refusal is not None:
-            if decision.wait_seconds is not None:
+            if decision.wait_seconds is not None and decision.refusal.verdict is Verdict.RATE:
                 admission.promise(posts, ask, decision.wait_seconds, now)
             requests, tokens = admission.standings(posts, now)
             return Admission(

@@ -131,4 +131,7 @@ def _group(table: Table, by: str) -> ColumnElement[Any]:
         return table.c[GROUPS[by]]
     nobody = literal("key ").concat(table.c.key_id)
     name = func.coalesce(func.nullif(table.c.user_name, ""), nobody)
-    return name if by == WHO else name.concat(" ").concat(table.c.session)
+    if by == WHO:
+        return name
+    written = func.replace(func.replace(name, "%", "%25"), " ", "%20")  # as `policy.metered.session_name`
+    return written.concat(" ").concat(table.c.session)

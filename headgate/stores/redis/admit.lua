@@ -55,14 +55,15 @@ for place, m in ipairs(meters) do
   end
 end
 
--- When all who were told a time before have come, this one may; whoever comes next is told a later time.
+-- When all who were told a time before have come, this one may; whoever comes next is told a later time. Who waits for
+-- money or for a place tries again until there is one, and is not counted among those who come for a rate each time.
 local wait = -1
 if worst and worst[2] > LOOP then
   wait = longest
   for _, m in ipairs(meters) do
     if m.kind == RATE and m.enforce then wait = max(wait, turn_at(m, amount_of(m, output), now) - now) end
   end
-  for _, m in ipairs(meters) do
+  for _, m in ipairs(worst[2] == RATE_EXCEEDED and meters or {}) do
     if m.kind == RATE and m.enforce then promise(m, amount_of(m, least * choices), now + wait, now) end
   end
 end

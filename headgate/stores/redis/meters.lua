@@ -424,7 +424,10 @@ local function restore(m, spent, now)
   if kind == ROLLING or kind == VELOCITY then add(m, "0", now) end
   if missing > 0 then
     if kind == RATE then
+      local arrival = max(m.t, now)
       take_rate(m, missing, now)
+      m.t = min(m.t, max(arrival, now + m.burst))  -- it may be empty: more nobody knows
+      call("HSET", m.key, "t", exact(m.t))
     elseif kind == BUDGET then
       call("HSET", m.key, "s", spent)
     else
