@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left
-from typing import NamedTuple
 
 from headgate.errors import (
     ClientGone,
@@ -35,7 +34,7 @@ from headgate.policy import pricing
 from headgate.policy.quota import Demand
 from headgate.policy.retrying import is_retryable_status
 from headgate.ports import Clock, Take, UpstreamResponse
-from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Operation, Outcome, Usage
+from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Frozen, Operation, Outcome, Usage
 from headgate.wire import http, openai, rejections, trace
 from headgate.wire.allowances import says_allowances
 from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES
@@ -47,7 +46,7 @@ MAX_ANSWER_BYTES = 64_000_000
 MAX_ERROR_BYTES = 1_000_000
 
 
-class Terms(NamedTuple):
+class Terms(Frozen, frozen=True):
     """What the attempts of a request share: the time, how much of it is left, and what they are expected to use."""
 
     clock: Clock
@@ -317,14 +316,13 @@ class Attempt:
         raise StreamMalformed(f"The provider did not answer with an event stream: {openai.error_message(body)}")
 
     async def _read_all(self, response: UpstreamResponse, limit_bytes: int) -> bytes:
-        first = await response.read()
-        pieces, size = [first], len(first)
-        while pieces[-1]:
-            pieces.append(await response.read())
-            size += len(pieces[-1])
+        pieces, size = list[bytes](), 0
+        while piece := await response.read():
+            pieces.append(piece)
+            size += len(piece)
             if size > limit_bytes:
                 raise StreamMalformed(f"The provider's answer is larger than {limit_bytes} bytes.")
-        return first if len(pieces) == 2 else b"".join(pieces)
+        return b"".join(pieces)
 
     async def _rejection(self, response: UpstreamResponse) -> UpstreamError:
         try:

@@ -14,6 +14,7 @@ is part of. The rules and where they are from:
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 
 from headgate.types import PICO_PER_USD, Price, Usage
@@ -72,6 +73,7 @@ def flat(prices: Sequence[Price]) -> tuple[int, int] | None:
     return dearest(prices, 0, writes_cache=False)
 
 
+@functools.lru_cache(maxsize=1024)  # a request's cost is told in a header and in its line of the log
 def format_usd(picousd: int) -> str:
     """Exact decimal USD without trailing zeros: 82_000_000 -> "0.000082"."""
     sign, amount = ("-", -picousd) if picousd < 0 else ("", picousd)

@@ -185,10 +185,7 @@ class GatewayProtocol(HttpToolsProtocol):
         self._measure_headers()
         if self.parser.should_upgrade():
             return  # it is read again without that
-        path = self.url.partition(b"?")[0]
-        if not path.startswith(b"/"):  # the absolute form, which proxies are sent (RFC 9112, 3.2.2)
-            path = httptools.parse_url(self.url).path
-        route = _HOT_ROUTES.get(path)
+        route = _HOT_ROUTES.get(self.url) or self._route()
         if route is None or self.parser.get_method() != b"POST":
             self._on_cold_headers_complete()
             return
@@ -208,6 +205,11 @@ class GatewayProtocol(HttpToolsProtocol):
         else:  # pipelined: it waits for the response before it
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]  # an exchange is a cycle
+
+    def _route(self) -> Route | None:
+        """Of a URL with a query, or in the absolute form, which proxies are sent (RFC 9112, 3.2.2)."""
+        path = self.url.partition(b"?")[0]
+        return _HOT_ROUTES.get(path if path.startswith(b"/") else httptools.parse_url(self.url).path)
 
     def on_body(self, body: bytes) -> None:
         self._unexplained_bytes = 0
