@@ -297,12 +297,18 @@ class Application:
         return changes
 
     def _make_drain(self, sync_seconds: float) -> Drain:
-        worker = self._database.writing
-        return Drain(self._journal, self.ledger, worker, sync_seconds=sync_seconds, charged=self._charged)
+        return Drain(
+            self._journal,
+            self.ledger,
+            self._database.writing,
+            sync_seconds=sync_seconds,
+            charged=self._charged,
+            adopted=lambda records: self.protection.booked(records),
+        )
 
     def _charged(self, records: Sequence[RequestRecord]) -> None:
         """Requests of a dead process are in the ledger now."""
-        self.protection.charged(records)
+        self.protection.booked(records)
         for observer in self._observed_by:
             for record in records:
                 observer.settled(record, ())

@@ -68,8 +68,8 @@ class Protection:
         """The rules may be others now: what they count is read from the ledger before they decide."""
         self._store.forget()
 
-    def charged(self, records: Sequence[RequestRecord]) -> None:
-        """Requests of a process that died are booked: what it held for them is settled, before anybody counts both."""
+    def booked(self, records: Sequence[RequestRecord]) -> None:
+        """What a process that died has left is in the ledger: its holds are settled, if it did not live to say so."""
         for record in records:
             tokens = record.usage.input + record.usage.output
             self.counters.settle(record.id, record.tenant, Charge(tokens, record.cost_picousd))

@@ -21,7 +21,7 @@ from headgate.ports import Ledger
 from headgate.stores.frames import Batch, FrameReader
 from headgate.stores.journal import FileJournal, Span
 from headgate.stores.provisional import OrphanTable, OrphanTables
-from headgate.stores.rows import Rows, rows_of
+from headgate.stores.rows import Rows, records_of, rows_of
 from headgate.stores.segments import Orphan, Orphanage, read_frames
 from headgate.types import RequestRecord, UsageRow
 
@@ -57,10 +57,11 @@ class Drain:
         *,
         sync_seconds: float = 0,
         charged: Callable[[Sequence[RequestRecord]], None] = lambda records: None,
+        adopted: Callable[[Sequence[RequestRecord]], None] = lambda records: None,
     ) -> None:
         """`worker` has one thread. `sync_seconds` above 0: also flush the journal to the disk that often.
 
-        `charged` is told of provisional charges that came into the ledger.
+        `charged` is told of provisional charges that came into the ledger, `adopted` of rows that a dead process left.
         """
         self.last_error = ""  # why the last attempt failed; empty when it succeeded
         self.damaged_bytes = 0  # skipped in segments since the start
@@ -70,6 +71,7 @@ class Drain:
         self._worker = worker
         self._sync_seconds = sync_seconds
         self._charged = charged
+        self._adopted = adopted
         self._reader = FrameReader()
         self._orphanage = Orphanage(journal.directory)
         self._tables = OrphanTables(journal.directory)
@@ -169,6 +171,7 @@ class Drain:
         try:
             while (batch := await self._work(orphan.read, READ_FRAMES)) is not None:
                 await self._store(batch)
+                self._adopted(records_of(batch.rows))
                 rows += len(batch.rows.requests)
             unknown = await self._work(orphan.finish)
         finally:
