@@ -76,10 +76,10 @@ def take(posts: Sequence[Post], ask: Ask, output_tokens: int, now: float) -> lis
 
 def promise(posts: Sequence[Post], ask: Ask, wait_seconds: float, now: float) -> None:
     """A refused request was told to come back after so long: who comes next is told a later time."""
-    amounts = _amounts(ask, ask.least_output_tokens * ask.choices)
+    amounts = _amounts(ask, _affordable_output(posts, ask, now))
     for meter, state in posts:
         if isinstance(state, Rate) and meter.rule.enforce:
-            state.promise(meter, amounts[meter.rule.measure], now + wait_seconds, now)
+            state.promise(meter, amounts[meter.rule.measure], now + wait_seconds)
 
 
 def extend(posts: Sequence[Post], entries: Sequence[Entry], ask: Ask, output_tokens: int, now: float) -> Admission:

@@ -22,6 +22,7 @@ from headgate.policy.sliding import SlidingWindow, fits_at
 from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
 
+TOLD_SECONDS = 0.001  # times are told in whole milliseconds, rounded up: so much later is it
 MOST_TURNS = 64  # so many are told times of their own; beyond, the time of the last
 
 
@@ -104,15 +105,17 @@ class Rate:
         excess = used + sum(promised.values()) + amount - meter.limit
         return max(bucket_at, fits_at(waiting, excess, now), now)
 
-    def promise(self, meter: Meter, amount: int, at: float, now: float) -> None:
+    def promise(self, meter: Meter, amount: int, at: float) -> None:
         """Somebody was told to come back at a time."""
         if len(self.promised) >= MOST_TURNS:
             return
+        at += TOLD_SECONDS
         place = self.window.slice_of(at)
-        if self.promised:
-            place = max(place, next(reversed(self.promised)))
+        last = next(reversed(self.promised), place)
         self.promised[place] = self.promised.get(place, 0) + amount
-        self.turn = max(self.turn, self.tat, now) + amount * (meter.rule.period_seconds / meter.limit)
+        if place < last:
+            self.promised = dict(sorted(self.promised.items()))
+        self.turn = max(self.turn, self.tat, at) + amount * (meter.rule.period_seconds / meter.limit)
 
     def reading(self, meter: Meter, now: float) -> Reading:
         used = self.window.used(now)

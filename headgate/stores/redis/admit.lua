@@ -64,7 +64,7 @@ if worst and worst[2] > LOOP then
     if m.kind == RATE and m.enforce then wait = max(wait, turn_at(m, amount_of(m, output), now) - now) end
   end
   for _, m in ipairs(worst[2] == RATE_EXCEEDED and meters or {}) do
-    if m.kind == RATE and m.enforce then promise(m, amount_of(m, least * choices), now + wait, now) end
+    if m.kind == RATE and m.enforce then promise(m, amount_of(m, output), now + wait, now) end
   end
 end
 

@@ -13,7 +13,7 @@ local REQUESTS, TOKENS, USD = 0, 1, 2
 local TOO_LARGE, SPENT, LOOP, TRIPPED, RATE_EXCEEDED, TOO_MANY, HELD = 1, 2, 3, 4, 5, 6, 7
 local MOST_TURNS, RECOVERED_SHARE, PROBE_SECONDS, MOST_DECAYS = 64, 0.5, 60.0, 200
 local BASELINE_WEIGHT, BASELINE_PERIODS, BASELINE_FLOOR = 0.1, 12, 1e10
-local DAY = 86400
+local DAY, TOLD_SECONDS = 86400, 0.001
 
 local function whole(number) return number == 0 and "0" or format("%.0f", number) end  -- never "-0"
 local function exact(number) return format("%.17g", number) end
@@ -206,16 +206,17 @@ end
 local function promise(m, amount, at, now)
   local promises = promised(m, now)
   if #promises >= MOST_TURNS then return end
-  local place, last = floor(at / m.width), promises[#promises]
-  if last then place = max(place, last[1]) end
-  if last and last[1] == place then
-    last[2] = last[2] + amount
+  at = at + TOLD_SECONDS
+  local place, i = floor(at / m.width), #promises
+  while i > 0 and promises[i][1] > place do i = i - 1 end
+  if i > 0 and promises[i][1] == place then
+    promises[i][2] = promises[i][2] + amount
   else
-    promises[#promises + 1] = {place, amount}
+    table.insert(promises, i + 1, {place, amount})
   end
   local texts = {}
   for i, one in ipairs(promises) do texts[i] = whole(one[1]) .. ":" .. whole(one[2]) end
-  m.u = max(m.u, m.t, now) + amount * (m.period / m.limit)
+  m.u = max(m.u, m.t, at) + amount * (m.period / m.limit)
   m.p = table.concat(texts, ";")
   call("HSET", m.key, "u", exact(m.u), "p", m.p)
   touch(m, now)
