@@ -1,6 +1,6 @@
 """Whoever waits exactly as long as a refusal says is let in, alone and among fifty who wait.
 
-Random limits on requests and tokens, bursts, sizes and histories, several scopes at once, and clients that round the time
+Random limits on requests and tokens, bursts, sizes and histories, several scopes at once; clients that round the time
 up to whole milliseconds, as the header `retry-after-ms` does. HEADGATE_FULL=1 plays 1,000 cases of each.
 """
 
