@@ -60,9 +60,9 @@ class Connection:
         await self.send(method, path, key, body)
         return await self.response()
 
-    async def send(self, method: str, path: str, key: str, body: bytes = b"") -> None:
+    async def send(self, method: str, path: str, key: str, body: bytes = b"", headers: str = "") -> None:
         head = f"{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {key}\r\n"
-        self._writer.write(f"{head}content-length: {len(body)}\r\n\r\n".encode() + body)
+        self._writer.write(f"{head}{headers}content-length: {len(body)}\r\n\r\n".encode() + body)
         with contextlib.suppress(OSError):
             await self._writer.drain()
 

@@ -18,7 +18,7 @@ from tests.providers.loopback import Peer, serving
 
 PROMPT_TOKENS = 11
 WHOLE_TOKENS = 7  # of a JSON answer; a stream has one for each event
-_STREAM = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+STREAM_HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
 
 
 class Script(msgspec.Struct, frozen=True):
@@ -42,34 +42,34 @@ async def answer(peer: Peer) -> None:
         request = msgspec.json.decode(body, type=_Request)
         script = request.script
         if script.status:
-            await peer.send(_message(script.status, {"error": {"message": "as told", "type": "told", "code": "told"}}))
+            await peer.send(message(script.status, {"error": {"message": "as told", "type": "told", "code": "told"}}))
         elif request.stream:
             await _stream(peer, script)
             if script.cut_after is not None:
                 return
         else:
             await asyncio.sleep(script.gap_seconds)
-            await peer.send(_message(200, _completion()))
+            await peer.send(message(200, _completion()))
 
 
 async def _stream(peer: Peer, script: Script) -> None:
-    await peer.send(_STREAM)
+    await peer.send(STREAM_HEAD)
     for number in range(script.events):
         if number == script.cut_after:
             return
         await asyncio.sleep(script.gap_seconds)
-        await peer.send(_event([{"index": 0, "delta": {"content": f" word{number}"}, "finish_reason": None}]))
-    end = _event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
-    usage = _event([], usage=_usage(script.events))
-    await peer.send(end + usage + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
+        await peer.send(event([{"index": 0, "delta": {"content": f" word{number}"}, "finish_reason": None}]))
+    end = event([{"index": 0, "delta": {}, "finish_reason": "stop"}])
+    usage = event([], usage=_usage(script.events))
+    await peer.send(end + usage + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n")
 
 
-def _event(choices: list[dict[str, object]], **more: object) -> bytes:
+def event(choices: list[dict[str, object]], **more: object) -> bytes:
     value = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": "told", "choices": choices, **more}
-    return _chunk(b"data: " + json.dumps(value).encode() + b"\n\n")
+    return chunk(b"data: " + json.dumps(value).encode() + b"\n\n")
 
 
-def _chunk(data: bytes) -> bytes:
+def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
@@ -83,7 +83,7 @@ def _usage(output_tokens: int) -> dict[str, int]:
     return {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": output_tokens, "total_tokens": total}
 
 
-def _message(status: int, value: dict[str, object]) -> bytes:
+def message(status: int, value: dict[str, object]) -> bytes:
     body = json.dumps(value).encode()
     return b"HTTP/1.1 %d Told\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (
         status, len(body), body,

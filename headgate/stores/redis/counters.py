@@ -328,6 +328,7 @@ class RedisCounters:
         if not self._queued:
             return
         if not self._line.healthy:
+            self._line.open()  # nobody else may ask: a new process settles what a dead one held
             self._timer = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._flush)
             return
         task = asyncio.get_running_loop().create_task(self._flush_all())
