@@ -25,6 +25,7 @@ from headgate.assembly import Assembly
 from headgate.clock import SystemClock
 from headgate.config.effective import Effective
 from headgate.config.load import BUILT_IN, Loaded, load
+from headgate.config.reloading import changed
 from headgate.config.schema import Config, ServerConfig
 from headgate.errors import DatabaseUnavailable, Draining, HeadgateError, IncompatibleDatabase
 from headgate.gateway.accounts import Accounts
@@ -380,23 +381,3 @@ def _edge_limits(loaded: Loaded) -> EdgeLimits:
         receive_seconds=server.receive_seconds,
         send_seconds=server.send_seconds,
     )
-
-
-def changed(before: Loaded, after: Loaded) -> tuple[str, ...]:
-    """What a reload changed, and what of it waits for a restart because it is read at start only."""
-    if before.config == after.config:
-        return ("Nothing changed.",)
-    old, new = before.config, after.config
-    at_start = {
-        "server.host": (old.server.host, new.server.host),
-        "server.port": (old.server.port, new.server.port),
-        "server.data_dir": (old.server.data_dir, new.server.data_dir),
-        "server.log": (old.server.log, new.server.log),
-        "server.metrics": (old.server.metrics, new.server.metrics),
-        "server.tracing": (old.server.tracing, new.server.tracing),
-        "server.ledger": (old.server.ledger, new.server.ledger),
-        "database": (old.database, new.database),
-        "store": (old.store, new.store),
-    }
-    waiting = [f"{name} changed and waits for a restart." for name, (was, now) in at_start.items() if was != now]
-    return (f"Configuration {before.hash} was replaced by {after.hash}.", *waiting)
