@@ -107,7 +107,7 @@ class Admissions:
         decision = await self._counters.extend(journey.call.id, journey.caller.tenant, dearer, hold.output_tokens)
         if decision.refusal is not None:
             raise refusing.error(decision)
-        hold.model = model
+        hold.model, hold.ask = model, dearer
 
     async def ready(self, caller: Caller) -> None:
         """The counters know the caller's tenant, so that they can be read: else they are rebuilt from the ledger.

@@ -100,6 +100,8 @@ class Settler:
         """Book an attempt that failed before its commit point: nothing came of it."""
         outcome = outcome_of(error)
         attempt.close(outcome=outcome, error=error)
+        self._journal.end(journey.slot)  # whoever dies before the next attempt owes nothing for this one
+        journey.slot = NO_SLOT
         journey.attempts.append(attempt.record(outcome=outcome, error=error, usage=Usage()))
 
     def record(self, journey: Journey) -> None:
