@@ -46,16 +46,15 @@ def store(request: pytest.FixtureRequest) -> str:
     return server.url
 
 
-def gateway_of(folder: Path, judge_port: int, store: str, **changes: object) -> Gateway:
+def gateway_of(folder: Path, judge_port: int, store: str, cap_usd: float = CAP_USD) -> Gateway:
     """One tenant with eight keys and one cap; four workers, if they share a store."""
     keys = [{"key": key, "user": f"user-{number}"} for number, key in enumerate(KEYS)]
     config = configuration(
         judge_port,
         folder / "data",
         store=store,
-        tiers={"all": {"models": ["*"], "budgets": {"tenant_month": CAP_USD}}},
+        tiers={"all": {"models": ["*"], "budgets": {"tenant_month": cap_usd}}},
         tenants={"acme": {"tier": "all", "keys": keys}},
-        **changes,
     )
     config["models"]["told"]["max_output_tokens"] = 512
     return Gateway(folder, config, workers=1 if store == "memory" else 4)
