@@ -1,4 +1,4 @@
-"""The store of limits and budgets hangs, dies or is emptied under load: bounded waits, recovery, caps that still hold."""
+"""The store of limits and budgets hangs, dies or is emptied under load: bounded waits, recovery, and what it costs."""
 
 from __future__ import annotations
 
