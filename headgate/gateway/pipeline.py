@@ -269,12 +269,14 @@ class Pipeline:
     async def admit(self, journey: Journey) -> None:
         """Let the request in if it can be accounted for, and hold its share of all limits and budgets."""
         self._settler.check(journey.setup.on_database_failure)
+        came = self._deadlines.monotonic()
         await self._admissions.admit(journey)
+        waited_seconds = self._deadlines.monotonic() - came
         assert journey.model is not None, "the request was routed"
         seconds = journey.model.spec.total_seconds
         journey.watchdog = Watchdog(
             self._deadlines,
-            seconds,
+            seconds - waited_seconds,
             lambda: TotalTimeout(f"The request was not finished within {seconds:g} seconds."),
         )
 

@@ -41,6 +41,9 @@ class Invariant(StrEnum):
     ON_TIME = "I10 nobody waits longer than the total timeout"
     NO_INNER_FAULT = "I11 nothing fails inside headgate"
     GONE_IS_GONE = "I12 a client that is gone causes no more work"
+    WITHIN_CAP = "I13 settled and produced cost never pass a hard cap"
+    NO_HOLD_LEFT = "I14 no hold is left when all are gone"
+    REALLY_FULL = "I15 a refusal names a limit that was really full"
 
 
 class Violation(AssertionError):

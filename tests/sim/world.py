@@ -207,26 +207,28 @@ class Run:
 class World:
     """A gateway on a running virtual loop."""
 
+    referee_type: ClassVar[type[Referee]] = Referee
+
     def __init__(self, seed: int) -> None:
         self._loop = asyncio.get_running_loop()
         self.clock = SimClock(self._loop, seed)
-        self.referee = Referee(Models.prices, Models.may_be_simulated, TOTAL_SECONDS)
+        self.referee = self.referee_type(Models.prices, Models.may_be_simulated, TOTAL_SECONDS)
         self._loop.set_exception_handler(lambda _, context: self.referee.broke_loose(context))
-        self._models = Models(seed, self.clock, self.referee)
+        self.models = Models(seed, self.clock, self.referee)
         ledger, room = MemoryLedger(), WaitingRoom(self.clock)
         self.counters = MemoryCounters(self.clock)
         counter = SlowCounter()
         admissions = Admissions(self.counters, ledger, self.clock, room, counter)
         journal = WatchedJournal(ledger, self.referee)
         self._settler = Settler(journal, counter, self.clock, Audience(settled=admissions.settle))
-        self._setups = [Setup(models=assemble(self._models.first(), None), config_hash="first")]
+        self._setups = [Setup(models=assemble(self.models.first(), None), config_hash="first")]
         self.pipeline = Pipeline(self._setups[0], self.clock, self._settler, admissions)
 
     async def reload(self, after_seconds: float) -> None:
         """As the application does it: the new setup at once; providers that have left it take no new requests."""
         await asyncio.sleep(after_seconds)
         before = self.pipeline.setup
-        self.pipeline.setup = Setup(models=assemble(self._models.second(), before), config_hash="second")
+        self.pipeline.setup = Setup(models=assemble(self.models.second(), before), config_hash="second")
         self._setups.append(self.pipeline.setup)
         kept = {id(deployment) for deployment in self.pipeline.setup.deployments()}
         for deployment in before.deployments():
@@ -255,7 +257,7 @@ class World:
             "requests in the pipeline": self.pipeline.in_flight,
             "requests at deployments": sum(deployment.requests_in_flight for deployment in deployments),
             "tokens at deployments": sum(deployment.tokens_in_flight for deployment in deployments),
-            "open upstream answers": sum(tap.inner.tally.open for tap in self._models.taps),
+            "open upstream answers": sum(tap.inner.tally.open for tap in self.models.taps),
             "visits the referee still follows": self.referee.open,
             "tasks": len(asyncio.all_tasks()) - 1,
             "timers": self._loop.timers(),
@@ -264,11 +266,11 @@ class World:
             raise Violation(f"{Invariant.NOTHING_LEFT}: {left}")
 
 
-def run_world(seed: int, scenario: Callable[[World], Coroutine[Any, Any, Run]]) -> Run:
+def run_world(seed: int, scenario: Callable[[Any], Coroutine[Any, Any, Run]], world: type[World] = World) -> Run:
     """Play a scenario on a fresh virtual loop. Raises Violation, which names the seed."""
 
     async def main() -> Run:
-        return await scenario(World(seed))
+        return await scenario(world(seed))
 
     try:
         return run_virtual(main())
