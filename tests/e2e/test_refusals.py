@@ -44,7 +44,8 @@ def by_openai(gateway: Gateway, key: str) -> openai.OpenAI:
 
 
 def rows(gateway: Gateway, tenant: str) -> list[dict[str, Any]]:
-    """The tenant's rows, when all of them are there."""
+    """The tenant's rows, when none waits on its way."""
+    gateway.eventually(lambda: gateway.metric("headgate_journal_backlog_bytes") == 0)
     return [row for row in gateway.get_json("/admin/ledger?limit=1000")["data"] if row["tenant"] == tenant]
 
 
