@@ -23,7 +23,7 @@ class Applying(NamedTuple):
     meters: tuple[Meter, ...]
     caps: tuple[Rule, ...]  # on a single request
     counts_tokens: bool  # or money
-    has_budget: bool
+    has_budget: bool  # that is enforced, a cap on a single request among them
     looks_for_repeats: bool
 
 
@@ -50,12 +50,13 @@ def _applying(caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], 
     caps = tuple(rule for rule in rules if rule.scope is Scope.REQUEST)
     counted = [rule for rule in rules if rule.scope is not Scope.REQUEST]
     meters = tuple(metered.meters(counted, subject, zone, now))
+    budgets = [meter.rule for meter in meters if meter.rule.counts_budget]
     return Applying(
         caller=caller,
         until=metered.valid_until(counted, zone, now),
         meters=meters,
         caps=caps,
         counts_tokens=bool(caps) or any(meter.rule.measure is not Measure.REQUESTS for meter in meters),
-        has_budget=any(meter.rule.counts_budget for meter in meters),
+        has_budget=any(rule.enforce for rule in (*caps, *budgets)),
         looks_for_repeats=any(meter.rule.kind is MeterKind.REPEAT for meter in meters),
     )
