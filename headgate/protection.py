@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ from headgate.types import Measure, MeterKind, RequestRecord, Rule
 
 if TYPE_CHECKING:
     from headgate.stores.redis.counters import RedisCounters
+
+TELL_AGAIN_SECONDS = 10.0  # a spent budget that goes on refusing; what was told already is dropped later anyway
+MAX_TOLD = 10_000
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +57,7 @@ class Protection:
         self._clock = clock
         self._metrics = metrics
         self._alert = alert
+        self._told: dict[tuple[str, str, str], float] = {}  # spent budgets and when they were told of, the oldest first
         self._store = counters(config().store, clock, self.crossed, _log_trouble)
         self.counters: Counters = self._store
         self.room = WaitingRoom(clock, lambda: config().server.max_waiting, metrics.waited)
@@ -89,8 +94,17 @@ class Protection:
 
     def refused(self, tenant: str, refusal: Refusal) -> None:
         """A budget that refuses is used up, though what is left of it may be more than nothing."""
-        if refusal.verdict is Verdict.SPENT and refusal.meter.rule.counts_budget:
-            self._alert(self._budget_alert(tenant, refusal.meter, 100, refusal.used, refusal.held))
+        meter = refusal.meter
+        if refusal.verdict is not Verdict.SPENT or not meter.rule.counts_budget:
+            return
+        budget, now = (tenant, meter.name, meter.window), self._clock.monotonic()
+        if now < self._told.get(budget, -math.inf) + TELL_AGAIN_SECONDS:
+            return  # clients that try for ever cost a look-up each
+        self._told.pop(budget, None)
+        self._told[budget] = now
+        if len(self._told) > MAX_TOLD:
+            del self._told[next(iter(self._told))]
+        self._alert(self._budget_alert(tenant, meter, 100, refusal.used, refusal.held))
 
     def unenforced(self, tenant: str, refusal: Refusal) -> None:
         self._metrics.unenforced(refusal.meter.rule.name)
