@@ -54,7 +54,7 @@ def test_a_spent_budget_is_asked_for_once_by_both_vendors_clients(refusing: Gate
     lowered = client.chat.completions.with_raw_response.create(model="small", messages=HELLO, max_tokens=5_000)
     assert 16 <= int(lowered.headers["x-headgate-max-output-tokens"]) < 100
     assert upstream.exchange().body["max_tokens"] == int(lowered.headers["x-headgate-max-output-tokens"])
-    for _ in range(10):  # until it is spent
+    for _ in range(20):  # until it is spent
         try:
             client.chat.completions.create(model="small", messages=HELLO, max_tokens=50)
         except openai.APIStatusError:
