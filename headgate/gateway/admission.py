@@ -30,6 +30,7 @@ KEEP_EVERY_SECONDS = 10.0
 HELD_WAIT_SECONDS = 1.0  # for money that others hold
 COUNT_MARGIN = 0.05  # what a count may be below the provider's
 LOOK_AGAIN_SECONDS = 0.1  # whether another process has settled
+_ANSWERED = (Outcome.CACHED, Outcome.DONE)  # without a provider too: from the cache, or with a count of tokens
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +133,7 @@ class Admissions:
         hold, journey.hold = journey.hold, None
         if hold is None:
             return
-        released = not hold.dispatched and journey.outcome is not Outcome.CACHED
+        released = not hold.dispatched and journey.outcome not in _ANSWERED
         tokens = sum([past.usage.input + past.usage.output for past in journey.attempts])
         charge = Charge(tokens, journey.cost_picousd, released)
         self._counters.settle(journey.call.id, journey.caller.tenant, charge)
