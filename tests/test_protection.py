@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from typing import Any, cast
+from typing import Any
+from unittest.mock import MagicMock
 
 from headgate.alert_types import Alert, BudgetFacts
 from headgate.config.schema import Config
@@ -19,9 +21,12 @@ class Stand:
     def __init__(self) -> None:
         self.clock = HandClock()
         self.told: list[Alert] = []
-        self.protection = Protection(
-            Config, self.clock, cast(Any, None), cast(Any, None), cast(Any, None), self.told.append
-        )
+        unused: Any = MagicMock()
+
+        async def made() -> Protection:
+            return Protection(Config, self.clock, unused, unused, unused, self.told.append)
+
+        self.protection = asyncio.run(made())
 
     def refuse(self, tenant: str = "acme", window: str = "2026-01", verdict: Verdict = Verdict.SPENT) -> None:
         rule = Rule("budgets.tenant_month", MeterKind.BUDGET, Measure.USD, Scope.TENANT, USD, "month")
