@@ -6,7 +6,6 @@ Written from the rules that are in force and from the errors that callers get, s
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -17,6 +16,7 @@ from headgate.errors import NotFound
 from headgate.gateway import refusing
 from headgate.metering import Admission, Refusal, Verdict
 from headgate.policy import metered
+from headgate.policy.calendar import zone_of
 from headgate.policy.pricing import format_usd
 from headgate.types import Measure, MeterKind, Route, Rule, Scope
 from headgate.wire.speakers import speaker
@@ -199,7 +199,7 @@ def _examples(rules: Sequence[Rule]) -> Iterator[str]:
 
 def _example(rule: Rule, verdict: Verdict, title: str, wait_seconds: float | None) -> Iterator[str]:
     subject = "" if rule.scope is Scope.TENANT else "NAME"
-    meter = metered.meter(rule, subject, ZoneInfo("UTC"), _EXAMPLE_AT)
+    meter = metered.meter(rule, subject, zone_of("UTC"), _EXAMPLE_AT)
     needed = 1 if rule.measure is Measure.REQUESTS else min(2_000, rule.limit)
     if rule.measure is Measure.USD:
         needed = min(5_000_000_000, rule.limit)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from math import isfinite
-from zoneinfo import ZoneInfo
 
 from headgate.admin.audit import auditor
 from headgate.admin.endpoint import Input, Name, Visit
@@ -15,6 +14,7 @@ from headgate.errors import DatabaseUnavailable, InvalidRequest, NotFound, Store
 from headgate.metering import Meter, Reading
 from headgate.policy import metered
 from headgate.policy.access import may_use
+from headgate.policy.calendar import zone_of
 from headgate.policy.metered import Subject
 from headgate.policy.pricing import format_usd
 from headgate.types import Caller, Frozen, Measure, MeterKind, Rule, Scope
@@ -115,7 +115,7 @@ async def reset_velocity(visit: Visit, command: ResetVelocity) -> LimitStandings
     services = visit.services
     caller = services.accounts.representative(command.tenant, command.user)
     scopes = _scopes(command, services)
-    config, now, zone = services.settings.in_force.config, services.clock.now(), ZoneInfo(caller.timezone)
+    config, now, zone = services.settings.in_force.config, services.clock.now(), zone_of(caller.timezone)
     own = config.tenants.get(command.tenant)
     rules = [rule for tier in config.tiers.values() for rule in tier_rules(tier, own)]
     wanted = {
@@ -161,7 +161,7 @@ def _as_user(caller: Caller, user: str) -> Caller:
 
 
 def _meters(rules: Sequence[Rule], caller: Caller, models: Sequence[str], now: float) -> Iterator[Meter]:
-    zone = ZoneInfo(caller.timezone)
+    zone = zone_of(caller.timezone)
     for rule in rules:
         if not caller.key_id and (rule.scope is Scope.KEY or (rule.scope is Scope.USER and caller.user is None)):
             continue  # of a tenant as a whole: there is no key, and perhaps no user

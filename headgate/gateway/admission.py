@@ -11,7 +11,6 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -23,6 +22,7 @@ from headgate.gateway.journey import Hold, Journey
 from headgate.gateway.preflight import count_prompt
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
+from headgate.policy.calendar import zone_of
 from headgate.ports import Clock, Counters, TokenCounter
 from headgate.types import Caller, Measure, MeterKind, Outcome, Rule, Scope
 
@@ -210,7 +210,7 @@ class Admissions:
     async def _rebuild_now(self, caller: Caller) -> None:
         others = self._operator.rules_of(caller.tenant) if self._operator is not None else ()
         rules = dict.fromkeys((*caller.tier.rules, *others))
-        zone = ZoneInfo(caller.timezone)
+        zone = zone_of(caller.timezone)
         spent = await rebuilding.spent(self._ledger, caller.tenant, rules, zone, self._clock.now())
         await self._counters.rebuild(caller.tenant, spent)
 

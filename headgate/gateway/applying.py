@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-from zoneinfo import ZoneInfo
 
 from headgate.metering import Meter
 from headgate.policy import metered
+from headgate.policy.calendar import zone_of
 from headgate.policy.metered import Subject
 from headgate.types import Call, Caller, Measure, MeterKind, Rule, Scope
 
@@ -46,7 +46,7 @@ class RuleBook:
 
 
 def _applying(caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], now: float) -> Applying:
-    zone, rules = ZoneInfo(caller.timezone), (*caller.tier.rules, *global_rules)
+    zone, rules = zone_of(caller.timezone), (*caller.tier.rules, *global_rules)
     caps = tuple(rule for rule in rules if rule.scope is Scope.REQUEST)
     counted = [rule for rule in rules if rule.scope is not Scope.REQUEST]
     meters = tuple(metered.meters(counted, subject, zone, now))

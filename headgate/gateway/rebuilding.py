@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import tzinfo
 from typing import Protocol
-from zoneinfo import ZoneInfo
 
 import msgspec
 
@@ -31,9 +31,7 @@ class Past(Protocol):
         """As `ports.Ledger` has it. Raises DatabaseUnavailable."""
 
 
-async def spent(
-    ledger: Past, tenant: str, rules: Iterable[Rule], zone: ZoneInfo, now: float
-) -> list[tuple[Meter, int]]:
+async def spent(ledger: Past, tenant: str, rules: Iterable[Rule], zone: tzinfo, now: float) -> list[tuple[Meter, int]]:
     """What every meter of a tenant has used of its window until now. Raises DatabaseUnavailable."""
     found: list[tuple[Meter, int]] = []
     asked: dict[tuple[str, float], Sequence[UsageRow]] = {}
@@ -50,7 +48,7 @@ async def spent(
     return found
 
 
-def _since(rule: Rule, zone: ZoneInfo, now: float) -> float:
+def _since(rule: Rule, zone: tzinfo, now: float) -> float:
     if rule.kind is not MeterKind.BUDGET:
         return now - rule.period_seconds
     return now - SESSION_SECONDS if rule.scope is Scope.SESSION else calendar.period(rule.window, zone, now).begins_at

@@ -6,7 +6,7 @@ not exist on a day, at the first moment that does.
 
 from __future__ import annotations
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from headgate.types import Frozen
@@ -25,7 +25,12 @@ class Period(Frozen, frozen=True, gc=False):
 EVER = Period("", 0.0, float("inf"))
 
 
-def period(window: str, zone: ZoneInfo, now: float) -> Period:
+def zone_of(name: str) -> tzinfo:
+    """The time zone of an IANA name; UTC also where no time zones are installed. Raises ZoneInfoNotFoundError."""
+    return UTC if name == "UTC" else ZoneInfo(name)
+
+
+def period(window: str, zone: tzinfo, now: float) -> Period:
     """The window around a moment; "" is all time. Weeks begin on Monday, as in ISO 8601."""
     if not window:
         return EVER
@@ -43,14 +48,14 @@ def period(window: str, zone: ZoneInfo, now: float) -> Period:
     return Period(name, _midnight(first, zone), _midnight(following, zone))
 
 
-def _day_of(now: float, zone: ZoneInfo) -> date:
+def _day_of(now: float, zone: tzinfo) -> date:
     """The local day, by its first moment: where clocks were put back over midnight, a date that comes again is over."""
     today = datetime.fromtimestamp(now, zone).date()
     tomorrow = today + timedelta(days=1)
     return today if now < _midnight(tomorrow, zone) else tomorrow
 
 
-def _midnight(day: date, zone: ZoneInfo) -> float:
+def _midnight(day: date, zone: tzinfo) -> float:
     """The first moment of a local day: of two midnights the first, of none the end of the gap (PEP 495)."""
     latest = datetime(day.year, day.month, day.day, tzinfo=zone)
     at, early = int(latest.timestamp()), int(latest.replace(fold=1).timestamp())

@@ -7,7 +7,7 @@ tenant count together what they both limit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from zoneinfo import ZoneInfo
+from datetime import tzinfo
 
 from headgate.metering import Meter
 from headgate.policy import calendar
@@ -54,7 +54,7 @@ def names(scope: Scope, subject: Subject) -> tuple[str, ...]:
             return ("",)
 
 
-def meters(rules: Sequence[Rule], subject: Subject, zone: ZoneInfo, now: float) -> Iterator[Meter]:
+def meters(rules: Sequence[Rule], subject: Subject, zone: tzinfo, now: float) -> Iterator[Meter]:
     """One for each rule that applies, or several for tags."""
     for rule in rules:
         for name in names(rule.scope, subject):
@@ -62,14 +62,14 @@ def meters(rules: Sequence[Rule], subject: Subject, zone: ZoneInfo, now: float) 
                 yield meter(rule, name, zone, now)
 
 
-def meter(rule: Rule, name: str, zone: ZoneInfo, now: float) -> Meter:
+def meter(rule: Rule, name: str, zone: tzinfo, now: float) -> Meter:
     """A rule applied to somebody, in the window that is open now."""
     window = calendar.period(rule.window, zone, now)
     resets_at = None if rule.kind is not MeterKind.BUDGET or rule.scope is Scope.SESSION else window.ends_at
     return Meter(_name(rule, name, window.name), rule, name, resets_at, rule.limit, window.name)
 
 
-def valid_until(rules: Sequence[Rule], zone: ZoneInfo, now: float) -> float:
+def valid_until(rules: Sequence[Rule], zone: tzinfo, now: float) -> float:
     """When the first of the calendar windows ends."""
     return min((calendar.period(rule.window, zone, now).ends_at for rule in rules if rule.window), default=float("inf"))
 
