@@ -6,6 +6,7 @@ Pure: reads the typed configuration, adds to the findings.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 from headgate.config.catalogue import Catalogue
 from headgate.config.problems import Findings, Place, nearest
@@ -15,6 +16,7 @@ from headgate.config.tiers import BudgetsConfig, CapConfig, LimitsConfig, TierCo
 
 SLIDING_SECONDS = 60  # no more than a minute's worth passes in any minute, whatever the burst
 COUNTS_APART = "with several workers each would count by itself, so that limits and budgets would be multiplied"
+MOST_USD = 9_000_000  # counted in pico-dollars, more would not fit into the 64 bits of every store
 _PER_NAME = ("model", "tag")  # what `only` can name
 
 
@@ -30,6 +32,8 @@ def check_limits(config: Config, findings: Findings, catalogue: Catalogue, worke
         usable = {model: price for model, price in prices.items() if "*" in tier.models or model in tier.models}
         _check_budgets(config, tier.budgets, (*place, "budgets"), findings, usable)
         _check_degrading(tier, place, findings, usable, prices)
+        _check_countable(tier.velocity.usd_per_5_minutes, (*place, "velocity", "usd_per_5_minutes"), findings)
+        _check_countable(tier.loop_guard.usd_per_session, (*place, "loop_guard", "usd_per_session"), findings)
     for name, tenant in config.tenants.items():
         own = config.tiers.get(tenant.tier)
         names = own.models if own is not None else ["*"]
@@ -67,14 +71,22 @@ def _check_budgets(
     least = min((price for price in prices.values() if price), default=0)
     for name in BudgetsConfig.__struct_fields__:
         usd = getattr(budgets, name)
-        if name != "more" and usd is not None and picousd(usd) < least:
-            _warn_too_little((*place, name), findings)
+        if name != "more":
+            _check_countable(usd, (*place, name), findings)
+            if usd is not None and picousd(usd) < least:
+                _warn_too_little((*place, name), findings)
     for index, cap in enumerate(budgets.more):
         where: Place = (*place, "more", index)
         if not findings.is_broken(where):
             _check_cap(config, cap, where, findings)
+            _check_countable(cap.usd, (*where, "usd"), findings)
             if cap.usd is not None and picousd(cap.usd) < least:
                 _warn_too_little((*where, "usd"), findings)
+
+
+def _check_countable(usd: Decimal | None, place: Place, findings: Findings) -> None:
+    if usd is not None and usd > MOST_USD:
+        findings.error(place, f"more than {MOST_USD:,} USD cannot be counted exactly", "lower it, or leave it out")
 
 
 def _warn_too_little(place: Place, findings: Findings) -> None:

@@ -29,6 +29,8 @@ def said(text: str, workers: int = 1) -> list[str]:
 @pytest.mark.parametrize(
     "lines, words",
     [
+        ("tiers: {pro: {models: [small], budgets: {user_day: »9_000_001}}}", "more than 9,000,000 USD cannot be"),
+        ("tiers: {pro: {models: [small], velocity: {usd_per_5_minutes: »1_000_000_000}}}", "more than 9,000,000 USD"),
         ("tiers: {pro: {models: [small], budgets: {more: [»{per: key}]}}}", "without an amount; add usd: .. or tokens"),
         ("tiers: {pro: {models: [small], budgets: {more: [{per: key, usd: 1, window: »rolling}]}}}", "add seconds: .."),
         (
