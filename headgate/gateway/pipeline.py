@@ -154,7 +154,8 @@ class Passage:
         pipeline, journey = self._pipeline, self._journey
         pipeline.under_way[journey] = None
         try:
-            # authenticate: the caller comes authenticated (accounts.py); look up: a cache will answer here
+            # authenticate: the caller comes authenticated (accounts.py)
+            pipeline.identify(journey)
             pipeline.route(journey)
             await pipeline.admit(journey)
             if journey.counts_tokens_here:
@@ -244,14 +245,14 @@ class Pipeline:
 
     # --- the steps ---
 
-    def route(self, journey: Journey) -> None:
-        """Find the model, and what the caller's tier lets the request do with it."""
+    def identify(self, journey: Journey) -> None:
+        """Make sure that there is what is asked for, and that the caller's tier lets the request have it."""
         call, tier = journey.call, journey.caller.tier
         model = journey.setup.models.get(call.model)
         used = (
             NO_FEATURES if tier.features == ALL_FEATURES else speaker(call.route).features(call)
         )  # looking for images takes time
-        decision = access.decide(tier, call, used, model.spec.max_output_tokens if model else None)
+        decision = access.decide(tier, call, used)
         if model is None or decision.denied is Denial.MODEL:
             raise ModelNotFound(
                 f"The model '{call.model}' does not exist or your key may not use it. GET /v1/models lists yours.",
@@ -263,7 +264,12 @@ class Pipeline:
             )
         if not model.serves(call.route) and call.route is not Route.COUNT_TOKENS:
             raise RouteNotServed(f"The model '{call.model}' cannot be asked through /v1/{call.route}.", param="model")
-        journey.model, journey.lowered_to = model, decision.lowered_to
+
+    def route(self, journey: Journey) -> None:
+        """Choose the model to ask, and how long its answer may be."""
+        call = journey.call
+        journey.model = model = journey.setup.models[call.model]
+        journey.lowered_to = access.lowered_to(journey.caller.tier, call, model.spec.max_output_tokens)
         journey.tried = model.mute[call.route]
 
     async def admit(self, journey: Journey) -> None:

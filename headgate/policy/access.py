@@ -16,11 +16,10 @@ class Denial(StrEnum):
 
 
 class Access(Frozen, frozen=True, gc=False):
-    """The decision. `lowered_to` is the output ceiling to send upstream, if the caller asked for more or named none."""
+    """The decision."""
 
     denied: Denial | None
     reason: str
-    lowered_to: int | None = None
 
 
 _ALLOWED = Access(None, "allowed")
@@ -31,25 +30,27 @@ def may_use(tier: Tier, model: str) -> bool:
     return "*" in tier.models or model in tier.models
 
 
-def decide(tier: Tier, call: Call, used: Features, model_ceiling: int | None) -> Access:
-    """Decide on a call to a known model.
-
-    `used` are the features the call uses, `model_ceiling` is the model's own limit on output tokens.
-    """
+def decide(tier: Tier, call: Call, used: Features) -> Access:
+    """Decide on a call to a name that exists. `used` are the features the call uses."""
     if not may_use(tier, call.model):
         return Access(Denial.MODEL, f"the tier '{tier.name}' does not include the model '{call.model}'")
     if denied := _missing_feature(tier.features, used):
         return Access(denied, f"the tier '{tier.name}' does not allow {denied}")
+    return _ALLOWED
+
+
+def lowered_to(tier: Tier, call: Call, model_ceiling: int | None) -> int | None:
+    """The output ceiling to send upstream, if the caller asked for more or named none.
+
+    `model_ceiling` is the model's own limit on output tokens.
+    """
     if (tier.max_output_tokens is None and model_ceiling is None) or call.route is Route.EMBEDDINGS:
-        return _ALLOWED
-    ceilings = [ceiling for ceiling in (tier.max_output_tokens, model_ceiling) if ceiling is not None]
+        return None
+    lowest = min(ceiling for ceiling in (tier.max_output_tokens, model_ceiling) if ceiling is not None)
     if call.max_output_tokens is None:
         # Without a tier ceiling the model's own limit holds anyway: the body can stay as the caller wrote it.
-        return Access(None, "allowed", tier.max_output_tokens and min(ceilings))
-    lowest = min(ceilings, default=call.max_output_tokens)
-    if lowest < call.max_output_tokens:
-        return Access(None, f"output lowered from {call.max_output_tokens} to {lowest} tokens", lowest)
-    return _ALLOWED
+        return tier.max_output_tokens and lowest
+    return lowest if lowest < call.max_output_tokens else None
 
 
 def _missing_feature(allowed: Features, used: Features) -> Denial | None:

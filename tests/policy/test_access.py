@@ -28,17 +28,15 @@ def test_a_star_means_every_model() -> None:
     assert not access.may_use(tier(), "anything")
 
 
-@given(st.frozensets(st.sampled_from(MODELS)), st.sampled_from(MODELS), ceilings, ceilings)
-def test_a_model_outside_the_tier_is_always_denied(
-    models: frozenset[str], model: str, asked: int | None, own: int | None
-) -> None:
-    decision = access.decide(tier(*models), call(model, max_output_tokens=asked), Features(), own)
+@given(st.frozensets(st.sampled_from(MODELS)), st.sampled_from(MODELS))
+def test_a_model_outside_the_tier_is_always_denied(models: frozenset[str], model: str) -> None:
+    decision = access.decide(tier(*models), call(model), Features())
     assert (decision.denied is Denial.MODEL) == (model not in models)
 
 
 @given(st.builds(Features, st.booleans(), st.booleans()), st.builds(Features, st.booleans(), st.booleans()))
 def test_features_are_denied_exactly_when_used_and_not_allowed(allowed: Features, used: Features) -> None:
-    denied = access.decide(tier("*", features=allowed), call(), used, None).denied
+    denied = access.decide(tier("*", features=allowed), call(), used).denied
     missing = {
         Denial.TOOLS: used.tools and not allowed.tools,
         Denial.IMAGES: used.images and not allowed.images,
@@ -47,16 +45,15 @@ def test_features_are_denied_exactly_when_used_and_not_allowed(allowed: Features
 
 
 def test_the_reason_names_what_is_missing() -> None:
-    decision = access.decide(tier("small"), call("large"), Features(), None)
+    decision = access.decide(tier("small"), call("large"), Features())
     assert "large" in decision.reason and "free" in decision.reason
-    assert "tools" in access.decide(tier("*", features=Features()), call(), Features(tools=True), None).reason
+    assert "tools" in access.decide(tier("*", features=Features()), call(), Features(tools=True)).reason
 
 
 @given(asked=ceilings, of_tier=ceilings, of_model=ceilings)
 def test_no_answer_may_be_longer_than_any_ceiling(asked: int | None, of_tier: int | None, of_model: int | None) -> None:
-    decision = access.decide(tier("*", max_output_tokens=of_tier), call(max_output_tokens=asked), Features(), of_model)
-    sent = asked if decision.lowered_to is None else decision.lowered_to
-    assert decision.denied is None
+    lowered_to = access.lowered_to(tier("*", max_output_tokens=of_tier), call(max_output_tokens=asked), of_model)
+    sent = asked if lowered_to is None else lowered_to
     if of_tier is not None:
         assert sent is not None and sent <= of_tier
     if asked is not None:
@@ -67,11 +64,10 @@ def test_no_answer_may_be_longer_than_any_ceiling(asked: int | None, of_tier: in
 @given(asked=ceilings, of_tier=ceilings, of_model=ceilings)
 def test_a_call_that_fits_is_left_as_it_is(asked: int | None, of_tier: int | None, of_model: int | None) -> None:
     fits = asked is not None and all(ceiling is None or asked <= ceiling for ceiling in (of_tier, of_model))
-    decision = access.decide(tier("*", max_output_tokens=of_tier), call(max_output_tokens=asked), Features(), of_model)
+    lowered_to = access.lowered_to(tier("*", max_output_tokens=of_tier), call(max_output_tokens=asked), of_model)
     if fits or (asked is None and of_tier is None):
-        assert decision.lowered_to is None
+        assert lowered_to is None
 
 
 def test_embeddings_have_no_output_to_lower() -> None:
-    decision = access.decide(tier("*", max_output_tokens=5), call("embed", Route.EMBEDDINGS), Features(), 7)
-    assert decision.lowered_to is None
+    assert access.lowered_to(tier("*", max_output_tokens=5), call("embed", Route.EMBEDDINGS), 7) is None
