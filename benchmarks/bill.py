@@ -172,9 +172,8 @@ def main() -> None:
         feature: asyncio.run(live(feature, questions, chosen.seconds, chosen.bound))
         for feature in chosen.only.split(",")
     }
-    print(
-        f"{len(questions)} requests, {len({q.topic for q in questions})} topics, {len({q.text for q in questions})} wordings\n"
-    )
+    topics_asked, wordings = len({each.topic for each in questions}), len({each.text for each in questions})
+    print(f"{len(questions)} requests, {topics_asked} topics, {wordings} wordings\n")
     print(table(days, len(questions)))
 
 
