@@ -200,6 +200,12 @@ class WaitingRoomFull(Overloaded):
     code = "waiting_room_full"
 
 
+class EmbedderUnavailable(Overloaded):
+    """Texts cannot be turned into vectors now: nothing is prepared, too many wait, or who does it failed."""
+
+    code = "embedder_unavailable"
+
+
 class ProviderQuota(Overloaded):
     """Every deployment that could answer has used up what its provider allows in a minute."""
 

@@ -17,6 +17,7 @@ from headgate.metering import Admission, Ask, Charge, Meter, Reading, UnderWay
 from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
 
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
+Vector = bytes  # the coordinates of a point as little-endian float32, of length one
 
 
 class Clock(Protocol):
@@ -241,6 +242,22 @@ class TokenCounter(Protocol):
 
     async def count(self, upstream_model: str, texts: Sequence[str]) -> int:
         """Tokens of the texts together. Never raises, and never keeps the event loop for long."""
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors: the closer their meaning, the larger the product of two."""
+
+    name: str  # with `dimensions` what its vectors are comparable by: another name or number is another namespace
+    dimensions: int
+
+    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+        """One vector for each text, the same for the same text. Never keeps the event loop for long.
+
+        What is longer than the model reads is cut. Raises EmbedderUnavailable; it says what to do.
+        """
+
+    async def aclose(self) -> None:
+        """Embed nothing any more. May be repeated."""
 
 
 class Observer(Protocol):

@@ -42,6 +42,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stores": ADAPTER,
     "telemetry": ADAPTER,
     "tokens": ADAPTER,
+    "embedding": ADAPTER,
     "alerts": {*ADAPTER, "providers"},  # webhooks are called with the HTTP client of providers
     "reconciling": {*PORTS, "policy", "wire", "config"},
     "sim": {*GATEWAY, "gateway"},
@@ -52,7 +53,18 @@ MAY_IMPORT: dict[str, set[str]] = {
     "app": {*ADAPTER, *ROOT_PARTS, "admin"},
     "offline": {*ADAPTER, "admin", "alerts", "gateway", "stores", "clock", "assembly", "bookkeeping", "reconciling"},
     "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app"},
-    "commands": {*VOCABULARY, "config", "alerts", "admin", "telemetry", "stores", "offline", "serving", "cli"},
+    "commands": {
+        *VOCABULARY,
+        "config",
+        "alerts",
+        "admin",
+        "telemetry",
+        "stores",
+        "embedding",
+        "offline",
+        "serving",
+        "cli",
+    },
     "cli": {*VOCABULARY, "config", "serving"},  # its commands are named, and loaded when they are called
     "__main__": {"cli"},
 }
