@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 
 import click
@@ -26,6 +27,7 @@ COMMANDS = {
     "audit": "headgate.commands.audit:audit",
     "config": "headgate.commands.config:config",
     "alerts": "headgate.commands.alerts:alerts",
+    "embedder": "headgate.commands.embedder:embedder",
     "backup": "headgate.commands.backup:backup",
     "version": "headgate.commands.version:version",
 }
@@ -56,6 +58,8 @@ def headgate() -> None:
 
 def main() -> None:
     """Run a command. What goes wrong is said in one sentence on stderr: exit code 1, or 2 for a wrong command line."""
+    # Before anything imports numpy: its threads would take the cores from other processes for a millisecond's work.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         headgate.main(prog_name="headgate")
     except (HeadgateError, OSError) as error:

@@ -18,7 +18,8 @@ ROOTS = {"app", "assembly", "bookkeeping", "offline", "protection"}  # where ada
 
 # What a composition root ties together.
 ROOT_PARTS = {
-    "gateway", "providers", "stores", "telemetry", "tokens", "alerts", "clock", "assembly", "bookkeeping", "protection",
+    "gateway", "providers", "stores", "telemetry", "tokens", "embedding", "alerts", "clock", "assembly", "bookkeeping",
+    "protection",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {

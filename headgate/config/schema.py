@@ -15,6 +15,7 @@ import msgspec
 from headgate.config.alert_schema import AlertConfig
 from headgate.config.billing_schema import BillingConfig, ReconcileConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
+from headgate.config.embedder_schema import EmbedderConfig
 from headgate.config.tiers import LimitsConfig, TenantConfig, TierConfig
 
 
@@ -303,5 +304,6 @@ class Config(Block, frozen=True):
     tenants: dict[str, TenantConfig] = {}  # who pays, by name
     alerts: list[AlertConfig] = []  # whom to tell when something happens
     reconcile: ReconcileConfig = ReconcileConfig()  # comparing the ledger with what providers bill, every night
+    embedder: EmbedderConfig = EmbedderConfig()  # who turns texts into vectors
     pii: PiiConfig = PiiConfig()  # what may be kept of personal data
     queue: str = "sql"  # doorbell and ingestion of jobs: sql | redis:// | amqp:// | kafka:// | sqs://

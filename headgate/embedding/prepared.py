@@ -13,6 +13,7 @@ from headgate.errors import EmbedderUnavailable
 NAME = "all-minilm-l6-v2-int8-1"
 DIMENSIONS = 384
 MAX_TOKENS = 256  # what it was trained to read; the rest of a text is cut
+MAX_CHARACTERS = 8_000  # of a text are looked at: far more than that
 DEFAULT_DIRECTORY = "~/.cache/headgate"
 
 MODEL_FILE, TOKENIZER_FILE, MANIFEST_FILE = "model.onnx", "tokenizer.json", "manifest.json"
@@ -26,13 +27,14 @@ class Manifest(msgspec.Struct, frozen=True):
 
 
 def place(base: str) -> Path:
-    """The folder of the prepared embedder below a cache directory, "" for the user's own."""
-    return Path(base or DEFAULT_DIRECTORY).expanduser().absolute() / NAME
+    """The folder of the prepared embedder below a cache directory, "" for the user's own.
 
-
-def is_prepared(folder: Path) -> bool:
-    """Whether the folder is there; `verify` says whether it is whole."""
-    return (folder / MANIFEST_FILE).is_file()
+    Raises EmbedderUnavailable for a user without a home.
+    """
+    try:
+        return Path(base or DEFAULT_DIRECTORY).expanduser().absolute() / NAME
+    except RuntimeError as error:
+        raise EmbedderUnavailable(f"The embedder has no folder ({error}). Set embedder.directory.") from error
 
 
 def verify(folder: Path) -> None:
@@ -45,6 +47,15 @@ def verify(folder: Path) -> None:
     if manifest.name != NAME or broken:
         named = ", ".join(broken) or manifest.name
         raise EmbedderUnavailable(f"The embedder in {folder} is damaged: {named}. {WHAT_TO_DO}")
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether the folder is what was prepared; 15 ms."""
+    try:
+        verify(folder)
+    except EmbedderUnavailable:
+        return False
+    return True
 
 
 def sha256(path: Path) -> str:

