@@ -14,7 +14,7 @@ from headgate.alert_types import AlertRecord
 from headgate.bills import Adjustment, Booked, LedgerAttempt, LedgerLine, Reconciliation, StatementLine
 from headgate.change_types import AuditEntry, Change, Setting
 from headgate.metering import Admission, Ask, Charge, Meter, Reading, UnderWay
-from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
+from headgate.types import Call, KeyRecord, Neighbour, Operation, RequestRecord, UsageRow
 
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
 Vector = bytes  # the coordinates of a point as little-endian float32, of length one
@@ -258,6 +258,29 @@ class Embedder(Protocol):
 
     async def aclose(self) -> None:
         """Embed nothing any more. May be repeated."""
+
+
+class VectorIndex(Protocol):
+    """Entries by their vectors, in partitions that know nothing of each other. In memory and synchronous: no look-up
+    waits for a network, and every call is short enough for the event loop."""
+
+    def add(self, partition: str, key: str, vector: Vector) -> None:
+        """Enter a vector, in the place of the key's earlier one. Raises ValueError if it has another length."""
+
+    def remove(self, partition: str, key: str) -> None:
+        """Forget an entry, if it is there."""
+
+    def drop(self, partition: str) -> None:
+        """Forget a partition, if it is there."""
+
+    def search(self, partition: str, vector: Vector, most: int) -> list[Neighbour]:
+        """The entries of a partition that are nearest to a vector, the nearest first, at most so many."""
+
+    def entries(self, partition: str | None = None) -> int:
+        """How many there are, in a partition or altogether."""
+
+    def size_bytes(self) -> int:
+        """What vectors and index take, near enough."""
 
 
 class Observer(Protocol):

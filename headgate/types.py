@@ -354,3 +354,10 @@ class Problem(Frozen, frozen=True, gc=False):
     message: str  # what is wrong
     hint: str = ""  # the nearest valid name, or what to do
     severity: Severity = Severity.ERROR
+
+
+class Neighbour(Frozen, frozen=True, gc=False):
+    """An entry near to a vector, and the product of the two: 1 is the same direction."""
+
+    key: str
+    similarity: float
