@@ -10,12 +10,15 @@ import msgspec
 from headgate.alerts.channel import Channel
 from headgate.config import addresses, rules
 from headgate.config.catalogue import Catalogue
-from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig
+from headgate.config.schema import Config, DeploymentConfig, ModelConfig, PiiConfig, ProviderConfig
 from headgate.config.tiers import BudgetsConfig, LimitsConfig, TenantConfig, TierConfig
 from headgate.gateway import accounts
 from headgate.gateway.accounts import Accounts, Terms
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.policy.health import BreakerRules
+from headgate.policy.pii.findings import PiiClass
+from headgate.policy.pii.names import read_names
+from headgate.policy.pii.rules import Rules
 from headgate.policy.quota import QuotaLimits
 from headgate.policy.routing import Balance
 from headgate.ports import Clock, Provider
@@ -58,6 +61,7 @@ class Assembly:
             on_store_failure=config.on_store_failure,
             global_rules=rules.global_rules(config.limits),
             has_budgets=has_budgets(config),
+            pii=pii_rules(config.pii),
         )
 
     def _plans(self, config: Config, model: ModelConfig) -> list[DeploymentPlan]:
@@ -138,6 +142,16 @@ def _signer(name: str, config: ProviderConfig) -> Signer:
     from headgate.providers.aws_signing import AwsSigner, SigningSettings
 
     return AwsSigner(SigningSettings(name, config.region, config.profile))
+
+
+def pii_rules(config: PiiConfig) -> Rules:
+    """What caches may keep of personal data."""
+    return Rules(
+        store=frozenset(map(PiiClass, config.store)),
+        redact=frozenset(map(PiiClass, config.redact)),
+        private=frozenset(map(PiiClass, config.private)),
+        names=read_names(config.names),
+    )
 
 
 def _model_spec(name: str, model: ModelConfig) -> ModelSpec:

@@ -47,7 +47,7 @@ NOT_REPEATABLE = {
 PURE = {
     "__future__", "base64", "bisect", "collections", "collections.abc", "csv", "dataclasses", "datetime",
     "decimal", "email.utils", "enum", "fractions", "functools", "hashlib", "io", "itertools", "json", "math", "msgspec",
-    "operator", "re", "struct", "typing", "zlib", "zoneinfo",
+    "ipaddress", "operator", "re", "struct", "typing", "zlib", "zoneinfo",
 }  # fmt: skip
 IMMUTABLE = (
     str, bytes, int, float, bool, tuple, frozenset, types.NoneType, types.MappingProxyType, types.UnionType,

@@ -8,7 +8,6 @@ from headgate.config.problems import Place
 NOT_YET = {
     "queue": "queues",
     "routers": "routers",
-    "pii": "PII rules",
     "models.*.cache": "caches",
     "models.*.price.batch": "batches",
     "models.*.deployments.*.price.batch": "batches",

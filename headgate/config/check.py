@@ -11,6 +11,7 @@ from headgate.config.billing_checks import check_billing
 from headgate.config.catalogue import Catalogue
 from headgate.config.embedder_checks import check_embedder
 from headgate.config.limit_checks import check_limits
+from headgate.config.pii_checks import check_pii
 from headgate.config.problems import Findings, Place
 from headgate.config.references import check_references
 from headgate.config.schema import Config, ModelConfig
@@ -27,6 +28,7 @@ def check(config: Config, findings: Findings, catalogue: Catalogue, workers: int
     check_alerts(config, findings)
     check_limits(config, findings, catalogue, workers)
     check_billing(config, findings)
+    check_pii(config, findings)
     check_embedder(config, findings)
     _check_prices(config, findings, catalogue)
     _check_simulated(config, findings)

@@ -279,12 +279,18 @@ class RouterConfig(Block, frozen=True):
     shadow: ShadowConfig = ShadowConfig()  # asking a second model, to learn from the difference
 
 
-class PiiConfig(Block, frozen=True):
-    """What may be kept of personal data in prompts and answers, by class; a class named nowhere is not kept."""
+PiiClass = Literal["email", "phone", "card", "iban", "national_id", "ip", "secret", "name"]
 
-    store: list[str] = []  # kept as it is
-    redact: list[str] = []  # kept with the value replaced
-    never: list[str] = []  # text that contains it is not kept at all
+
+class PiiConfig(Block, frozen=True):
+    """What caches may keep of personal data in prompts and answers, by class; a class named nowhere is never kept."""
+
+    store: list[PiiClass] = []  # kept as it is
+    redact: list[PiiClass] = []  # questions are kept with the value replaced, answers that contain it are not kept
+    private: list[PiiClass] = []  # kept for the one user of the tenant who asked
+    never: list[PiiClass] = []  # what contains it is not kept at all; secrets never are
+    # people, customers, projects: what the class `name` means; words, each of which may end in * for any ending
+    names: list[str] = []
 
 
 class Config(Block, frozen=True):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from headgate.gateway.quotas import NO_LIMITS, Mark, Quota
 from headgate.policy import health, pricing
 from headgate.policy.health import Breaker, BreakerRules, Gate
+from headgate.policy.pii.rules import NOTHING_ALLOWED, Rules
 from headgate.policy.preflight import prompt_rules
 from headgate.policy.quota import FITS, Decision, Demand, QuotaLimits
 from headgate.policy.routing import Balance, Candidate
@@ -257,6 +258,7 @@ class Setup(Frozen, frozen=True):
     on_store_failure: str = "deny"
     global_rules: tuple[Rule, ...] = ()  # limits of everybody together
     has_budgets: bool = False  # somebody's money or tokens are limited: a model without a price is refused
+    pii: Rules = NOTHING_ALLOWED  # what caches may keep
 
     def deployments(self) -> list[Deployment]:
         """Every deployment once."""

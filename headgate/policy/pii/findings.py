@@ -34,17 +34,17 @@ class Finding(Frozen, frozen=True, gc=False):
 
 
 def without_overlaps(found: Iterable[Finding]) -> list[Finding]:
-    """In the order of the text; of those that overlap the one of the first class, then the longest."""
+    """In the order of the text; of those that overlap the one of the first class. Two of one class become one."""
     kept: list[Finding] = []
     for finding in sorted(found, key=lambda one: (one.start, one.end)):
         while kept and kept[-1].end > finding.start:
-            if _weight(kept[-1]) <= _weight(finding):
+            before = kept[-1]
+            if before.pii_class is finding.pii_class:
+                kept[-1] = Finding(before.pii_class, before.start, max(before.end, finding.end))
+                break
+            if _RANK[before.pii_class] < _RANK[finding.pii_class]:
                 break
             kept.pop()
         else:
             kept.append(finding)
     return kept
-
-
-def _weight(finding: Finding) -> tuple[int, int]:
-    return _RANK[finding.pii_class], finding.start - finding.end

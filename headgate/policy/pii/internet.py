@@ -53,7 +53,7 @@ def ipv4(text: str, start: int, end: int) -> Iterator[Finding]:
 def _is_version(text: str, match: re.Match[str]) -> bool:
     """Four small numbers after a word that announces a version."""
     octets = match[0].split("/")[0].split(".")
-    if any(int(octet) > _HIGHEST_OF_VERSION for octet in octets) or octets[0] in ("0", "10"):
+    if any(int(octet) > _HIGHEST_OF_VERSION for octet in octets) or octets[0] == "10" or match[0] == "0.0.0.0":
         return False
     return _VERSION.search(text[max(0, match.start() - _LOOK_BACK) : match.start()]) is not None
 
@@ -78,6 +78,8 @@ def ipv6(text: str) -> Iterator[Finding]:
 
 
 def _is_ipv6(text: str, start: int, end: int) -> bool:
+    if text.endswith("::", start, end) and not text.startswith("/", end):
+        return False  # as a heading or a scope ends
     address, beside = text[start:end], text[max(0, start - 1) : start] + text[end : end + 1]
     if len(address) < 3 or address.count(":") > 7 or any(one.isalnum() or one == "_" for one in beside):
         return False

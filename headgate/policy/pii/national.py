@@ -261,8 +261,8 @@ WEAK: Mapping[int, Sequence[Check]] = {
 }
 _WORDS = (
     r"ssn|social (?:security|insurance)|sin|nas|num[eé]ro d.assurance sociale|itin|tfn"
-    r"|tax(?:payer)? ?(?:id|number|file)|tin|medicare|nhs|aadhaa?r|uidai|steuer\W?(?:id|nummer|identifikation\w*)|id\W?nr"
-    r"|oib|bsn|burgerservicenummer"
+    r"|tax(?:payer)? ?(?:id|number|file)|tin|medicare|nhs|aadhaa?r|uidai|steuer\W?(?:id|nummer|identifikation\w*)"
+    r"|id\W?nr|oib|bsn|burgerservicenummer"
     r"|nif|cpf|egn|egnu|svnr|sozialversicherung\w*|my ?number|nik|ktp|teudat zehut|cpr|insurance (?:no|number)"
     r"|(?:national|personal) (?:id|identity|identification|insurance)|identity (?:card|number|code)"
     r"|id (?:card|number|no)|personnummer|pesel|cnp|jmbg|dni|c[eé]dula|[\w-]*ausweis\w*|nin|svn|kimlik|tckn"

@@ -91,6 +91,8 @@ def _number_at(text: str, run: Run, first: int, beside: Beside) -> tuple[Finding
     """The number that begins with a group, or None; and the group after it."""
     groups = run.groups
     start = groups[first][0]
+    if first and _is_glued(run.form[first]):
+        return None, first + 1
     opening = text[run.start if first == 0 else groups[first - 1][1] : start].strip(" .-/)")
     forms, length = [run.form[first].lstrip("()+ .-/")], groups[first][1] - start
     candidates = [(forms[0], length)]
@@ -105,6 +107,8 @@ def _number_at(text: str, run: Run, first: int, beside: Beside) -> tuple[Finding
     for taken in range(len(candidates), 0, -1):
         shape, length = candidates[taken - 1]
         form, last = form_of(shape, length), first + taken - 1
+        if last + 1 < len(groups) and _is_glued(run.form[last + 1]):
+            continue
         possible = anything or form.known_alone or (zero and form.phone.after_trunk_zero) or last == len(groups) - 1
         if possible and form.may_be_anything:
             pii_class, end = _class_of(text, (groups[first : last + 1], shape, opening), form, beside)
@@ -112,6 +116,11 @@ def _number_at(text: str, run: Run, first: int, beside: Beside) -> tuple[Finding
                 begins = start - len(opening) if pii_class is PiiClass.PHONE else start
                 return Finding(pii_class, begins, end), last + 1
     return None, first + 1
+
+
+def _is_glued(separated: str) -> bool:
+    """Whether a group belongs to what is before it: a part of a number is no number."""
+    return separated[0] in "-./" and " " not in separated
 
 
 def _begins_with_00(text: str, run: Run, first: int) -> bool:
