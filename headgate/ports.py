@@ -14,9 +14,10 @@ from headgate.alert_types import AlertRecord
 from headgate.bills import Adjustment, Booked, LedgerAttempt, LedgerLine, Reconciliation, StatementLine
 from headgate.change_types import AuditEntry, Change, Setting
 from headgate.metering import Admission, Ask, Charge, Meter, Reading, UnderWay
-from headgate.types import Call, KeyRecord, Neighbour, Operation, RequestRecord, UsageRow
+from headgate.types import Call, EmbeddingUse, KeyRecord, Neighbour, Operation, RequestRecord, UsageRow
 
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
+Used = Callable[[EmbeddingUse], None]
 Vector = bytes  # the coordinates of a point as little-endian float32, of length one
 
 
@@ -250,10 +251,11 @@ class Embedder(Protocol):
     name: str  # with `dimensions` what its vectors are comparable by: another name or number is another namespace
     dimensions: int
 
-    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], used: Used | None = None) -> list[Vector]:
         """One vector for each text, the same for the same text. Never keeps the event loop for long.
 
-        What is longer than the model reads is cut. Raises EmbedderUnavailable; it says what to do.
+        What is longer than the model reads is cut. `used` is told of every call that a provider may charge for. Raises
+        EmbedderUnavailable; it says what to do.
         """
 
     async def aclose(self) -> None:

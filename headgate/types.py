@@ -356,6 +356,16 @@ class Problem(Frozen, frozen=True, gc=False):
     severity: Severity = Severity.ERROR
 
 
+class EmbeddingUse(Frozen, frozen=True, gc=False):
+    """One call of a provider that embedded texts. Times are Unix seconds, durations seconds."""
+
+    id: str
+    started_at: float
+    seconds: float
+    model: str  # the provider's name for it
+    usage: Usage
+
+
 class Neighbour(Frozen, frozen=True, gc=False):
     """An entry near to a vector, and the product of the two: 1 is the same direction."""
 

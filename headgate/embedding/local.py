@@ -17,16 +17,15 @@ import msgspec
 
 from headgate.embedding import prepared
 from headgate.embedding.child import LENGTH
+from headgate.embedding.memory import RecentVectors, readable
 from headgate.errors import EmbedderUnavailable
-from headgate.ports import Vector
+from headgate.ports import Used, Vector
 
 START_SECONDS = 60.0  # making the embedder from its weights included
 EMBED_SECONDS = 10.0
 RETRY_SECONDS = 30.0  # after a start that failed
 MAX_WAITING = 256  # texts; 0.4 s of work
 MAX_BATCH = 16  # texts that go to the process together
-MEMORY_TEXTS = 1024  # 2 MB
-MEMORY_CHARACTERS = 1_000  # longer texts are not remembered
 
 _log = logging.getLogger(__name__)
 
@@ -43,20 +42,18 @@ class LocalEmbedder:
         self._max_waiting = max_waiting
         self._child: asyncio.subprocess.Process | None = None
         self._waiting: OrderedDict[str, asyncio.Future[Vector]] = OrderedDict()  # in the order of arrival
-        self._memory: OrderedDict[str, Vector] = OrderedDict()  # the longest unused first
+        self._memory = RecentVectors()
         self._worker: asyncio.Task[None] | None = None
         self._closed = False
         self._failed: tuple[float, str] | None = None  # when the last start failed, and why
 
-    async def embed(self, texts: Sequence[str]) -> list[Vector]:
-        """As `ports.Embedder`. A text that somebody waits for already is embedded once."""
+    async def embed(self, texts: Sequence[str], used: Used | None = None) -> list[Vector]:
+        """As `ports.Embedder`; nobody charges. A text that somebody waits for already is embedded once."""
         found: list[Vector | asyncio.Future[Vector]] = []
         for text in texts:
-            key = text[: prepared.MAX_CHARACTERS].encode("utf-8", "replace").decode()
+            key = readable(text)
             vector = self._memory.get(key)
-            if vector is not None:
-                self._memory.move_to_end(key)
-            found.append(vector if vector is not None else self._wait_for(key))
+            found.append(self._wait_for(key) if vector is None else vector)
         return [one if isinstance(one, bytes) else await asyncio.shield(one) for one in found]
 
     async def start(self) -> None:
@@ -105,19 +102,13 @@ class LocalEmbedder:
                 self._refuse(EmbedderUnavailable("The embedding process failed. Send it again."))
             else:
                 for text, vector in zip(batch, vectors, strict=True):
-                    self._remember(text, vector)
+                    self._memory.put(text, vector)
                     self._waiting.pop(text).set_result(vector)
 
     def _refuse(self, error: EmbedderUnavailable) -> None:
         while self._waiting:
             _, future = self._waiting.popitem(last=False)
             future.set_exception(EmbedderUnavailable(error.message))
-
-    def _remember(self, text: str, vector: Vector) -> None:
-        if len(text) <= MEMORY_CHARACTERS:
-            self._memory[text] = vector
-            if len(self._memory) > MEMORY_TEXTS:
-                self._memory.popitem(last=False)
 
     # --- the process ---
 

@@ -11,6 +11,7 @@ import onnxruntime
 from tokenizers import Tokenizer
 
 from headgate.embedding import prepared
+from headgate.embedding.memory import readable
 
 Vectors = npt.NDArray[np.float32]
 
@@ -38,7 +39,6 @@ class LocalModel:
         """
         vectors = np.empty((len(texts), prepared.DIMENSIONS), dtype=np.float32)
         for row, text in enumerate(texts):
-            clean = text[: prepared.MAX_CHARACTERS].encode("utf-8", "replace").decode()  # half a surrogate pair
-            ids = np.array([self._tokenizer.encode(clean).ids], dtype=np.int64)
+            ids = np.array([self._tokenizer.encode(readable(text)).ids], dtype=np.int64)
             vectors[row] = self._session.run(["vectors"], {"ids": ids, "mask": np.ones_like(ids)})[0][0]
         return vectors

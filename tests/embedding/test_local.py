@@ -95,17 +95,6 @@ def test_texts_that_come_together_go_together(monkeypatch: pytest.MonkeyPatch) -
     run(scenario)
 
 
-def test_the_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(local, "MEMORY_TEXTS", 2)
-
-    async def scenario(embedder: LocalEmbedder) -> None:
-        for text in ("a", "b", "a", "c", "x" * (local.MEMORY_CHARACTERS + 1)):
-            await embedder.embed([text])
-        assert list(embedder._memory) == ["a", "c"]
-
-    run(scenario)
-
-
 def test_what_is_damaged_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And is not tried again with every request."""
     folder = tmp_path / "nothing"
