@@ -10,7 +10,9 @@ import msgspec
 from headgate.alerts.channel import Channel
 from headgate.config import addresses, rules
 from headgate.config.catalogue import Catalogue
+from headgate.config.embedder_checks import LOCAL
 from headgate.config.schema import Config, DeploymentConfig, ModelConfig, PiiConfig, ProviderConfig
+from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig
 from headgate.config.tiers import BudgetsConfig, LimitsConfig, TenantConfig, TierConfig
 from headgate.gateway import accounts
 from headgate.gateway.accounts import Accounts, Terms
@@ -21,7 +23,7 @@ from headgate.policy.pii.names import read_names
 from headgate.policy.pii.rules import Rules
 from headgate.policy.quota import QuotaLimits
 from headgate.policy.routing import Balance
-from headgate.ports import Clock, Provider
+from headgate.ports import Clock, Embedder, Provider
 from headgate.providers.anthropic import AnthropicProvider
 from headgate.providers.azure import AzureProvider
 from headgate.providers.bedrock import BedrockProvider, NoSigner, Signer
@@ -34,6 +36,7 @@ from headgate.providers.vertex import Tokens, VertexPlace, VertexProvider
 from headgate.types import Caller, Features, KeyRecord, Tier
 
 ANONYMOUS = Caller(key_id="", tenant="anonymous", user=None, tier=Tier(name="anonymous", models=frozenset({"*"})))
+_EMBEDDER_CONNECTIONS = 100
 _NOWHERE = "sim:"  # the simulated model has no address
 
 
@@ -63,6 +66,27 @@ class Assembly:
             has_budgets=has_budgets(config),
             pii=pii_rules(config.pii),
         )
+
+    def embedder(self, config: Config) -> Embedder:
+        """Who turns texts into vectors. It starts with the first text."""
+        chosen = config.embedder
+        if chosen.provider == LOCAL:
+            from headgate.embedding import prepared
+            from headgate.embedding.local import LocalEmbedder
+
+            return LocalEmbedder(prepared.place(chosen.directory))
+        from headgate.embedding.provider import EmbeddingPlan, ProviderEmbedder
+
+        provider = config.providers[chosen.provider]
+        asked = DeploymentConfig(provider=chosen.provider, model=chosen.model)
+        plan = EmbeddingPlan(
+            kind=provider.kind,
+            model=chosen.model,
+            dimensions=chosen.dimensions,
+            endpoint=_endpoints(asked, provider)[0],
+            api_key=provider.api_keys[0] if provider.api_keys else "",
+        )
+        return ProviderEmbedder(self._provider(chosen.provider, provider, _EMBEDDER_CONNECTIONS), plan, self._clock)
 
     def _plans(self, config: Config, model: ModelConfig) -> list[DeploymentPlan]:
         providers = config.providers

@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reconciling": {*PORTS, "policy", "wire", "config"},
     "sim": {*GATEWAY, "gateway"},
     "admin": {*GATEWAY, "gateway", "config", "reconciling"},
-    "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock"},
+    "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
     "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},
     "bookkeeping": {*ADAPTER, "providers", "stores", "reconciling"},
     "app": {*ADAPTER, *ROOT_PARTS, "admin"},
