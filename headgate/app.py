@@ -22,6 +22,7 @@ from headgate.alert_types import StoreFacts
 from headgate.alerts.desk import Alerts
 from headgate.alerts.watching import watch_stores
 from headgate.assembly import Assembly
+from headgate.caching import Caching
 from headgate.clock import SystemClock
 from headgate.config.effective import Effective
 from headgate.config.load import BUILT_IN, Loaded, load
@@ -118,8 +119,9 @@ class Application:
         self._settler = Settler(
             self._journal, self._counter, self.clock, self._audience(server), lambda: not self._trouble()
         )
+        self.caching = Caching(loaded.config, self.clock, self._settler, self.protection.admissions, self.metrics)
         self.pipeline = Pipeline(
-            setup, self.clock, self._settler, self.protection.admissions, self.metrics.missing_done
+            setup, self.clock, self._settler, self.protection.admissions, self.caching.cache, self.metrics.missing_done
         )
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
         self.books = bookkeeping.open_bookkeeping(
@@ -146,6 +148,7 @@ class Application:
         """Settle what is left and close everything. Rows the database does not take wait on disk for the next start."""
         await self._settler.finish()
         await self.protection.aclose()
+        await self.caching.aclose()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -187,6 +190,7 @@ class Application:
             self.alerts.configure(assembly.alert_channels(loaded.config, self._environment))
         self.running = Running(loaded, setup, self.clock.now())
         self.protection.reconfigured()
+        self.caching.reconfigured(config)
         self._run(self._retire(before))
         changes = changed(source, loaded)
         log.info("configuration %s is in use: %s", loaded.hash, " ".join(changes))

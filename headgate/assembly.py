@@ -8,11 +8,18 @@ from collections.abc import Mapping
 import msgspec
 
 from headgate.alerts.channel import Channel
+from headgate.cache_types import CacheRules, ExactRules, Sampled, Sharing
 from headgate.config import addresses, rules
 from headgate.config.catalogue import Catalogue
 from headgate.config.embedder_checks import LOCAL
-from headgate.config.schema import Config, DeploymentConfig, ModelConfig, PiiConfig, ProviderConfig
-from headgate.config.schema import Config, DeploymentConfig, ModelConfig, ProviderConfig
+from headgate.config.schema import (
+    Config,
+    DeploymentConfig,
+    ExactCacheConfig,
+    ModelConfig,
+    PiiConfig,
+    ProviderConfig,
+)
 from headgate.config.tiers import BudgetsConfig, LimitsConfig, TenantConfig, TierConfig
 from headgate.gateway import accounts
 from headgate.gateway.accounts import Accounts, Terms
@@ -63,6 +70,7 @@ class Assembly:
             on_database_failure=config.on_database_failure,
             on_store_failure=config.on_store_failure,
             global_rules=rules.global_rules(config.limits),
+            caches=caches(config),
             has_budgets=has_budgets(config),
             pii=pii_rules(config.pii),
         )
@@ -209,6 +217,21 @@ def configure(directory: Accounts, config: Config) -> None:
     """Give the directory of callers the keys, tiers and tenants of a configuration."""
     anonymous = ANONYMOUS if config.server.authentication == "off" else None
     directory.configure(configured_keys(config), tiers(config), anonymous, terms(config))
+
+
+def caches(config: Config) -> dict[str, CacheRules]:
+    """How requests are answered without a provider, by the public name that they ask for."""
+    settings = [(name, model.cache, [name]) for name, model in config.models.items()]
+    settings += [(name, router.cache, router.from_) for name, router in config.routers.items()]
+    return {
+        name: CacheRules(exact=_exact_rules(cache.exact), models=frozenset(models))
+        for name, cache, models in settings
+        if cache.exact is not None
+    }
+
+
+def _exact_rules(config: ExactCacheConfig) -> ExactRules:
+    return ExactRules(config.ttl_seconds, Sampled(config.sampled), Sharing(config.share), config.coalesce)
 
 
 def with_limits(setup: Setup, config: Config) -> Setup:

@@ -206,6 +206,12 @@ class EmbedderUnavailable(Overloaded):
     code = "embedder_unavailable"
 
 
+class NotCached(HeadgateError):
+    """The request said `x-headgate-cache: only`, and there is no answer to it that may be given again."""
+
+    status, code, kind = 504, "not_cached", "invalid_request_error"
+
+
 class ProviderQuota(Overloaded):
     """Every deployment that could answer has used up what its provider allows in a minute."""
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from headgate.alert_types import AlertRecord
 from headgate.bills import Adjustment, Booked, LedgerAttempt, LedgerLine, Reconciliation, StatementLine
+from headgate.cache_types import CachedAnswer, CacheScope, CacheSize
 from headgate.change_types import AuditEntry, Change, Setting
 from headgate.metering import Admission, Ask, Charge, Meter, Reading, UnderWay
 from headgate.types import Call, EmbeddingUse, KeyRecord, Neighbour, Operation, RequestRecord, UsageRow
@@ -236,6 +237,35 @@ class AlertLog(Protocol):
 
     async def prune(self, before: float) -> int:
         """Forget alerts raised before a time; returns how many. They could be raised again then."""
+
+
+class CacheStore(Protocol):
+    """Answers that may be given again, bounded in number and bytes: what saves least is dropped first.
+
+    A store that is away has nothing and keeps nothing. Looking never raises and costs at most the adapter's time
+    limit.
+    """
+
+    async def get(self, key: bytes) -> CachedAnswer | None:
+        """The answer of that key, if it is kept and has not expired. Being asked for makes it worth keeping."""
+
+    def put(self, answer: CachedAnswer) -> None:
+        """Keep an answer, in place of one with the same key. Done soon, in the background where the store is far.
+
+        One that is too large is not kept.
+        """
+
+    async def find(self, request_id: str) -> CachedAnswer | None:
+        """The answer that a request was given by a provider. Raises StoreUnavailable."""
+
+    async def flush(self, scope: CacheScope) -> int:
+        """Drop answers; returns how many. None of them is given any more on return. Raises StoreUnavailable."""
+
+    async def size(self) -> CacheSize:
+        """How much is kept. Raises StoreUnavailable."""
+
+    async def aclose(self) -> None:
+        """Close connections. May be repeated."""
 
 
 class TokenCounter(Protocol):

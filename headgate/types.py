@@ -239,6 +239,22 @@ class KeyRecord(Frozen, frozen=True):
     follows_tenant: bool = False  # its tier is its tenant's, whichever that is, as long as the tenant has one
 
 
+class CacheMode(StrEnum):
+    """What a request wants of the cache."""
+
+    USE = "use"  # an answer that is there, else one from a provider, which is kept
+    OFF = "off"  # neither look nor keep
+    REFRESH = "refresh"  # one from a provider, which is kept
+    ONLY = "only"  # one that is there, or an error
+
+
+class CacheControl(Frozen, frozen=True, gc=False):
+    """What a caller says in headers. Answers older than `ttl_seconds` are not wanted, nor is its own kept longer."""
+
+    mode: CacheMode = CacheMode.USE
+    ttl_seconds: float | None = None
+
+
 class Call(Frozen, frozen=True, gc=False):
     """What a caller sent, as far as headgate has to understand it. `body` is the JSON as it came.
 
@@ -260,6 +276,7 @@ class Call(Frozen, frozen=True, gc=False):
     prompt_version: str | None = None
     traceparent: str | None = None
     dialect_headers: tuple[tuple[str, str], ...] = ()  # for the provider, if it speaks the caller's dialect
+    cache: CacheControl = CacheControl()
 
 
 class AttemptRecord(Frozen, frozen=True, omit_defaults=True):

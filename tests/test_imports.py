@@ -9,17 +9,28 @@ import pytest
 
 from tests.source import Source, port_adapters, sources
 
-VOCABULARY = {"types", "media", "alert_types", "bills", "change_types", "metering", "errors", "limit_errors", "version"}
+VOCABULARY = {
+    "types",
+    "media",
+    "alert_types",
+    "bills",
+    "cache_types",
+    "change_types",
+    "metering",
+    "errors",
+    "limit_errors",
+    "version",
+}
 PORTS = {*VOCABULARY, "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
-ROOTS = {"app", "assembly", "bookkeeping", "offline", "protection"}  # where adapters are picked
+ROOTS = {"app", "assembly", "bookkeeping", "caching", "offline", "protection"}  # where adapters are picked
 
 # What a composition root ties together.
 ROOT_PARTS = {
     "gateway", "providers", "stores", "telemetry", "tokens", "embedding", "alerts", "clock", "assembly", "bookkeeping",
-    "protection",
+    "caching", "protection",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -27,12 +38,13 @@ MAY_IMPORT: dict[str, set[str]] = {
     "types": set(),
     "media": {"types"},
     "alert_types": {"types"},
+    "cache_types": {"types"},
     "change_types": {"types"},
     "metering": {"types"},
     "bills": {"types"},
     "errors": {"types"},
     "limit_errors": {"errors", "metering"},
-    "ports": {"types", "alert_types", "bills", "change_types", "metering"},
+    "ports": {"types", "alert_types", "bills", "cache_types", "change_types", "metering"},
     "writing": {"types", "errors"},
     "policy": VOCABULARY,
     "wire": VOCABULARY,
@@ -49,6 +61,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "sim": {*GATEWAY, "gateway"},
     "admin": {*GATEWAY, "gateway", "config", "reconciling"},
     "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
+    "caching": {*ADAPTER, "gateway", "stores", "telemetry"},
     "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},
     "bookkeeping": {*ADAPTER, "providers", "stores", "reconciling"},
     "app": {*ADAPTER, *ROOT_PARTS, "admin"},

@@ -8,7 +8,8 @@ from headgate.config.problems import Place
 NOT_YET = {
     "queue": "queues",
     "routers": "routers",
-    "models.*.cache": "caches",
+    "models.*.cache.semantic": "semantic caches",
+    "routers.*.cache.semantic": "semantic caches",
     "models.*.price.batch": "batches",
     "models.*.deployments.*.price.batch": "batches",
 }

@@ -223,7 +223,13 @@ class BreakerConfig(Block, frozen=True):
 class ExactCacheConfig(Block, frozen=True):
     """Answers to the same request again."""
 
-    ttl_seconds: Positive = 3600.0  # how long an answer is kept
+    ttl_seconds: Positive = 3600.0  # how long an answer is kept; a request may ask for less
+    # answers that another try would give otherwise: keep only those to requests with a temperature of 0 (never), also
+    # those to requests that name none (unset), or all of them (always)
+    sampled: Literal["never", "unset", "always"] = "unset"
+    # who may get an answer that another request was given: the same user, any user of the tenant, or any tenant
+    share: Literal["user", "tenant", "everybody"] = "tenant"
+    coalesce: bool = True  # the same request, while it is being answered, waits for that answer
 
 
 class SemanticCacheConfig(Block, frozen=True):
@@ -239,6 +245,14 @@ class CacheConfig(Block, frozen=True):
 
     exact: ExactCacheConfig | None = None  # the same request again; absent: off
     semantic: SemanticCacheConfig | None = None  # a request that means the same; absent: off
+
+
+class CacheStoreConfig(Block, frozen=True):
+    """How much the caches of all models keep together."""
+
+    max_entries: Count = 100_000  # answers
+    max_bytes: Count = 256_000_000  # of the answers and what is kept beside them
+    max_entry_bytes: Count = 1_000_000  # a longer answer is not kept
 
 
 class ModelConfig(Block, frozen=True):
@@ -275,6 +289,7 @@ class RouterConfig(Block, frozen=True):
 
     from_: list[str] = msgspec.field(name="from")  # the models to choose from, the cheapest first
     cost_quality: Share = 0.5  # 0: always the cheapest, 1: always the best
+    cache: CacheConfig = CacheConfig()  # for requests that ask for this name; absent: off
     appeal: bool = False  # a user may ask for the better model when an answer was not good enough
     shadow: ShadowConfig = ShadowConfig()  # asking a second model, to learn from the difference
 
@@ -305,6 +320,7 @@ class Config(Block, frozen=True):
     providers: dict[str, ProviderConfig] = {}  # upstream APIs by name
     models: dict[str, ModelConfig] = {}  # what callers may ask for, by public name
     routers: dict[str, RouterConfig] = {}  # public names behind which headgate chooses the model
+    cache: CacheStoreConfig = CacheStoreConfig()  # how much the caches of all models keep together
     limits: LimitsConfig = LimitsConfig()  # of all tenants together
     tiers: dict[str, TierConfig] = {}  # sets of limits and features by name
     tenants: dict[str, TenantConfig] = {}  # who pays, by name

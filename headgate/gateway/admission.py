@@ -14,7 +14,7 @@ from typing import Protocol
 
 import msgspec
 
-from headgate.errors import DatabaseUnavailable, StoreUnavailable
+from headgate.errors import DatabaseUnavailable, HeadgateError, StoreUnavailable
 from headgate.gateway import asking, rebuilding, refusing
 from headgate.gateway.applying import Applying, RuleBook
 from headgate.gateway.fleet import ServedModel
@@ -88,15 +88,38 @@ class Admissions:
         except (StoreUnavailable, DatabaseUnavailable) as error:
             if journey.setup.on_store_failure == "allow":
                 return
-            raise StoreUnavailable(
-                f"Limits and budgets cannot be checked: {error.message} Try again.", retry_after_seconds=1
-            ) from None
+            raise _cannot_be_checked(error) from None
         if self._operator is not None and (decision.refusal is not None or decision.unenforced):
             _tell(self._operator, journey.caller.tenant, decision)
         journey.requests, journey.tokens = decision.requests, decision.tokens
         if decision.refusal is not None:
             raise refusing.error(decision)
         _enter(journey, ask, decision, applying)
+
+    async def admit_unpaid(self, journey: Journey) -> None:
+        """As `admit` for a request that no provider is asked for: it counts as one, and needs neither tokens nor money.
+
+        A tenant whose money is spent still gets what costs nothing.
+        """
+        if not journey.caller.tier.rules and not journey.setup.global_rules:
+            return
+        applying = self._applying(journey)
+        if not applying.request_meters:
+            return
+        unpaid = applying._replace(meters=applying.request_meters, caps=())
+        ask = Ask(0, 0, fingerprint=asking.fingerprint(journey.call) if applying.looks_for_repeats else 0)
+        try:
+            ask, decision = await self._put(journey, unpaid, ask)
+        except (StoreUnavailable, DatabaseUnavailable) as error:
+            if journey.setup.on_store_failure == "allow":
+                return
+            raise _cannot_be_checked(error) from None
+        if self._operator is not None and (decision.refusal is not None or decision.unenforced):
+            _tell(self._operator, journey.caller.tenant, decision)
+        journey.requests, journey.tokens = decision.requests, decision.tokens
+        if decision.refusal is not None:
+            raise refusing.error(decision)
+        journey.hold = Hold(ask, 0, None)
 
     async def extend(self, journey: Journey) -> None:
         """Hold more before a dearer model is asked. Raises LimitRefusal if there is not so much money."""
@@ -151,9 +174,8 @@ class Admissions:
 
     def _applying(self, journey: Journey) -> Applying:
         caller, call, model = journey.caller, journey.call, journey.model
-        assert model is not None, "the request was routed"
-        rules = journey.setup.global_rules
-        return self._rules.applying(caller, call, model.spec.name, rules, self._clock.now())
+        name = call.model if model is None else model.spec.name  # not routed yet, if no provider is to be asked
+        return self._rules.applying(caller, call, name, journey.setup.global_rules, self._clock.now())
 
     async def _decide(self, journey: Journey, applying: Applying) -> tuple[Ask, Admission]:
         """By the bound of the prompt's tokens. A refusal that a smaller prompt might not have had is decided again by
@@ -215,6 +237,10 @@ class Admissions:
         await self._counters.rebuild(caller.tenant, spent)
 
 
+def _cannot_be_checked(error: HeadgateError) -> StoreUnavailable:
+    return StoreUnavailable(f"Limits and budgets cannot be checked: {error.message} Try again.", retry_after_seconds=1)
+
+
 def _tell(operator: Operator, tenant: str, decision: Admission) -> None:
     for refusal in decision.unenforced:
         operator.unenforced(tenant, refusal)
@@ -236,6 +262,7 @@ def _enter(journey: Journey, ask: Ask, decision: Admission, applying: Applying) 
     if ask.output_tokens == 0:
         return  # nothing counts tokens, or there will be none
     wanted, unknown_to_provider = asking.ceiling(journey.call, journey.lowered_to, model)
+    journey.is_short_of_money = decision.output_tokens < wanted
     if decision.output_tokens < wanted or (unknown_to_provider and applying.has_budget):
         journey.lowered_to = decision.output_tokens
 

@@ -25,6 +25,7 @@ class Applying(NamedTuple):
     counts_tokens: bool  # or money
     has_budget: bool  # that is enforced, a cap on a single request among them
     looks_for_repeats: bool
+    request_meters: tuple[Meter, ...]  # those that count requests: all that an answer without a provider passes
 
 
 class RuleBook:
@@ -59,4 +60,5 @@ def _applying(caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], 
         counts_tokens=bool(caps) or any(meter.rule.measure is not Measure.REQUESTS for meter in meters),
         has_budget=any(rule.enforce for rule in (*caps, *budgets)),
         looks_for_repeats=any(meter.rule.kind is MeterKind.REPEAT for meter in meters),
+        request_meters=tuple([meter for meter in meters if meter.rule.measure is Measure.REQUESTS]),
     )

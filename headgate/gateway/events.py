@@ -38,6 +38,15 @@ class EventLog:
         self.last = 0  # number of the newest event
         self.closed = False
 
+    @property
+    def has_dropped(self) -> bool:
+        """Whether events are not kept any more."""
+        return self._first > 1
+
+    def kept(self) -> list[bytes]:
+        """The events that are kept."""
+        return list(self._events)
+
     def claim(self) -> int:
         """Become the writer; whoever was it before is fenced off. Returns the epoch to write with."""
         self._epoch += 1

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
+from headgate.cache_types import CacheRules
 from headgate.gateway.quotas import NO_LIMITS, Mark, Quota
 from headgate.policy import health, pricing
 from headgate.policy.health import Breaker, BreakerRules, Gate
@@ -89,6 +91,12 @@ class DeploymentSpec(Frozen, frozen=True):
     rules: BreakerRules = BreakerRules()
     capabilities: Capabilities = Capabilities()
     connection: str = ""  # a digest of everything the provider adapter was built from
+
+    @property
+    def origin(self) -> str:
+        """Whose answers its answers are: another one when something else answers under the same name."""
+        parts = (self.name, self.provider, self.kind, self.upstream_model, self.api, *sorted(self.endpoints))
+        return hashlib.blake2b(repr(parts).encode(), digest_size=12).hexdigest()
 
 
 class Deployment:
@@ -195,7 +203,9 @@ class ModelSpec(Frozen, frozen=True):
 class ServedModel:
     """A public model and its deployments."""
 
-    __slots__ = ("deployments", "flat_price", "mute", "output_ceiling", "prices", "prompt_rules", "spec", "turn")
+    __slots__ = (
+        "deployments", "flat_price", "mute", "origins", "output_ceiling", "prices", "prompt_rules", "spec", "turn"
+    )  # fmt: skip
 
     def __init__(self, spec: ModelSpec, deployments: Sequence[Deployment]) -> None:
         self.spec = spec
@@ -205,6 +215,7 @@ class ServedModel:
         self.output_ceiling = _output_ceiling(deployments)
         self.prompt_rules = prompt_rules(deployment.spec.upstream_model for deployment in deployments)
         self.mute = {route: self._mute(route) for route in Route}  # by index, those that do not serve a route
+        self.origins = {deployment.spec.name: deployment.spec.origin for deployment in deployments}
         self.turn = 0
 
     def serves(self, route: Route) -> bool:
@@ -257,6 +268,7 @@ class Setup(Frozen, frozen=True):
     on_database_failure: str = "serve"
     on_store_failure: str = "deny"
     global_rules: tuple[Rule, ...] = ()  # limits of everybody together
+    caches: Mapping[str, CacheRules] = MappingProxyType({})  # by the public name that is asked for, if it has one
     has_budgets: bool = False  # somebody's money or tokens are limited: a model without a price is refused
     pii: Rules = NOTHING_ALLOWED  # what caches may keep
 

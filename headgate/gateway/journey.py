@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from headgate.cache_types import ExactRules, Question
 from headgate.errors import HeadgateError
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
@@ -14,6 +16,9 @@ from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, Request
 from headgate.wire import openai, trace
 from headgate.wire.speakers import speaker
 from headgate.writing import Batch
+
+if TYPE_CHECKING:
+    from headgate.gateway.flights import Flight
 
 OURSELVES = "headgate"  # who answers what no provider was asked
 
@@ -34,14 +39,28 @@ class AnswerHead(Frozen, frozen=True, gc=False):
     degraded_from: str = ""  # the model that was asked for, if money led to a cheaper one
     requests: Standing | None = None  # how the limits stand
     tokens: Standing | None = None
+    age_seconds: int | None = None  # of an answer that was kept
+
+
+class Ticket:
+    """What a request has to do with the cache, once it was looked for there."""
+
+    __slots__ = ("flight", "leads", "question", "rules", "ttl_seconds")
+
+    def __init__(self, question: Question, rules: ExactRules, ttl_seconds: float) -> None:
+        self.question = question
+        self.rules = rules
+        self.ttl_seconds = ttl_seconds  # how long its answer may be kept
+        self.flight: Flight | None = None  # that it leads or follows
+        self.leads = False
 
 
 class Hold:
-    """What an admitted request holds of its limits and budgets. `model` is the one whose price it is for."""
+    """What an admitted request holds of its limits and budgets. `model` is the one whose price it is for, if any."""
 
     __slots__ = ("ask", "dispatched", "model", "output_tokens")
 
-    def __init__(self, ask: Ask, output_tokens: int, model: ServedModel) -> None:
+    def __init__(self, ask: Ask, output_tokens: int, model: ServedModel | None) -> None:
         self.ask = ask
         self.output_tokens = output_tokens  # of one choice
         self.model = model
@@ -58,9 +77,9 @@ class Journey:
     """One request on its way."""
 
     __slots__ = (
-        "attempt", "attempts", "batch", "call", "caller", "counting", "degraded_from", "error", "hold", "is_settled",
-        "lowered_to", "model", "outcome", "requests", "retries_used", "setup", "slot", "started", "started_at",
-        "tokens", "tried", "watchdog",
+        "attempt", "attempts", "batch", "cache", "call", "caller", "counting", "degraded_from", "error", "hold",
+        "is_let_in", "is_settled", "is_short_of_money", "lowered_to", "model", "outcome", "requests", "retries_used",
+        "sent_bytes", "setup", "slot", "started", "started_at", "ticket", "tokens", "tried", "watchdog",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
@@ -85,6 +104,11 @@ class Journey:
         self.requests: Standing | None = None  # how the limits stand, for the caller
         self.tokens: Standing | None = None
         self.degraded_from: ServedModel | None = None  # what was asked for, if money led to a cheaper one
+        self.is_short_of_money = False  # its ceiling is lower than it would be with more
+        self.is_let_in = False  # what it comes to will have room in the ledger
+        self.cache = "off"  # what became of looking for an answer that is there: as its header says
+        self.ticket: Ticket | None = None  # what it has to do with the cache
+        self.sent_bytes = 0  # of an answer that no provider was asked for
         self.batch: Batch | None = None  # that the answer goes out with, if it is to be booked with others
 
     @property
@@ -116,6 +140,7 @@ class Journey:
             provider=spec.provider,
             deployment=spec.name,
             attempts=self.attempts_told(),
+            cache=self.cache,
             cost_picousd=self.cost_picousd if self.is_settled else None,
             max_output_tokens=self.lowered_to,
             dropped=attempt.dropped,
@@ -163,7 +188,7 @@ class Journey:
             self._mean_gap(),
             now - self.started,
             call.body_bytes,
-            (self.attempt.bytes_out or len(self.attempt.body)) if self.attempt else 0,
+            (self.attempt.bytes_out or len(self.attempt.body)) if self.attempt else self.sent_bytes,
             context.trace_id if context else "",
             False,  # undelivered: that turns out later
             call.traceparent or "",

@@ -9,7 +9,7 @@ Knows nothing of HTTP: the edge, and later job workers, WebSockets, the batch AP
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 from headgate.errors import (
     Draining,
@@ -21,17 +21,19 @@ from headgate.errors import (
     TotalTimeout,
 )
 from headgate.gateway.admission import Admissions
+from headgate.gateway.answers import Answer
 from headgate.gateway.attempts import outcome_of
+from headgate.gateway.cache import Cache
 from headgate.gateway.dispatch import Dispatcher
 from headgate.gateway.events import EventLog
 from headgate.gateway.fleet import Setup
-from headgate.gateway.journey import AnswerHead, Journey
+from headgate.gateway.journey import Journey
 from headgate.gateway.settling import Settler
 from headgate.gateway.watchdog import Deadlines, Watchdog
 from headgate.policy import access, pricing
 from headgate.policy.access import Denial
 from headgate.ports import Clock, Take
-from headgate.types import Call, Caller, Features, Outcome, Route
+from headgate.types import CacheMode, Call, Caller, Features, Outcome, Route
 from headgate.wire import sse
 from headgate.wire.messages.call import write_count
 from headgate.wire.speakers import speaker
@@ -40,51 +42,6 @@ from headgate.writing import Batch
 ALL_FEATURES = Features(tools=True, images=True)
 NO_FEATURES = Features()
 DETACHED_LOG_BYTES = 4_000_000
-
-
-class Answer:
-    """What a caller gets. `head` is fixed at the commit point; then comes `body`, all of it, or a stream.
-
-    A stream is taken with `relay`, which hands its pieces over as they come, or read from `events`. Its last piece is
-    its end marker or a typed error event. When a client may come back for it, it is in `log` too.
-    """
-
-    __slots__ = ("_stream", "body", "head")
-
-    def __init__(self, head: AnswerHead, body: bytes = b"", stream: Stream | None = None) -> None:
-        self.head = head
-        self.body = body
-        self._stream = stream
-
-    @property
-    def log(self) -> EventLog | None:
-        return self._stream.log if self._stream is not None else None
-
-    async def relay(self, take: Take) -> bool:
-        """Hand the pieces of a stream to `take`: False when it wants a pause, True when the last one was handed over.
-
-        Between two calls nobody is late, neither the provider nor the client.
-        """
-        return self._stream is None or await self._stream.relay(take)
-
-    @property
-    async def events(self) -> AsyncIterator[bytes]:
-        """The bytes to pass on, piece by piece; a JSON answer is one piece."""
-        if self._stream is None:
-            yield self.body
-            return
-        pieces: list[bytes] = []
-
-        def take_one(piece: bytes) -> bool:
-            pieces.append(piece)
-            return False
-
-        ended = False
-        while not ended:
-            ended = await self._stream.relay(take_one)
-            for piece in pieces:
-                yield piece
-            pieces.clear()
 
 
 class Stream:
@@ -112,9 +69,13 @@ class Stream:
             if not self._attempt.saw_done:
                 pipeline.missing_done(self._attempt.deployment.spec.name)
             await pipeline.settle(journey, Outcome.DONE)
+            if journey.ticket is not None:
+                pipeline.cache.answered(journey, b"", self._attempt.tail)
             cost = pricing.format_usd(journey.cost_picousd)
             last = sse.comment(f"x-headgate-cost-usd={cost}") + self._attempt.tail
         except HeadgateError as error:
+            if journey.ticket is not None:
+                pipeline.cache.left(journey, error)
             await pipeline.settle(journey, outcome_of(error), error)
             last = speaker(journey.call.route).error_event(error, journey.call.id)
         self._over = True
@@ -125,13 +86,18 @@ class Stream:
         return True
 
     def _noting(self, take: Take) -> Take:
-        """Notes what goes to the client, for one who comes back."""
+        """Notes what goes to the client, for one who comes back, and for those who asked the same."""
         log, epoch = self.log, self._epoch
-        if log is None:
+        ticket = self._journey.ticket
+        flight = ticket.flight if ticket is not None else None
+        if log is None and flight is None:
             return take
 
         def noting(piece: bytes) -> bool:
-            log.append(epoch, piece)
+            if log is not None:
+                log.append(epoch, piece)
+            if flight is not None:
+                flight.write(piece)
             return take(piece)
 
         return noting
@@ -156,6 +122,8 @@ class Passage:
         try:
             # authenticate: the caller comes authenticated (accounts.py)
             pipeline.identify(journey)
+            if (answer := await pipeline.look_up(journey)) is not None:
+                return answer
             pipeline.route(journey)
             await pipeline.admit(journey)
             if journey.counts_tokens_here:
@@ -175,6 +143,8 @@ class Passage:
     async def _leave(self, error: BaseException | None) -> None:
         pipeline, journey = self._pipeline, self._journey
         pipeline.under_way.pop(journey, None)
+        if journey.ticket is not None:
+            pipeline.cache.left(journey, error)
         if journey.is_settled:
             return
         if isinstance(error, HeadgateError):
@@ -198,6 +168,7 @@ class Pipeline:
         clock: Clock,
         settler: Settler,
         admissions: Admissions,
+        cache: Cache,
         missing_done: Callable[[str], None] = lambda deployment: None,
     ) -> None:
         """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`."""
@@ -207,6 +178,7 @@ class Pipeline:
         self._clock = clock
         self._settler = settler
         self._admissions = admissions
+        self.cache = cache
         self.missing_done = missing_done
         self.dispatcher = Dispatcher(clock, settler, admissions)
 
@@ -265,6 +237,12 @@ class Pipeline:
         if not model.serves(call.route) and call.route is not Route.COUNT_TOKENS:
             raise RouteNotServed(f"The model '{call.model}' cannot be asked through /v1/{call.route}.", param="model")
 
+    async def look_up(self, journey: Journey) -> Answer | None:
+        """The answer, if it is there already or on its way to somebody else."""
+        if not journey.setup.caches and journey.call.cache.mode is not CacheMode.ONLY:
+            return None
+        return await self.cache.look_up(journey, self.settle)
+
     def route(self, journey: Journey) -> None:
         """Choose the model to ask, and how long its answer may be."""
         call = journey.call
@@ -279,12 +257,17 @@ class Pipeline:
         await self._admissions.admit(journey)
         waited_seconds = self._deadlines.monotonic() - came
         assert journey.model is not None, "the request was routed"
+        journey.is_let_in = True
         seconds = journey.model.spec.total_seconds
         journey.watchdog = Watchdog(
             self._deadlines,
             seconds - waited_seconds,
             lambda: TotalTimeout(f"The request was not finished within {seconds:g} seconds."),
         )
+
+    def outlives(self, request_id: str, cancel: Callable[[], object]) -> bool:
+        """Whether a request whose client left goes on for others. `cancel` is called when the last of them left."""
+        return self.cache.outlives(request_id, cancel)
 
     async def settle(self, journey: Journey, outcome: Outcome, error: HeadgateError | None = None) -> None:
         """Book what the request used. Raises LedgerFull: then the client must not get the end of its answer."""
@@ -297,6 +280,8 @@ class Pipeline:
     def whole_answer(self, journey: Journey) -> Answer:
         """A JSON answer, settled before it is shown."""
         assert journey.attempt is not None, "there is an answer"
+        if journey.ticket is not None:
+            self.cache.answered(journey, journey.attempt.body)
         return Answer(journey.head(), journey.attempt.body)
 
     async def counted_answer(self, journey: Journey) -> Answer:
@@ -309,6 +294,8 @@ class Pipeline:
 
     def stream_answer(self, journey: Journey) -> Answer:
         """A stream, settled before its end is shown."""
+        if journey.ticket is not None:
+            self.cache.committed(journey)
         return Answer(journey.head(), stream=Stream(self, journey))
 
     def _journey(self, caller: Caller, call: Call) -> Journey:

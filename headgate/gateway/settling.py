@@ -109,7 +109,7 @@ class Settler:
         journey.is_settled = True
         self._settled(journey)
         batch = journey.batch
-        if batch is None or journey.watchdog is None:  # never let in: there may be no room for it, but for the others
+        if batch is None or not journey.is_let_in:  # never let in: there may be no room for it, but for the others
             self._write((journey,))
             return
         if batch not in self._held:
@@ -153,7 +153,7 @@ class Settler:
         now = self._clock.monotonic()
         records = [journey.request_record(now) for journey in journeys]
         try:
-            if journeys[0].watchdog is None:  # never let in: the last room is for those who were
+            if not journeys[0].is_let_in:  # never let in: the last room is for those who were
                 self._check_room()
             self._journal.append_all(records)
             for journey in journeys:

@@ -16,6 +16,7 @@ import msgspec
 
 from headgate.telemetry import totals
 from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
+from headgate.telemetry.cache_counts import CacheCounts
 from headgate.telemetry.totals import AttemptKey, CostKey, Gauges, RequestKey, RequestTotals, Snapshot, Totals
 from headgate.types import Counted, Outcome, RequestRecord
 
@@ -52,6 +53,7 @@ class Metrics:
         self._max_series = max_series
         self._snapshots = 0
         self._totals = Totals()
+        self.cache = CacheCounts(self._totals.cache)
         self._requests = self._totals.requests
         self._costs = self._totals.costs_picousd
         self._attempts = self._totals.attempts

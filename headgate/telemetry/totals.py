@@ -62,6 +62,23 @@ class RequestTotals(msgspec.Struct, array_like=True):
         self.e2e.add(other.e2e)
 
 
+class CacheTotals(msgspec.Struct):
+    """What became of requests that were looked for among the answers that are kept."""
+
+    found: dict[str, int] = {}  # by kind: exact, semantic, coalesced
+    missed: int = 0
+    kept: int = 0
+    not_kept: dict[str, int] = {}  # by reason
+    saved_picousd: int = 0  # what the answers that were found had come to
+
+    def add(self, other: CacheTotals) -> None:
+        _add_counts(self.found, other.found)
+        self.missed += other.missed
+        self.kept += other.kept
+        _add_counts(self.not_kept, other.not_kept)
+        self.saved_picousd += other.saved_picousd
+
+
 class Totals(msgspec.Struct):
     """Everything that only ever grows."""
 
@@ -76,6 +93,7 @@ class Totals(msgspec.Struct):
     loop_lag: Histogram = msgspec.field(default_factory=lambda: Histogram.of(LOOP_LAG_SECONDS))
     waited: Histogram = msgspec.field(default_factory=lambda: Histogram.of(WAITED_SECONDS))
     cpu_seconds: float = 0.0
+    cache: CacheTotals = msgspec.field(default_factory=CacheTotals)
 
     def add(self, other: Totals) -> None:
         for key, totals in other.requests.items():
@@ -90,6 +108,7 @@ class Totals(msgspec.Struct):
         self.loop_lag.add(other.loop_lag)
         self.waited.add(other.waited)
         self.cpu_seconds += other.cpu_seconds
+        self.cache.add(other.cache)
 
 
 class Gauges(msgspec.Struct):

@@ -13,7 +13,7 @@ import msgspec
 
 from headgate.errors import HeadgateError, InvalidRequest, MalformedJson, UpstreamRejected
 from headgate.limit_errors import LimitRefusal
-from headgate.types import Call, Features, Route, Usage
+from headgate.types import CacheControl, Call, Features, Route, Usage
 from headgate.wire.openai_usage import read_usage
 from headgate.wire.prompts import PROMPT_MEMBERS
 
@@ -68,6 +68,7 @@ class CallHeaders(msgspec.Struct, frozen=True):
     prompt_version: str | None = None
     traceparent: str | None = None
     dialect_headers: tuple[tuple[str, str], ...] = ()  # what is meant for a provider of the same dialect
+    cache: CacheControl = CacheControl()
 
 
 def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) -> Call:
@@ -99,6 +100,7 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         prompt_version=headers.prompt_version,
         traceparent=headers.traceparent,
         dialect_headers=headers.dialect_headers,
+        cache=headers.cache,
     )
 
 

@@ -59,6 +59,7 @@ def _call(
         prompt_version=headers.prompt_version,
         traceparent=headers.traceparent,
         dialect_headers=headers.dialect_headers,
+        cache=headers.cache,
     )
 
 

@@ -280,10 +280,10 @@ def test_warnings_do_not_keep_a_file_from_being_used() -> None:
 
 
 def test_what_has_no_effect_yet_is_accepted_and_noted_once_per_setting() -> None:
-    cached = A.replace("]}\n", "], cache: {exact: {}}}\n")
+    cached = A.replace("]}\n", "], cache: {semantic: {}}}\n")
     text = BASE + "queue: redis://127.0.0.1:6379/0\n" + cached + cached.replace("models:\n", "").replace("a:", "b:")
     found = said(text, Severity.NOTE)
-    assert [note.split(":")[0] for note in found] == ["8 queue", "10 models.a.cache"]
+    assert [note.split(":")[0] for note in found] == ["8 queue", "10 models.a.cache.semantic"]
     assert "(no caches yet) (and 1 more like it)" in found[1]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from headgate.errors import HeadgateError, LedgerFull
 from headgate.gateway.admission import Admissions
+from headgate.gateway.cache import Cache
 from headgate.gateway.fleet import Deployment, DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.gateway.journey import AnswerHead
 from headgate.gateway.pipeline import Pipeline
@@ -21,7 +22,10 @@ from headgate.policy.quota import QuotaLimits
 from headgate.sim.clock import SimClock
 from headgate.sim.loop import run_virtual
 from headgate.stores.memory import MemoryJournal, MemoryLedger
+from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
+from headgate.telemetry.cache_counts import CacheCounts
+from headgate.telemetry.totals import CacheTotals
 from headgate.types import Call, Caller, Price, RequestRecord, Route, Tier
 from headgate.wire.openai import CallHeaders, parse_call
 from tests.gateway.scripted import ScriptedProvider
@@ -117,7 +121,10 @@ class Corridor:
         self.admissions = Admissions(self.counters, self.ledger, self.clock, room, self.counter)
         audience = Audience((self.tally,), settled=self.admissions.settle)
         self.settler = Settler(self.journal, self.counter, self.clock, audience, lambda: self.database_answers)
-        self.pipeline = Pipeline(self.setup, self.clock, self.settler, self.admissions, self.unmarked.append)
+        self.answers = MemoryCache(self.clock.now, max_entries=1_000, max_bytes=10_000_000, max_entry_bytes=1_000_000)
+        self.looked_up = CacheTotals()
+        cache = Cache(self.answers, self.clock, self.settler, self.admissions, CacheCounts(self.looked_up))
+        self.pipeline = Pipeline(self.setup, self.clock, self.settler, self.admissions, cache, self.unmarked.append)
 
     @property
     def record(self) -> RequestRecord:

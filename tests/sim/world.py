@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 from headgate.config.schema import SimConfig, SimFaults, Spread
 from headgate.errors import Draining
 from headgate.gateway.admission import Admissions
+from headgate.gateway.cache import Cache
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.settling import Audience, Settler
@@ -26,7 +27,10 @@ from headgate.sim.clock import SimClock
 from headgate.sim.loop import VirtualLoop, run_virtual
 from headgate.sim.traffic import Shape, Visit, drive, visits
 from headgate.stores.memory import MemoryJournal, MemoryLedger
+from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
+from headgate.telemetry.cache_counts import CacheCounts
+from headgate.telemetry.totals import CacheTotals
 from headgate.types import Caller, Features, Operation, Price, RequestRecord, Tier
 from tests.sim.invariants import Invariant, Referee, Violation
 
@@ -222,7 +226,9 @@ class World:
         journal = WatchedJournal(ledger, self.referee)
         self._settler = Settler(journal, counter, self.clock, Audience(settled=admissions.settle))
         self._setups = [Setup(models=assemble(self.models.first(), None), config_hash="first")]
-        self.pipeline = Pipeline(self._setups[0], self.clock, self._settler, admissions)
+        answers = MemoryCache(self.clock.now, max_entries=200, max_bytes=1_000_000, max_entry_bytes=100_000)
+        cache = Cache(answers, self.clock, self._settler, admissions, CacheCounts(CacheTotals()))
+        self.pipeline = Pipeline(self._setups[0], self.clock, self._settler, admissions, cache)
 
     async def reload(self, after_seconds: float) -> None:
         """As the application does it: the new setup at once; providers that have left it take no new requests."""

@@ -10,9 +10,10 @@ import msgspec
 
 from headgate.errors import BodyTooLarge, Draining, HeadgateError, InternalError, Overloaded
 from headgate.gateway.accounts import Accounts
+from headgate.gateway.answers import Answer
 from headgate.gateway.http import headers as http_headers
 from headgate.gateway.http.headers import Headers
-from headgate.gateway.pipeline import Answer, Pipeline
+from headgate.gateway.pipeline import Pipeline
 from headgate.ports import Clock
 from headgate.types import Call, Caller, Frozen, Route
 from headgate.wire import openai
@@ -133,8 +134,13 @@ class Exchange(msgspec.Struct, eq=False):
     def gone(self) -> None:
         """The client left. What happens to the request then is configured."""
         self.disconnected = True
-        if self._task is not None and self._edge.pipeline.setup.on_disconnect == "cancel":
-            self._task.cancel()
+        pipeline, task = self._edge.pipeline, self._task
+        if (
+            task is not None
+            and pipeline.setup.on_disconnect == "cancel"
+            and not pipeline.outlives(self.id, task.cancel)
+        ):
+            task.cancel()
 
     async def _run(self) -> None:
         try:

@@ -11,7 +11,7 @@ from headgate.gateway.journey import AnswerHead
 from headgate.limit_errors import LimitRefusal
 from headgate.metering import Standing
 from headgate.policy import pricing
-from headgate.types import Caller, Route
+from headgate.types import CacheControl, CacheMode, Caller, Route
 from headgate.wire import openai
 from headgate.wire.openai import CallHeaders
 
@@ -32,17 +32,22 @@ _STREAM = "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-c
 _SDK_RETRIES = frozenset({408, 409, 429})  # and every 5xx: what OpenAI's SDKs retry unless told not to
 
 _DIALECT_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta")  # for a provider of the same dialect
+_CACHE_MODE, _CACHE_TTL = b"x-headgate-cache", b"x-headgate-cache-ttl"
+_MOST_SECONDS = 10**9
 _OURS = frozenset(
     {
         b"x-headgate-session",
         b"x-headgate-user",
         b"x-headgate-tags",
         b"x-headgate-prompt-version",
+        _CACHE_MODE,
+        _CACHE_TTL,
         b"traceparent",
         *(name.encode() for name in _DIALECT_HEADERS),
     }
 )
 _ANTHROPICS = (Route.MESSAGES, Route.COUNT_TOKENS)
+_MODES = tuple(CacheMode)
 _NOTHING_SAID = CallHeaders()
 
 Headers = Mapping[bytes, bytes]
@@ -77,7 +82,17 @@ def call_headers(headers: Headers, caller: Caller) -> CallHeaders:
         dialect_headers=tuple(
             (name, value) for name in _DIALECT_HEADERS if (value := _text(headers, name.encode(), _LONGEST_LIST))
         ),
+        cache=_cache_control(headers),
     )
+
+
+def _cache_control(headers: Headers) -> CacheControl:
+    mode, ttl = _text(headers, _CACHE_MODE), _text(headers, _CACHE_TTL)
+    if mode is not None and mode not in _MODES:
+        raise InvalidRequest(f"'{mode}' is none of {', '.join(_MODES)}.", param=_CACHE_MODE.decode())
+    if ttl is not None and not (ttl.isascii() and ttl.isdigit() and int(ttl) <= _MOST_SECONDS):
+        raise InvalidRequest("Give a whole number of seconds.", param=_CACHE_TTL.decode())
+    return CacheControl(CacheMode(mode or CacheMode.USE), None if ttl is None else float(ttl))
 
 
 def _text(headers: Headers, name: bytes, longest: int = _LONGEST_VALUE) -> str | None:
@@ -106,6 +121,7 @@ def answer_head(head: AnswerHead, route: Route) -> bytes:
         f"x-headgate-provider: {_ascii(head.provider)}\r\n"
         f"x-headgate-attempts: {_ascii(head.attempts)}\r\n"
         f"x-headgate-cache: {head.cache}\r\n"
+        f"{'' if head.age_seconds is None else f'age: {head.age_seconds}{_END}'}"
         f"{_STREAM if head.stream else _JSON}"
         f"{'' if cost is None else f'x-headgate-cost-usd: {pricing.format_usd(cost)}{_END}'}"
         f"{f'x-headgate-dropped: {_ascii(_list(head.dropped))}{_END}' if head.dropped else ''}"

@@ -1,0 +1,39 @@
+"""The cache of one process, put together: where answers are kept, and who looks for them."""
+
+from __future__ import annotations
+
+from headgate.config.schema import Config
+from headgate.gateway.admission import Admissions
+from headgate.gateway.cache import Cache
+from headgate.gateway.settling import Settler
+from headgate.ports import CacheStore, Clock
+from headgate.stores.memory_cache import MemoryCache
+from headgate.telemetry.metrics import Metrics
+
+
+class Caching:
+    """Makes the cache of a process, and closes it."""
+
+    def __init__(
+        self, config: Config, clock: Clock, settler: Settler, admissions: Admissions, metrics: Metrics
+    ) -> None:
+        bounds = config.cache
+        self._store = MemoryCache(
+            clock.now,
+            max_entries=bounds.max_entries,
+            max_bytes=bounds.max_bytes,
+            max_entry_bytes=bounds.max_entry_bytes,
+        )
+        self.store: CacheStore = self._store
+        self.cache = Cache(self.store, clock, settler, admissions, metrics.cache)
+
+    def reconfigured(self, config: Config) -> None:
+        """The bounds may be others now."""
+        bounds = config.cache
+        self._store.max_entries = bounds.max_entries
+        self._store.max_bytes = bounds.max_bytes
+        self._store.max_entry_bytes = bounds.max_entry_bytes
+
+    async def aclose(self) -> None:
+        """Close the store."""
+        await self.store.aclose()

@@ -1,0 +1,64 @@
+"""What a caller gets: its head, and its body or a stream."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from headgate.gateway.events import EventLog
+from headgate.gateway.journey import AnswerHead
+from headgate.ports import Take
+
+
+class AnswerStream(Protocol):
+    """A stream on its way to the client, settled before its end is shown."""
+
+    log: EventLog | None
+
+    async def relay(self, take: Take) -> bool:
+        """As `Answer.relay`."""
+
+
+class Answer:
+    """What a caller gets. `head` is fixed at the commit point; then comes `body`, all of it, or a stream.
+
+    A stream is taken with `relay`, which hands its pieces over as they come, or read from `events`. Its last piece is
+    its end marker or a typed error event. When a client may come back for it, it is in `log` too.
+    """
+
+    __slots__ = ("_stream", "body", "head")
+
+    def __init__(self, head: AnswerHead, body: bytes = b"", stream: AnswerStream | None = None) -> None:
+        self.head = head
+        self.body = body
+        self._stream = stream
+
+    @property
+    def log(self) -> EventLog | None:
+        return self._stream.log if self._stream is not None else None
+
+    async def relay(self, take: Take) -> bool:
+        """Hand the pieces of a stream to `take`: False when it wants a pause, True when the last one was handed over.
+
+        Between two calls nobody is late, neither the provider nor the client.
+        """
+        return self._stream is None or await self._stream.relay(take)
+
+    @property
+    async def events(self) -> AsyncIterator[bytes]:
+        """The bytes to pass on, piece by piece; a JSON answer is one piece."""
+        if self._stream is None:
+            yield self.body
+            return
+        pieces: list[bytes] = []
+
+        def take_one(piece: bytes) -> bool:
+            pieces.append(piece)
+            return False
+
+        ended = False
+        while not ended:
+            ended = await self._stream.relay(take_one)
+            for piece in pieces:
+                yield piece
+            pieces.clear()

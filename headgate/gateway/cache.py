@@ -1,0 +1,318 @@
+"""Look up: is the answer there already, or on its way to somebody who asked the same?
+
+What may be kept and what is the same are decided by `policy.caching`; this carries it out. A request that finds an
+answer counts as a request and costs nothing. One that finds none gets a ticket: with it, its answer is kept when it is
+complete, and those who ask the same meanwhile wait for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from headgate.cache_types import CachedAnswer, NotKept, Sharing
+from headgate.errors import (
+    Draining,
+    HeadgateError,
+    InvalidRequest,
+    NotCached,
+    Overloaded,
+    StreamIncomplete,
+    UpstreamError,
+)
+from headgate.gateway.admission import Admissions
+from headgate.gateway.answers import Answer
+from headgate.gateway.attempts import callers_fault
+from headgate.gateway.flights import Flight, Landing
+from headgate.gateway.journey import AnswerHead, Journey, Ticket
+from headgate.gateway.replaying import KeptStream, Settle, SharedStream
+from headgate.gateway.settling import Settler
+from headgate.policy import access, caching
+from headgate.ports import CacheStore, Clock
+from headgate.types import CacheMode, Outcome
+from headgate.wire import endings
+
+MOST_FAILURES = 2  # leaders that a provider failed, until their error is everybody's
+
+
+class CacheObserver(Protocol):
+    """Told what becomes of requests that were looked for."""
+
+    def found(self, kind: str, saved_picousd: int) -> None:
+        """An answer was there; `kind` is exact, semantic or coalesced."""
+
+    def missed(self) -> None: ...
+
+    def kept(self) -> None: ...
+
+    def not_kept(self, reason: NotKept) -> None: ...
+
+
+class Cache:
+    """One process's answers that may be given again."""
+
+    def __init__(
+        self, store: CacheStore, clock: Clock, settler: Settler, admissions: Admissions, observer: CacheObserver
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._settler = settler
+        self._admissions = admissions
+        self._observer = observer
+        self._flights: dict[bytes, Flight] = {}  # that others may join, by what is asked
+        self._led: dict[str, Flight] = {}  # by the leader's request id
+
+    async def look_up(self, journey: Journey, settle: Settle) -> Answer | None:
+        """The answer, if it is there or on its way. Else None, and the journey leads those who ask the same.
+
+        Raises NotCached for a request that wants nothing else, or what its leader failed with, or LimitRefusal.
+        """
+        mode, ticket = journey.call.cache.mode, self._ticket(journey)
+        failures = 0
+        while ticket is not None:
+            if mode is not CacheMode.REFRESH:
+                kept = await self._store.get(ticket.question.key)
+                if kept is not None and self._may_be_given(journey, ticket, kept):
+                    return await self._give(journey, kept, settle)
+            if mode is CacheMode.ONLY:
+                break
+            flight = self._flights.get(ticket.question.key) if ticket.rules.coalesce else None
+            if flight is None or mode is CacheMode.REFRESH or not flight.can_be_joined:
+                self._lead(journey, ticket, failures)
+                return None
+            if (answer := await self._follow(journey, ticket, flight, settle)) is not None:
+                return answer
+            failures = flight.failures
+        if mode is CacheMode.ONLY:
+            raise NotCached("No answer to this request is kept, and x-headgate-cache: only asks no provider.")
+        return None
+
+    # --- of a request that found nothing, on its way ---
+
+    def committed(self, journey: Journey) -> None:
+        """The commit point of a stream: who follows gets its pieces from here on."""
+        if (flight := _led_by(journey)) is not None:
+            if _concerns_others(journey):
+                flight.answered(journey.head())
+            else:
+                self._forget(journey, flight)
+                flight.sends_back()
+
+    def answered(self, journey: Journey, body: bytes, tail: bytes = b"") -> None:
+        """The answer is complete and booked: keep it, if it may be, and give it to those who wait for it.
+
+        `body` is a JSON answer; of a stream `tail` is its end.
+        """
+        flight, ticket = _led_by(journey), journey.ticket
+        if ticket is None or flight is None:
+            return
+        self._forget(journey, flight)
+        ticket.flight = None
+        is_too_long = False
+        if journey.call.stream:
+            is_too_long = flight.log.has_dropped
+            body = b"".join(flight.log.kept())
+            flight.write(tail)
+            flight.end()
+        elif _concerns_others(journey):
+            flight.answered(journey.head(), body)
+        else:
+            flight.sends_back()
+        reason = NotKept.TOO_LONG if is_too_long else self._not_kept(journey, ticket, body + tail)
+        if reason is not None:
+            self._observer.not_kept(reason)
+        else:
+            self._observer.kept()
+            self._store.put(self._kept(journey, ticket, body, tail))
+
+    def left(self, journey: Journey, error: BaseException | None) -> None:
+        """A request that has a ticket is over, whatever became of it."""
+        ticket = journey.ticket
+        if ticket is None or ticket.flight is None:
+            return
+        flight, ticket.flight = ticket.flight, None
+        if not ticket.leads:
+            flight.leave()
+            return
+        self._forget(journey, flight)
+        if not isinstance(error, HeadgateError):
+            error = None
+        flight.end(error or StreamIncomplete("The request that this answer came from was given up."))
+        is_theirs = isinstance(error, InvalidRequest | Draining)
+        if isinstance(error, UpstreamError | Overloaded) and not is_theirs:
+            is_theirs = isinstance(error, UpstreamError) and callers_fault(error)
+            flight.failures += not is_theirs
+        if error is not None and (is_theirs or flight.failures >= MOST_FAILURES):
+            flight.failed(error)
+        else:
+            flight.sends_back()
+
+    def outlives(self, request_id: str, cancel: Callable[[], object]) -> bool:
+        """A request's client left: whether its answer is still wanted by others.
+
+        Then `cancel` is called when the last of them has left too.
+        """
+        flight = self._led.get(request_id)
+        return flight is not None and flight.outlives(cancel)
+
+    # --- looking ---
+
+    def _ticket(self, journey: Journey) -> Ticket | None:
+        """What is asked, unless nobody may be given an answer to it again."""
+        call, caller = journey.call, journey.caller
+        rules = journey.setup.caches.get(call.model)
+        if rules is None or rules.exact is None or call.cache.mode is CacheMode.OFF:
+            return None
+        question = caching.question(call, caller, rules.exact, access.lowered_to(caller.tier, call, None))
+        if question.reason is not None:
+            self._observer.not_kept(question.reason)
+            return None
+        ttl_seconds, wanted = rules.exact.ttl_seconds, call.cache.ttl_seconds
+        journey.ticket = ticket = Ticket(
+            question, rules.exact, ttl_seconds if wanted is None else min(ttl_seconds, wanted)
+        )
+        return ticket
+
+    def _may_be_given(self, journey: Journey, ticket: Ticket, kept: CachedAnswer) -> bool:
+        """Whether an answer that was kept is still one to give, and to this caller.
+
+        That it answers this question, and for this tenant, is in its key; it is made sure of, whatever a store does.
+        """
+        call, caller, setup = journey.call, journey.caller, journey.setup
+        model = setup.models.get(kept.answered_by)
+        return (
+            kept.key == ticket.question.key
+            and (kept.tenant == caller.tenant or ticket.rules.share is Sharing.EVERYBODY)
+            and (kept.model, kept.route, kept.stream) == (call.model, call.route, call.stream)
+            and model is not None
+            and kept.answered_by in setup.caches[call.model].models
+            and model.origins.get(kept.deployment) == kept.origin
+            and access.may_use(caller.tier, kept.answered_by)
+            and self._clock.now() - kept.stored_at <= ticket.ttl_seconds
+        )
+
+    async def _give(self, journey: Journey, kept: CachedAnswer, settle: Settle) -> Answer:
+        call = journey.call
+        await self._let_in(journey)
+        journey.cache = "exact"
+        self._observer.found("exact", kept.cost_picousd)
+        head = AnswerHead(
+            request_id=call.id,
+            stream=call.stream,
+            model=kept.answered_by,
+            provider=kept.provider,
+            deployment=kept.deployment,
+            attempts="",
+            cache="exact",
+            cost_picousd=0,
+            requests=journey.requests,
+            tokens=journey.tokens,
+            age_seconds=int(self._clock.now() - kept.stored_at),
+        )
+        if call.stream:
+            return Answer(head, stream=KeptStream(journey, kept.body, kept.tail, settle))
+        journey.sent_bytes = len(kept.body)
+        await settle(journey, Outcome.CACHED, None)
+        return Answer(head, kept.body)
+
+    async def _let_in(self, journey: Journey) -> None:
+        self._settler.check(journey.setup.on_database_failure)
+        await self._admissions.admit_unpaid(journey)
+        journey.is_let_in = True
+
+    # --- the same at the same time ---
+
+    def _lead(self, journey: Journey, ticket: Ticket, failures: int) -> None:
+        ticket.flight, ticket.leads = Flight(journey.call.id, failures), True
+        journey.cache = "miss"
+        self._observer.missed()
+        if ticket.rules.coalesce and ticket.question.key not in self._flights:
+            self._flights[ticket.question.key] = ticket.flight
+            self._led[journey.call.id] = ticket.flight
+
+    async def _follow(self, journey: Journey, ticket: Ticket, flight: Flight, settle: Settle) -> Answer | None:
+        """The leader's answer, or None if there will be none that this caller may be given."""
+        await self._let_in(journey)
+        flight.join()
+        ticket.flight = flight
+        landing = await flight.landed()
+        if landing is Landing.FAILED:
+            assert flight.error is not None, "it failed with an error"
+            raise flight.error.with_traceback(None)
+        head = flight.head
+        if landing is Landing.SENT_BACK or head is None or not access.may_use(journey.caller.tier, head.model):
+            ticket.flight = None
+            flight.leave()
+            self._admissions.settle(journey)
+            return None
+        journey.cache = "coalesced"
+        head = msgspec.structs.replace(
+            head, request_id=journey.call.id, attempts="", cache="coalesced", cost_picousd=0,
+            requests=journey.requests, tokens=journey.tokens,
+        )  # fmt: skip
+        if head.stream:
+            return Answer(head, stream=SharedStream(journey, flight.log, settle))
+        journey.sent_bytes = len(flight.body)
+        await settle(journey, Outcome.CACHED, None)
+        return Answer(head, flight.body)
+
+    def _forget(self, journey: Journey, flight: Flight) -> None:
+        """Nobody joins it any more."""
+        if self._led.pop(journey.call.id, None) is not None and journey.ticket is not None:
+            key = journey.ticket.question.key
+            if self._flights.get(key) is flight:
+                del self._flights[key]
+
+    # --- keeping ---
+
+    def _not_kept(self, journey: Journey, ticket: Ticket, sent: bytes) -> NotKept | None:
+        """Why an answer is not kept; None if it is."""
+        call, attempt, model = journey.call, journey.attempt, journey.model
+        rules = journey.setup.caches[call.model]
+        assert attempt is not None and model is not None, "there is an answer"
+        if ticket.ttl_seconds <= 0:
+            return NotKept.UNWANTED
+        if model.spec.name not in rules.models:
+            return NotKept.OTHER_MODEL
+        if attempt.dropped:
+            return NotKept.DROPPED
+        try:
+            ending = (endings.of_stream if call.stream else endings.of_whole)(call.route, sent)
+        except (ValueError, RecursionError):
+            return NotKept.UNREADABLE
+        return caching.must_not_be_kept(call.route, ending)
+
+    def _kept(self, journey: Journey, ticket: Ticket, body: bytes, tail: bytes) -> CachedAnswer:
+        call, caller, attempt, model = journey.call, journey.caller, journey.attempt, journey.model
+        assert attempt is not None and model is not None, "there is an answer"
+        spec, now = attempt.deployment.spec, self._clock.now()
+        return CachedAnswer(
+            key=ticket.question.key,
+            request_id=call.id,
+            tenant=caller.tenant,
+            user=caller.user or call.user,
+            model=call.model,
+            prompt_version=call.prompt_version,
+            route=str(call.route),
+            stream=call.stream,
+            answered_by=model.spec.name,
+            origin=model.origins[spec.name],
+            deployment=spec.name,
+            provider=spec.provider,
+            stored_at=now,
+            expires_at=now + ticket.ttl_seconds,
+            cost_picousd=journey.cost_picousd,
+            body=body,
+            tail=tail,
+        )
+
+
+def _led_by(journey: Journey) -> Flight | None:
+    return journey.ticket.flight if journey.ticket is not None and journey.ticket.leads else None
+
+
+def _concerns_others(journey: Journey) -> bool:
+    """Whether the answer is what everybody would get who asks the same, however much money he has."""
+    return journey.degraded_from is None and not journey.is_short_of_money

@@ -1,0 +1,190 @@
+"""Which answers may be kept and given again, and what makes two requests the same.
+
+Two requests are the same if every member of their bodies is, and everything else that an answer depends on: who may
+share it, the URL, the prompt version, headers for the provider, the ceiling on output. Members are left out only where
+the API says that no answer depends on them. Bodies are compared as canonical JSON: neither the order of members nor
+white space matters. What is written in two ways without meaning two things (1 and 1.0) may be told apart, which costs
+a hit; what could mean two things never is the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from headgate.cache_types import Ending, ExactRules, NotKept, Question, Sampled, Sharing
+from headgate.types import Call, Caller, Route
+
+DIGEST_BYTES = 24
+_FORMAT = b"1"  # of what is digested
+_COMPACT = -1  # msgspec's word for no white space
+
+# Members that no answer depends on, by the documentation of each API. Responses repeat theirs, so none there.
+_OPENAI_IRRELEVANT = frozenset({"user", "metadata", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"})
+_NONE: frozenset[str] = frozenset()
+_IRRELEVANT: Mapping[Route, frozenset[str]] = {
+    Route.CHAT: _OPENAI_IRRELEVANT,
+    Route.COMPLETIONS: _OPENAI_IRRELEVANT,
+    Route.EMBEDDINGS: _OPENAI_IRRELEVANT,
+    Route.MESSAGES: frozenset({"metadata"}),
+}
+# Members that make an answer depend on more than the request, or mean more than an answer.
+_STATEFUL = (
+    "store", "background", "previous_response_id", "conversation", "web_search_options", "search_parameters", "plugins",
+    "data_sources", "mcp_servers", "container", "context_management",
+)  # fmt: skip
+_OWN_TOOLS = ("function", "custom", None)  # that the caller runs itself
+_ALWAYS_THE_SAME = (Route.EMBEDDINGS,)  # nothing is drawn
+_COMPLETE: Mapping[Route, tuple[str, ...]] = {
+    Route.CHAT: ("stop",),
+    Route.COMPLETIONS: ("stop",),
+    Route.RESPONSES: ("completed",),
+    Route.MESSAGES: ("end_turn", "stop_sequence"),
+    Route.EMBEDDINGS: ("stop",),
+}
+_WITH_MESSAGES = (Route.CHAT, Route.MESSAGES)
+_INSTRUCTIONS = ("system", "developer")
+
+
+def _literal(text: str) -> msgspec.Raw:
+    """A number stays as it is written: two texts of one double are told apart."""
+    return msgspec.Raw(text.encode())
+
+
+_decoder = msgspec.json.Decoder(float_hook=_literal)
+_encoder = msgspec.json.Encoder(order="deterministic")
+
+
+def question(call: Call, caller: Caller, rules: ExactRules, ceiling: int | None) -> Question:
+    """What a call asks. `ceiling` is what its tier lowers the output to, None if it does not."""
+    irrelevant = _IRRELEVANT.get(call.route, _NONE)
+    fields = call.fields
+    if not irrelevant.isdisjoint(fields):
+        fields = {name: raw for name, raw in fields.items() if name not in irrelevant}
+    raw = msgspec.json.encode(fields)
+    try:
+        body = _decoder.decode(raw)
+        canonical = _encoder.encode(body)
+        if len(canonical) != len(raw) and _repeats_members(raw, canonical):
+            return Question(NotKept.AMBIGUOUS)
+    except (ValueError, RecursionError):
+        return Question(NotKept.UNREADABLE)
+    if reason := _never_kept(call.route, body, rules.sampled):
+        return Question(reason)
+    message, is_single_turn = _take_message(call.route, body)
+    if message:
+        canonical = _encoder.encode(body)
+    told = [part for header in call.dialect_headers for part in header]
+    partition = _digest(
+        _FORMAT,
+        *_holder(call, caller, rules.share),
+        call.route.encode(),
+        b"stream" if call.stream else b"whole",
+        b"" if ceiling is None else b"%d" % ceiling,
+        b"" if call.prompt_version is None else b"=" + call.prompt_version.encode(),
+        b"%d" % len(told),
+        *[part.encode() for part in told],
+        canonical,
+    )
+    return Question(None, _digest(partition, message), partition, message, is_single_turn)
+
+
+def private(key: bytes, call: Call, caller: Caller) -> bytes:
+    """The key of an answer that only the user may get who asked for it."""
+    return _digest(key, *_holder(call, caller, Sharing.USER))
+
+
+def must_not_be_kept(route: Route, ending: Ending) -> NotKept | None:
+    """Why an answer is not one to give again; None if it is."""
+    if ending.calls_tools:
+        return NotKept.TOOL_CALL
+    if ending.refuses:
+        return NotKept.REFUSAL
+    complete = _COMPLETE.get(route, ())
+    if ending.finishes and all(finish in complete for finish in ending.finishes):
+        return None
+    return NotKept.INCOMPLETE
+
+
+def _holder(call: Call, caller: Caller, share: Sharing) -> tuple[bytes, ...]:
+    """Who may share the answer."""
+    if share is Sharing.EVERYBODY:
+        return (b"everybody",)
+    tenant = caller.tenant.encode()
+    if share is Sharing.TENANT:
+        return (b"tenant", tenant)
+    user = caller.user or call.user
+    if user:
+        return (b"user", tenant, user.encode())
+    return (b"key", tenant, caller.key_id.encode())
+
+
+def _never_kept(route: Route, body: dict[str, Any], sampled: Sampled) -> NotKept | None:
+    """Why no answer to the request may be kept, whatever it will be."""
+    if route is Route.COUNT_TOKENS:
+        return NotKept.STATEFUL
+    if route not in _ALWAYS_THE_SAME and sampled is not Sampled.ALWAYS:
+        temperature = body.get("temperature")
+        if not _is_zero(temperature) and (temperature is not None or sampled is Sampled.NEVER):
+            return NotKept.SAMPLED
+    if any(body.get(name) for name in _STATEFUL):
+        return NotKept.STATEFUL
+    if route is Route.RESPONSES and body.get("prompt") is not None:
+        return NotKept.STATEFUL  # a template that is kept at the provider
+    if tools := body.get("tools"):
+        known = isinstance(tools, list) and all(isinstance(tool, dict) for tool in tools)
+        if not known or any(tool.get("type") not in _OWN_TOOLS for tool in tools):
+            return NotKept.HOSTED_TOOLS
+    return None
+
+
+def _is_zero(temperature: object) -> bool:
+    if isinstance(temperature, msgspec.Raw):
+        return float(bytes(temperature)) == 0
+    return temperature == 0 and not isinstance(temperature, bool)
+
+
+def _take_message(route: Route, body: dict[str, Any]) -> tuple[bytes, bool]:
+    """Take the last user message out of the body, if it is the last word; and whether nothing was said before it."""
+    if route is Route.COMPLETIONS:
+        prompt = body.get("prompt")
+        if isinstance(prompt, str):
+            body["prompt"] = None
+            return _encoder.encode(prompt), True
+        return b"", False
+    name = "messages" if route in _WITH_MESSAGES else "input" if route is Route.RESPONSES else ""
+    said = body.get(name)
+    if isinstance(said, str) and route is Route.RESPONSES:
+        body[name] = None
+        return _encoder.encode(said), True
+    if not isinstance(said, list) or not said or not isinstance(said[-1], dict) or said[-1].get("role") != "user":
+        return b"", False
+    message = _encoder.encode(said.pop())
+    return message, all(isinstance(each, dict) and each.get("role") in _INSTRUCTIONS for each in said)
+
+
+def _repeats_members(raw: bytes, canonical: bytes) -> bool:
+    """Whether an object has two members of one name: servers differ in which of them they read.
+
+    Decoding drops one of them, so the text gets shorter; white space and escapes make it shorter too.
+    """
+    if len(msgspec.json.format(raw, indent=_COMPACT)) == len(canonical):
+        return False
+    repeated: list[str] = []
+
+    def look(members: list[tuple[str, Any]]) -> None:
+        if len(dict(members)) != len(members):
+            repeated.append(members[0][0])
+
+    json.loads(raw, object_pairs_hook=look)
+    return bool(repeated)
+
+
+def _digest(*parts: bytes) -> bytes:
+    """Each part after its length, so that no two lists of parts are the same bytes."""
+    framed = b"".join([b"%d:%b" % (len(part), part) for part in parts])
+    return hashlib.blake2b(framed, digest_size=DIGEST_BYTES).digest()

@@ -1,0 +1,191 @@
+"""How an answer that a client was sent has ended, in its dialect: what decides whether it may be given again.
+
+Reads what was written for the client, whoever wrote it. Raises ValueError for what cannot be read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import msgspec
+
+from headgate.cache_types import Ending
+from headgate.types import Route
+from headgate.wire import sse
+
+_MOST_FRAME_BYTES = 16_000_000
+_THOUGHTS_AND_TEXT = frozenset({"text", "thinking", "redacted_thinking"})
+_PLAIN_ITEMS = frozenset({"message", "reasoning"})
+_NULL = msgspec.Raw(b"null")
+_NOTHING = (b"null", b"[]", b'""', b"{}")
+
+
+class _Said(msgspec.Struct, gc=False):
+    """A message of OpenAI's chat, or a piece of one."""
+
+    tool_calls: msgspec.Raw = _NULL
+    function_call: msgspec.Raw = _NULL
+    refusal: msgspec.Raw = _NULL
+    audio: msgspec.Raw = _NULL
+
+
+class _Choice(msgspec.Struct, gc=False):
+    index: int | None = 0
+    finish_reason: str | None = None
+    message: _Said | None = None
+    delta: _Said | None = None
+
+
+class _Chat(msgspec.Struct, gc=False):
+    choices: list[_Choice] | None = None
+
+
+class _Embedding(msgspec.Struct, gc=False):
+    embedding: msgspec.Raw = _NULL
+
+
+class _Embeddings(msgspec.Struct, gc=False):
+    data: list[_Embedding] | None = None
+
+
+class _Block(msgspec.Struct, gc=False):
+    type: str = ""
+
+
+class _Stop(msgspec.Struct, gc=False):
+    stop_reason: str | None = None
+
+
+class _Message(msgspec.Struct, gc=False):
+    stop_reason: str | None = None
+    content: list[_Block] | None = None
+
+
+class _MessageEvent(msgspec.Struct, gc=False):
+    type: str = ""
+    delta: _Stop | None = None
+    content_block: _Block | None = None
+
+
+class _Item(msgspec.Struct, gc=False):
+    type: str = "message"
+    content: list[_Block] | None = None
+
+
+class _Response(msgspec.Struct, gc=False):
+    status: str | None = None
+    output: list[_Item] | None = None
+
+
+class _ResponseEvent(msgspec.Struct, gc=False):
+    type: str = ""
+    response: _Response | None = None
+
+
+_chat = msgspec.json.Decoder(_Chat)
+_embeddings = msgspec.json.Decoder(_Embeddings)
+_message = msgspec.json.Decoder(_Message)
+_message_event = msgspec.json.Decoder(_MessageEvent)
+_response = msgspec.json.Decoder(_Response)
+_response_event = msgspec.json.Decoder(_ResponseEvent)
+
+
+def of_whole(route: Route, body: bytes) -> Ending:
+    """The ending of a JSON answer."""
+    return _WHOLE[route](body)
+
+
+def of_stream(route: Route, data: bytes) -> Ending:
+    """The ending of a stream, all its events together."""
+    frames = sse.FrameSplitter(_MOST_FRAME_BYTES).feed(data)
+    payloads = [payload for frame in frames if (payload := sse.payload(frame)) and payload != b"[DONE]"]
+    return _STREAMS[route](payloads)
+
+
+def _chat_ending(body: bytes) -> Ending:
+    choices = _chat.decode(body).choices or []
+    return _of_choices({place: choice.finish_reason or "" for place, choice in enumerate(choices)}, choices)
+
+
+def _chat_stream(payloads: list[bytes]) -> Ending:
+    choices = [choice for payload in payloads for choice in _chat.decode(payload).choices or ()]
+    finishes: dict[int, str] = {}
+    for choice in choices:
+        index = choice.index or 0
+        finishes[index] = choice.finish_reason or finishes.get(index, "")
+    return _of_choices(finishes, choices)
+
+
+def _of_choices(finishes: Mapping[int, str], choices: list[_Choice]) -> Ending:
+    said = [part for choice in choices if (part := choice.message or choice.delta) is not None]
+    return Ending(
+        tuple(finishes.values()),
+        calls_tools=any(_is_there(part.tool_calls, part.function_call, part.audio) for part in said),
+        refuses=any(_is_there(part.refusal) for part in said),
+    )
+
+
+def _is_there(*members: msgspec.Raw) -> bool:
+    return any(member is not _NULL and bytes(member) not in _NOTHING for member in members)
+
+
+def _embeddings_ending(body: bytes) -> Ending:
+    data = _embeddings.decode(body).data or []
+    return Ending(tuple("stop" if _is_there(each.embedding) else "" for each in data))
+
+
+def _message_ending(body: bytes) -> Ending:
+    message = _message.decode(body)
+    return _of_blocks(message.stop_reason, message.content or [])
+
+
+def _message_stream(payloads: list[bytes]) -> Ending:
+    stop, blocks = None, list[_Block]()
+    for payload in payloads:
+        event = _message_event.decode(payload)
+        if event.content_block is not None:
+            blocks.append(event.content_block)
+        if event.type == "message_delta" and event.delta is not None:
+            stop = event.delta.stop_reason or stop
+    return _of_blocks(stop, blocks)
+
+
+def _of_blocks(stop: str | None, blocks: list[_Block]) -> Ending:
+    others = any(block.type not in _THOUGHTS_AND_TEXT for block in blocks)
+    return Ending((stop or "",) if blocks else (), calls_tools=others, refuses=stop == "refusal")
+
+
+def _response_ending(body: bytes) -> Ending:
+    return _of_response(_response.decode(body))
+
+
+def _response_stream(payloads: list[bytes]) -> Ending:
+    for payload in reversed(payloads):
+        if b'"response.' in payload and (response := _response_event.decode(payload).response) is not None:
+            return _of_response(response)
+    return Ending(())
+
+
+def _of_response(response: _Response) -> Ending:
+    items = response.output or []
+    parts = [part.type for item in items for part in item.content or ()]
+    return Ending(
+        (response.status or "",) if items else (),
+        calls_tools=any(item.type not in _PLAIN_ITEMS for item in items),
+        refuses="refusal" in parts,
+    )
+
+
+_WHOLE: Mapping[Route, Callable[[bytes], Ending]] = {
+    Route.CHAT: _chat_ending,
+    Route.COMPLETIONS: _chat_ending,
+    Route.EMBEDDINGS: _embeddings_ending,
+    Route.MESSAGES: _message_ending,
+    Route.RESPONSES: _response_ending,
+}
+_STREAMS: Mapping[Route, Callable[[list[bytes]], Ending]] = {
+    Route.CHAT: _chat_stream,
+    Route.COMPLETIONS: _chat_stream,
+    Route.MESSAGES: _message_stream,
+    Route.RESPONSES: _response_stream,
+}
