@@ -284,7 +284,7 @@ def test_what_has_no_effect_yet_is_accepted_and_noted_once_per_setting() -> None
     text = BASE + "queue: redis://127.0.0.1:6379/0\n" + cached + cached.replace("models:\n", "").replace("a:", "b:")
     found = said(text, Severity.NOTE)
     assert [note.split(":")[0] for note in found] == ["8 queue", "10 models.a.cache.semantic"]
-    assert "(no caches yet) (and 1 more like it)" in found[1]
+    assert "(no semantic caches yet) (and 1 more like it)" in found[1]
 
 
 def test_a_good_file_has_nothing_to_say() -> None:
