@@ -79,6 +79,7 @@ class Stream:
                 pipeline.cache.left(journey, error)
             await pipeline.settle(journey, outcome_of(error), error)
             last = speaker(journey.call.route).error_event(error, journey.call.id)
+            error.__traceback__ = None  # or the journey would know its frames, and they the journey
         self._over = True
         if self.log is not None:
             self.log.append(self._epoch, last)
