@@ -51,14 +51,20 @@ class AnswerHead(Frozen, frozen=True, gc=False):
 class Ticket:
     """What a request has to do with the cache, once it was looked for there."""
 
-    __slots__ = ("flight", "leads", "question", "rules", "ttl_seconds")
+    __slots__ = ("flight", "leads", "private_key", "question", "rules", "ttl_seconds")
 
     def __init__(self, question: Question, rules: ExactRules, ttl_seconds: float) -> None:
         self.question = question
         self.rules = rules
         self.ttl_seconds = ttl_seconds  # how long its answer may be kept
+        self.private_key = b""  # of an answer that is for its user alone, if there can be such
         self.flight: Flight | None = None  # that it leads or follows
         self.leads = False
+
+    @property
+    def flight_key(self) -> bytes:
+        """Who asks the same for the same people."""
+        return self.private_key or self.question.key
 
 
 class ModelChoice(Frozen, frozen=True):
