@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import Protocol
 
 import msgspec
 
-from headgate.cache_types import CachedAnswer, Ending, NotKept
+from headgate.cache_types import CachedAnswer, NotKept
 from headgate.gateway.journey import Journey, Ticket
 from headgate.policy import caching
 from headgate.policy.pii.rules import Scope
@@ -15,10 +16,9 @@ from headgate.ports import CacheStore, Clock
 from headgate.wire import endings
 from headgate.wire.speakers import speaker
 
-if TYPE_CHECKING:
-    from headgate.policy.pii.keeping import Keep
-
-MOST_CHARACTERS = 20_000  # of prompt and answer that are looked through on the event loop
+MOST_AT_ONCE = 20_000  # characters of prompt and answer that are looked through in one go
+LONGEST_TEXT = 200_000  # that is looked through at all
+_NARROWEST_LAST = tuple(Scope)
 
 
 class CacheObserver(Protocol):
@@ -59,29 +59,37 @@ class Keeper:
             self._observer.not_kept(reason or NotKept.UNREADABLE)
             return
         answer = self._answer(journey, ticket, body, tail)
-        asked = _asked(journey)
-        if sum(map(len, (*asked, *ending.texts))) > MOST_CHARACTERS:
-            task = asyncio.get_running_loop().create_task(self._decide_apart(journey, answer, ticket, asked, ending))
+        asked, answered = speaker(call.route).prompt_texts(call), ending.texts
+        lengths = [len(text) for text in (*asked, *answered)]
+        if max(lengths, default=0) > LONGEST_TEXT:
+            self._observer.not_kept(NotKept.TOO_LONG)
+        elif sum(lengths) <= MOST_AT_ONCE:
+            self._put(answer, ticket, _scope(journey, asked, answered))
+        else:
+            task = asyncio.get_running_loop().create_task(self._look_on(journey, answer, ticket, asked, answered))
             self._deciding.add(task)
             task.add_done_callback(self._deciding.discard)
-        else:
-            self._put(answer, ticket, _decide(journey, asked, ending))
 
     async def finish(self) -> None:
         """Wait for what is decided in the background."""
         if self._deciding:
             await asyncio.wait(self._deciding)
 
-    async def _decide_apart(
-        self, journey: Journey, answer: CachedAnswer, ticket: Ticket, asked: list[str], ending: Ending
+    async def _look_on(
+        self, journey: Journey, answer: CachedAnswer, ticket: Ticket, asked: Sequence[str], answered: Sequence[str]
     ) -> None:
-        self._put(answer, ticket, await asyncio.to_thread(_decide, journey, asked, ending))
+        """Text after text, with others' turns between them."""
+        scopes = [Scope.TENANT]
+        for place in range(max(len(asked), len(answered))):
+            scopes.append(_scope(journey, asked[place : place + 1], answered[place : place + 1]))
+            await asyncio.sleep(0)
+        self._put(answer, ticket, max(scopes, key=_NARROWEST_LAST.index))
 
-    def _put(self, answer: CachedAnswer, ticket: Ticket, decision: Keep) -> None:
-        if decision.scope is Scope.NOTHING:
+    def _put(self, answer: CachedAnswer, ticket: Ticket, scope: Scope) -> None:
+        if scope is Scope.NOTHING:
             self._observer.not_kept(NotKept.PRIVATE)
             return
-        if decision.scope is Scope.USER:
+        if scope is Scope.USER:
             answer = msgspec.structs.replace(answer, key=ticket.private_key)
         self._observer.kept()
         self._store.put(answer)
@@ -122,14 +130,9 @@ def _refuses(journey: Journey, ticket: Ticket) -> NotKept | None:
     return NotKept.DROPPED if attempt.dropped else None
 
 
-def _asked(journey: Journey) -> list[str]:
-    call = journey.call
-    return speaker(call.route).prompt_texts(call)
-
-
-def _decide(journey: Journey, asked: list[str], ending: Ending) -> Keep:
-    """What the rules for personal data say. Of the question no more than a digest is kept."""
-    from headgate.policy.pii.keeping import keep  # what looks for it takes a while to load
+def _scope(journey: Journey, asked: Sequence[str], answered: Sequence[str]) -> Scope:
+    """For whom an answer may be kept. Of what was asked no more than a digest is kept."""
+    from headgate.policy.pii.keeping import keep  # what looks for personal data takes a while to load
 
     user = journey.caller.user or journey.call.user
-    return keep(journey.setup.pii, "", "\n".join(ending.texts), user=user, context=asked)
+    return keep(journey.setup.pii, "", "\n".join(answered), user=user, context=asked).scope
