@@ -7,8 +7,7 @@ from headgate.config.problems import Place
 # A place in the configuration, * for any name or index: what it belongs to.
 NOT_YET = {
     "queue": "queues",
-    "routers.*.appeal": "appeals",
-    "routers.*.shadow": "shadow runs",
+    "routers": "routers",
     "models.*.cache.semantic": "semantic caches",
     "routers.*.cache.semantic": "semantic caches",
     "models.*.price.batch": "batches",

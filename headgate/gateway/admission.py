@@ -10,7 +10,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -33,6 +33,14 @@ LOOK_AGAIN_SECONDS = 0.1  # whether another process has settled
 _ANSWERED = (Outcome.CACHED, Outcome.DONE)  # without a provider too: from the cache, or with a count of tokens
 
 log = logging.getLogger(__name__)
+
+
+@runtime_checkable
+class CountersAtHand(Protocol):
+    """Counters in this process's memory can also be asked without waiting."""
+
+    def admit_now(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
+        """As `Counters.admit`."""
 
 
 class Operator(Protocol):
@@ -60,6 +68,7 @@ class Admissions:
         operator: Operator | None = None,
     ) -> None:
         self._counters = counters
+        self._at_hand = counters if isinstance(counters, CountersAtHand) else None
         self._ledger = ledger
         self._clock = clock
         self.room = room
@@ -78,12 +87,17 @@ class Admissions:
             return
         applying = self._applying(journey)
         try:
-            ask, decision = await self._decide(journey, applying)
-            while decision.refusal is not None and (cheaper := _cheaper(journey, decision.refusal)) is not None:
-                _go_on_with(journey, cheaper)
+            ask = asking.needed(journey, applying)
+            ask, decision = await self._put(journey, applying, ask)
+            if decision.refusal is not None:
+                ask, decision = await self._count(journey, applying, ask, decision)
+            if decision.refusal is not None and (cheaper := _cheaper(journey, decision.refusal)) is not None:
+                journey.degraded_from, journey.model = journey.model, cheaper
+                journey.tried = cheaper.mute[journey.call.route]
                 applying = self._applying(journey)
                 applying = applying._replace(meters=tuple(map(_without_brake, applying.meters)))
-                ask, decision = await self._decide(journey, applying)
+                ask, decision = await self._put(journey, applying, asking.needed(journey, applying))
+                ask, decision = await self._count(journey, applying, ask, decision)
         except (StoreUnavailable, DatabaseUnavailable) as error:
             if journey.setup.on_store_failure == "allow":
                 return
@@ -156,8 +170,11 @@ class Admissions:
         if hold is None:
             return
         released = not hold.dispatched and journey.outcome not in _ANSWERED
-        tokens = sum([past.usage.input + past.usage.output for past in journey.attempts])
-        charge = Charge(tokens, journey.cost_picousd, released)
+        tokens = picousd = 0
+        for past in journey.attempts:
+            tokens += past.usage.input + past.usage.output
+            picousd += past.cost_picousd
+        charge = Charge(tokens, picousd, released)
         self._counters.settle(journey.call.id, journey.caller.tenant, charge)
         self.room.wake(journey.caller.tenant)
 
@@ -176,11 +193,11 @@ class Admissions:
         name = call.model if model is None else model.spec.name  # not routed yet, if no provider is to be asked
         return self._rules.applying(caller, call, name, journey.setup.global_rules, self._clock.now())
 
-    async def _decide(self, journey: Journey, applying: Applying) -> tuple[Ask, Admission]:
-        """By the bound of the prompt's tokens. A refusal that a smaller prompt might not have had is decided again by
+    async def _count(
+        self, journey: Journey, applying: Applying, ask: Ask, decision: Admission
+    ) -> tuple[Ask, Admission]:
+        """A refusal by the bound of the prompt's tokens that a smaller prompt might not have had is decided again by
         their number, which takes longer to find out."""
-        ask = asking.needed(journey, applying)
-        ask, decision = await self._put(journey, applying, ask)
         if decision.refusal is not None and _is_near(decision.refusal) and ask.input_tokens:
             model = journey.model
             assert model is not None, "the request was routed"
@@ -191,13 +208,16 @@ class Admissions:
         return ask, decision
 
     async def _put(self, journey: Journey, applying: Applying, ask: Ask) -> tuple[Ask, Admission]:
-        if applying.caps:
+        if applying.caps and not applying.passes_caps(ask):
             capped = _request_caps(applying.caps, ask)
             if isinstance(capped, Admission):
                 return ask, capped
             ask = capped
         tenant, hold_id, meters = journey.caller.tenant, journey.call.id, applying.meters
-        decision = await self._counters.admit(hold_id, tenant, meters, ask)
+        if self._at_hand is not None:
+            decision = self._at_hand.admit_now(hold_id, tenant, meters, ask)
+        else:
+            decision = await self._counters.admit(hold_id, tenant, meters, ask)
         if not decision.known:
             await self._rebuild(journey.caller)
             decision = await self._counters.admit(hold_id, tenant, meters, ask)
@@ -286,24 +306,15 @@ def _request_caps(rules: Sequence[Rule], ask: Ask) -> Ask | Admission:
 
 
 def _cheaper(journey: Journey, refusal: Refusal) -> ServedModel | None:
-    """The model that is asked instead when money is short, if the router or the tier has one that serves this."""
+    """The model that is asked instead when money is short, if the tier has one that serves this."""
     tier, model = journey.caller.tier, journey.model
     rule = refusal.meter.rule
     is_money = rule.measure is Measure.USD and refusal.verdict in (Verdict.SPENT, Verdict.TOO_LARGE, Verdict.HELD)
     braked = refusal.verdict is Verdict.TRIPPED and rule.action == "degrade"
-    if not (is_money or braked) or model is None:
-        return None
-    if journey.chosen is not None and (name := journey.chosen.cheaper_than(model.spec.name)):
-        return journey.setup.models[name]
     cheaper = journey.setup.models.get(tier.degrade_to)
-    if cheaper is None or cheaper is model or not cheaper.serves(journey.call.route):
+    if not (is_money or braked) or cheaper is None or cheaper is model or not cheaper.serves(journey.call.route):
         return None
     return cheaper
-
-
-def _go_on_with(journey: Journey, cheaper: ServedModel) -> None:
-    journey.degraded_from, journey.model = journey.asked_for, cheaper
-    journey.tried = cheaper.mute[journey.call.route]
 
 
 def _without_brake(meter: Meter) -> Meter:

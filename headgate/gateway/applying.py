@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import NamedTuple
 
-from headgate.metering import Meter
+from headgate.metering import Ask, Meter
 from headgate.policy import metered
 from headgate.policy.calendar import zone_of
 from headgate.policy.metered import Subject
@@ -26,6 +27,15 @@ class Applying(NamedTuple):
     has_budget: bool  # that is enforced, a cap on a single request among them
     looks_for_repeats: bool
     request_meters: tuple[Meter, ...]  # those that count requests: all that an answer without a provider passes
+    most_tokens: float  # of a single request, by the caps that are enforced
+    most_picousd: float
+
+    def passes_caps(self, ask: Ask) -> bool:
+        """Whether no cap on a single request has to lower or refuse it."""
+        output = ask.output_tokens * ask.choices
+        if ask.input_tokens + output > self.most_tokens:
+            return False
+        return ask.input_picousd + output * ask.output_price <= self.most_picousd
 
 
 class RuleBook:
@@ -51,6 +61,7 @@ def _applying(caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], 
     caps = tuple(rule for rule in rules if rule.scope is Scope.REQUEST)
     counted = [rule for rule in rules if rule.scope is not Scope.REQUEST]
     meters = tuple(metered.meters(counted, subject, zone, now))
+    most_tokens, most_picousd = (metered.request_cap(caps, measure) for measure in (Measure.TOKENS, Measure.USD))
     budgets = [meter.rule for meter in meters if meter.rule.counts_budget]
     return Applying(
         caller=caller,
@@ -61,4 +72,6 @@ def _applying(caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], 
         has_budget=any(rule.enforce for rule in (*caps, *budgets)),
         looks_for_repeats=any(meter.rule.kind is MeterKind.REPEAT for meter in meters),
         request_meters=tuple([meter for meter in meters if meter.rule.measure is Measure.REQUESTS]),
+        most_tokens=inf if most_tokens is None else most_tokens,
+        most_picousd=inf if most_picousd is None else most_picousd,
     )

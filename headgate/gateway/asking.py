@@ -51,14 +51,8 @@ def ask(call: Call, model: ServedModel, *, input_tokens: int, output_tokens: int
     else:
         marked = any(_is_marked(bytes(call.fields[name])) for name in _MARKED_FIELDS if name in call.fields)
         input_price, output_price = pricing.dearest(model.prices, input_tokens, writes_cache=marked)
-    return Ask(
-        input_tokens,
-        output_tokens,
-        call.choices,
-        input_tokens * input_price,
-        output_price,
-        min(LEAST_OUTPUT_TOKENS, output_tokens),
-    )
+    least = output_tokens if output_tokens < LEAST_OUTPUT_TOKENS else LEAST_OUTPUT_TOKENS
+    return Ask(input_tokens, output_tokens, call.choices, input_tokens * input_price, output_price, least)
 
 
 def _is_marked(raw: bytes) -> bool:

@@ -23,7 +23,7 @@ _TRY_AGAIN_SECONDS = 5.0
 
 
 class Audience(NamedTuple):
-    """Who is told of requests that are over. `settled` hears of a journey as soon as its cost is known."""
+    """Who is told of requests that are over. `settled` hears of a journey before it is booked."""
 
     observers: tuple[Observer, ...] = ()
     witness: Witness | None = None
@@ -93,7 +93,8 @@ class Settler:
     def begin(self, journey: Journey) -> None:
         """A provider is about to be asked by the journey's attempt: if this process dies, what is held is charged."""
         if journey.hold is not None and journey.hold.picousd:
-            self._journal.end(journey.slot)
+            if journey.slot != NO_SLOT:
+                self._journal.end(journey.slot)
             journey.slot = self._journal.begin(journey.under_way())
 
     def close_failed(self, journey: Journey, attempt: Attempt, error: UpstreamError) -> None:
@@ -107,9 +108,9 @@ class Settler:
     def record(self, journey: Journey) -> None:
         """Write the ledger's row, now or before the journey's batch is sent. Raises LedgerFull."""
         journey.is_settled = True
-        self._settled(journey)
         batch = journey.batch
         if batch is None or not journey.is_let_in:  # never let in: there may be no room for it, but for the others
+            self._settled(journey)
             self._write((journey,))
             return
         if batch not in self._held:
@@ -142,8 +143,11 @@ class Settler:
             )
 
     def _write_held(self, batch: Batch) -> None:
+        held = self._held.pop(batch)
+        for journey in held:
+            self._settled(journey)
         try:
-            self._write(self._held.pop(batch))
+            self._write(held)
         finally:
             notes, self._notes = self._notes, []
             for request_id in notes:

@@ -8,11 +8,12 @@ and a property test holds that both ways come to the same.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import floor
+from math import floor, inf
 
 from headgate.metering import Ask, Charge, Crossing, Standing
 from headgate.policy.admission import Entry, Post, crossing, next_mark
 from headgate.policy.meters import Budget, Concurrency, Rate, Rolling
+from headgate.policy.sliding import SlidingWindow
 from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
 
@@ -20,6 +21,53 @@ _MEASURES = (Measure.REQUESTS, Measure.TOKENS, Measure.USD)  # amounts of a requ
 _TOKENS = 1
 
 Amounts = tuple[int, int, int]
+Metered = tuple[Rate, SlidingWindow, int, float, float]  # limit, seconds for each of what is limited, burst in seconds
+Tightest = tuple[int, int, float]  # what is left, of which limit, and the debt in seconds
+
+
+class _Rates:
+    """The rates of one measure and one period."""
+
+    __slots__ = ("of_tokens", "period_seconds", "rates", "width_seconds")
+
+    def __init__(self, window: SlidingWindow, of_tokens: bool) -> None:
+        self.of_tokens = of_tokens
+        self.period_seconds = window.period_seconds
+        self.width_seconds = window.width_seconds
+        self.rates: list[Metered] = []
+
+    def passes(self, amount: int, now: float) -> bool:
+        for rate, window, limit, seconds_each, burst_seconds in self.rates:
+            if now >= window.looks_at:
+                window.used(now)
+            tat = rate.tat
+            if window.total + amount > limit or (tat > now and tat + amount * seconds_each - burst_seconds > now):
+                return False
+        return True
+
+    def take(self, amount: int, now: float, tightest: Tightest | None) -> Tightest | None:
+        """Count what passes; returns the tightest limit, this one's or another period's."""
+        place, period_seconds = floor(now / self.width_seconds), self.period_seconds
+        least = inf if tightest is None else tightest[0]
+        for rate, window, limit, seconds_each, burst_seconds in self.rates:
+            tat = rate.tat
+            rate.tat = tat = (tat if tat > now else now) + amount * seconds_each
+            window.add_in(place, amount)
+            left = int((burst_seconds - (tat - now)) * limit / period_seconds)
+            in_window = limit - window.total
+            if in_window < left:
+                left = in_window
+            if left < least:
+                least = left
+                tightest = (left, limit, tat - now)
+        return tightest
+
+    def amend(self, difference: int, at: float) -> None:
+        """What was taken at `at` came to so much more."""
+        place = floor(at / self.width_seconds)
+        for rate, window, _, seconds_each, _ in self.rates:
+            rate.tat += difference * seconds_each
+            window.amend_in(place, difference)
 
 
 class Panel:
@@ -29,10 +77,11 @@ class Panel:
 
     def __init__(self, posts: Sequence[Post]) -> None:
         self.posts = tuple(posts)
-        self._rates: list[tuple[Rate, int, float, float, bool]] = []
+        self._rates: list[_Rates] = []
         self._concurrencies: list[tuple[Concurrency, int]] = []
         self._budgets: list[tuple[Budget, int, int, Post]] = []
-        self._rollings: list[tuple[Rolling, int, int, Post]] = []
+        # Each with its limit, its measure, and the least that is worth telling about.
+        self._rollings: list[tuple[Rolling, int, int, int, Post]] = []
         self._velocities: list[tuple[Velocity, Post]] = []
         self.is_plain = all(meter.rule.enforce and meter.rule.kind is not MeterKind.REPEAT for meter, _ in posts)
         for post in posts:
@@ -50,31 +99,37 @@ class Panel:
             concurrency.held += 1
         for budget, _, measure, _ in self._budgets:
             budget.held += amounts[measure]
-        for rolling, _, measure, post in self._rollings:
+        for rolling, _, measure, _, post in self._rollings:
             rolling.take(post.meter, amounts[measure], now)
-        return self._take_rates(amounts[_TOKENS], now)
+        requests, tokens = None, None
+        for rates in self._rates:
+            if rates.of_tokens:
+                tokens = rates.take(amounts[_TOKENS], now, tokens)
+            else:
+                requests = rates.take(1, now, requests)
+        return _standing(requests, now), _standing(tokens, now)
 
-    def settle(self, ask: Ask, tenant: str, charge: Charge, at: float, now: float) -> list[Crossing]:
+    def settle(self, ask: Ask, tenant: str, charge: Charge, at: float, now: float) -> Sequence[Crossing]:
         """Replace what an ask has taken by what it came to."""
         told: list[Crossing] = []
         held, actual = _amounts(ask), (1, charge.tokens, charge.picousd)
         difference = charge.tokens - held[_TOKENS]
         if difference:
-            for rate, _, seconds_each, _, of_tokens in self._rates:
-                if of_tokens:
-                    rate.tat += difference * seconds_each
-                    rate.window.amend(difference, at)
+            for rates in self._rates:
+                if rates.of_tokens:
+                    rates.amend(difference, at)
         for concurrency, _ in self._concurrencies:
             concurrency.held -= 1
         for budget, _, measure, post in self._budgets:
             budget.held -= held[measure]
-            budget.spent += actual[measure]
-            if budget.spent >= budget.mark:
-                budget.mark = next_mark(post.meter.limit, budget.spent)
-                told += _crossings(tenant, post, actual[measure], budget.spent)
-        for rolling, _, measure, post in self._rollings:
+            budget.spent = spent = budget.spent + actual[measure]
+            if spent >= budget.mark:
+                budget.mark = next_mark(post.meter.limit, spent)
+                told += _crossings(tenant, post, actual[measure], spent)
+        for rolling, _, measure, first_mark, post in self._rollings:
             rolling.settle(post.meter, held[measure], actual[measure], at, now)
-            told += _crossings(tenant, post, actual[measure], rolling.window.used(now))
+            if rolling.window.used(now) >= first_mark:
+                told += _crossings(tenant, post, actual[measure], rolling.window.total)
         for velocity, post in self._velocities:
             was_closed = velocity.retry_at == 0.0
             velocity.settle(post.meter, held[-1], charge.picousd, at, now)
@@ -93,13 +148,8 @@ class Panel:
             state.touched = max(state.touched, now)
 
     def _passes(self, amounts: Amounts, now: float) -> bool:
-        tokens = amounts[_TOKENS]
-        for rate, limit, seconds_each, burst_seconds, of_tokens in self._rates:
-            amount = tokens if of_tokens else 1
-            window, tat = rate.window, rate.tat
-            if now >= window.looks_at:
-                window.used(now)
-            if window.total + amount > limit or (tat > now and tat + amount * seconds_each - burst_seconds > now):
+        for rates in self._rates:
+            if not rates.passes(amounts[_TOKENS] if rates.of_tokens else 1, now):
                 return False
         for concurrency, limit in self._concurrencies:
             if concurrency.held >= limit:
@@ -107,26 +157,10 @@ class Panel:
         for budget, limit, measure, _ in self._budgets:
             if amounts[measure] > limit - budget.spent - budget.held:
                 return False
-        for rolling, limit, measure, _ in self._rollings:
+        for rolling, limit, measure, _, _ in self._rollings:
             if amounts[measure] > limit - rolling.window.used(now) - rolling.held:
                 return False
         return all(velocity.retry_at == 0.0 for velocity, _ in self._velocities)
-
-    def _take_rates(self, tokens: int, now: float) -> tuple[Standing | None, Standing | None]:
-        tightest: list[tuple[int, int, float] | None] = [None, None]
-        for rate, limit, seconds_each, burst_seconds, of_tokens in self._rates:
-            amount = tokens if of_tokens else 1
-            tat, window = rate.tat, rate.window
-            rate.tat = tat = (tat if tat > now else now) + amount * seconds_each
-            window.add_in(floor(now / window.width_seconds), amount)
-            left = int((burst_seconds - (tat - now)) * limit / window.period_seconds)
-            if left > limit - window.total:
-                left = limit - window.total
-            known = tightest[of_tokens]
-            if known is None or left < known[0]:
-                tightest[of_tokens] = (left, limit, tat - now)
-        requests, of_tokens_too = tightest
-        return _standing(requests, now), _standing(of_tokens_too, now)
 
     def _sort_in(self, post: Post) -> None:
         meter, state = post
@@ -134,19 +168,27 @@ class Panel:
         measure = _MEASURES.index(rule.measure)
         match state:
             case Rate():
-                seconds_each = rule.period_seconds / limit
-                self._rates.append((state, limit, seconds_each, rule.burst_seconds, measure == _TOKENS))
+                rates = self._rates_like(state.window, of_tokens=measure == _TOKENS)
+                rates.append((state, state.window, limit, rule.period_seconds / limit, rule.burst_seconds))
             case Concurrency():
                 self._concurrencies.append((state, limit))
             case Budget():
                 state.mark = 0  # the limit may be another one now
                 self._budgets.append((state, limit, measure, post))
             case Rolling():
-                self._rollings.append((state, limit, measure, post))
+                self._rollings.append((state, limit, measure, next_mark(limit, -1), post))
             case Velocity():
                 self._velocities.append((state, post))
             case _:
                 self.is_plain = False
+
+    def _rates_like(self, window: SlidingWindow, *, of_tokens: bool) -> list[Metered]:
+        for known in self._rates:
+            if known.of_tokens == of_tokens and known.period_seconds == window.period_seconds:
+                return known.rates
+        rates = _Rates(window, of_tokens)
+        self._rates.append(rates)
+        return rates.rates
 
 
 def _amounts(ask: Ask) -> Amounts:
@@ -154,7 +196,7 @@ def _amounts(ask: Ask) -> Amounts:
     return 1, ask.input_tokens + output, ask.input_picousd + output * ask.output_price
 
 
-def _standing(tightest: tuple[int, int, float] | None, now: float) -> Standing | None:
+def _standing(tightest: Tightest | None, now: float) -> Standing | None:
     if tightest is None:
         return None
     left, limit, debt_seconds = tightest

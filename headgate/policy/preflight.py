@@ -29,6 +29,7 @@ _UNREAD = frozenset((
 ))  # fmt: skip
 _TOOLS = ("tools", "functions", "toolConfig")
 _SCHEMAS = ("response_format", "output_config", "output_format")
+_DESCRIBING = frozenset((*_TOOLS, *_SCHEMAS))
 _NO_TOOLS = (b"[]", b"null")
 
 
@@ -103,7 +104,7 @@ def prompt_rules(upstream_models: Iterable[str]) -> PromptRules:
 def prompt_bound(call: Call, rules: PromptRules) -> PromptBound:
     """The bound of a prompt without media: 5 us for 2 kB, 0.1 ms for 400 kB. The call's id says where it is weighed."""
     pieces = [bytes(raw) for name, raw in call.fields.items() if name not in _UNREAD]
-    return _bound(call, rules, b"".join(pieces) if len(pieces) > 1 else pieces[0] if pieces else b"")
+    return _bound(call, rules, pieces[0] if len(pieces) == 1 else b"".join(pieces))
 
 
 def media_prompt_bound(
@@ -120,16 +121,11 @@ def media_prompt_bound(
 
 def _bound(call: Call, rules: PromptRules, text: bytes) -> PromptBound:
     added = rules.added_tokens
-    if _describes(call.fields):
+    if not _DESCRIBING.isdisjoint(call.fields) and _describes(call.fields):
         added += rules.tool_tokens
     length = len(text)
     estimate = weigh(text, call.id) * rules.factor
-    return PromptBound(
-        tokens=math.ceil(estimate * (1 + MARGIN)) + added,
-        most_tokens=length + added,
-        text_bytes=length,
-        sampled=length > WHOLE_BYTES,
-    )
+    return PromptBound(math.ceil(estimate * (1 + MARGIN)) + added, length + added, length, length > WHOLE_BYTES)
 
 
 def _describes(fields: Mapping[str, msgspec.Raw]) -> bool:

@@ -55,7 +55,10 @@ class SlidingWindow:
 
     def amend(self, difference: int, at: float) -> None:
         """Change an amount that was added at `at`; nothing if it has left the window."""
-        place = floor(at / self.width_seconds)
+        self.amend_in(floor(at / self.width_seconds), difference)
+
+    def amend_in(self, place: int, difference: int) -> None:
+        """As `amend`, in a slice that is known."""
         if place in self._amounts:
             self._amounts[place] += difference
             self.total += difference
@@ -67,11 +70,6 @@ class SlidingWindow:
     def slices(self) -> Iterable[tuple[int, int]]:
         """Slices with their amounts, oldest first."""
         return self._amounts.items()
-
-    @property
-    def newest(self) -> int | None:
-        """The latest slice that anything was added in."""
-        return next(reversed(self._amounts), None)
 
     def _expire(self, now: float) -> None:
         amounts, oldest = self._amounts, floor((now - self.period_seconds) / self.width_seconds)

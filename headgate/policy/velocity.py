@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import floor
+
 from headgate.metering import Meter, Reading, Verdict
 from headgate.policy.sliding import SlidingWindow, fits_at
 
@@ -49,13 +51,15 @@ class Velocity:
     def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None:
         if now >= self.period_ends_at:
             self._advance(meter, now)
-        self.window.used(now)
-        self.window.add(actual, now)
+        window = self.window
+        if now >= window.looks_at:
+            window.used(now)
+        window.add_in(floor(now / window.width_seconds), actual)
         self.period_spent += actual
         limit = self.threshold(meter)
         if limit is None:
             return
-        used = self.window.total
+        used = window.total
         if self.retry_at == 0.0:
             if used > limit:
                 self._trip(limit, now)
@@ -72,11 +76,11 @@ class Velocity:
 
     def threshold(self, meter: Meter) -> float | None:
         """What may be spent in a period; None: nothing is known that would limit it."""
-        rule = meter.rule
-        limits: list[float] = [float(meter.limit)] if meter.limit else []
-        if rule.factor and self.periods >= BASELINE_PERIODS:
-            limits.append(max(rule.factor * self.baseline, float(BASELINE_FLOOR_PICOUSD)))
-        return min(limits) if limits else None
+        limit = float(meter.limit) if meter.limit else None
+        if not meter.rule.factor or self.periods < BASELINE_PERIODS:
+            return limit
+        unusual = max(meter.rule.factor * self.baseline, float(BASELINE_FLOOR_PICOUSD))
+        return unusual if limit is None or unusual < limit else limit
 
     def waits_until(self, now: float) -> float:
         """When the next probe may go."""

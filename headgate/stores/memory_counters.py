@@ -111,6 +111,7 @@ class MemoryCounters:
         self._clock = clock
         self._told = told
         self._now = 0.0
+        self._none_expires_before = 0.0
         self._accounts: dict[str, Account] = {_GLOBAL: Account()}
         self._holds: dict[str, tuple[str, Hold]] = {}  # by id with their tenant; the next to expire first
         self._provisional: dict[str, tuple[str, Hold]] = {}  # charged, until somebody knows better
@@ -204,7 +205,15 @@ class MemoryCounters:
 
     def _tick(self) -> float:
         """The time, which never goes back here; and what has expired by now."""
-        self._now = now = max(self._now, self._clock.now())
+        now = self._clock.now()
+        if now < self._now:
+            now = self._now
+        self._now = now
+        if now >= self._none_expires_before:
+            self._expire_all(now)
+        return now
+
+    def _expire_all(self, now: float) -> None:
         while self._holds:
             hold_id = next(iter(self._holds))
             tenant, hold = self._holds[hold_id]
@@ -212,7 +221,8 @@ class MemoryCounters:
                 break
             del self._holds[hold_id]
             self._expire(hold_id, tenant, hold, hold.expires_at)  # as it would be had somebody asked at that moment
-        return now
+        first = next(iter(self._holds.values()), None)
+        self._none_expires_before = now + self.hold_seconds if first is None else first[1].expires_at
 
     def _expire(self, hold_id: str, tenant: str, hold: Hold, now: float) -> None:
         if not hold.dispatched:

@@ -73,7 +73,8 @@ def may_have_media(call: Call) -> bool:
     if marks is None:
         return False
     raw = bytes(call.fields.get(PROMPT_MEMBERS[call.route], b""))
-    if not _PARTS.search(raw, 1):
+    second = raw.find(b"[", 1)  # faster than the pattern, and mostly there is none
+    if second < 0 or not _PARTS.search(raw, second):
         return False
     return any(mark in raw for mark in marks)
 

@@ -1,1 +1,0 @@
-"""The difficulty model that ships with headgate, and reading another one."""

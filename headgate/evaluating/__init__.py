@@ -1,1 +1,0 @@
-"""Measuring decisions on files of real data. Nothing here is imported by a gateway."""
