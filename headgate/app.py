@@ -100,7 +100,7 @@ class Application:
         setup = self._assembly.setup(loaded.config, loaded.hash, None)
         assembly.configure(self.accounts, loaded.config)
         self._connections: Callable[[], int] = lambda: 0
-        self.metrics = Metrics(self._gauges(), lambda name: name in self.pipeline.setup.models)
+        self.metrics = Metrics(self._gauges(), lambda name: self.pipeline.setup.has(name))
         directory = MetricsDirectory(metrics_directory) if metrics_directory else None
         self.metrics_page = MetricsPage(self.metrics, directory)
         self._lines = LineWriter(sys.stderr.fileno())

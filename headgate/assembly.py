@@ -19,11 +19,13 @@ from headgate.config.schema import (
     ModelConfig,
     PiiConfig,
     ProviderConfig,
+    RouterConfig,
 )
 from headgate.config.tiers import BudgetsConfig, LimitsConfig, TenantConfig, TierConfig
 from headgate.gateway import accounts
 from headgate.gateway.accounts import Accounts, Terms
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
+from headgate.gateway.routers import Flag, RouterSpec
 from headgate.policy.health import BreakerRules
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.names import read_names
@@ -73,6 +75,7 @@ class Assembly:
             caches=caches(config),
             has_budgets=has_budgets(config),
             pii=pii_rules(config.pii),
+            routers={name: _router_spec(name, router) for name, router in config.routers.items()},
         )
 
     def embedder(self, config: Config) -> Embedder:
@@ -197,6 +200,19 @@ def _model_spec(name: str, model: ModelConfig) -> ModelSpec:
         stall_seconds=model.stall_seconds,
         total_seconds=model.total_seconds,
         may_drop=model.on_untranslatable == "drop",
+    )
+
+
+def _router_spec(name: str, router: RouterConfig) -> RouterSpec:
+    return RouterSpec(
+        name=name,
+        members=tuple(router.from_),
+        cost_quality=router.cost_quality,
+        target_quality=router.target.quality if router.target is not None else None,
+        weights=tuple((model, router.weights[model]) for model in router.from_ if model in router.weights),
+        flags=tuple(Flag(flag.model, flag.share, frozenset(flag.tiers)) for flag in router.flags),
+        max_ttft_seconds=router.max_ttft_seconds,
+        session_seconds=router.session_seconds,
     )
 
 

@@ -77,6 +77,7 @@ class Ending(Frozen, frozen=True, gc=False):
     finishes: tuple[str, ...]
     calls_tools: bool = False  # or contains anything else but text and thoughts
     refuses: bool = False
+    texts: tuple[str, ...] = ()  # what was generated, thoughts included
 
 
 class CachedAnswer(Frozen, frozen=True, gc=False, array_like=True):

@@ -36,4 +36,5 @@ class Caching:
 
     async def aclose(self) -> None:
         """Close the store."""
+        await self.cache.finish()
         await self.store.aclose()

@@ -374,6 +374,12 @@ class MissingExtra(HeadgateError):
     code = "missing_extra"
 
 
+class FileInvalid(HeadgateError):
+    """A file of data or of a model is missing, or not what it should be; the sentence says where and why."""
+
+    code = "file_invalid"
+
+
 class ConfigInvalid(InvalidRequest):
     """The configuration has errors and is not used; `problems` names all of them with file, line and what to do."""
 

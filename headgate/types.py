@@ -335,6 +335,7 @@ class RequestRecord(Frozen, frozen=True, omit_defaults=True):
     undelivered: bool = False  # the answer was complete, its last write to the client failed
     traceparent: str = ""  # the caller's header as it came; for spans, no column of the ledger
     attempts: tuple[AttemptRecord, ...] = ()
+    routed: str = ""  # how a router chose the model: `route_types.Routed` as JSON
 
 
 class UsageRow(Frozen, frozen=True):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from headgate.admin.endpoint import Input, Name, Nothing, Visit
 from headgate.errors import ModelNotFound
 from headgate.gateway.fleet import ServedModel
+from headgate.gateway.journey import OURSELVES
 from headgate.policy.access import may_use
 from headgate.types import Frozen
 
@@ -23,7 +24,7 @@ class Model(Frozen, frozen=True):
     id: str
     object: str
     created: int
-    owned_by: str  # the provider of its first deployment
+    owned_by: str  # the provider of its first deployment; headgate's are routers
     type: str
     display_name: str
     created_at: str  # the same time as RFC 3339
@@ -61,12 +62,14 @@ def _allowed(visit: Visit) -> dict[str, Model]:
     tier, running = visit.caller().tier, visit.services.running()
     created = int(running.loaded_at)
     at = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    owners = {name: _owner(model) for name, model in running.setup.models.items()}
+    owners |= dict.fromkeys(running.setup.routers, OURSELVES)
     return {
-        name: Model(name, "model", created, _owner(model), type="model", display_name=name, created_at=at)
-        for name, model in running.setup.models.items()
+        name: Model(name, "model", created, owner, type="model", display_name=name, created_at=at)
+        for name, owner in owners.items()
         if may_use(tier, name)
     }
 
 
 def _owner(model: ServedModel) -> str:
-    return model.deployments[0].spec.provider if model.deployments else "headgate"
+    return model.deployments[0].spec.provider if model.deployments else OURSELVES

@@ -7,7 +7,8 @@ from headgate.config.problems import Place
 # A place in the configuration, * for any name or index: what it belongs to.
 NOT_YET = {
     "queue": "queues",
-    "routers": "routers",
+    "routers.*.appeal": "appeals",
+    "routers.*.shadow": "shadow runs",
     "models.*.cache.semantic": "semantic caches",
     "routers.*.cache.semantic": "semantic caches",
     "models.*.price.batch": "batches",

@@ -14,6 +14,7 @@ from headgate.config.limit_checks import check_limits
 from headgate.config.pii_checks import check_pii
 from headgate.config.problems import Findings, Place
 from headgate.config.references import check_references
+from headgate.config.router_checks import check_routers
 from headgate.config.schema import Config, ModelConfig
 from headgate.config.values import check_values
 
@@ -30,6 +31,7 @@ def check(config: Config, findings: Findings, catalogue: Catalogue, workers: int
     check_billing(config, findings)
     check_pii(config, findings)
     check_embedder(config, findings)
+    check_routers(config, findings)
     _check_prices(config, findings, catalogue)
     _check_simulated(config, findings)
     _note_no_effect(config, findings)

@@ -16,6 +16,7 @@ from headgate.config.alert_schema import AlertConfig
 from headgate.config.billing_schema import BillingConfig, ReconcileConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
 from headgate.config.embedder_schema import EmbedderConfig
+from headgate.config.router_schema import FlagConfig, ShadowConfig, TargetConfig
 from headgate.config.tiers import LimitsConfig, TenantConfig, TierConfig
 
 
@@ -277,19 +278,18 @@ class ModelConfig(Block, frozen=True):
     cache: CacheConfig = CacheConfig()  # absent: off
 
 
-class ShadowConfig(Block, frozen=True):
-    """Asking a second model beside the chosen one, to learn from the difference."""
-
-    share: Share = 0  # share of requests
-    max_usd_per_day: Usd = Decimal(0)  # no more once this much was spent on it
-
-
 class RouterConfig(Block, frozen=True):
     """A public name behind which headgate chooses the model."""
 
     from_: list[str] = msgspec.field(name="from")  # the models to choose from, the cheapest first
     cost_quality: Share = 0.5  # 0: always the cheapest, 1: always the best
+    target: TargetConfig | None = None  # in place of cost_quality
+    weights: dict[str, NotNegative] = {}  # in place of both, by model: fixed shares of conversations, to compare models
+    flags: list[FlagConfig] = []  # a model for some tiers or a share of conversations; the first that fits counts
+    # a model that takes longer to its first content now is passed over while another is faster; default: no limit
+    max_ttft_seconds: Positive | None = None
     cache: CacheConfig = CacheConfig()  # for requests that ask for this name; absent: off
+    session_seconds: NotNegative = 3600.0  # a conversation keeps its model until it was silent for this long; 0: never
     appeal: bool = False  # a user may ask for the better model when an answer was not good enough
     shadow: ShadowConfig = ShadowConfig()  # asking a second model, to learn from the difference
 

@@ -91,9 +91,8 @@ class Admissions:
             ask, decision = await self._put(journey, applying, ask)
             if decision.refusal is not None:
                 ask, decision = await self._count(journey, applying, ask, decision)
-            if decision.refusal is not None and (cheaper := _cheaper(journey, decision.refusal)) is not None:
-                journey.degraded_from, journey.model = journey.model, cheaper
-                journey.tried = cheaper.mute[journey.call.route]
+            while decision.refusal is not None and (cheaper := _cheaper(journey, decision.refusal)) is not None:
+                _go_on_with(journey, cheaper)
                 applying = self._applying(journey)
                 applying = applying._replace(meters=tuple(map(_without_brake, applying.meters)))
                 ask, decision = await self._put(journey, applying, asking.needed(journey, applying))
@@ -306,15 +305,24 @@ def _request_caps(rules: Sequence[Rule], ask: Ask) -> Ask | Admission:
 
 
 def _cheaper(journey: Journey, refusal: Refusal) -> ServedModel | None:
-    """The model that is asked instead when money is short, if the tier has one that serves this."""
+    """The model that is asked instead when money is short, if the router or the tier has one that serves this."""
     tier, model = journey.caller.tier, journey.model
     rule = refusal.meter.rule
     is_money = rule.measure is Measure.USD and refusal.verdict in (Verdict.SPENT, Verdict.TOO_LARGE, Verdict.HELD)
     braked = refusal.verdict is Verdict.TRIPPED and rule.action == "degrade"
+    if not (is_money or braked) or model is None:
+        return None
+    if journey.chosen is not None and (name := journey.chosen.cheaper_than(model.spec.name)):
+        return journey.setup.models[name]
     cheaper = journey.setup.models.get(tier.degrade_to)
-    if not (is_money or braked) or cheaper is None or cheaper is model or not cheaper.serves(journey.call.route):
+    if cheaper is None or cheaper is model or not cheaper.serves(journey.call.route):
         return None
     return cheaper
+
+
+def _go_on_with(journey: Journey, cheaper: ServedModel) -> None:
+    journey.degraded_from, journey.model = journey.asked_for, cheaper
+    journey.tried = cheaper.mute[journey.call.route]
 
 
 def _without_brake(meter: Meter) -> Meter:

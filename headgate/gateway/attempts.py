@@ -288,7 +288,8 @@ class Attempt:
             if not data:
                 break
         self._head = b"".join(held)
-        self.first_at = self.last_at = self._clock.monotonic()
+        self.first_at = self.last_at = now = self._clock.monotonic()
+        self.deployment.began_stream(now - self._started)
 
     async def _open_json(self, response: UpstreamResponse) -> None:
         if http.has_type(response.headers, "text/event-stream"):

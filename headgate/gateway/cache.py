@@ -8,7 +8,6 @@ complete, and those who ask the same meanwhile wait for it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import msgspec
 
@@ -27,27 +26,14 @@ from headgate.gateway.answers import Answer
 from headgate.gateway.attempts import callers_fault
 from headgate.gateway.flights import Flight, Landing
 from headgate.gateway.journey import AnswerHead, Journey, Ticket
+from headgate.gateway.keeping import CacheObserver, Keeper
 from headgate.gateway.replaying import KeptStream, Settle, SharedStream
 from headgate.gateway.settling import Settler
 from headgate.policy import access, caching
 from headgate.ports import CacheStore, Clock
 from headgate.types import CacheMode, Outcome
-from headgate.wire import endings
 
 MOST_FAILURES = 2  # leaders that a provider failed, until their error is everybody's
-
-
-class CacheObserver(Protocol):
-    """Told what becomes of requests that were looked for."""
-
-    def found(self, kind: str, saved_picousd: int) -> None:
-        """An answer was there; `kind` is exact, semantic or coalesced."""
-
-    def missed(self) -> None: ...
-
-    def kept(self) -> None: ...
-
-    def not_kept(self, reason: NotKept) -> None: ...
 
 
 class Cache:
@@ -57,6 +43,7 @@ class Cache:
         self, store: CacheStore, clock: Clock, settler: Settler, admissions: Admissions, observer: CacheObserver
     ) -> None:
         self._store = store
+        self._keeper = Keeper(store, clock, observer)
         self._clock = clock
         self._settler = settler
         self._admissions = admissions
@@ -74,11 +61,13 @@ class Cache:
         while ticket is not None:
             if mode is not CacheMode.REFRESH:
                 kept = await self._store.get(ticket.question.key)
+                if kept is None and ticket.private_key:
+                    kept = await self._store.get(ticket.private_key)
                 if kept is not None and self._may_be_given(journey, ticket, kept):
                     return await self._give(journey, kept, settle)
             if mode is CacheMode.ONLY:
                 break
-            flight = self._flights.get(ticket.question.key) if ticket.rules.coalesce else None
+            flight = self._flights.get(ticket.flight_key) if ticket.rules.coalesce else None
             if flight is None or mode is CacheMode.REFRESH or not flight.can_be_joined:
                 self._lead(journey, ticket, failures)
                 return None
@@ -120,12 +109,10 @@ class Cache:
             flight.answered(journey.head(), body)
         else:
             flight.sends_back()
-        reason = NotKept.TOO_LONG if is_too_long else self._not_kept(journey, ticket, body + tail)
-        if reason is not None:
-            self._observer.not_kept(reason)
+        if is_too_long:
+            self._observer.not_kept(NotKept.TOO_LONG)
         else:
-            self._observer.kept()
-            self._store.put(self._kept(journey, ticket, body, tail))
+            self._keeper.keep(journey, ticket, body, tail)
 
     def left(self, journey: Journey, error: BaseException | None) -> None:
         """A request that has a ticket is over, whatever became of it."""
@@ -148,6 +135,10 @@ class Cache:
             flight.failed(error)
         else:
             flight.sends_back()
+
+    async def finish(self) -> None:
+        """Wait until it is decided what may be kept."""
+        await self._keeper.finish()
 
     def outlives(self, request_id: str, cancel: Callable[[], object]) -> bool:
         """A request's client left: whether its answer is still wanted by others.
@@ -173,6 +164,8 @@ class Cache:
         journey.ticket = ticket = Ticket(
             question, rules.exact, ttl_seconds if wanted is None else min(ttl_seconds, wanted)
         )
+        if journey.setup.pii.private:
+            ticket.private_key = caching.private(question.key, call, caller)
         return ticket
 
     def _may_be_given(self, journey: Journey, ticket: Ticket, kept: CachedAnswer) -> bool:
@@ -183,7 +176,7 @@ class Cache:
         call, caller, setup = journey.call, journey.caller, journey.setup
         model = setup.models.get(kept.answered_by)
         return (
-            kept.key == ticket.question.key
+            kept.key in (ticket.question.key, ticket.private_key)
             and (kept.tenant == caller.tenant or ticket.rules.share is Sharing.EVERYBODY)
             and (kept.model, kept.route, kept.stream) == (call.model, call.route, call.stream)
             and model is not None
@@ -228,8 +221,8 @@ class Cache:
         ticket.flight, ticket.leads = Flight(journey.call.id, failures), True
         journey.cache = "miss"
         self._observer.missed()
-        if ticket.rules.coalesce and ticket.question.key not in self._flights:
-            self._flights[ticket.question.key] = ticket.flight
+        if ticket.rules.coalesce and ticket.flight_key not in self._flights:
+            self._flights[ticket.flight_key] = ticket.flight
             self._led[journey.call.id] = ticket.flight
 
     async def _follow(self, journey: Journey, ticket: Ticket, flight: Flight, settle: Settle) -> Answer | None:
@@ -261,52 +254,9 @@ class Cache:
     def _forget(self, journey: Journey, flight: Flight) -> None:
         """Nobody joins it any more."""
         if self._led.pop(journey.call.id, None) is not None and journey.ticket is not None:
-            key = journey.ticket.question.key
+            key = journey.ticket.flight_key
             if self._flights.get(key) is flight:
                 del self._flights[key]
-
-    # --- keeping ---
-
-    def _not_kept(self, journey: Journey, ticket: Ticket, sent: bytes) -> NotKept | None:
-        """Why an answer is not kept; None if it is."""
-        call, attempt, model = journey.call, journey.attempt, journey.model
-        rules = journey.setup.caches[call.model]
-        assert attempt is not None and model is not None, "there is an answer"
-        if ticket.ttl_seconds <= 0:
-            return NotKept.UNWANTED
-        if model.spec.name not in rules.models:
-            return NotKept.OTHER_MODEL
-        if attempt.dropped:
-            return NotKept.DROPPED
-        try:
-            ending = (endings.of_stream if call.stream else endings.of_whole)(call.route, sent)
-        except (ValueError, RecursionError):
-            return NotKept.UNREADABLE
-        return caching.must_not_be_kept(call.route, ending)
-
-    def _kept(self, journey: Journey, ticket: Ticket, body: bytes, tail: bytes) -> CachedAnswer:
-        call, caller, attempt, model = journey.call, journey.caller, journey.attempt, journey.model
-        assert attempt is not None and model is not None, "there is an answer"
-        spec, now = attempt.deployment.spec, self._clock.now()
-        return CachedAnswer(
-            key=ticket.question.key,
-            request_id=call.id,
-            tenant=caller.tenant,
-            user=caller.user or call.user,
-            model=call.model,
-            prompt_version=call.prompt_version,
-            route=str(call.route),
-            stream=call.stream,
-            answered_by=model.spec.name,
-            origin=model.origins[spec.name],
-            deployment=spec.name,
-            provider=spec.provider,
-            stored_at=now,
-            expires_at=now + ticket.ttl_seconds,
-            cost_picousd=journey.cost_picousd,
-            body=body,
-            tail=tail,
-        )
 
 
 def _led_by(journey: Journey) -> Flight | None:

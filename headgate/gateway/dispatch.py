@@ -168,9 +168,10 @@ class Dispatcher:
         Fallbacks are for a model that failed or is switched off. Raises the error if there is no other deployment;
         never what a fallback cannot be asked, as the caller did not ask for it.
         """
-        asked_for = journey.setup.models[journey.call.model]
         is_refused = isinstance(error, InvalidRequest)  # and not a failed attempt's
-        if is_refused and journey.model is asked_for:
+        if is_refused and journey.chosen is not None:
+            pass  # another of the router's models may be able to, and the caller asked for none of them
+        elif is_refused and journey.model is journey.asked_for:
             fallbacks = []
         elif is_refused:
             error = nothing_usable(journey, self._clock.monotonic())
@@ -194,12 +195,18 @@ class Dispatcher:
             journey.lowered_to = limit
 
     def _fallbacks(self, journey: Journey) -> list[ServedModel]:
-        """The fallback models the caller may use; a real model never falls back to the simulated one."""
-        model, models, tier = journey.model, journey.setup.models, journey.caller.tier
+        """The fallback models the caller may use, before them the others of the router if one was asked for.
+
+        A real model never falls back to the simulated one.
+        """
+        model, models, tier, chosen = journey.model, journey.setup.models, journey.caller.tier, journey.chosen
         assert model is not None, "the request was routed"
-        if not model.spec.fallback:
+        if not model.spec.fallback and chosen is None:
             return []
-        found = [models[name] for name in model.spec.fallback if name in models and access.may_use(tier, name)]
+        names = [name for name in model.spec.fallback if name in models and access.may_use(tier, name)]
+        if chosen is not None:
+            names = [*chosen.choice.up, *chosen.choice.down, *names]
+        found = [models[name] for name in dict.fromkeys(names) if name != model.spec.name]
         able = [fallback for fallback in found if fallback.serves(journey.call.route)]
         return [fallback for fallback in able if model.simulated or not fallback.simulated]
 

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from headgate.cache_types import CacheRules
 from headgate.gateway.quotas import NO_LIMITS, Mark, Quota
+from headgate.gateway.routers import RouterSpec
 from headgate.policy import health, pricing
 from headgate.policy.health import Breaker, BreakerRules, Gate
 from headgate.policy.pii.rules import NOTHING_ALLOWED, Rules
@@ -25,6 +26,7 @@ from headgate.wire.neutral import Target
 
 AUTH_COOLDOWN_SECONDS = 60.0
 RATE_LIMIT_COOLDOWN_SECONDS = 5.0
+TTFT_WEIGHT = 0.2  # of the newest stream's time to first content
 ANY_DEMAND = Demand()
 DEFAULT_MAX_OUTPUT_TOKENS = 4096  # for an API that insists on a ceiling, when neither caller nor model has one
 
@@ -104,7 +106,7 @@ class Deployment:
 
     __slots__ = (
         "_endpoint_turn", "breaker", "dialogues", "keys", "provider", "quota", "requests_in_flight", "spec", "target",
-        "tokens_in_flight",
+        "tokens_in_flight", "ttft_seconds",
     )  # fmt: skip
 
     def __init__(
@@ -119,6 +121,7 @@ class Deployment:
         self.breaker: Breaker = health.HEALTHY
         self.tokens_in_flight = 0
         self.requests_in_flight = 0
+        self.ttft_seconds: float | None = None  # of streams lately, for routers
         self._endpoint_turn = 0
 
     def next_endpoint(self) -> str:
@@ -159,6 +162,11 @@ class Deployment:
         self.tokens_in_flight += demand.tokens
         self.requests_in_flight += 1
         return self.quota.began(key, demand, now)
+
+    def began_stream(self, ttft_seconds: float) -> None:
+        """A stream had its first content: the newest ones count most."""
+        before = self.ttft_seconds
+        self.ttft_seconds = ttft_seconds if before is None else before + TTFT_WEIGHT * (ttft_seconds - before)
 
     def end(self, demand: Demand, used_tokens: int, *, healthy: bool | None, began: float, now: float) -> None:
         """The attempt that began then ended now; `healthy` is None when it says nothing of the deployment's health."""
@@ -271,6 +279,11 @@ class Setup(Frozen, frozen=True):
     caches: Mapping[str, CacheRules] = MappingProxyType({})  # by the public name that is asked for, if it has one
     has_budgets: bool = False  # somebody's money or tokens are limited: a model without a price is refused
     pii: Rules = NOTHING_ALLOWED  # what caches may keep
+    routers: Mapping[str, RouterSpec] = {}  # by public name
+
+    def has(self, name: str) -> bool:
+        """Whether callers can ask for it: a model or a router."""
+        return name in self.models or name in self.routers
 
     def deployments(self) -> list[Deployment]:
         """Every deployment once."""

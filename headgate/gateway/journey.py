@@ -6,12 +6,17 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from headgate.cache_types import ExactRules, Question
 from headgate.errors import HeadgateError
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
+from headgate.gateway.routers import RouterSpec
 from headgate.gateway.watchdog import Watchdog
 from headgate.metering import NO_SLOT, Ask, Standing, UnderWay
+from headgate.policy.choosing import Choice, Why
+from headgate.route_types import Routed, Signals
 from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
 from headgate.wire import openai, trace
 from headgate.wire.speakers import speaker
@@ -40,19 +45,42 @@ class AnswerHead(Frozen, frozen=True, gc=False):
     requests: Standing | None = None  # how the limits stand
     tokens: Standing | None = None
     age_seconds: int | None = None  # of an answer that was kept
+    route: str = ""  # how a router chose the model
 
 
 class Ticket:
     """What a request has to do with the cache, once it was looked for there."""
 
-    __slots__ = ("flight", "leads", "question", "rules", "ttl_seconds")
+    __slots__ = ("flight", "leads", "private_key", "question", "rules", "ttl_seconds")
 
     def __init__(self, question: Question, rules: ExactRules, ttl_seconds: float) -> None:
         self.question = question
         self.rules = rules
         self.ttl_seconds = ttl_seconds  # how long its answer may be kept
+        self.private_key = b""  # of an answer that is for its user alone, if there can be such
         self.flight: Flight | None = None  # that it leads or follows
         self.leads = False
+
+    @property
+    def flight_key(self) -> bytes:
+        """Who asks the same for the same people."""
+        return self.private_key or self.question.key
+
+
+class ModelChoice(Frozen, frozen=True):
+    """How a router chose the model of a request. `session` tells its conversation from others."""
+
+    router: RouterSpec
+    signals: Signals
+    difficulty: float
+    choice: Choice
+    session: bytes
+
+    def cheaper_than(self, model: str) -> str:
+        """The next cheaper one that could answer; empty if there is none."""
+        choice = self.choice
+        order = (choice.model or "", *choice.down)
+        return order[order.index(model) + 1] if model in order[:-1] else ""
 
 
 class Hold:
@@ -77,9 +105,10 @@ class Journey:
     """One request on its way."""
 
     __slots__ = (
-        "attempt", "attempts", "batch", "cache", "call", "caller", "counting", "degraded_from", "error", "hold",
-        "is_let_in", "is_settled", "is_short_of_money", "lowered_to", "model", "outcome", "requests", "retries_used",
-        "sent_bytes", "setup", "slot", "started", "started_at", "ticket", "tokens", "tried", "watchdog",
+        "attempt", "attempts", "batch", "cache", "call", "caller", "chosen", "counting", "degraded_from", "error",
+        "hold", "is_let_in", "is_settled", "is_short_of_money", "lowered_to", "model", "outcome", "requests",
+        "retries_used", "router", "sent_bytes", "setup", "slot", "started", "started_at", "ticket", "tokens", "tried",
+        "watchdog",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
@@ -109,7 +138,15 @@ class Journey:
         self.cache = "off"  # what became of looking for an answer that is there: as its header says
         self.ticket: Ticket | None = None  # what it has to do with the cache
         self.sent_bytes = 0  # of an answer that no provider was asked for
+        self.router: RouterSpec | None = None  # that was asked for
+        self.chosen: ModelChoice | None = None  # by it
         self.batch: Batch | None = None  # that the answer goes out with, if it is to be booked with others
+
+    @property
+    def asked_for(self) -> ServedModel:
+        """The caller's model, or the one that a router chose."""
+        chosen = self.chosen
+        return self.setup.models[self.call.model if chosen is None else chosen.choice.model or ""]
 
     @property
     def counts_tokens_here(self) -> bool:
@@ -147,7 +184,28 @@ class Journey:
             degraded_from=self.degraded_from.spec.name if self.degraded_from is not None else "",
             requests=self.requests,
             tokens=self.tokens,
+            route=self._route_told() if self.chosen is not None else "",
         )
+
+    def routed(self) -> Routed | None:
+        """How a router chose the model, for the ledger and the log."""
+        chosen, model = self.chosen, self.model
+        if chosen is None or model is None:
+            return None
+        choice, name = chosen.choice, model.spec.name
+        why, reason = choice.why, choice.reason
+        if self.degraded_from is not None:
+            why, reason = Why.BUDGET, f"there is not enough money left for {choice.model}"
+        return Routed(chosen.router.name, name, why, reason, round(chosen.difficulty, 4), choice.candidates)
+
+    def _routed_json(self) -> str:
+        routed = self.routed()
+        return "" if routed is None else msgspec.json.encode(routed).decode()
+
+    def _route_told(self) -> str:
+        routed = self.routed()
+        assert routed is not None, "a router chose the model"
+        return f"{routed.router}; model={routed.model}; why={routed.why}; difficulty={routed.difficulty:.2f}"
 
     def attempts_told(self) -> str:
         """The attempts as a header says them: each deployment with the provider's status, or the error's code."""
@@ -193,6 +251,7 @@ class Journey:
             False,  # undelivered: that turns out later
             call.traceparent or "",
             tuple(self.attempts),
+            "" if self.chosen is None else self._routed_json(),
         )
 
     def under_way(self) -> UnderWay:

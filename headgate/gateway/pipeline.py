@@ -24,9 +24,10 @@ from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer
 from headgate.gateway.attempts import outcome_of
 from headgate.gateway.cache import Cache
+from headgate.gateway.choosing import Choosing, SignScorer
 from headgate.gateway.dispatch import Dispatcher
 from headgate.gateway.events import EventLog
-from headgate.gateway.fleet import Setup
+from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.journey import Journey
 from headgate.gateway.settling import Settler
 from headgate.gateway.watchdog import Deadlines, Watchdog
@@ -78,6 +79,7 @@ class Stream:
                 pipeline.cache.left(journey, error)
             await pipeline.settle(journey, outcome_of(error), error)
             last = speaker(journey.call.route).error_event(error, journey.call.id)
+            error.__traceback__ = None  # or the journey would know its frames, and they the journey
         self._over = True
         if self.log is not None:
             self.log.append(self._epoch, last)
@@ -124,7 +126,10 @@ class Passage:
             pipeline.identify(journey)
             if (answer := await pipeline.look_up(journey)) is not None:
                 return answer
-            pipeline.route(journey)
+            if (router := journey.router) is None:
+                pipeline.route(journey, journey.setup.models[journey.call.model])
+            else:
+                pipeline.route(journey, await pipeline.choosing.route(journey, router))
             await pipeline.admit(journey)
             if journey.counts_tokens_here:
                 return await pipeline.counted_answer(journey)
@@ -181,6 +186,7 @@ class Pipeline:
         self.cache = cache
         self.missing_done = missing_done
         self.dispatcher = Dispatcher(clock, settler, admissions)
+        self.choosing = Choosing(clock, SignScorer())
 
     # --- from outside ---
 
@@ -225,7 +231,8 @@ class Pipeline:
             NO_FEATURES if tier.features == ALL_FEATURES else speaker(call.route).features(call)
         )  # looking for images takes time
         decision = access.decide(tier, call, used)
-        if model is None or decision.denied is Denial.MODEL:
+        journey.router = router = journey.setup.routers.get(call.model) if model is None else None
+        if (model is None and router is None) or decision.denied is Denial.MODEL:
             raise ModelNotFound(
                 f"The model '{call.model}' does not exist or your key may not use it. GET /v1/models lists yours.",
                 param="model",
@@ -234,7 +241,11 @@ class Pipeline:
             raise FeatureNotAllowed(
                 f"Your key may not send {decision.denied}: {decision.reason}.", param=decision.denied
             )
-        if not model.serves(call.route) and call.route is not Route.COUNT_TOKENS:
+        if model is None:  # which of the router's models serve it is for the router
+            servable = call.route is not Route.EMBEDDINGS  # vectors of different models do not compare
+        else:
+            servable = model.serves(call.route) or call.route is Route.COUNT_TOKENS
+        if not servable:
             raise RouteNotServed(f"The model '{call.model}' cannot be asked through /v1/{call.route}.", param="model")
 
     async def look_up(self, journey: Journey) -> Answer | None:
@@ -243,10 +254,10 @@ class Pipeline:
             return None
         return await self.cache.look_up(journey, self.settle)
 
-    def route(self, journey: Journey) -> None:
-        """Choose the model to ask, and how long its answer may be."""
+    def route(self, journey: Journey, model: ServedModel) -> None:
+        """Ask this model, and say how long its answer may be."""
         call = journey.call
-        journey.model = model = journey.setup.models[call.model]
+        journey.model = model
         journey.lowered_to = access.lowered_to(journey.caller.tier, call, model.spec.max_output_tokens)
         journey.tried = model.mute[call.route]
 

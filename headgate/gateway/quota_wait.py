@@ -136,12 +136,12 @@ class QuotaWait:
 
 def topic_of(journey: Journey) -> Hashable:
     """What a request waits for: all that ask for one model stand in one line."""
-    return ("quota", journey.call.model)
+    return ("quota", journey.asked_for.spec.name)
 
 
 def nothing_usable(journey: Journey, now: float) -> NoDeployment:
     """Every deployment that could answer is switched off by its breaker."""
-    model = journey.setup.models[journey.call.model]
+    model = journey.asked_for
     waits = [health.opens_again_in_seconds(d.breaker, d.spec.rules, now) for d in model.deployments]
     return NoDeployment(
         f"No deployment of '{model.spec.name}' can be used now: every breaker is open. Try again later.",

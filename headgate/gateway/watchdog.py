@@ -142,6 +142,7 @@ class Watchdog:
     def stop(self) -> None:
         """The request is over: whatever the task does now, it is not to be interrupted."""
         self._resting = True
+        self._complaint = self._total_complaint  # the other one knows the attempt, which knows the watchdog
         self._deadlines.drop(self)
 
     def look(self, now: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 
 from headgate.types import Call, Features, Frozen, Route, Tier
@@ -28,6 +29,16 @@ _ALLOWED = Access(None, "allowed")
 def may_use(tier: Tier, model: str) -> bool:
     """Whether a tier may use a model at all."""
     return "*" in tier.models or model in tier.models
+
+
+def members(tier: Tier, models: Sequence[str]) -> tuple[str, ...]:
+    """The models of a router that a tier's requests may be given.
+
+    A tier that names some of them beside the router is given those alone: whoever may not ask for a model is not given
+    it behind another name. A tier that names none has the router in their place, and is given all.
+    """
+    named = tuple([model for model in models if may_use(tier, model)])
+    return named or tuple(models)
 
 
 def decide(tier: Tier, call: Call, used: Features) -> Access:

@@ -15,6 +15,7 @@ the theoretical arrival time of the next request.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import chain
 from typing import Protocol
 
 from headgate.metering import Meter, Reading, Verdict
@@ -101,8 +102,10 @@ class Rate:
         cost = amount * (rule.period_seconds / meter.limit)
         turn = max(self.turn, self.tat, now)
         bucket_at = turn if cost > rule.burst_seconds else turn + cost - rule.burst_seconds
-        waiting = [(window.expires_at(place), taken) for place, taken in (*window.slices(), *promised.items())]
         excess = used + sum(promised.values()) + amount - meter.limit
+        if excess <= 0:
+            return max(bucket_at, now)
+        waiting = ((window.expires_at(place), taken) for place, taken in chain(window.slices(), promised.items()))
         return max(bucket_at, fits_at(waiting, excess, now), now)
 
     def promise(self, meter: Meter, amount: int, at: float) -> None:
@@ -119,8 +122,8 @@ class Rate:
 
     def reading(self, meter: Meter, now: float) -> Reading:
         used = self.window.used(now)
-        newest = next(reversed(list(self.window.slices())), None)
-        frees_at = max(self.tat, self.window.expires_at(newest[0]) if newest is not None and used else 0.0)
+        newest = self.window.newest
+        frees_at = max(self.tat, self.window.expires_at(newest) if newest is not None and used else 0.0)
         return Reading(meter, used, 0, frees_at if frees_at > now else None)
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:

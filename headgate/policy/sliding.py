@@ -71,6 +71,11 @@ class SlidingWindow:
         """Slices with their amounts, oldest first."""
         return self._amounts.items()
 
+    @property
+    def newest(self) -> int | None:
+        """The latest slice that anything was added in."""
+        return next(reversed(self._amounts), None)
+
     def _expire(self, now: float) -> None:
         amounts, oldest = self._amounts, floor((now - self.period_seconds) / self.width_seconds)
         while amounts:

@@ -19,7 +19,8 @@ import msgspec
 from headgate.stores.cleaning import cleaned
 from headgate.stores.layout import Layout
 from headgate.stores.rows import (
-    ADDED,
+    ADDED_TO_ATTEMPTS,
+    ADDED_TO_REQUESTS,
     ATTEMPT_COLUMNS,
     REQUEST_COLUMNS,
     UNTOLD,
@@ -122,8 +123,8 @@ class FrameReader:
     """Turns bytes into batches; keeps its decoders."""
 
     def __init__(self) -> None:
-        self._requests = Layout(requests, REQUEST_COLUMNS, ADDED)
-        self._attempts = Layout(other_attempts, ATTEMPT_COLUMNS, ADDED)
+        self._requests = Layout(requests, REQUEST_COLUMNS, ADDED_TO_REQUESTS)
+        self._attempts = Layout(other_attempts, ATTEMPT_COLUMNS, ADDED_TO_ATTEMPTS)
         self._request = msgspec.msgpack.Decoder(self._requests.type).decode
         self._request_id = msgspec.msgpack.Decoder(str).decode
         self._list = msgspec.msgpack.Decoder(list[Any]).decode

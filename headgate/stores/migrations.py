@@ -129,6 +129,8 @@ def _changes(sequence: str) -> tuple[str, ...]:
     )
 
 
+_ROUTED = ("ALTER TABLE requests ADD COLUMN routed TEXT NOT NULL DEFAULT ''",)
+
 # AUTOINCREMENT: a number is never given twice, not even after retention has deleted the newest row.
 _SEQUENCES = {
     "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -160,6 +162,7 @@ STEPS: tuple[Migration, ...] = (
         name="changes at run time and their trail",
         statements={dialect: _changes(sequence) for dialect, sequence in _SEQUENCES.items()},
     ),
+    Migration(name="how routers chose", statements={"sqlite": _ROUTED, "postgresql": _ROUTED}),
 )
 
 

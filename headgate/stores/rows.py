@@ -26,8 +26,9 @@ ATTEMPT_COLUMNS = tuple(column.name for column in other_attempts.columns)
 # it spends on every None, looking for somebody who adapts it.
 NULL = math.nan
 
-# What rows of the release before lack at their end, in both tables.
-ADDED: Values = (0, 0, "")
+# What rows of releases before lack at their end.
+ADDED_TO_REQUESTS: Values = (0, 0, "", "")
+ADDED_TO_ATTEMPTS: Values = (0, 0, "")
 
 MAX_RAW_BYTES = 4096  # of a provider's usage object: the largest seen has 1,100; a longer one is not kept
 
@@ -145,6 +146,7 @@ def request_row(record: RequestRecord, told: AttemptRecord) -> Values:
         usage.cache_write,
         usage.cache_write_1h,
         _raw_text(usage.raw) if usage.raw else "",
+        record.routed,
     )
 
 
@@ -234,6 +236,7 @@ def request_record(row: Mapping[str, Any], others: Sequence[AttemptRecord]) -> R
         bytes_out=row["bytes_out"],
         trace_id=row["trace_id"],
         undelivered=bool(row["undelivered"]),
+        routed=row["routed"],
         attempts=(*others, _told(row, usage)) if row["attempt"] else tuple(others),
     )
 

@@ -62,6 +62,7 @@ requests = Table(
     Column("cache_write_tokens", BigInteger, nullable=False),  # part of the input: written to a cache for five minutes
     Column("cache_write_1h_tokens", BigInteger, nullable=False),  # likewise, for an hour
     Column("usage_raw", Text, nullable=False),  # the provider's usage object when it says more than our columns
+    Column("routed", Text, nullable=False),  # JSON: how a router chose the model; empty: none did
 )
 
 other_attempts = Table(

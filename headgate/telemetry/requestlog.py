@@ -57,6 +57,9 @@ class RequestLog:
             f'{{"time":"{self._time(record.started_at)}","level":"{level}","event":"request",'
             f'"cost_usd":"{format_usd(record.cost_picousd)}",'
         )
+        if record.routed:
+            front += f'"routed":{record.routed},'
+            record = msgspec.structs.replace(record, routed="")
         if len(record.attempts) != 1 or not _is_told(record, record.attempts[0]):
             return b"%b%b\n" % (front.encode(), self._encode(record)[1:])
         row, attempt = self._encode(msgspec.structs.replace(record, attempts=())), record.attempts[0]

@@ -5,7 +5,7 @@ Reads what was written for the client, whoever wrote it. Raises ValueError for w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -27,6 +27,9 @@ class _Said(msgspec.Struct, gc=False):
     function_call: msgspec.Raw = _NULL
     refusal: msgspec.Raw = _NULL
     audio: msgspec.Raw = _NULL
+    content: object = None  # text or, from some servers, parts
+    reasoning_content: object = None
+    reasoning: object = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -34,6 +37,7 @@ class _Choice(msgspec.Struct, gc=False):
     finish_reason: str | None = None
     message: _Said | None = None
     delta: _Said | None = None
+    text: object = None
 
 
 class _Chat(msgspec.Struct, gc=False):
@@ -50,10 +54,14 @@ class _Embeddings(msgspec.Struct, gc=False):
 
 class _Block(msgspec.Struct, gc=False):
     type: str = ""
+    text: str | None = None
+    thinking: str | None = None
 
 
-class _Stop(msgspec.Struct, gc=False):
+class _Delta(msgspec.Struct, gc=False):
     stop_reason: str | None = None
+    text: str | None = None
+    thinking: str | None = None
 
 
 class _Message(msgspec.Struct, gc=False):
@@ -63,13 +71,14 @@ class _Message(msgspec.Struct, gc=False):
 
 class _MessageEvent(msgspec.Struct, gc=False):
     type: str = ""
-    delta: _Stop | None = None
+    delta: _Delta | None = None
     content_block: _Block | None = None
 
 
 class _Item(msgspec.Struct, gc=False):
     type: str = "message"
     content: list[_Block] | None = None
+    summary: list[_Block] | None = None
 
 
 class _Response(msgspec.Struct, gc=False):
@@ -109,6 +118,7 @@ def _chat_ending(body: bytes) -> Ending:
 
 def _chat_stream(payloads: list[bytes]) -> Ending:
     choices = [choice for payload in payloads for choice in _chat.decode(payload).choices or ()]
+    choices.sort(key=lambda choice: choice.index or 0)  # their pieces come in turns
     finishes: dict[int, str] = {}
     for choice in choices:
         index = choice.index or 0
@@ -118,8 +128,11 @@ def _chat_stream(payloads: list[bytes]) -> Ending:
 
 def _of_choices(finishes: Mapping[int, str], choices: list[_Choice]) -> Ending:
     said = [part for choice in choices if (part := choice.message or choice.delta) is not None]
+    words = [word for part in said for word in (part.content, part.reasoning_content, part.reasoning) if word]
+    words += [choice.text for choice in choices if choice.text]
     return Ending(
         tuple(finishes.values()),
+        texts=("".join([word if isinstance(word, str) else msgspec.json.encode(word).decode() for word in words]),),
         calls_tools=any(_is_there(part.tool_calls, part.function_call, part.audio) for part in said),
         refuses=any(_is_there(part.refusal) for part in said),
     )
@@ -140,19 +153,22 @@ def _message_ending(body: bytes) -> Ending:
 
 
 def _message_stream(payloads: list[bytes]) -> Ending:
-    stop, blocks = None, list[_Block]()
+    stop, blocks, words = None, list[_Block](), list[str]()
     for payload in payloads:
         event = _message_event.decode(payload)
         if event.content_block is not None:
             blocks.append(event.content_block)
-        if event.type == "message_delta" and event.delta is not None:
-            stop = event.delta.stop_reason or stop
-    return _of_blocks(stop, blocks)
+        if event.delta is not None:
+            words.append(event.delta.text or event.delta.thinking or "")
+            if event.type == "message_delta":
+                stop = event.delta.stop_reason or stop
+    return _of_blocks(stop, blocks, words)
 
 
-def _of_blocks(stop: str | None, blocks: list[_Block]) -> Ending:
+def _of_blocks(stop: str | None, blocks: list[_Block], words: Iterable[str] = ()) -> Ending:
     others = any(block.type not in _THOUGHTS_AND_TEXT for block in blocks)
-    return Ending((stop or "",) if blocks else (), calls_tools=others, refuses=stop == "refusal")
+    texts = "".join([*(block.text or block.thinking or "" for block in blocks), *words])
+    return Ending((stop or "",) if blocks else (), calls_tools=others, refuses=stop == "refusal", texts=(texts,))
 
 
 def _response_ending(body: bytes) -> Ending:
@@ -168,11 +184,12 @@ def _response_stream(payloads: list[bytes]) -> Ending:
 
 def _of_response(response: _Response) -> Ending:
     items = response.output or []
-    parts = [part.type for item in items for part in item.content or ()]
+    parts = [part for item in items for part in (*(item.content or ()), *(item.summary or ()))]
     return Ending(
         (response.status or "",) if items else (),
         calls_tools=any(item.type not in _PLAIN_ITEMS for item in items),
-        refuses="refusal" in parts,
+        refuses=any(part.type == "refusal" for part in parts),
+        texts=("\n".join([part.text for part in parts if part.text]),),
     )
 
 

@@ -72,7 +72,7 @@ def test_dangling_names_of_tiers() -> None:
         "    tier: prro\n"
         "    keys: [{key: hg-0123456789abcdef, tier: zzz}]\n"
         "routers:\n"
-        "  auto: {from: []}\n"
+        "  auto: {from: [small]}\n"
         "providers: {sim: {kind: sim}}\n"
         "models:\n"
         "  small: {deployments: [{provider: sim, model: x}]}\n"

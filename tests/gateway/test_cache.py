@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 import pytest
 
-from headgate.cache_types import CacheRules, ExactRules
+from headgate.cache_types import CachedAnswer, CacheRules, ExactRules
 from headgate.errors import NotCached
-from headgate.gateway.fleet import DeploymentPlan, ModelSpec
-from headgate.types import CacheControl, CacheMode, Call, Caller, Outcome
+from headgate.gateway.fleet import DeploymentPlan, ModelSpec, assemble
+from headgate.policy import caching as caching_policy
+from headgate.policy.pii.findings import EVERY_CLASS, PiiClass
+from headgate.policy.pii.rules import Rules
+from headgate.types import CacheControl, CacheMode, Call, Caller, Outcome, Tier
 from tests.gateway import scripted
-from tests.gateway.corridor import EVERYTHING, Corridor, deployment, model, run
-from tests.gateway.scripted import ScriptedProvider
-from tests.wire.chunks import ANSWER, DONE
+from tests.gateway.corridor import ALICE, EVERYTHING, Corridor, Visit, deployment, model, run
+from tests.gateway.scripted import JSON, Reply, ScriptedProvider
+from tests.wire.chunks import ANSWER, DONE, role, stop, text
 
 BOB = Caller("key_2", "acme", "bob", EVERYTHING)
 EVE = Caller("key_3", "other", "eve", EVERYTHING)
@@ -33,8 +37,20 @@ def wishing(call: Call, mode: CacheMode = CacheMode.USE, ttl_seconds: float | No
     return msgspec.structs.replace(call, cache=CacheControl(mode, ttl_seconds))
 
 
-def one(provider: ScriptedProvider, **more: Any) -> tuple[ModelSpec, list[DeploymentPlan]]:
-    return model(deployment(provider, **more))  # type: ignore[return-value]  # a list is a sequence
+def one(
+    provider: ScriptedProvider, model_name: str = "small", **more: Any
+) -> tuple[ModelSpec, Sequence[DeploymentPlan]]:
+    return model(deployment(provider, **more), name=model_name)
+
+
+def caches(visits: list[Visit]) -> list[str]:
+    return [visit.head.cache if visit.head else "error" for visit in visits]
+
+
+def telling_finish(reason: str, **members: Any) -> Reply:
+    choice = {"index": 0, "message": {"content": "Hello", **members}, "finish_reason": reason}
+    body = {"choices": [choice], "usage": {"prompt_tokens": 7, "completion_tokens": 3}}
+    return Reply([json.dumps(body).encode()], headers=JSON)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -118,5 +134,116 @@ def test_modes() -> None:
         assert await visit(CacheMode.REFRESH) == ("miss", "three")
         assert await visit(CacheMode.USE) == ("exact", "three")
         assert await visit(CacheMode.OFF) == ("off", "three")
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "rules, words, again",
+    [
+        (Rules(), "Nothing special", ["exact", "exact"]),
+        (Rules(), "Write to ann@example.org", ["miss", "miss"]),
+        (Rules(store=frozenset({PiiClass.EMAIL})), "Write to ann@example.org", ["exact", "exact"]),
+        (Rules(redact=frozenset({PiiClass.EMAIL})), "Write to ann@example.org", ["miss", "miss"]),
+        (Rules(private=frozenset({PiiClass.EMAIL})), "Write to ann@example.org", ["exact", "miss"]),
+        (Rules(store=EVERY_CLASS), "Your key is sk-proj-4f9TqLz81mNbVcXsAq2WpE7rKtY3uHgJ", ["miss", "miss"]),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_personal_data_is_kept_as_the_rules_say(rules: Rules, words: str, again: list[str], stream: bool) -> None:
+    pieces = [text(words[place : place + 3]) for place in range(0, len(words), 3)]
+
+    async def scenario() -> None:
+        streamed = scripted.stream(role(), *pieces, stop() + DONE)
+        provider = ScriptedProvider(streamed if stream else scripted.answer(words))
+        corridor = Corridor(one(provider), caches={"small": CacheRules(RULES, frozenset({"small"}))}, pii=rules)
+        assert caches([await corridor.visit(corridor.call(stream=stream))]) == ["miss"]
+        seen = [await corridor.visit(corridor.call(stream=stream), caller=caller) for caller in (ALICE, BOB)]
+        assert caches(seen) == again
+
+    run(scenario)
+
+
+def test_a_long_answer_is_looked_through_apart() -> None:
+    async def scenario() -> None:
+        provider = ScriptedProvider(scripted.answer("word " * 10_000 + "ann@example.org"))
+        corridor = caching(one(provider))
+        await corridor.visit(corridor.call(stream=False))
+        await corridor.pipeline.cache.finish()
+        assert corridor.looked_up.not_kept == {"private": 1}
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "reply, members, reason",
+    [
+        (scripted.answer(), {"temperature": 0.7}, "sampled"),
+        (scripted.answer(), {"store": True}, "stateful"),
+        (scripted.answer(), {"tools": [{"type": "web_search"}]}, "hosted_tools"),
+        (telling_finish("length"), {}, "incomplete"),
+        (telling_finish("content_filter"), {}, "incomplete"),
+        (telling_finish("tool_calls", tool_calls=[{"id": "call_1"}]), {}, "tool_call"),
+        (telling_finish("stop", tool_calls=[{"id": "call_1"}]), {}, "tool_call"),
+        (telling_finish("stop", refusal="I cannot"), {}, "refusal"),
+    ],
+)
+def test_what_is_not_to_be_given_again_is_not_kept(reply: Reply, members: dict[str, Any], reason: str) -> None:
+    async def scenario() -> None:
+        provider = ScriptedProvider(reply)
+        corridor = caching(one(provider))
+        await corridor.visit(corridor.call(stream=False, **members))
+        await corridor.visit(corridor.call(stream=False, **members))
+        assert len(provider.asked) == 2
+        assert corridor.looked_up.not_kept == {reason: 2}
+        assert (await corridor.answers.size()).entries == 0
+
+    run(scenario)
+
+
+def test_an_answer_of_a_fallback_is_not_kept_under_the_models_name() -> None:
+    async def scenario() -> None:
+        broken = ScriptedProvider(scripted.refuse(500), name="broken")
+        spare = ScriptedProvider(scripted.answer(), name="spare")
+        corridor = caching(
+            model(deployment(broken), retries=0, fallback=("large",)), model(deployment(spare), name="large")
+        )
+        seen = [await corridor.visit(corridor.call(stream=False)) for _ in range(2)]
+        assert caches(seen) == ["miss", "miss"] and len(spare.asked) == 2
+        assert corridor.looked_up.not_kept == {"other_model": 2}
+
+    run(scenario)
+
+
+def test_an_answer_is_given_only_while_who_gave_it_is_a_deployment_of_the_model() -> None:
+    async def scenario() -> None:
+        before, after = ScriptedProvider(scripted.answer("before")), ScriptedProvider(scripted.answer("after"))
+        corridor = caching(one(before))
+        await corridor.visit(corridor.call(stream=False))
+        moved = assemble(dict([one(after, endpoints=("http://other",))]), None)
+        corridor.pipeline.setup = msgspec.structs.replace(corridor.setup, models=moved)
+        seen = await corridor.visit(corridor.call(stream=False))
+        assert caches([seen]) == ["miss"] and b"after" in seen.body
+
+    run(scenario)
+
+
+def test_a_router_gives_what_its_models_answered_and_the_tier_allows() -> None:
+    async def scenario() -> None:
+        small, large = ScriptedProvider(scripted.answer(), name="s"), ScriptedProvider(scripted.answer(), name="l")
+        corridor = caching(one(small), one(large, model_name="large"), members=("small", "large"))
+        kept = CachedAnswer(
+            key=b"", request_id="req_0", tenant="acme", user=None, model="small", prompt_version=None,
+            route="chat/completions", stream=False, answered_by="large",
+            origin=corridor.setup.models["large"].origins["l/model"], deployment="l/model", provider="l",
+            stored_at=corridor.clock.now(), expires_at=corridor.clock.now() + 60, cost_picousd=5, body=b"{}",
+        )  # fmt: skip
+        call = corridor.call(stream=False)
+        key = caching_policy.question(call, ALICE, RULES, None).key
+        corridor.answers.put(msgspec.structs.replace(kept, key=key))
+        given = await corridor.visit(call)
+        assert given.head is not None and (given.head.cache, given.head.model) == ("exact", "large")
+        cheap = Caller("key_7", "acme", "dan", Tier("cheap", models=frozenset({"small"})))
+        assert caches([await corridor.visit(corridor.call(stream=False), caller=cheap)]) == ["miss"]
 
     run(scenario)

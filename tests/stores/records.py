@@ -187,6 +187,7 @@ def records_with(number: int) -> st.SearchStrategy[RequestRecord]:
         bytes_out=counts,
         trace_id=texts,
         undelivered=st.booleans(),
+        routed=st.sampled_from(["", '{"router":"auto"}']),
         attempts=attempts_of(identity),
     )
     return any_record | any_record.map(as_the_last_attempt)

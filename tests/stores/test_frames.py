@@ -19,7 +19,8 @@ from headgate.stores.frames import (
     known_header,
 )
 from headgate.stores.rows import (
-    ADDED,
+    ADDED_TO_ATTEMPTS,
+    ADDED_TO_REQUESTS,
     MAX_RAW_BYTES,
     REQUEST_COLUMNS,
     UNTOLD,
@@ -142,13 +143,15 @@ def test_values_that_the_earlier_release_did_not_have_say_nothing(number_of_atte
     row = record(1, attempts=attempts)
     told = told_attempt(row)
     values, others = request_row(row, told), other_rows(row, told)
-    for missing in range(len(ADDED) + 1):
-        shorter, shorter_others = values[: len(values) - missing], [each[: len(each) - missing] for each in others]
+    newest = len(ADDED_TO_REQUESTS) - len(ADDED_TO_ATTEMPTS)  # columns that came to requests alone
+    for missing in range(len(ADDED_TO_REQUESTS) + 1):
+        shorter = values[: len(values) - missing]
+        shorter_others = [each[: len(each) - max(0, missing - newest)] for each in others]
         kind, payload = (REQUEST_AND_ATTEMPTS, (shorter, shorter_others)) if others else (REQUEST, shorter)
         batch = read(frame(kind, msgspec.msgpack.encode(payload)))
         assert records_of(batch.rows) == [row]
-        assert [found[-len(ADDED) :] for found in batch.rows.requests] == [ADDED]
-    too_short = frame(REQUEST, msgspec.msgpack.encode(values[: -len(ADDED) - 1]))
+        assert [found[-len(ADDED_TO_REQUESTS) :] for found in batch.rows.requests] == [ADDED_TO_REQUESTS]
+    too_short = frame(REQUEST, msgspec.msgpack.encode(values[: -len(ADDED_TO_REQUESTS) - 1]))
     assert read(too_short).unknown == [too_short]
 
 

@@ -16,7 +16,7 @@ from headgate.errors import IncompatibleDatabase
 from headgate.stores.database import SQLITE_FILE, Database
 from headgate.stores.inserts import inserter
 from headgate.stores.migrations import STEPS, Migration, migrate
-from headgate.stores.rows import ADDED, ATTEMPT_COLUMNS, REQUEST_COLUMNS, rows_of
+from headgate.stores.rows import ADDED_TO_ATTEMPTS, ADDED_TO_REQUESTS, ATTEMPT_COLUMNS, REQUEST_COLUMNS, rows_of
 from headgate.stores.schema import daily_totals, metadata, other_attempts, requests
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_keys import SqlKeyStore
@@ -117,11 +117,10 @@ def test_the_release_before_goes_on_beside_this_one(database_url: str, tmp_path:
 
     def write_as_before(connection: Connection, records: Sequence[RequestRecord]) -> None:
         rows = rows_of(records)
-        for table, names, values in (
-            (requests, REQUEST_COLUMNS, rows.requests),
-            (other_attempts, ATTEMPT_COLUMNS, rows.attempts),
+        for table, known, values in (
+            (requests, REQUEST_COLUMNS[: -len(ADDED_TO_REQUESTS)], rows.requests),
+            (other_attempts, ATTEMPT_COLUMNS[: -len(ADDED_TO_ATTEMPTS)], rows.attempts),
         ):
-            known = names[: -len(ADDED)]
             inserter(table, known, connection.dialect.name)(connection, [row[: len(known)] for row in values])
 
     def fold_as_before(connection: Connection) -> None:

@@ -147,6 +147,9 @@ class Exchange(msgspec.Struct, eq=False):
             await self._serve()
         except HeadgateError as error:
             self._send_error(error)
+            # Its frames know the journey, which knows the error: a circle that only the collector would take away, some
+            # thousand of them at once, while everybody waits.
+            error.__traceback__ = None
         except asyncio.CancelledError:
             if not self.disconnected:  # not the client left, but the process ends
                 self._send_error(

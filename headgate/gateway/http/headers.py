@@ -127,6 +127,7 @@ def answer_head(head: AnswerHead, route: Route) -> bytes:
         f"{f'x-headgate-dropped: {_ascii(_list(head.dropped))}{_END}' if head.dropped else ''}"
         f"{'' if lowered is None else f'x-headgate-max-output-tokens: {lowered}{_END}'}"
         f"{f'x-headgate-degraded-from: {_ascii(head.degraded_from)}{_END}' if head.degraded_from else ''}"
+        f"{f'x-headgate-route: {_ascii(head.route)}{_END}' if head.route else ''}"
         f"{_rate_limits(head.requests, head.tokens, route)}"
     ).encode()
 

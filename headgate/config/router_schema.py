@@ -1,0 +1,28 @@
+"""The blocks of routers: public names behind which headgate chooses the model; part of `schema.py`."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from headgate.config.blocks import Block, Share, Usd
+
+
+class TargetConfig(Block, frozen=True):
+    """What is to be reached at the least cost."""
+
+    quality: Share  # of the best model's, on average over the requests of this process: 0.95 is 95 %
+
+
+class FlagConfig(Block, frozen=True):
+    """A model for some of the requests, whatever they are about."""
+
+    model: str  # one of `from`
+    share: Share = 1.0  # of conversations; each stays in or out
+    tiers: list[str] = []  # of these tiers only; default: all
+
+
+class ShadowConfig(Block, frozen=True):
+    """Asking a second model beside the chosen one, to learn from the difference."""
+
+    share: Share = 0  # share of requests
+    max_usd_per_day: Usd = Decimal(0)  # no more once this much was spent on it

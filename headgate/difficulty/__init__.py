@@ -1,0 +1,1 @@
+"""The difficulty model that ships with headgate, and reading another one."""

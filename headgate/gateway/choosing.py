@@ -1,0 +1,174 @@
+"""Route, when a router was asked for: facts of the call and of the models, the decision, and the model on the journey.
+
+The decision is `policy.choosing`. Only requests that ask for a router come here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Protocol
+
+from headgate.errors import RouteNotServed
+from headgate.gateway import asking
+from headgate.gateway.fleet import ServedModel, Setup
+from headgate.gateway.journey import Journey, ModelChoice
+from headgate.gateway.preflight import estimate_prompt
+from headgate.gateway.quotas import demand_of
+from headgate.gateway.routers import RouterSpec, Sessions
+from headgate.policy import access, choosing
+from headgate.policy.choosing import Preference, Why, Wish
+from headgate.policy.difficulty_signs import by_signs
+from headgate.policy.quota import Demand
+from headgate.ports import Clock
+from headgate.route_types import Candidate, Signals
+from headgate.types import Call, Caller, Route, Tier
+from headgate.wire.signals import read_signals
+
+USUAL_OUTPUT_TOKENS = 300  # of an answer, to compare prices by
+
+
+class Scorer(Protocol):
+    """Says how hard a question is."""
+
+    async def difficulty(self, signals: Signals) -> float:
+        """How likely it is that the cheapest model would not do as well as the best, in [0, 1]. Never raises."""
+
+
+class SignScorer:
+    """By the words alone, for gateways without a trained model."""
+
+    async def difficulty(self, signals: Signals) -> float:
+        """See `policy.difficulty_signs`."""
+        return by_signs(signals).score
+
+
+class Question(Protocol):
+    """What a decision is about."""
+
+    caller: Caller
+    call: Call
+    setup: Setup
+
+
+class Choosing:
+    """One process's routers: their decisions, and the conversations that keep their models."""
+
+    def __init__(self, clock: Clock, scorer: Scorer) -> None:
+        self._clock = clock
+        self._scorer = scorer
+        self._sessions = Sessions()
+        self._exchange: dict[str, float] = {}  # of routers with a target, as it has turned out here
+
+    async def route(self, journey: Journey, router: RouterSpec) -> ServedModel:
+        """Choose the model, and note why on the journey. Raises RouteNotServed if none can answer."""
+        chosen = await self.consider(journey, router)
+        choice = chosen.choice
+        if choice.model is None:
+            raise RouteNotServed(f"No model of '{router.name}' can answer this request: {choice.reason}.")
+        journey.chosen = chosen
+        if choice.why is Why.TARGET and router.target_quality is not None:
+            exchange = self._exchange.get(router.name, Preference.exchange)
+            self._exchange[router.name] = choosing.adjusted(exchange, router.target_quality, choice.quality)
+        self.keep(chosen, choice.model)
+        return journey.setup.models[choice.model]
+
+    async def consider(self, question: Question, router: RouterSpec) -> ModelChoice:
+        """The decision on a call, without any effect."""
+        caller, call, models = question.caller, question.call, question.setup.models
+        signals = read_signals(call)
+        session = _session(caller, call, router, signals)
+        now = self._clock.monotonic()
+        kept = self._sessions.model(session, now) if router.session_seconds else ""
+        # An unknown conversation that is under way is judged by its beginning, as it was when it began elsewhere.
+        judged = signals if kept or signals.turn == 1 or call.session else _at_its_beginning(signals)
+        difficulty = await self._scorer.difficulty(judged)
+        demand = demand_of(call)
+        candidates = [
+            self._candidate(call, models[name], demand, now) for name in _members(router, caller.tier, models)
+        ]
+        preference = Preference(
+            router.cost_quality,
+            router.target_quality,
+            self._exchange.get(router.name, Preference.exchange),
+            router.max_ttft_seconds,
+        )
+        wishes = _wishes(router, caller.tier, session, kept)
+        choice = choosing.choose(candidates, signals, difficulty, preference, wishes)
+        return ModelChoice(router, signals, difficulty, choice, session)
+
+    def keep(self, chosen: ModelChoice, model: str) -> None:
+        """The conversation goes on with this model."""
+        seconds = chosen.router.session_seconds
+        if seconds:
+            self._sessions.keep(chosen.session, model, self._clock.monotonic() + seconds)
+
+    def _candidate(self, call: Call, model: ServedModel, demand: Demand, now: float) -> Candidate:
+        tokens = estimate_prompt(call, model.prompt_rules).tokens
+        output = min(call.max_output_tokens or USUAL_OUTPUT_TOKENS, USUAL_OUTPUT_TOKENS)
+        ask = asking.ask(call, model, input_tokens=tokens, output_tokens=output)
+        can = [deployment.spec.capabilities for deployment in model.deployments]
+        contexts = [one.context_tokens for one in can if one.context_tokens is not None]
+        fastest = [one.ttft_seconds for one in model.deployments if one.ttft_seconds is not None and one.usable(now)]
+        return Candidate(
+            model=model.spec.name,
+            prompt_tokens=tokens,
+            cost_picousd=ask.input_picousd + output * ask.choices * ask.output_price,
+            serves=model.serves(call.route) or call.route is Route.COUNT_TOKENS,
+            tools=_known([one.tools for one in can]),
+            images=_known([one.images for one in can]),
+            json_schema=_known([one.json_schema for one in can]),
+            context_tokens=min(contexts, default=None),
+            usable=any(deployment.takes(demand, now) for deployment in model.deployments),
+            ttft_seconds=min(fastest, default=None),
+        )
+
+
+def _members(router: RouterSpec, tier: Tier, models: Mapping[str, ServedModel]) -> list[str]:
+    return [name for name in access.members(tier, router.members) if name in models]
+
+
+def _known(said: list[bool | None]) -> bool | None:
+    """Whether every deployment can; None: nobody says that one cannot."""
+    return False if False in said else True if all(said) else None
+
+
+def _session(caller: Caller, call: Call, router: RouterSpec, signals: Signals) -> bytes:
+    """What tells conversations apart: the session that the caller names, or how the conversation began."""
+    who = f"{router.name}\0{caller.tenant}\0{caller.user or call.user or ''}\0{caller.key_id}\0{call.session or ''}"
+    digest = hashlib.blake2b(who.encode(), digest_size=16)
+    if not call.session:
+        digest.update(signals.beginning)
+    return digest.digest()
+
+
+def _at_its_beginning(signals: Signals) -> Signals:
+    return Signals(
+        text=signals.first_text,
+        first_text=signals.first_text,
+        characters=len(signals.first_text),
+        tools=signals.tools,
+        images=signals.images,
+        wants_json=signals.wants_json,
+        json_schema=signals.json_schema,
+    )
+
+
+def _wishes(router: RouterSpec, tier: Tier, session: bytes, kept: str) -> list[Wish]:
+    wishes = []
+    if kept:
+        wishes.append(Wish(kept, Why.SESSION, "the conversation keeps its model"))
+    for number, flag in enumerate(router.flags):
+        if (not flag.tiers or tier.name in flag.tiers) and _share(session, f"flag {number}") < flag.share:
+            of = f"{flag.share:.0%} of conversations" if flag.share < 1 else f"the tier '{tier.name}'"
+            wishes.append(Wish(flag.model, Why.FLAG, f"a flag of the router, for {of}"))
+            break
+    if router.weights and (model := choosing.weighted(router.weights, _share(session, "weights"))):
+        wishes.append(Wish(model, Why.WEIGHTS, "the conversation is in this model's share"))
+    return wishes
+
+
+def _share(session: bytes, salt: str) -> float:
+    """Where in [0, 1) a conversation falls: always at the same place."""
+    digest = hashlib.blake2b(session, digest_size=8, salt=salt.encode()[:16])
+    return int.from_bytes(digest.digest(), "big") / 2**64

@@ -1,0 +1,138 @@
+"""Keep: is a complete answer one to give again, and to whom?"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Protocol
+
+import msgspec
+
+from headgate.cache_types import CachedAnswer, NotKept
+from headgate.gateway.journey import Journey, Ticket
+from headgate.policy import caching
+from headgate.policy.pii.rules import Scope
+from headgate.ports import CacheStore, Clock
+from headgate.wire import endings
+from headgate.wire.speakers import speaker
+
+MOST_AT_ONCE = 20_000  # characters of prompt and answer that are looked through in one go
+LONGEST_TEXT = 200_000  # that is looked through at all
+_NARROWEST_LAST = tuple(Scope)
+
+
+class CacheObserver(Protocol):
+    """Told what becomes of requests that were looked for."""
+
+    def found(self, kind: str, saved_picousd: int) -> None:
+        """An answer was there; `kind` is exact, semantic or coalesced."""
+
+    def missed(self) -> None: ...
+
+    def kept(self) -> None: ...
+
+    def not_kept(self, reason: NotKept) -> None: ...
+
+
+class Keeper:
+    """Puts answers into the store."""
+
+    def __init__(self, store: CacheStore, clock: Clock, observer: CacheObserver) -> None:
+        self._store = store
+        self._clock = clock
+        self._observer = observer
+        self._deciding: set[asyncio.Task[None]] = set()
+
+    def keep(self, journey: Journey, ticket: Ticket, body: bytes, tail: bytes) -> None:
+        """Keep an answer, if it may be. A long one is looked through in the background."""
+        call = journey.call
+        reason = _refuses(journey, ticket)
+        ending = None
+        if reason is None:
+            try:
+                ending = (endings.of_stream if call.stream else endings.of_whole)(call.route, body + tail)
+            except (ValueError, RecursionError):
+                reason = NotKept.UNREADABLE
+            else:
+                reason = caching.must_not_be_kept(call.route, ending)
+        if reason is not None or ending is None:
+            self._observer.not_kept(reason or NotKept.UNREADABLE)
+            return
+        answer = self._answer(journey, ticket, body, tail)
+        asked, answered = speaker(call.route).prompt_texts(call), ending.texts
+        lengths = [len(text) for text in (*asked, *answered)]
+        if max(lengths, default=0) > LONGEST_TEXT:
+            self._observer.not_kept(NotKept.TOO_LONG)
+        elif sum(lengths) <= MOST_AT_ONCE:
+            self._put(answer, ticket, _scope(journey, asked, answered))
+        else:
+            task = asyncio.get_running_loop().create_task(self._look_on(journey, answer, ticket, asked, answered))
+            self._deciding.add(task)
+            task.add_done_callback(self._deciding.discard)
+
+    async def finish(self) -> None:
+        """Wait for what is decided in the background."""
+        if self._deciding:
+            await asyncio.wait(self._deciding)
+
+    async def _look_on(
+        self, journey: Journey, answer: CachedAnswer, ticket: Ticket, asked: Sequence[str], answered: Sequence[str]
+    ) -> None:
+        """Text after text, with others' turns between them."""
+        scopes = [Scope.TENANT]
+        for place in range(max(len(asked), len(answered))):
+            scopes.append(_scope(journey, asked[place : place + 1], answered[place : place + 1]))
+            await asyncio.sleep(0)
+        self._put(answer, ticket, max(scopes, key=_NARROWEST_LAST.index))
+
+    def _put(self, answer: CachedAnswer, ticket: Ticket, scope: Scope) -> None:
+        if scope is Scope.NOTHING:
+            self._observer.not_kept(NotKept.PRIVATE)
+            return
+        if scope is Scope.USER:
+            answer = msgspec.structs.replace(answer, key=ticket.private_key)
+        self._observer.kept()
+        self._store.put(answer)
+
+    def _answer(self, journey: Journey, ticket: Ticket, body: bytes, tail: bytes) -> CachedAnswer:
+        call, caller, attempt, model = journey.call, journey.caller, journey.attempt, journey.model
+        assert attempt is not None and model is not None, "there is an answer"
+        spec, now = attempt.deployment.spec, self._clock.now()
+        return CachedAnswer(
+            key=ticket.question.key,
+            request_id=call.id,
+            tenant=caller.tenant,
+            user=caller.user or call.user,
+            model=call.model,
+            prompt_version=call.prompt_version,
+            route=str(call.route),
+            stream=call.stream,
+            answered_by=model.spec.name,
+            origin=model.origins[spec.name],
+            deployment=spec.name,
+            provider=spec.provider,
+            stored_at=now,
+            expires_at=now + ticket.ttl_seconds,
+            cost_picousd=journey.cost_picousd,
+            body=body,
+            tail=tail,
+        )
+
+
+def _refuses(journey: Journey, ticket: Ticket) -> NotKept | None:
+    """Why an answer is not kept, whatever is in it."""
+    attempt, model = journey.attempt, journey.model
+    assert attempt is not None and model is not None, "there is an answer"
+    if ticket.ttl_seconds <= 0:
+        return NotKept.UNWANTED
+    if model.spec.name not in journey.setup.caches[journey.call.model].models:
+        return NotKept.OTHER_MODEL
+    return NotKept.DROPPED if attempt.dropped else None
+
+
+def _scope(journey: Journey, asked: Sequence[str], answered: Sequence[str]) -> Scope:
+    """For whom an answer may be kept. Of what was asked no more than a digest is kept."""
+    from headgate.policy.pii.keeping import keep  # what looks for personal data takes a while to load
+
+    user = journey.caller.user or journey.call.user
+    return keep(journey.setup.pii, "", "\n".join(answered), user=user, context=asked).scope

@@ -1,0 +1,56 @@
+"""The vocabulary of routers: what is read of a call, what is known of the models to choose from."""
+
+from __future__ import annotations
+
+from headgate.types import Frozen
+
+
+class Signals(Frozen, frozen=True, gc=False):
+    """What a router looks at in a call, whatever its dialect. Texts are cut to what a decision needs."""
+
+    text: str  # what the user says now
+    prior_text: str = ""  # what the user said before that
+    first_text: str = ""  # with which the user began; the same as `text` in a first turn
+    turn: int = 1  # of the user, from 1
+    characters: int = 0  # of all that user and assistant have said
+    tools: bool = False
+    images: bool = False
+    wants_json: bool = False
+    json_schema: bool = False  # wants JSON of a schema
+    logprobs: bool = False
+    beginning: bytes = b""  # a digest of the instructions and of the first text
+
+
+class Candidate(Frozen, frozen=True, gc=False):
+    """What a router knows of one of its models. Tokens and cost are of this request, cost in pico-dollars."""
+
+    model: str
+    prompt_tokens: int  # a bound
+    cost_picousd: int  # with an answer of usual length
+    serves: bool = True  # can be asked through this URL
+    tools: bool | None = None  # None: not known, and taken for yes
+    images: bool | None = None
+    json_schema: bool | None = None
+    context_tokens: int | None = None  # None: not known
+    usable: bool = True  # a deployment would take the request now
+    ttft_seconds: float | None = None  # of the fastest deployment, lately; None: not known
+
+
+class Scored(Frozen, frozen=True, gc=False, omit_defaults=True):
+    """What a router thought of one of its models."""
+
+    model: str
+    quality: float  # expected, 1.0 is the best model's
+    cost_picousd: int  # expected
+    excluded: str = ""  # why it could not be chosen
+
+
+class Routed(Frozen, frozen=True, gc=False, omit_defaults=True):
+    """How a router chose the model of a request. `why` is one word, `reason` a sentence."""
+
+    router: str
+    model: str  # the one that answered, or was to
+    why: str
+    reason: str
+    difficulty: float  # how likely it is that the cheapest model would not do as well as the best
+    candidates: tuple[Scored, ...] = ()

@@ -1,0 +1,1 @@
+"""Learning the difficulty model from judgements. Needs numpy, and is never imported by a gateway."""
