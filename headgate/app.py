@@ -326,6 +326,8 @@ class Application:
             settings=self.settings,
             admissions=self.protection.admissions,
             counters=self.protection.counters,
+            cache=self.caching.store,
+            cache_activity=lambda: self.caching.activity(self.metrics_page),
             alert_log=self._alert_log,
             reconciler=self.books.reconciler,
             admin_key_hash=admin_key_hash,
@@ -358,6 +360,7 @@ class Application:
             ledger_healthy=lambda: self.ledger_drain.healthy,
             breaker_states=lambda: self._of_deployments(self._gate_number),
             tokens_in_flight=lambda: self._of_deployments(lambda deployment: deployment.tokens_in_flight),
+            cache_size=lambda: self.caching.store.size(),
         )
 
     def _of_deployments(self, read: Callable[[Deployment], int]) -> dict[str, int]:

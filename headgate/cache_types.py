@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from headgate.types import Frozen
@@ -120,6 +121,16 @@ class CacheScope(Frozen, frozen=True, gc=False):
             and (self.model is None or self.model in (answer.model, answer.answered_by))
             and (self.prompt_version is None or answer.prompt_version == self.prompt_version)
         )
+
+
+class CacheActivity(Frozen, frozen=True, gc=False):
+    """What became of requests that were looked for among the answers that are kept, since the processes started."""
+
+    found: Mapping[str, int] = {}  # by kind: exact, semantic, coalesced
+    missed: int = 0
+    kept: int = 0
+    not_kept: Mapping[str, int] = {}  # by reason
+    saved_picousd: int = 0  # what the answers that were found had come to
 
 
 class CacheSize(Frozen, frozen=True, gc=False):

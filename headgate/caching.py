@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headgate.cache_types import CacheActivity
 from headgate.config.schema import Config
 from headgate.gateway.admission import Admissions
 from headgate.gateway.cache import Cache
@@ -9,6 +10,7 @@ from headgate.gateway.settling import Settler
 from headgate.ports import CacheStore, Clock
 from headgate.stores.memory_cache import MemoryCache
 from headgate.telemetry.metrics import Metrics
+from headgate.telemetry.page import MetricsPage
 
 
 class Caching:
@@ -33,6 +35,11 @@ class Caching:
         self._store.max_entries = bounds.max_entries
         self._store.max_bytes = bounds.max_bytes
         self._store.max_entry_bytes = bounds.max_entry_bytes
+
+    async def activity(self, page: MetricsPage) -> CacheActivity:
+        """What was found and kept, in all workers."""
+        counted = (await page.totals()).cache
+        return CacheActivity(counted.found, counted.missed, counted.kept, counted.not_kept, counted.saved_picousd)
 
     async def aclose(self) -> None:
         """Close the store."""

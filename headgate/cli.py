@@ -25,6 +25,7 @@ COMMANDS = {
     "usage": "headgate.commands.usage:usage",
     "reconcile": "headgate.commands.reconcile:reconcile",
     "audit": "headgate.commands.audit:audit",
+    "cache": "headgate.commands.cache:cache",
     "config": "headgate.commands.config:config",
     "alerts": "headgate.commands.alerts:alerts",
     "embedder": "headgate.commands.embedder:embedder",

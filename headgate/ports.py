@@ -261,8 +261,8 @@ class CacheStore(Protocol):
     async def flush(self, scope: CacheScope) -> int:
         """Drop answers; returns how many. None of them is given any more on return. Raises StoreUnavailable."""
 
-    async def size(self) -> CacheSize:
-        """How much is kept. Raises StoreUnavailable."""
+    def size(self) -> CacheSize:
+        """How much is kept, as far as is known."""
 
     async def aclose(self) -> None:
         """Close connections. May be repeated."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.admin import alerts, audit, keys, limits, models, openapi, operations, reconcile, standing, usage
+from headgate.admin import alerts, audit, cache, keys, limits, models, openapi, operations, reconcile, standing, usage
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
 from headgate.admin.services import Readiness, Services
@@ -52,6 +52,9 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("GET", "/admin/budgets", limits.list_budgets, limits.SettingsQuery, limits.SettingList),
     Endpoint("PUT", "/admin/budgets", limits.set_budget, limits.SetBudget, limits.SettingState),
     Endpoint("DELETE", "/admin/budgets", limits.unset_budget, limits.UnsetBudget, limits.SettingList),
+    Endpoint("GET", "/admin/cache", cache.stats, Nothing, cache.CacheStats),
+    Endpoint("GET", "/admin/cache/{request_id}", cache.entry, cache.RequestId, cache.CacheEntry),
+    Endpoint("POST", "/admin/cache/flush", cache.flush, cache.FlushCache, cache.Flushed),
     Endpoint("GET", "/admin/audit", audit.trail, audit.AuditQuery, audit.Trail),
     Endpoint("GET", "/admin/deployments", operations.deployments, Nothing, operations.DeploymentList),
     Endpoint("GET", "/admin/config", operations.config_state, Nothing, operations.ConfigState),

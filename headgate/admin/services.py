@@ -7,11 +7,12 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from headgate.admin.settings import Settings
+from headgate.cache_types import CacheActivity
 from headgate.config.load import Loaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
 from headgate.gateway.fleet import Setup
-from headgate.ports import AlertLog, Clock, Counters, Ledger
+from headgate.ports import AlertLog, CacheStore, Clock, Counters, Ledger
 from headgate.reconciling.desk import Reconciler
 from headgate.types import Frozen
 
@@ -47,6 +48,8 @@ class Services(msgspec.Struct, frozen=True):
     settings: Settings
     admissions: Admissions
     counters: Counters
+    cache: CacheStore
+    cache_activity: Callable[[], Awaitable[CacheActivity]]  # of all workers
     admin_key_hash: str  # SHA-256, hex
     running: Callable[[], Running]
     readiness: Callable[[], Readiness]

@@ -85,7 +85,7 @@ class MemoryCache:
         self._tidy()
         return len(found)
 
-    async def size(self) -> CacheSize:
+    def size(self) -> CacheSize:
         self._drop_expired()
         return CacheSize(len(self._slots), self._bytes, self._evicted)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from headgate.cache_types import CacheSize
 from headgate.telemetry import totals
 from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.cache_counts import CacheCounts
@@ -38,6 +39,7 @@ class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
     ledger_healthy: Callable[[], bool]
     breaker_states: Callable[[], Mapping[str, int]]  # by deployment: 0 closed, 1 half-open, 2 open
     tokens_in_flight: Callable[[], Mapping[str, int]]  # by deployment
+    cache_size: Callable[[], CacheSize] = lambda: CacheSize(0, 0)
 
 
 class Metrics:
@@ -134,6 +136,7 @@ class Metrics:
 
     def _gauges(self) -> Gauges:
         live = self._live
+        cache = live.cache_size()
         return Gauges(
             version=live.version,
             workers=1,
@@ -145,6 +148,9 @@ class Metrics:
             resident_bytes=_resident_bytes(),
             breaker_states=dict(live.breaker_states()),
             tokens_in_flight=dict(live.tokens_in_flight()),
+            cache_entries=cache.entries,
+            cache_bytes=cache.bytes,
+            cache_evicted=cache.evicted,
         )
 
     def _sums_of(self, key: RequestKey) -> RequestTotals:

@@ -10,7 +10,7 @@ import logging
 
 from headgate.telemetry.directory import MetricsDirectory
 from headgate.telemetry.metrics import Metrics
-from headgate.telemetry.totals import Snapshot
+from headgate.telemetry.totals import Snapshot, Totals
 
 PUBLISH_SECONDS = 1.0
 
@@ -27,6 +27,11 @@ class MetricsPage:
     async def text(self) -> tuple[bytes, str]:
         """The exposition and its content type."""
         return await asyncio.to_thread(self._render, self._metrics.snapshot())
+
+    async def totals(self) -> Totals:
+        """What was counted, in all workers."""
+        own = self._metrics.snapshot()
+        return (await asyncio.to_thread(self._directory.merged, own) if self._directory else own).totals
 
     async def publish_forever(self) -> None:
         """Publish every PUBLISH_SECONDS until cancelled; a kill -9 loses so much. Returns if there is no directory."""

@@ -124,6 +124,9 @@ class Gauges(msgspec.Struct):
     resident_bytes: int = 0
     breaker_states: dict[str, int] = {}  # by deployment: 0 closed, 1 half-open, 2 open
     tokens_in_flight: dict[str, int] = {}  # by deployment
+    cache_entries: int = 0  # of all processes together, if they share a store
+    cache_bytes: int = 0
+    cache_evicted: int = 0
 
     def add(self, other: Gauges) -> None:
         """Amounts are summed; of states the worst is kept, for half a breaker is no number."""
@@ -137,6 +140,9 @@ class Gauges(msgspec.Struct):
         for deployment, state in other.breaker_states.items():
             self.breaker_states[deployment] = max(state, self.breaker_states.get(deployment, 0))
         _add_counts(self.tokens_in_flight, other.tokens_in_flight)
+        self.cache_entries = max(self.cache_entries, other.cache_entries)
+        self.cache_bytes = max(self.cache_bytes, other.cache_bytes)
+        self.cache_evicted = max(self.cache_evicted, other.cache_evicted)
 
 
 class Snapshot(msgspec.Struct):

@@ -17,6 +17,7 @@ from headgate.admin.routes import build_asgi
 from headgate.admin.services import Readiness, Running, Services
 from headgate.admin.settings import Settings
 from headgate.assembly import Assembly
+from headgate.cache_types import CacheActivity
 from headgate.clock import SystemClock
 from headgate.config.effective import Effective
 from headgate.config.load import parse
@@ -25,6 +26,7 @@ from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
 from headgate.gateway.waiting import WaitingRoom
 from headgate.stores.database import Database
+from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
@@ -71,6 +73,7 @@ class Office:
         self.books = bookkeeping.open_bookkeeping(self.database, self.clock, lambda: self.running.loaded.config, {})
         self.settings = Settings(SqlChanges(self.database), loaded.config, self._apply)
         self.counters = MemoryCounters(self.clock)
+        self.cache = MemoryCache(self.clock.now, max_entries=10, max_bytes=100_000, max_entry_bytes=10_000)
         room = WaitingRoom(self.clock, lambda: 10)
         self.admissions = Admissions(self.counters, self.ledger, self.clock, room, self._rules_of)
         services = Services(
@@ -82,6 +85,8 @@ class Office:
             settings=self.settings,
             admissions=self.admissions,
             counters=self.counters,
+            cache=self.cache,
+            cache_activity=self._cache_activity,
             admin_key_hash=admin_key(data_dir, "hg-admin-for-tests").hash,
             running=lambda: self.running,
             readiness=lambda: self.readiness,
@@ -109,6 +114,9 @@ class Office:
 
     async def _metrics(self) -> tuple[bytes, str]:
         return b"headgate_requests_total 1\n", "text/plain; version=0.0.4; charset=utf-8"
+
+    async def _cache_activity(self) -> CacheActivity:
+        return CacheActivity({"exact": 3, "coalesced": 1}, 4, 2, {"sampled": 2}, 82_000_000)
 
     async def _reload(self) -> list[str]:
         self.reloads += 1

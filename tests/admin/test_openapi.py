@@ -13,6 +13,7 @@ from headgate.admin.endpoint import Access
 from headgate.admin.routes import ENDPOINTS, KEY_PATH
 from headgate.types import Route
 from tests.admin.office import ADMIN, ALICE, CONFIG, Office, in_office, ledger_row
+from tests.contract.test_cache_store import kept
 
 DOCUMENT: dict[str, Any] = msgspec.json.decode(openapi.document(ENDPOINTS))
 HOT_ROUTES = {("POST", f"/v1/{route.value}") for route in Route}
@@ -48,6 +49,7 @@ def test_what_an_endpoint_takes_is_described() -> None:
 def test_answers_are_as_described(tmp_path: Path) -> None:
     async def scenario(office: Office) -> None:
         await office.ledger.write([ledger_row(1)])
+        office.cache.put(kept(expires_at=office.clock.now() + 60))
         made = (await office.post("/admin/keys", {"tenant": "acme"})).json()["id"]
         bodies: dict[tuple[str, str], dict[str, Any]] = {
             ("POST", "/admin/keys"): {"tenant": "acme"},
@@ -66,6 +68,7 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
                 continue
             headers = ALICE if endpoint.access is Access.CALLER else ADMIN
             url = endpoint.path.replace("{key_id}", made).replace("{model:path}", "house/large")
+            url = url.replace("{request_id}", "req_k1")
             body = bodies.get((endpoint.method, endpoint.path), {})
             response = await office.client.request(
                 endpoint.method,

@@ -72,7 +72,7 @@ def test_what_was_put_is_there_as_it_was(run: Callable[[Check], None]) -> None:
         assert await store.get(answer.key) == answer
         assert await store.find(answer.request_id) == answer
         assert await store.find("req_unknown") is None
-        assert (await store.size()).entries == 1
+        assert store.size().entries == 1
 
     run(check)
 
@@ -80,12 +80,12 @@ def test_what_was_put_is_there_as_it_was(run: Callable[[Check], None]) -> None:
 def test_an_answer_takes_the_place_of_an_older_one(run: Callable[[Check], None]) -> None:
     async def check(store: CacheStore, time: Time) -> None:
         store.put(kept(body=b"old"))
-        before = await store.size()
+        before = store.size()
         newer = kept(body=b"new", request_id="req_newer")
         store.put(newer)
         assert await store.get(newer.key) == newer
         assert await store.find("req_k1") is None
-        assert await store.size() == before
+        assert store.size() == before
 
     run(check)
 
@@ -95,12 +95,12 @@ def test_answers_expire(run: Callable[[Check], None]) -> None:
         store.put(kept(b"k1"))
         store.put(kept(b"k2", expires_at=time.now + 120))
         store.put(kept(b"k3", expires_at=time.now))
-        assert (await store.size()).entries == 2
+        assert store.size().entries == 2
         time.now += 60
         assert await store.get(kept(b"k1").key) is None
         assert await store.find("req_k1") is None
         assert await store.get(kept(b"k2").key) is not None
-        assert (await store.size()).entries == 1
+        assert store.size().entries == 1
 
     run(check)
 
@@ -143,7 +143,7 @@ def test_flush(run: Callable[[Check], None], scope: CacheScope, left: str) -> No
         there = [name for name, answer in answers.items() if await store.get(answer.key) == answer]
         assert "".join(there) == left
         assert dropped == len(answers) - len(left)
-        assert (await store.size()).entries == len(left)
+        assert store.size().entries == len(left)
 
     run(check)
 

@@ -196,7 +196,7 @@ def test_what_is_not_to_be_given_again_is_not_kept(reply: Reply, members: dict[s
         await corridor.visit(corridor.call(stream=False, **members))
         assert len(provider.asked) == 2
         assert corridor.looked_up.not_kept == {reason: 2}
-        assert (await corridor.answers.size()).entries == 0
+        assert corridor.answers.size().entries == 0
 
     run(scenario)
 

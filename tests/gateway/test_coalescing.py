@@ -124,7 +124,7 @@ def test_a_stream_that_breaks_breaks_for_everybody_and_is_not_kept() -> None:
         visits = await together(corridor, 3, stream=True)
         assert len(provider.asked) == 1
         assert [visit.last_error["code"] for visit in visits] == ["stream_incomplete"] * 3
-        assert (await corridor.answers.size()).entries == 0
+        assert corridor.answers.size().entries == 0
         assert corridor.at_rest()
 
     run(scenario)
