@@ -53,7 +53,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("PUT", "/admin/budgets", limits.set_budget, limits.SetBudget, limits.SettingState),
     Endpoint("DELETE", "/admin/budgets", limits.unset_budget, limits.UnsetBudget, limits.SettingList),
     Endpoint("GET", "/admin/cache", cache.stats, Nothing, cache.CacheStats),
-    Endpoint("GET", "/admin/cache/{request_id}", cache.entry, cache.RequestId, cache.CacheEntry),
+    Endpoint("GET", "/admin/cache/entries/{request_id}", cache.entry, cache.RequestId, cache.CacheEntry),
     Endpoint("POST", "/admin/cache/flush", cache.flush, cache.FlushCache, cache.Flushed),
     Endpoint("GET", "/admin/audit", audit.trail, audit.AuditQuery, audit.Trail),
     Endpoint("GET", "/admin/deployments", operations.deployments, Nothing, operations.DeploymentList),

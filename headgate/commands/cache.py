@@ -59,7 +59,7 @@ def flush(everything: bool, url: str | None, config_path: str | None, **scope: s
 @config_option
 def show(request_id: str, as_json: bool, url: str | None, config_path: str | None) -> None:
     """Print what is kept of the answer to a request."""
-    answer = ask("GET", f"/admin/cache/{quote(request_id, safe='')}", url=url, config_path=config_path)
+    answer = ask("GET", f"/admin/cache/entries/{quote(request_id, safe='')}", url=url, config_path=config_path)
     if as_json:
         click.echo(answer)
         return

@@ -34,11 +34,11 @@ def test_one_entry(tmp_path: Path) -> None:
     async def scenario(office: Office) -> None:
         now = office.clock.now()
         office.cache.put(kept(b"k1", stored_at=now, expires_at=now + 60))
-        entry = (await office.get("/admin/cache/req_k1")).json()
+        entry = (await office.get("/admin/cache/entries/req_k1")).json()
         assert (entry["tenant"], entry["answered_by"], entry["cost_usd"]) == ("acme", "small", "0.000082")
         assert entry["answer"].startswith('{"choices"')
-        error_of(await office.get("/admin/cache/req_k2"), 404)
-        error_of(await office.get("/admin/cache/req_k1", ALICE), 401)
+        error_of(await office.get("/admin/cache/entries/req_k2"), 404)
+        error_of(await office.get("/admin/cache/entries/req_k1", ALICE), 401)
 
     in_office(tmp_path, scenario)
 
