@@ -31,7 +31,7 @@ embedder: $(VENV)/.embedder-installed
 	$(RUN) -m headgate embedder prepare
 
 test: check
-	$(RUN) -m pytest -n 2 -m "not full" $(PYTEST_OPTIONS)
+	$(RUN) -m pytest -n 3 -m "not full" $(PYTEST_OPTIONS)
 
 test-full: check $(CLIENTS_VENV)/.installed
 	HEADGATE_FULL=1 $(RUN) -m pytest -n 2 $(PYTEST_OPTIONS)

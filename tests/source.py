@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -36,19 +36,23 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse(self.text)
 
+    @cached_property
+    def nodes(self) -> list[ast.AST]:
+        return list(ast.walk(self.tree))
+
     def functions(self) -> Iterator[Function]:
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, Function):
                 yield node
 
     def classes(self) -> Iterator[ast.ClassDef]:
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.ClassDef):
                 yield node
 
     def imports(self) -> Iterator[str]:
         """Every module it imports from, wherever the import stands."""
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Import):
                 yield from (alias.name for alias in node.names)
             elif isinstance(node, ast.ImportFrom):
@@ -63,10 +67,35 @@ def _is_module(name: str) -> bool:
 
 
 def sources(folder: str) -> list[Source]:
-    """Every Python file below a folder, in order."""
-    return [Source(path) for path in sorted((ROOT / folder).rglob("*.py"))]
+    """Every Python file below a folder, in order. Each is the same object every time, so that it is parsed once."""
+    return [_source(path) for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
+def each(files: Sequence[Source]) -> Callable[[Callable[[Source], None]], Callable[[], None]]:
+    """Makes a check of a file one test of many: it names every file that fails. A test for each took half a minute."""
+
+    def test_of(check: Callable[[Source], None]) -> Callable[[], None]:
+        def test() -> None:
+            failures = []
+            for source in files:
+                try:
+                    check(source)
+                except AssertionError as error:
+                    failures.append(f"{source.place}: {error}")
+            assert not failures, "\n".join(failures)
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return test_of
+
+
+@cache
+def _source(path: Path) -> Source:
+    return Source(path)
+
+
+@cache
 def port_adapters() -> dict[str, list[Source]]:
     """For each class of the package that has all methods of a port, with their parameters: "Port Class" -> its file."""
     ports = {found.name: _methods(found) for found in Source(ROOT / "headgate/ports.py").classes()}
@@ -74,8 +103,9 @@ def port_adapters() -> dict[str, list[Source]]:
     adapters: dict[str, list[Source]] = {}
     for source in sources("headgate"):
         for found in source.classes() if source.place != "headgate/ports.py" else ():
+            own, attributes = _methods(found), _attributes(found)
             for port, methods in ports.items():
-                if all(_offers(found, name, parameters) for name, parameters in methods.items()):
+                if all(own.get(name) == taken or name in attributes for name, taken in methods.items()):
                     adapters.setdefault(f"{port} {found.name}", []).append(source)
     return adapters
 
@@ -88,9 +118,7 @@ def _parameters(function: Function) -> list[str]:
     return [argument.arg for argument in [*function.args.args, *function.args.kwonlyargs]][1:]
 
 
-def _offers(found: ast.ClassDef, name: str, parameters: list[str]) -> bool:
-    """A method of that name with those parameters, or an attribute assigned to self."""
-    if _methods(found).get(name) == parameters:
-        return True
+def _attributes(found: ast.ClassDef) -> set[str]:
+    """What is assigned to self somewhere, a method perhaps."""
     assigned = (target for node in ast.walk(found) if isinstance(node, ast.Assign) for target in node.targets)
-    return any(isinstance(target, ast.Attribute) and target.attr == name for target in assigned)
+    return {target.attr for target in assigned if isinstance(target, ast.Attribute)}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.source import Source, port_adapters, sources
+from tests.source import Source, each, port_adapters, sources
 
 VOCABULARY = {
     "types",
@@ -105,7 +105,7 @@ def edges(source: Source) -> Iterator[str]:
     return (name for name in source.imports() if name == "headgate" or name.startswith("headgate."))
 
 
-@pytest.mark.parametrize("source", PACKAGE, ids=lambda source: source.place)
+@each(PACKAGE)
 def test_imports_point_one_way(source: Source) -> None:
     part = part_of(source.module)
     assert part in MAY_IMPORT, f"say in this file what the new part '{part}' may import"
@@ -137,20 +137,20 @@ def test_no_cycles() -> None:
 
 
 def _type_checking_imports(source: Source) -> Iterator[str]:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
             yield from (child.module for child in ast.walk(node) if isinstance(child, ast.ImportFrom) and child.module)
 
 
 def test_adapters_are_picked_in_one_place() -> None:
+    names = {source: {node.id for node in source.nodes if isinstance(node, ast.Name)} for source in PACKAGE}
     for adapter, homes in port_adapters().items():
         name = adapter.split()[1]
         for source in PACKAGE:
             part = part_of(source.module)
             if part in ROOTS or any(part == part_of(home.module) for home in homes):
                 continue
-            named = [node for node in ast.walk(source.tree) if isinstance(node, ast.Name) and node.id == name]
-            assert not named, f"{source.place} names {name}"
+            assert name not in names[source], f"{source.place} names {name}"
 
 
 def test_every_part_there_is_has_its_rule_and_no_other() -> None:

@@ -15,10 +15,9 @@ import typing
 from collections.abc import Iterator
 
 import msgspec
-import pytest
 import sqlalchemy
 
-from tests.source import ROOT, Function, Source, port_adapters, sources
+from tests.source import ROOT, Function, Source, each, port_adapters, sources
 
 PACKAGE = sources("headgate")
 EVERYTHING = [*PACKAGE, *sources("tests"), *sources("benchmarks"), *sources("scripts")]
@@ -59,10 +58,6 @@ IMMUTABLE = (
 EXCEPTIONS = {"headgate.gateway.http.exchange._NOBODY_WAITS"}
 CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]*")
 CHANGING = {"append", "extend", "insert", "add", "update", "setdefault", "pop", "popitem", "clear", "remove", "discard"}
-
-
-def each(files: list[Source]) -> pytest.MarkDecorator:
-    return pytest.mark.parametrize("source", files, ids=lambda source: source.place)
 
 
 def dotted(node: ast.expr) -> str:
@@ -122,7 +117,7 @@ def test_nothing_is_left_for_later(source: Source) -> None:
 
 @each(PACKAGE)
 def test_no_globals(source: Source) -> None:
-    assert not [node for node in ast.walk(source.tree) if isinstance(node, ast.Global)]
+    assert not [node for node in source.nodes if isinstance(node, ast.Global)]
 
 
 def module_variables(source: Source) -> Iterator[str]:
@@ -154,7 +149,7 @@ def is_frozen(value: object) -> bool:
 def changed_names(source: Source) -> set[str]:
     """Names whose contents some statement changes."""
     changed = set()
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
             changed.add(dotted(node.value))
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in CHANGING:
@@ -167,7 +162,7 @@ def changed_names(source: Source) -> set[str]:
 
 @each([source for source in PACKAGE if source.place not in REAL_TIME_AND_CHANCE])
 def test_time_ids_and_chance_come_from_the_clock(source: Source) -> None:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute):
             name = dotted(node)
             assert name not in NOT_REPEATABLE, f"{name} in line {node.lineno}"
@@ -181,21 +176,21 @@ def test_time_ids_and_chance_come_from_the_clock(source: Source) -> None:
 
 @each([source for source in PACKAGE if not source.place.startswith(ENVIRONMENT)])
 def test_only_the_command_line_reads_the_environment(source: Source) -> None:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         assert dotted(node) not in ("os.environ", "os.getenv") if isinstance(node, ast.Attribute) else True
 
 
 @each([source for source in PACKAGE if not source.place.startswith(PRINTS)])
 def test_only_the_command_line_prints(source: Source) -> None:
-    assert not [node for node in ast.walk(source.tree) if isinstance(node, ast.Call) and dotted(node.func) == "print"]
+    assert not [node for node in source.nodes if isinstance(node, ast.Call) and dotted(node.func) == "print"]
 
 
 @each([*sources("headgate/policy"), *sources("headgate/wire")])
 def test_decisions_and_dialects_are_pure(source: Source) -> None:
     impure = {name for name in source.imports() if not name.startswith("headgate") and name not in PURE}
     assert not impure, f"{', '.join(sorted(impure))}: neither I/O nor clock nor logging here"
-    assert not any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in ast.walk(source.tree))
-    opened = [node for node in ast.walk(source.tree) if isinstance(node, ast.Call) and dotted(node.func) == "open"]
+    assert not any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in source.nodes)
+    opened = [node for node in source.nodes if isinstance(node, ast.Call) and dotted(node.func) == "open"]
     assert not opened
 
 
@@ -207,7 +202,7 @@ def test_decisions_and_dialects_are_pure(source: Source) -> None:
     ]
 )
 def test_streams_are_never_split_with_splitlines(source: Source) -> None:
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         assert not isinstance(node, ast.Attribute) or node.attr != "splitlines", f"line {node.lineno}"
 
 
