@@ -12,6 +12,7 @@ from headgate.cache_types import CacheRules, ExactRules, Sampled, Sharing
 from headgate.config import addresses, rules
 from headgate.config.catalogue import Catalogue
 from headgate.config.embedder_checks import LOCAL
+from headgate.config.router_schema import EscalateConfig
 from headgate.config.schema import (
     Config,
     DeploymentConfig,
@@ -26,6 +27,7 @@ from headgate.gateway import accounts
 from headgate.gateway.accounts import Accounts, Terms
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.gateway.routers import Flag, RouterSpec
+from headgate.policy.escalating import Doubt, Standard
 from headgate.policy.health import BreakerRules
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.names import read_names
@@ -213,7 +215,18 @@ def _router_spec(name: str, router: RouterConfig) -> RouterSpec:
         flags=tuple(Flag(flag.model, flag.share, frozenset(flag.tiers)) for flag in router.flags),
         max_ttft_seconds=router.max_ttft_seconds,
         session_seconds=router.session_seconds,
+        standard=_standard(router.escalate),
+        hold_streams=router.escalate.hold_streams,
+        near=router.escalate.near,
     )
+
+
+def _standard(escalate: EscalateConfig) -> Standard:
+    kinds = (Doubt.REFUSAL, Doubt.EMPTY, Doubt.TRUNCATED, Doubt.INVALID_JSON)
+    doubted = {kind for kind in kinds if getattr(escalate, kind)}
+    if escalate.min_logprob is not None:
+        doubted.add(Doubt.LOW_LOGPROBS)
+    return Standard(frozenset(doubted), escalate.min_logprob)
 
 
 def _endpoints(deployment: DeploymentConfig, provider: ProviderConfig) -> tuple[str, ...]:

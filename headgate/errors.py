@@ -317,6 +317,12 @@ class UpstreamEmpty(UpstreamError):
     code = "upstream_empty"
 
 
+class WeakAnswer(UpstreamError):
+    """The answer of a router's model was not good enough, and a better model was asked. Only in the ledger."""
+
+    code = "weak_answer"
+
+
 class BillUnavailable(UpstreamError):
     """A provider's usage or cost report could not be read: it answered with an error, or not in time."""
 

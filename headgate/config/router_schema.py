@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
+
+import msgspec
 
 from headgate.config.blocks import Block, Share, Usd
 
@@ -19,6 +22,19 @@ class FlagConfig(Block, frozen=True):
     model: str  # one of `from`
     share: Share = 1.0  # of conversations; each stays in or out
     tiers: list[str] = []  # of these tiers only; default: all
+
+
+class EscalateConfig(Block, frozen=True):
+    """When the next better model is asked before anything of an answer is shown."""
+
+    refusal: bool = True  # it declines
+    empty: bool = True  # there is nothing in it
+    truncated: bool = True  # it ends at the model's own limit, not at one that the caller set
+    invalid_json: bool = True  # it is not JSON, though that was asked for
+    min_logprob: Annotated[float, msgspec.Meta(le=0)] | None = None  # mean of its tokens, where logprobs were asked for
+    # hold streams back until they are whole, so that all of them can be judged; else only their first words are
+    hold_streams: bool = False
+    near: Share = 0  # a better model whose worth is lower by less than this is asked at once
 
 
 class ShadowConfig(Block, frozen=True):

@@ -16,7 +16,7 @@ from headgate.config.alert_schema import AlertConfig
 from headgate.config.billing_schema import BillingConfig, ReconcileConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
 from headgate.config.embedder_schema import EmbedderConfig
-from headgate.config.router_schema import FlagConfig, ShadowConfig, TargetConfig
+from headgate.config.router_schema import EscalateConfig, FlagConfig, ShadowConfig, TargetConfig
 from headgate.config.tiers import LimitsConfig, TenantConfig, TierConfig
 
 
@@ -289,6 +289,7 @@ class RouterConfig(Block, frozen=True):
     # a model that takes longer to its first content now is passed over while another is faster; default: no limit
     max_ttft_seconds: Positive | None = None
     cache: CacheConfig = CacheConfig()  # for requests that ask for this name; absent: off
+    escalate: EscalateConfig = EscalateConfig()  # when the next better model is asked before an answer is shown
     session_seconds: NotNegative = 3600.0  # a conversation keeps its model until it was silent for this long; 0: never
     appeal: bool = False  # a user may ask for the better model when an answer was not good enough
     shadow: ShadowConfig = ShadowConfig()  # asking a second model, to learn from the difference

@@ -140,6 +140,8 @@ class Admissions:
             return
         held = hold.ask
         dearer = asking.ask(journey.call, model, input_tokens=held.input_tokens, output_tokens=held.output_tokens)
+        if spent := journey.weak_picousd:
+            dearer = msgspec.structs.replace(dearer, input_picousd=dearer.input_picousd + spent)
         decision = await self._counters.extend(journey.call.id, journey.caller.tenant, dearer, hold.output_tokens)
         if decision.refusal is not None:
             raise refusing.error(decision)

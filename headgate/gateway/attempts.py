@@ -5,10 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from bisect import bisect_left
+from collections.abc import Callable
 
 from headgate.errors import (
-    ClientGone,
-    Draining,
     FirstTokenTimeout,
     HeadgateError,
     StreamFailed,
@@ -17,11 +16,11 @@ from headgate.errors import (
     StreamStalled,
     TotalTimeout,
     UpstreamAuth,
-    UpstreamBusy,
     UpstreamEmpty,
     UpstreamError,
     UpstreamRejected,
 )
+from headgate.gateway.blaming import blames_key, healthy
 from headgate.gateway.fleet import (
     AUTH_COOLDOWN_SECONDS,
     RATE_LIMIT_COOLDOWN_SECONDS,
@@ -29,12 +28,10 @@ from headgate.gateway.fleet import (
     ModelSpec,
 )
 from headgate.gateway.quotas import Answered
-from headgate.gateway.watchdog import Watchdog
+from headgate.gateway.watchdog import Terms
 from headgate.policy import pricing
-from headgate.policy.quota import Demand
-from headgate.policy.retrying import is_retryable_status
-from headgate.ports import Clock, Take, UpstreamResponse
-from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Frozen, Operation, Outcome, Usage
+from headgate.ports import Take, UpstreamResponse
+from headgate.types import ITL_BUCKETS_SECONDS, AttemptRecord, Call, Operation, Outcome, Usage
 from headgate.wire import http, openai, rejections, trace
 from headgate.wire.allowances import says_allowances
 from headgate.wire.openai_stream import MAX_PREAMBLE_BYTES
@@ -44,23 +41,16 @@ log = logging.getLogger(__name__)
 
 MAX_ANSWER_BYTES = 64_000_000
 MAX_ERROR_BYTES = 1_000_000
-
-
-class Terms(Frozen, frozen=True):
-    """What the attempts of a request share: the time, how much of it is left, and what they are expected to use."""
-
-    clock: Clock
-    watchdog: Watchdog
-    demand: Demand
+MAX_HELD_BYTES = 4_000_000  # of a stream that is judged before it is shown
 
 
 class Attempt:
     """Use: `await open()`; then, for a stream, `relay()` until its end; then `close()`; then `record()`."""
 
     __slots__ = (
-        "_ask", "_asked", "_call", "_clock", "_demand", "_dialogue", "_endpoint", "_head", "_key", "_lost", "_mark",
-        "_model", "_reader", "_response", "_started", "_watchdog", "body", "bytes_out", "deployment", "first_at", "id",
-        "itl_counts", "last_at", "number", "started_at", "status", "texts", "upstream_id", "usage",
+        "_ask", "_asked", "_call", "_clock", "_demand", "_dialogue", "_endpoint", "_head", "_is_read", "_key", "_lost",
+        "_mark", "_model", "_reader", "_response", "_started", "_watchdog", "body", "bytes_out", "deployment",
+        "first_at", "id", "itl_counts", "last_at", "number", "started_at", "status", "texts", "upstream_id", "usage",
         "usage_so_far",
     )  # fmt: skip
 
@@ -104,6 +94,7 @@ class Attempt:
         self.texts: tuple[str, ...] = ()
         self.first_at: float | None = None  # monotonic, of the first content
         self.last_at = 0.0  # monotonic, of the newest content
+        self._is_read = False  # to the end of a stream, before any of it was shown
         self.itl_counts = [0] * (len(ITL_BUCKETS_SECONDS) + 1)
         self._mark = deployment.begin(self._demand, self._key, self._started)
 
@@ -173,6 +164,8 @@ class Attempt:
             self.bytes_out += len(head)
             if not take(head):
                 return False
+        if self._is_read:
+            return True
         watchdog.watch(self._model.stall_seconds, self._stalled)
         try:
             if reader.failure is None and await response.relay(self._passing(reader, take)):
@@ -187,6 +180,52 @@ class Attempt:
         if reader.failure is not None:
             raise reader.failure
         return True
+
+    @property
+    def cost_picousd(self) -> int | None:
+        """What a whole answer has cost; None: its usage is not known yet."""
+        price = self.deployment.spec.price
+        return None if self.usage is None else pricing.cost_picousd(self.usage, price) if price else 0
+
+    @property
+    def heard(self) -> str:
+        """What a stream has said so far, as text."""
+        return "".join(self._reader.texts) if self._reader is not None else ""
+
+    @property
+    def held(self) -> bytes:
+        """What a stream's client will be shown first, its end included if it is there."""
+        return self._head + self.tail
+
+    async def hold(self, more: Callable[[str], bool]) -> bool:
+        """Read a committed stream on without showing it, as long as `more` wants it: True if it was read to its end.
+
+        Raises UpstreamError where the stream breaks; still nothing has been shown then. What is too long to be held
+        goes out as it is.
+        """
+        response, reader, held = self._response, self._reader, [self._head]
+        assert response is not None and reader is not None, "open() comes first"
+        held_bytes = len(self._head)
+        self._watchdog.watch(self._model.stall_seconds, self._stalled)
+        try:
+            while not self._is_read and held_bytes < MAX_HELD_BYTES and more(self.heard):
+                data = await response.read()
+                if data:
+                    held.append(reader.feed(data))
+                    held_bytes += len(data)
+                    self.last_at = self._clock.monotonic()
+                else:
+                    reader.finish()
+                    self._is_read = True
+                if reader.failure is not None:
+                    raise reader.failure
+        except asyncio.CancelledError:
+            self._watchdog.translate()
+            raise
+        finally:
+            self._watchdog.rest()
+            self._head = b"".join(held)
+        return self._is_read
 
     def _passing(self, reader: StreamReading, take: Take) -> Take:
         """Reads what arrives and hands on what is to be forwarded."""
@@ -217,8 +256,8 @@ class Attempt:
         if self._reader is not None:
             self.usage, self.usage_so_far = self._reader.usage, self._reader.usage_so_far
             self.texts = tuple(self._reader.texts)
-        healthy = _healthy(outcome, error, committed=self.first_at is not None)
-        self.deployment.end(self._demand, self._used_tokens(), healthy=healthy, began=self._started, now=now)
+        is_healthy = healthy(outcome, error, committed=self.first_at is not None)
+        self.deployment.end(self._demand, self._used_tokens(), healthy=is_healthy, began=self._started, now=now)
         if isinstance(error, UpstreamAuth):
             self.deployment.keys.rest(self._key, now + AUTH_COOLDOWN_SECONDS)
         elif error is not None and blames_key(error):
@@ -357,41 +396,3 @@ class Attempt:
 
     def _stalled(self) -> HeadgateError:
         return StreamStalled(f"The provider sent nothing for {self._model.stall_seconds:g} seconds.")
-
-
-def may_go_away(error: UpstreamError) -> bool:
-    """Whether the same attempt could go well if made again."""
-    if isinstance(error, UpstreamRejected):
-        return is_retryable_status(error.upstream_status)
-    return error.should_retry
-
-
-def blames_key(error: HeadgateError) -> bool:
-    """Whether another of the provider's keys could do better: this one is refused, or has used up its quota."""
-    return isinstance(error, UpstreamAuth) or (isinstance(error, UpstreamRejected) and error.upstream_status == 429)
-
-
-def callers_fault(error: UpstreamError) -> bool:
-    """Whether the provider said that the request itself is wrong."""
-    return isinstance(error, UpstreamRejected) and error.upstream_status < 500 and not may_go_away(error)
-
-
-def _healthy(outcome: Outcome, error: HeadgateError | None, *, committed: bool) -> bool | None:
-    if outcome is Outcome.DONE:
-        return True
-    if committed and isinstance(error, TotalTimeout):
-        return None  # it was still coming: a long answer, or a client that took its time
-    if error is None or isinstance(error, UpstreamBusy) or not isinstance(error, UpstreamError):
-        return None
-    if isinstance(error, UpstreamRejected) and error.upstream_status < 500:
-        return None
-    return False
-
-
-def outcome_of(error: HeadgateError) -> Outcome:
-    """How a request or an attempt that ended with an error is recorded."""
-    if isinstance(error, UpstreamError):
-        return Outcome.REJECTED if callers_fault(error) else Outcome.FAILED
-    if isinstance(error, ClientGone):
-        return Outcome.DISCONNECTED
-    return Outcome.FAILED if isinstance(error, Draining) else Outcome.REFUSED

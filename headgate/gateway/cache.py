@@ -23,7 +23,7 @@ from headgate.errors import (
 )
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer
-from headgate.gateway.attempts import callers_fault
+from headgate.gateway.blaming import callers_fault
 from headgate.gateway.flights import Flight, Landing
 from headgate.gateway.journey import AnswerHead, Journey, Ticket
 from headgate.gateway.keeping import CacheObserver, Keeper

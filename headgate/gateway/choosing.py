@@ -12,10 +12,10 @@ from typing import Protocol
 from headgate.errors import RouteNotServed
 from headgate.gateway import asking
 from headgate.gateway.fleet import ServedModel, Setup
-from headgate.gateway.journey import Journey, ModelChoice
+from headgate.gateway.journey import Journey
 from headgate.gateway.preflight import estimate_prompt
 from headgate.gateway.quotas import demand_of
-from headgate.gateway.routers import RouterSpec, Sessions
+from headgate.gateway.routers import ModelChoice, RouterSpec, Sessions
 from headgate.policy import access, choosing
 from headgate.policy.choosing import Preference, Why, Wish
 from headgate.policy.difficulty_signs import by_signs
@@ -92,6 +92,7 @@ class Choosing:
             router.target_quality,
             self._exchange.get(router.name, Preference.exchange),
             router.max_ttft_seconds,
+            router.near,
         )
         wishes = _wishes(router, caller.tier, session, kept)
         choice = choosing.choose(candidates, signals, difficulty, preference, wishes)

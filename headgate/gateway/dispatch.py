@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from headgate.errors import HeadgateError, InvalidRequest, Untranslatable, UpstreamError
 from headgate.gateway.admission import Admissions
-from headgate.gateway.attempts import Attempt, Terms, blames_key, callers_fault, may_go_away
+from headgate.gateway.attempts import Attempt
+from headgate.gateway.blaming import blames_key, callers_fault, may_go_away
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
 from headgate.gateway.quota_wait import Promises, QuotaWait, nothing_usable, topic_of
 from headgate.gateway.quotas import demand_of
 from headgate.gateway.settling import Settler
 from headgate.gateway.waiting import NOW
+from headgate.gateway.watchdog import Terms
 from headgate.limit_errors import LimitRefusal
 from headgate.policy import access, retrying, routing
 from headgate.policy.quota import Demand
@@ -92,7 +94,7 @@ class Dispatcher:
         return True
 
     def _attempt(self, journey: Journey, index: int, terms: Terms) -> Attempt:
-        model, number = journey.model, len(journey.attempts) + 1
+        model, number = journey.model, journey.attempts_made + 1
         assert model is not None, "the request was routed"
         deployment = model.deployments[index]
         return Attempt(journey.call, deployment, model.spec, number=number, lowered_to=journey.lowered_to, terms=terms)
@@ -185,6 +187,10 @@ class Dispatcher:
                 raise error
             self._fall_back(journey, fallbacks)
 
+    def go_on_with(self, journey: Journey, name: str) -> None:
+        """The next attempts are for another model of the router."""
+        self._fall_back(journey, [journey.setup.models[name]])
+
     def _fall_back(self, journey: Journey, fallbacks: list[ServedModel]) -> None:
         journey.model = fallbacks.pop(0)
         journey.tried = journey.model.mute[journey.call.route]
@@ -204,7 +210,9 @@ class Dispatcher:
         if not model.spec.fallback and chosen is None:
             return []
         names = [name for name in model.spec.fallback if name in models and access.may_use(tier, name)]
-        if chosen is not None:
+        if journey.set_aside:
+            names = []  # only a better model's answer would do
+        elif chosen is not None:
             names = [*chosen.choice.up, *chosen.choice.down, *names]
         found = [models[name] for name in dict.fromkeys(names) if name != model.spec.name]
         able = [fallback for fallback in found if fallback.serves(journey.call.route)]

@@ -12,11 +12,10 @@ from headgate.cache_types import ExactRules, Question
 from headgate.errors import HeadgateError
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
-from headgate.gateway.routers import RouterSpec
+from headgate.gateway.routers import ModelChoice, RouterSpec
 from headgate.gateway.watchdog import Watchdog
 from headgate.metering import NO_SLOT, Ask, Standing, UnderWay
-from headgate.policy.choosing import Choice, Why
-from headgate.route_types import Routed, Signals
+from headgate.route_types import Routed
 from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
 from headgate.wire import openai, trace
 from headgate.wire.speakers import speaker
@@ -67,22 +66,6 @@ class Ticket:
         return self.private_key or self.question.key
 
 
-class ModelChoice(Frozen, frozen=True):
-    """How a router chose the model of a request. `session` tells its conversation from others."""
-
-    router: RouterSpec
-    signals: Signals
-    difficulty: float
-    choice: Choice
-    session: bytes
-
-    def cheaper_than(self, model: str) -> str:
-        """The next cheaper one that could answer; empty if there is none."""
-        choice = self.choice
-        order = (choice.model or "", *choice.down)
-        return order[order.index(model) + 1] if model in order[:-1] else ""
-
-
 class Hold:
     """What an admitted request holds of its limits and budgets. `model` is the one whose price it is for, if any."""
 
@@ -105,10 +88,10 @@ class Journey:
     """One request on its way."""
 
     __slots__ = (
-        "attempt", "attempts", "batch", "cache", "call", "caller", "chosen", "counting", "degraded_from", "error",
-        "hold", "is_let_in", "is_settled", "is_short_of_money", "lowered_to", "model", "outcome", "requests",
-        "retries_used", "router", "sent_bytes", "setup", "slot", "started", "started_at", "ticket", "tokens", "tried",
-        "watchdog",
+        "attempt", "attempts", "batch", "cache", "call", "caller", "chosen", "counting", "degraded_from", "doubt",
+        "error", "hold", "is_let_in", "is_settled", "is_short_of_money", "lowered_to", "model", "outcome", "requests",
+        "retries_used", "router", "sent_bytes", "set_aside", "setup", "slot", "started", "started_at", "ticket",
+        "tokens", "tried", "watchdog",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
@@ -140,6 +123,8 @@ class Journey:
         self.sent_bytes = 0  # of an answer that no provider was asked for
         self.router: RouterSpec | None = None  # that was asked for
         self.chosen: ModelChoice | None = None  # by it
+        self.set_aside: Sequence[Attempt] = ()  # answers that were not good enough, while a better model is asked
+        self.doubt = ""  # why a better model was asked
         self.batch: Batch | None = None  # that the answer goes out with, if it is to be booked with others
 
     @property
@@ -158,6 +143,18 @@ class Journey:
     def cost_picousd(self) -> int:
         """Of all attempts that ended."""
         return sum([attempt.cost_picousd for attempt in self.attempts])
+
+    @property
+    def attempts_made(self) -> int:
+        """How many there were, ended or set aside."""
+        return len(self.attempts) + len(self.set_aside)
+
+    @property
+    def weak_picousd(self) -> int:
+        """What the answers that were set aside have cost, at most: it is held beside what the next one may."""
+        hold = self.hold
+        known = [weak.cost_picousd for weak in self.set_aside]
+        return sum([hold.picousd if cost is None and hold is not None else cost or 0 for cost in known])
 
     def ends(self, outcome: Outcome, error: HeadgateError | None = None) -> None:
         """Say how the request ended."""
@@ -189,14 +186,9 @@ class Journey:
 
     def routed(self) -> Routed | None:
         """How a router chose the model, for the ledger and the log."""
-        chosen, model = self.chosen, self.model
-        if chosen is None or model is None:
+        if self.chosen is None or self.model is None:
             return None
-        choice, name = chosen.choice, model.spec.name
-        why, reason = choice.why, choice.reason
-        if self.degraded_from is not None:
-            why, reason = Why.BUDGET, f"there is not enough money left for {choice.model}"
-        return Routed(chosen.router.name, name, why, reason, round(chosen.difficulty, 4), choice.candidates)
+        return self.chosen.told(self.model.spec.name, self.doubt, is_short=self.degraded_from is not None)
 
     def _routed_json(self) -> str:
         routed = self.routed()
@@ -210,6 +202,8 @@ class Journey:
     def attempts_told(self) -> str:
         """The attempts as a header says them: each deployment with the provider's status, or the error's code."""
         told = [f"{past.deployment} {past.status or past.error}" for past in self.attempts]
+        if self.set_aside and not self.is_settled:
+            told += [f"{weak.deployment.spec.name} {weak.status}" for weak in self.set_aside]
         if self.attempt is not None and not self.is_settled:
             told.append(f"{self.attempt.deployment.spec.name} {self.attempt.status}")
         return ", ".join(told)

@@ -22,10 +22,11 @@ from headgate.errors import (
 )
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer
-from headgate.gateway.attempts import outcome_of
+from headgate.gateway.blaming import outcome_of
 from headgate.gateway.cache import Cache
 from headgate.gateway.choosing import Choosing, SignScorer
 from headgate.gateway.dispatch import Dispatcher
+from headgate.gateway.escalating import Escalating
 from headgate.gateway.events import EventLog
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.journey import Journey
@@ -134,6 +135,8 @@ class Passage:
             if journey.counts_tokens_here:
                 return await pipeline.counted_answer(journey)
             await pipeline.dispatcher.dispatch(journey)
+            if journey.chosen is not None:
+                await pipeline.escalating.improve(journey)
             if journey.call.stream:
                 return pipeline.stream_answer(journey)
             await pipeline.settle(journey, Outcome.DONE)
@@ -187,6 +190,7 @@ class Pipeline:
         self.missing_done = missing_done
         self.dispatcher = Dispatcher(clock, settler, admissions)
         self.choosing = Choosing(clock, SignScorer())
+        self.escalating = Escalating(self.dispatcher, admissions, settler, self.choosing)
 
     # --- from outside ---
 

@@ -8,10 +8,10 @@ from collections.abc import Hashable, Iterator
 from functools import partial
 
 from headgate.errors import HeadgateError, NoDeployment, ProviderQuota
-from headgate.gateway.attempts import Terms
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
 from headgate.gateway.waiting import Place, WaitingRoom
+from headgate.gateway.watchdog import Terms
 from headgate.policy import health, quota
 from headgate.policy.quota import Decision
 

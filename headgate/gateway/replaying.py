@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from headgate.errors import ClientGone, HeadgateError
-from headgate.gateway.attempts import outcome_of
+from headgate.gateway.blaming import outcome_of
 from headgate.gateway.events import EventLog, EventsDropped
 from headgate.gateway.journey import Journey
 from headgate.policy import pricing

@@ -1,7 +1,10 @@
-"""Routers as a setup has them, and which model each conversation was given."""
+"""Routers as a setup has them, what one chose for a request, and which model each conversation was given."""
 
 from __future__ import annotations
 
+from headgate.policy.choosing import Choice, Why
+from headgate.policy.escalating import Standard
+from headgate.route_types import Routed, Signals
 from headgate.types import Frozen
 
 MOST_SESSIONS = 50_000  # about 300 bytes each
@@ -26,6 +29,45 @@ class RouterSpec(Frozen, frozen=True):
     flags: tuple[Flag, ...] = ()
     max_ttft_seconds: float | None = None
     session_seconds: float = 3600.0
+    standard: Standard = Standard()
+    hold_streams: bool = False  # until they are whole, so that all of them can be judged
+    near: float = 0.0  # close calls go to the better model
+
+
+class ModelChoice(Frozen, frozen=True):
+    """How a router chose the model of a request. `session` tells its conversation from others."""
+
+    router: RouterSpec
+    signals: Signals
+    difficulty: float
+    choice: Choice
+    session: bytes
+
+    def cheaper_than(self, model: str) -> str:
+        """The next cheaper one that could answer; empty if there is none."""
+        return _after(model, self._ladder()[::-1])
+
+    def better_than(self, model: str) -> str:
+        """The next better one that could answer; empty if there is none."""
+        return _after(model, self._ladder())
+
+    def told(self, model: str, doubt: str, *, is_short: bool) -> Routed:
+        """For the ledger and the log: `model` answers in the end, `doubt` says why another one's answer did not do."""
+        choice = self.choice
+        why, reason = choice.why, choice.reason
+        if doubt:
+            why, reason = Why.ESCALATED, doubt
+        elif is_short:
+            why, reason = Why.BUDGET, f"there is not enough money left for {choice.model}"
+        return Routed(self.router.name, model, why, reason, round(self.difficulty, 4), choice.candidates)
+
+    def _ladder(self) -> tuple[str, ...]:
+        """The models that could answer, the cheapest first."""
+        return (*self.choice.down[::-1], self.choice.model or "", *self.choice.up)
+
+
+def _after(model: str, order: tuple[str, ...]) -> str:
+    return order[order.index(model) + 1] if model in order[:-1] else ""
 
 
 class Sessions:

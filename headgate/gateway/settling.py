@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
-from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError
-from headgate.gateway.attempts import Attempt, outcome_of
+from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError, WeakAnswer
+from headgate.gateway.attempts import Attempt
+from headgate.gateway.blaming import outcome_of
 from headgate.gateway.fleet import Deployment
 from headgate.gateway.journey import Journey
 from headgate.gateway.preflight import count_prompt
 from headgate.metering import NO_SLOT
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
-from headgate.types import Call, Counted, Route, Usage
+from headgate.types import Call, Counted, Outcome, Route, Usage
 from headgate.writing import Batch
 
 _TRY_AGAIN_SECONDS = 5.0
@@ -76,6 +77,8 @@ class Settler:
             return False
         if journey.watchdog is not None:
             journey.watchdog.stop()
+        if journey.set_aside:
+            return self._settle_all(journey)
         attempt = journey.attempt
         if attempt is None:
             self.record(journey)
@@ -84,10 +87,7 @@ class Settler:
         if attempt.usage is not None:
             self._book(journey, attempt, attempt.usage)
             return True
-        journey.batch = None  # the answer waits until its tokens are counted
-        journey.counting = asyncio.get_running_loop().create_task(self._count_and_book(journey, attempt))
-        self._counting.add(journey.counting)
-        journey.counting.add_done_callback(self._counting.discard)
+        self._count(journey, self._count_and_book(journey, attempt))
         return False
 
     def begin(self, journey: Journey) -> None:
@@ -167,6 +167,32 @@ class Settler:
             for observer in self._observers:
                 for journey, record in zip(journeys, records, strict=True):
                     observer.settled(record, journey.itl_counts())
+
+    def _count(self, journey: Journey, work: Coroutine[object, object, None]) -> None:
+        journey.batch = None  # the answer waits until its tokens are counted
+        journey.counting = asyncio.get_running_loop().create_task(work)
+        self._counting.add(journey.counting)
+        journey.counting.add_done_callback(self._counting.discard)
+
+    def _settle_all(self, journey: Journey) -> bool:
+        """As `settle_now`, for a request with answers that were set aside: each was paid for."""
+        for weak in journey.set_aside:
+            weak.close(outcome=Outcome.DONE, error=None)
+        if journey.attempt is not None:
+            journey.attempt.close(outcome=journey.outcome, error=journey.error)
+        self._count(journey, self._count_and_book_all(journey))
+        return False
+
+    async def _count_and_book_all(self, journey: Journey) -> None:
+        call, error = journey.call, WeakAnswer("A better model was asked.")
+        for weak in journey.set_aside:
+            usage = weak.usage or await self._estimate(call, weak)
+            journey.attempts.append(weak.record(outcome=Outcome.DONE, error=error, usage=usage))
+        journey.set_aside = ()
+        if (attempt := journey.attempt) is None:
+            self.record(journey)
+        else:
+            self._book(journey, attempt, attempt.usage or await self._estimate(call, attempt))
 
     async def _count_and_book(self, journey: Journey, attempt: Attempt) -> None:
         usage = await self._estimate(journey.call, attempt)

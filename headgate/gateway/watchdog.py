@@ -12,6 +12,9 @@ from collections.abc import Callable, Coroutine
 from typing import TypeVar
 
 from headgate.errors import HeadgateError
+from headgate.policy.quota import Demand
+from headgate.ports import Clock
+from headgate.types import Frozen
 
 _LOOK_AGAIN_SECONDS = 1.0  # while the task rests
 
@@ -156,3 +159,11 @@ class Watchdog:
         else:
             return min(self.deadline, self._total)
         return math.inf
+
+
+class Terms(Frozen, frozen=True):
+    """What the attempts of a request share: the time, how much of it is left, and what they are expected to use."""
+
+    clock: Clock
+    watchdog: Watchdog
+    demand: Demand

@@ -27,6 +27,7 @@ class Why(StrEnum):
     WEIGHTS = "weights"
     SCORE = "score"  # quality against price
     TARGET = "target"  # the least cost that reaches a quality on average
+    ESCALATED = "escalated"  # the first answer was not good enough
     BUDGET = "budget"  # there was no money for the one that was chosen
 
 
@@ -37,6 +38,7 @@ class Preference(Frozen, frozen=True, gc=False):
     target_quality: float | None = None
     exchange: float = 0.5  # with a target: as it has turned out
     max_ttft_seconds: float | None = None
+    near: float = 0.0  # a better model that loses by less is asked all the same
 
 
 class Wish(Frozen, frozen=True, gc=False):
@@ -138,7 +140,10 @@ def _pick(
         f"quality {qualities[best]:.2f} at {candidates[best].cost_picousd / dearest:.0%} of the dearest price is worth"
         f" {worth[best]:.2f}, {candidates[second].model} {worth[second]:.2f}"
     )
-    return best, Why.TARGET if has_target else Why.SCORE, reason, worth[best] - worth[second]
+    near = worth[best] - worth[second]
+    if near < preference.near and second > best:
+        best, reason = second, f"{reason}: too close to call"
+    return best, Why.TARGET if has_target else Why.SCORE, reason, near
 
 
 def _quality(difficulty: float, place: int, models: int) -> float:
