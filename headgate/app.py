@@ -38,6 +38,7 @@ from headgate.gateway.settling import Audience, Settler
 from headgate.policy.health import Gate
 from headgate.ports import Clock, Observer
 from headgate.protection import Protection
+from headgate.routing import Routing
 from headgate.stores.database import Database
 from headgate.stores.drain import CaughtUp, Drain
 from headgate.stores.journal import FileJournal
@@ -120,9 +121,11 @@ class Application:
             self._journal, self._counter, self.clock, self._audience(server), lambda: not self._trouble()
         )
         self.caching = Caching(loaded.config, self.clock, self._settler, self.protection.admissions, self.metrics)
+        self.routing = Routing(self.clock, self._assembly, self._config)
         self.pipeline = Pipeline(
-            setup, self.clock, self._settler, self.protection.admissions, self.caching.cache, self.metrics.missing_done
+            setup, self.clock, self._settler, self.protection.admissions, self.caching.cache, self.routing.choosing
         )
+        self.pipeline.missing_done = self.metrics.missing_done
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
         self.books = bookkeeping.open_bookkeeping(
             self._database, self.clock, self._config, environment, self.alerts.raise_
@@ -149,6 +152,7 @@ class Application:
         await self._settler.finish()
         await self.protection.aclose()
         await self.caching.aclose()
+        await self.routing.aclose()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -191,6 +195,7 @@ class Application:
         self.running = Running(loaded, setup, self.clock.now())
         self.protection.reconfigured()
         self.caching.reconfigured(config)
+        self.routing.reconfigured()
         self._run(self._retire(before))
         changes = changed(source, loaded)
         log.info("configuration %s is in use: %s", loaded.hash, " ".join(changes))

@@ -218,6 +218,8 @@ def _router_spec(name: str, router: RouterConfig) -> RouterSpec:
         standard=_standard(router.escalate),
         hold_streams=router.escalate.hold_streams,
         near=router.escalate.near,
+        difficulty_model=router.difficulty_model,
+        use_embedder=router.use_embedder,
     )
 
 

@@ -21,6 +21,14 @@ class Signals(Frozen, frozen=True, gc=False):
     beginning: bytes = b""  # a digest of the instructions and of the first text
 
 
+class Hardness(Frozen, frozen=True, gc=False):
+    """How hard a question is. `reasons` are what moved the score most."""
+
+    difficulty: float  # the share of usual questions that are easier, in [0, 1]
+    loss: float  # how much more often the best model's answer is better than the cheapest one's, in [0, 1]
+    reasons: tuple[str, ...] = ()
+
+
 class Candidate(Frozen, frozen=True, gc=False):
     """What a router knows of one of its models. Tokens and cost are of this request, cost in pico-dollars."""
 
@@ -52,5 +60,5 @@ class Routed(Frozen, frozen=True, gc=False, omit_defaults=True):
     model: str  # the one that answered, or was to
     why: str
     reason: str
-    difficulty: float  # how likely it is that the cheapest model would not do as well as the best
+    difficulty: float  # the share of usual questions that are easier
     candidates: tuple[Scored, ...] = ()

@@ -27,12 +27,12 @@ PORTS = {*VOCABULARY, "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
-ROOTS = {"app", "assembly", "bookkeeping", "caching", "offline", "protection"}  # where adapters are picked
+ROOTS = {"app", "assembly", "bookkeeping", "caching", "offline", "protection", "routing"}  # where adapters are picked
 
 # What a composition root ties together.
 ROOT_PARTS = {
     "gateway", "providers", "stores", "telemetry", "tokens", "embedding", "alerts", "clock", "assembly", "bookkeeping",
-    "caching", "protection",
+    "caching", "protection", "routing",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -71,6 +71,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "caching": {*ADAPTER, "gateway", "stores", "telemetry"},
     "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},
     "bookkeeping": {*ADAPTER, "providers", "stores", "reconciling"},
+    "routing": {*PORTS, "config", "policy", "assembly", "gateway", "difficulty"},
     "app": {*ADAPTER, *ROOT_PARTS, "admin"},
     "offline": {*ADAPTER, "admin", "alerts", "gateway", "stores", "clock", "assembly", "bookkeeping", "reconciling"},
     "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app"},

@@ -16,9 +16,9 @@ from headgate.gateway.journey import Journey
 from headgate.gateway.preflight import estimate_prompt
 from headgate.gateway.quotas import demand_of
 from headgate.gateway.routers import ModelChoice, RouterSpec, Sessions
+from headgate.gateway.scoring import Scorer
 from headgate.policy import access, choosing
 from headgate.policy.choosing import Preference, Why, Wish
-from headgate.policy.difficulty_signs import by_signs
 from headgate.policy.quota import Demand
 from headgate.ports import Clock
 from headgate.route_types import Candidate, Signals
@@ -26,21 +26,6 @@ from headgate.types import Call, Caller, Route, Tier
 from headgate.wire.signals import read_signals
 
 USUAL_OUTPUT_TOKENS = 300  # of an answer, to compare prices by
-
-
-class Scorer(Protocol):
-    """Says how hard a question is."""
-
-    async def difficulty(self, signals: Signals) -> float:
-        """How likely it is that the cheapest model would not do as well as the best, in [0, 1]. Never raises."""
-
-
-class SignScorer:
-    """By the words alone, for gateways without a trained model."""
-
-    async def difficulty(self, signals: Signals) -> float:
-        """See `policy.difficulty_signs`."""
-        return by_signs(signals).score
 
 
 class Question(Protocol):
@@ -82,7 +67,7 @@ class Choosing:
         kept = self._sessions.model(session, now) if router.session_seconds else ""
         # An unknown conversation that is under way is judged by its beginning, as it was when it began elsewhere.
         judged = signals if kept or signals.turn == 1 or call.session else _at_its_beginning(signals)
-        difficulty = await self._scorer.difficulty(judged)
+        hardness = await self._scorer.score(router, judged)
         demand = demand_of(call)
         candidates = [
             self._candidate(call, models[name], demand, now) for name in _members(router, caller.tier, models)
@@ -95,8 +80,8 @@ class Choosing:
             router.near,
         )
         wishes = _wishes(router, caller.tier, session, kept)
-        choice = choosing.choose(candidates, signals, difficulty, preference, wishes)
-        return ModelChoice(router, signals, difficulty, choice, session)
+        choice = choosing.choose(candidates, signals, hardness, preference, wishes)
+        return ModelChoice(router, signals, hardness, choice, session)
 
     def keep(self, chosen: ModelChoice, model: str) -> None:
         """The conversation goes on with this model."""

@@ -24,7 +24,7 @@ from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer
 from headgate.gateway.blaming import outcome_of
 from headgate.gateway.cache import Cache
-from headgate.gateway.choosing import Choosing, SignScorer
+from headgate.gateway.choosing import Choosing
 from headgate.gateway.dispatch import Dispatcher
 from headgate.gateway.escalating import Escalating
 from headgate.gateway.events import EventLog
@@ -177,9 +177,8 @@ class Pipeline:
         settler: Settler,
         admissions: Admissions,
         cache: Cache,
-        missing_done: Callable[[str], None] = lambda deployment: None,
+        choosing: Choosing,
     ) -> None:
-        """`missing_done` is told the deployment of a stream that was complete but for its `[DONE]`."""
         self.setup = setup
         self.under_way: dict[Journey, None] = {}  # in the order of arrival
         self._deadlines = Deadlines(asyncio.get_running_loop(), clock.monotonic)
@@ -187,9 +186,10 @@ class Pipeline:
         self._settler = settler
         self._admissions = admissions
         self.cache = cache
-        self.missing_done = missing_done
+        # told the deployment of a stream that was complete but for its [DONE]
+        self.missing_done: Callable[[str], None] = lambda deployment: None
         self.dispatcher = Dispatcher(clock, settler, admissions)
-        self.choosing = Choosing(clock, SignScorer())
+        self.choosing = choosing
         self.escalating = Escalating(self.dispatcher, admissions, settler, self.choosing)
 
     # --- from outside ---

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from headgate.policy.choosing import Choice, Why
 from headgate.policy.escalating import Standard
-from headgate.route_types import Routed, Signals
+from headgate.route_types import Hardness, Routed, Signals
 from headgate.types import Frozen
 
 MOST_SESSIONS = 50_000  # about 300 bytes each
@@ -32,6 +32,8 @@ class RouterSpec(Frozen, frozen=True):
     standard: Standard = Standard()
     hold_streams: bool = False  # until they are whole, so that all of them can be judged
     near: float = 0.0  # close calls go to the better model
+    difficulty_model: str = ""  # the file of a trained model; empty: the packaged one
+    use_embedder: bool = False  # judge questions by their meaning too
 
 
 class ModelChoice(Frozen, frozen=True):
@@ -39,7 +41,7 @@ class ModelChoice(Frozen, frozen=True):
 
     router: RouterSpec
     signals: Signals
-    difficulty: float
+    hardness: Hardness
     choice: Choice
     session: bytes
 
@@ -59,7 +61,7 @@ class ModelChoice(Frozen, frozen=True):
             why, reason = Why.ESCALATED, doubt
         elif is_short:
             why, reason = Why.BUDGET, f"there is not enough money left for {choice.model}"
-        return Routed(self.router.name, model, why, reason, round(self.difficulty, 4), choice.candidates)
+        return Routed(self.router.name, model, why, reason, round(self.hardness.difficulty, 4), choice.candidates)
 
     def _ladder(self) -> tuple[str, ...]:
         """The models that could answer, the cheapest first."""

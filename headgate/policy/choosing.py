@@ -1,8 +1,12 @@
 """Which model of a router is asked: who can at all, what each is expected to be worth, and the pick.
 
-A router's models stand in the order of their quality, the cheapest first. A question's difficulty d is how likely it is
-that the cheapest would not do as well as the best, so the expected quality of the model at place p of n (from 0),
-relative to the best, is 1 - d * (1 - p / (n - 1)).
+A router's models stand in the order of their quality, the cheapest first. If the cheapest loses l against the best, the
+model at place p of n (from 0) is taken to lose l * (1 - p / (n - 1)): its quality is 1 minus that.
+
+A model is worth its quality less its price, as a share of the dearest one's, at some exchange rate. With a target, the
+quality is the one that is expected, and the exchange rate the one that reaches the target on average. With cost_quality
+the exchange rate is 1 - cost_quality, and l is how hard the question is among all questions, so that 0.5 gives the
+harder half to the better of two models, if the other one costs next to nothing.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 
-from headgate.route_types import Candidate, Scored, Signals
+from headgate.route_types import Candidate, Hardness, Scored, Signals
 from headgate.types import Frozen
 
 LEARNING_RATE = 0.02  # of the exchange rate, for each decision
@@ -66,13 +70,13 @@ class Choice(Frozen, frozen=True, gc=False):
 def choose(
     candidates: Sequence[Candidate],
     signals: Signals,
-    difficulty: float,
+    hardness: Hardness,
     preference: Preference,
     wishes: Sequence[Wish] = (),
 ) -> Choice:
     """Decide. `candidates` are all models of the router, the cheapest first; `wishes` the first that can be granted."""
     obstacles = _obstacles(candidates, signals, preference)
-    qualities = [_quality(difficulty, place, len(candidates)) for place in range(len(candidates))]
+    qualities = [_quality(hardness.loss, place, len(candidates)) for place in range(len(candidates))]
     scored = tuple(
         [
             Scored(candidate.model, round(quality, 4), candidate.cost_picousd, obstacle)
@@ -82,7 +86,7 @@ def choose(
     able = [place for place, obstacle in enumerate(obstacles) if not obstacle]
     if not able:
         return Choice(None, Why.ONLY, _none(scored), scored)
-    chosen, why, reason, near = _pick(candidates, able, qualities, preference, wishes)
+    chosen, why, reason, near = _pick(candidates, able, hardness, preference, wishes)
     return Choice(
         candidates[chosen].model,
         why,
@@ -116,7 +120,7 @@ def weighted(weights: Sequence[tuple[str, float]], chance: float) -> str:
 def _pick(
     candidates: Sequence[Candidate],
     able: Sequence[int],
-    qualities: Sequence[float],
+    hardness: Hardness,
     preference: Preference,
     wishes: Sequence[Wish],
 ) -> tuple[int, Why, str, float]:
@@ -133,6 +137,8 @@ def _pick(
         place = able[-1] if preference.cost_quality else cheapest
         return place, Why.SCORE, f"cost_quality is {preference.cost_quality:g}", 1.0
     dearest = max(candidates[place].cost_picousd for place in able) or 1
+    loss = hardness.loss if has_target else hardness.difficulty
+    qualities = [_quality(loss, place, len(candidates)) for place in range(len(candidates))]
     worth = {place: qualities[place] - exchange * candidates[place].cost_picousd / dearest for place in able}
     order = sorted(able, key=lambda place: (-worth[place], candidates[place].cost_picousd, place))
     best, second = order[0], order[1]
@@ -146,8 +152,8 @@ def _pick(
     return best, Why.TARGET if has_target else Why.SCORE, reason, near
 
 
-def _quality(difficulty: float, place: int, models: int) -> float:
-    return 1.0 if models < 2 else 1.0 - difficulty * (1.0 - place / (models - 1))
+def _quality(loss: float, place: int, models: int) -> float:
+    return 1.0 if models < 2 else 1.0 - loss * (1.0 - place / (models - 1))
 
 
 def _obstacles(candidates: Sequence[Candidate], signals: Signals, preference: Preference) -> list[str]:

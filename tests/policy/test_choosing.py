@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from headgate.policy import choosing
 from headgate.policy.choosing import Choice, Preference, Why, Wish, choose
-from headgate.route_types import Candidate, Signals
+from headgate.route_types import Candidate, Hardness, Signals
 
 QUESTION = Signals("How high is Mont Blanc?")
 SMALL = Candidate("small", 100, 60, tools=False, images=False, json_schema=False, context_tokens=1_000)
@@ -43,13 +43,17 @@ questions = st.builds(Signals, st.just("?"), tools=st.booleans(), images=st.bool
 shares = st.floats(0, 1)
 
 
+def even(loss: float) -> Hardness:
+    return Hardness(loss, loss)
+
+
 def can(one: Candidate, question: Signals) -> bool:
     needed = [(question.tools, one.tools), (question.images, one.images), (question.json_schema, one.json_schema)]
     return one.serves and not any(needs and has is False for needs, has in needed)
 
 
 def chosen(difficulty: float = 0.2, question: Signals = QUESTION, wants: Preference = HALF, *wishes: Wish) -> Choice:
-    return choose(LADDER, question, difficulty, wants, wishes)
+    return choose(LADDER, question, even(difficulty), wants, wishes)
 
 
 # --- who can ---
@@ -59,7 +63,7 @@ def chosen(difficulty: float = 0.2, question: Signals = QUESTION, wants: Prefere
 def test_never_a_model_that_cannot(
     ladder: list[Candidate], question: Signals, difficulty: float, wanted: float
 ) -> None:
-    choice = choose(ladder, question, difficulty, Preference(wanted))
+    choice = choose(ladder, question, even(difficulty), Preference(wanted))
     able = [one.model for one in ladder if can(one, question)]
     assert (choice.model in able) if able else choice.model is None
     assert {*choice.up, *choice.down} <= {*able} - {choice.model}
@@ -70,7 +74,7 @@ def test_never_a_model_that_cannot(
 def test_what_is_away_or_too_small_is_chosen_only_if_all_are(
     ladder: list[Candidate], question: Signals, difficulty: float, wanted: float
 ) -> None:
-    choice = choose(ladder, question, difficulty, Preference(wanted))
+    choice = choose(ladder, question, even(difficulty), Preference(wanted))
     able = [one for one in ladder if can(one, question)]
     fits = [one for one in able if one.context_tokens is None or one.prompt_tokens + 16 <= one.context_tokens]
     best = [one for one in fits if one.usable] or fits or able
@@ -92,7 +96,7 @@ def test_what_a_request_needs(question: Signals, model: str, excluded: str) -> N
 
 def test_the_prompt_must_fit_into_the_context() -> None:
     ladder = [Candidate(one.model, 5_000, one.cost_picousd, context_tokens=one.context_tokens) for one in LADDER]
-    choice = choose(ladder, QUESTION, 0.0, HALF)
+    choice = choose(ladder, QUESTION, even(0.0), HALF)
     assert choice.model == "medium"
     assert choice.candidates[0].excluded == "the prompt may have 5000 tokens, its context 1000"
 
@@ -100,14 +104,14 @@ def test_the_prompt_must_fit_into_the_context() -> None:
 def test_a_slow_model_is_passed_over_while_another_is_faster() -> None:
     slow = [Candidate("small", 1, 1, ttft_seconds=9.0), Candidate("large", 1, 10, ttft_seconds=1.0)]
     wants = Preference(max_ttft_seconds=2.0)
-    choice = choose(slow, QUESTION, 0.0, wants)
+    choice = choose(slow, QUESTION, even(0.0), wants)
     assert (choice.model, choice.why) == ("large", Why.ONLY)
     slower = [slow[0], Candidate("large", 1, 10, ttft_seconds=3.0)]
-    assert choose(slower, QUESTION, 0.0, wants).model == "small"
+    assert choose(slower, QUESTION, even(0.0), wants).model == "small"
 
 
 def test_none_can() -> None:
-    choice = choose([SMALL], Signals("", tools=True), 0.1, HALF)
+    choice = choose([SMALL], Signals("", tools=True), even(0.1), HALF)
     assert choice.model is None and choice.reason == "small: it has no tools"
 
 
@@ -118,14 +122,14 @@ def test_none_can() -> None:
 def test_more_wish_for_quality_never_gives_less(
     ladder: list[Candidate], difficulty: float, one: float, other: float
 ) -> None:
-    low, high = (choose(ladder, QUESTION, difficulty, Preference(wanted)) for wanted in sorted((one, other)))
+    low, high = (choose(ladder, QUESTION, even(difficulty), Preference(wanted)) for wanted in sorted((one, other)))
     if low.model is not None:
         assert high.quality >= low.quality - 1e-9
 
 
 @given(ladders, shares)
 def test_the_ends_of_the_scale_are_meant_literally(ladder: list[Candidate], difficulty: float) -> None:
-    cheap, best = (choose(ladder, QUESTION, difficulty, Preference(wanted)) for wanted in (0.0, 1.0))
+    cheap, best = (choose(ladder, QUESTION, even(difficulty), Preference(wanted)) for wanted in (0.0, 1.0))
     able = [one for one in cheap.candidates if not one.excluded]
     if able:
         assert best.model == able[-1].model and not best.up
@@ -137,7 +141,7 @@ def test_the_ends_of_the_scale_are_meant_literally(ladder: list[Candidate], diff
 def test_a_harder_question_never_gets_less(
     ladder: list[Candidate], difficulties: tuple[float, float], wanted: float
 ) -> None:
-    easy, hard = (choose(ladder, QUESTION, difficulty, Preference(wanted)) for difficulty in sorted(difficulties))
+    easy, hard = (choose(ladder, QUESTION, even(difficulty), Preference(wanted)) for difficulty in sorted(difficulties))
     names = [one.model for one in ladder]
     if easy.model is not None and hard.model is not None and wanted > 0:
         costs = {one.model: one.cost_picousd for one in ladder}
@@ -156,7 +160,7 @@ def test_a_target_is_reached_on_average_and_costs_less_than_the_best(target: flo
     two = (SMALL, LARGE)
     for _ in range(6_000):
         difficulty = chance.random()
-        choice = choose(two, QUESTION, difficulty, Preference(target_quality=target, exchange=exchange))
+        choice = choose(two, QUESTION, even(difficulty), Preference(target_quality=target, exchange=exchange))
         exchange = choosing.adjusted(exchange, target, choice.quality)
         qualities.append(choice.quality)
         costs.append(next(one.cost_picousd for one in two if one.model == choice.model))

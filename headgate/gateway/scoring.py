@@ -1,0 +1,53 @@
+"""How hard a question is, as a router asks it: by a trained model, with the question's meaning if that is configured."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from headgate.errors import EmbedderUnavailable
+from headgate.gateway.routers import RouterSpec
+from headgate.policy.difficulty.model import Difficulty
+from headgate.policy.difficulty.signals import signals_of
+from headgate.ports import Embedder
+from headgate.route_types import Hardness, Signals
+
+SHORT_CHARACTERS = 60  # "why?" and "go on" are as hard as what they follow
+
+log = logging.getLogger(__name__)
+
+
+class Scorer:
+    """Says how hard a question is. Models are loaded, and the embedder made, when the first router needs them."""
+
+    def __init__(self, load: Callable[[str], Difficulty], embedder: Callable[[], Embedder | None]) -> None:
+        """`load` reads a model by its path, "" for the packaged one."""
+        self._load = load
+        self._embedder = embedder
+        self._models: dict[str, Difficulty] = {}
+
+    async def score(self, router: RouterSpec, signals: Signals) -> Hardness:
+        """Judges what is asked now; of a follow-up that is only a word or two, what was asked before it."""
+        model = self._models.get(router.difficulty_model)
+        if model is None:
+            model = self._models[router.difficulty_model] = self._load(router.difficulty_model)
+        text = signals.text
+        if len(text) < SHORT_CHARACTERS and len(signals.prior_text) > len(text):
+            text = signals.prior_text
+        vector = await self._vector(text) if router.use_embedder else None
+        score = model.score(signals_of(text, signals.turn), vector)
+        return Hardness(1.0 - score.easier_than, max(0.0, score.expected_loss), score.reasons)
+
+    def forget(self) -> None:
+        """Read the models again when they are needed: their files may be others."""
+        self._models.clear()
+
+    async def _vector(self, text: str) -> bytes | None:
+        embedder = self._embedder()
+        if embedder is None:
+            return None
+        try:
+            return (await embedder.embed([text]))[0]
+        except EmbedderUnavailable as error:
+            log.warning("a router goes by words alone: %s", error.message)
+            return None
