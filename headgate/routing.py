@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from headgate.assembly import Assembly
 from headgate.config.schema import Config
 from headgate.gateway.choosing import Choosing
-from headgate.gateway.scoring import Scorer
-from headgate.policy.difficulty.model import Difficulty
+from headgate.gateway.routers import RouterSpec
 from headgate.ports import Clock, Embedder
+from headgate.route_types import Hardness, Signals
+
+if TYPE_CHECKING:
+    from headgate.gateway.scoring import ModelScorer
 
 
 class Routing:
@@ -19,12 +23,21 @@ class Routing:
         self._assembly = assembly
         self._config = config
         self._embedder: Embedder | None = None
-        self._scorer = Scorer(_load, self._make_embedder)
-        self.choosing = Choosing(clock, self._scorer)
+        self._scorer: ModelScorer | None = None
+        self.choosing = Choosing(clock, self)
+
+    async def score(self, router: RouterSpec, signals: Signals) -> Hardness:
+        """As `choosing.Scorer`."""
+        if self._scorer is None:
+            from headgate.difficulty.loading import load_difficulty  # few gateways have routers
+            from headgate.gateway.scoring import ModelScorer
+
+            self._scorer = ModelScorer(lambda path: load_difficulty(path or None), self._make_embedder)
+        return await self._scorer.score(router, signals)
 
     def reconfigured(self) -> None:
         """Files of models may be others now."""
-        self._scorer.forget()
+        self._scorer = None
 
     async def aclose(self) -> None:
         """Stop embedding."""
@@ -35,9 +48,3 @@ class Routing:
         if self._embedder is None:
             self._embedder = self._assembly.embedder(self._config())
         return self._embedder
-
-
-def _load(path: str) -> Difficulty:
-    from headgate.difficulty.loading import load_difficulty  # few gateways have routers
-
-    return load_difficulty(path or None)

@@ -16,16 +16,22 @@ from headgate.gateway.journey import Journey
 from headgate.gateway.preflight import estimate_prompt
 from headgate.gateway.quotas import demand_of
 from headgate.gateway.routers import ModelChoice, RouterSpec, Sessions
-from headgate.gateway.scoring import Scorer
 from headgate.policy import access, choosing
 from headgate.policy.choosing import Preference, Why, Wish
 from headgate.policy.quota import Demand
 from headgate.ports import Clock
-from headgate.route_types import Candidate, Signals
+from headgate.route_types import Candidate, Hardness, Signals
 from headgate.types import Call, Caller, Route, Tier
 from headgate.wire.signals import read_signals
 
 USUAL_OUTPUT_TOKENS = 300  # of an answer, to compare prices by
+
+
+class Scorer(Protocol):
+    """Says how hard a question is."""
+
+    async def score(self, router: RouterSpec, signals: Signals) -> Hardness:
+        """Never raises."""
 
 
 class Question(Protocol):

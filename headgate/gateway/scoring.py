@@ -1,11 +1,14 @@
-"""How hard a question is, as a router asks it: by a trained model, with the question's meaning if that is configured."""
+"""How hard a question is, as routers ask it: by a trained model, with the question's meaning if that is configured.
+
+Imported when the first request asks for a router: a start pays for nothing of it.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
 
-from headgate.errors import EmbedderUnavailable
+from headgate.errors import EmbedderUnavailable, FileInvalid
 from headgate.gateway.routers import RouterSpec
 from headgate.policy.difficulty.model import Difficulty
 from headgate.policy.difficulty.signals import signals_of
@@ -17,8 +20,8 @@ SHORT_CHARACTERS = 60  # "why?" and "go on" are as hard as what they follow
 log = logging.getLogger(__name__)
 
 
-class Scorer:
-    """Says how hard a question is. Models are loaded, and the embedder made, when the first router needs them."""
+class ModelScorer:
+    """Implements `choosing.Scorer`. Models are loaded, and the embedder made, when the first router needs them."""
 
     def __init__(self, load: Callable[[str], Difficulty], embedder: Callable[[], Embedder | None]) -> None:
         """`load` reads a model by its path, "" for the packaged one."""
@@ -30,7 +33,7 @@ class Scorer:
         """Judges what is asked now; of a follow-up that is only a word or two, what was asked before it."""
         model = self._models.get(router.difficulty_model)
         if model is None:
-            model = self._models[router.difficulty_model] = self._load(router.difficulty_model)
+            model = self._models[router.difficulty_model] = self._read(router)
         text = signals.text
         if len(text) < SHORT_CHARACTERS and len(signals.prior_text) > len(text):
             text = signals.prior_text
@@ -38,9 +41,12 @@ class Scorer:
         score = model.score(signals_of(text, signals.turn), vector)
         return Hardness(1.0 - score.easier_than, max(0.0, score.expected_loss), score.reasons)
 
-    def forget(self) -> None:
-        """Read the models again when they are needed: their files may be others."""
-        self._models.clear()
+    def _read(self, router: RouterSpec) -> Difficulty:
+        try:
+            return self._load(router.difficulty_model)
+        except FileInvalid as error:
+            log.error("the router %s goes by the packaged model: %s", router.name, error.message)
+            return self._load("")
 
     async def _vector(self, text: str) -> bytes | None:
         embedder = self._embedder()

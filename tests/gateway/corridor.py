@@ -16,7 +16,7 @@ from headgate.gateway.fleet import Deployment, DeploymentPlan, DeploymentSpec, M
 from headgate.gateway.journey import AnswerHead
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.quotas import NO_LIMITS
-from headgate.gateway.scoring import Scorer
+from headgate.gateway.scoring import ModelScorer
 from headgate.gateway.settling import Audience, Settler
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Crossing
@@ -127,7 +127,7 @@ class Corridor:
         self.answers = MemoryCache(self.clock.now, max_entries=1_000, max_bytes=10_000_000, max_entry_bytes=1_000_000)
         self.looked_up = CacheTotals()
         cache = Cache(self.answers, self.clock, self.settler, self.admissions, CacheCounts(self.looked_up))
-        choosing = Choosing(self.clock, Scorer(lambda path: load_difficulty(path or None), lambda: None))
+        choosing = Choosing(self.clock, ModelScorer(lambda path: load_difficulty(path or None), lambda: None))
         self.pipeline = Pipeline(self.setup, self.clock, self.settler, self.admissions, cache, choosing)
         self.pipeline.missing_done = self.unmarked.append
 

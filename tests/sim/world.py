@@ -9,15 +9,15 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from headgate.difficulty.loading import load_difficulty
 from headgate.config.schema import SimConfig, SimFaults, Spread
+from headgate.difficulty.loading import load_difficulty
 from headgate.errors import Draining
 from headgate.gateway.admission import Admissions
 from headgate.gateway.cache import Cache
 from headgate.gateway.choosing import Choosing
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.gateway.pipeline import Pipeline
-from headgate.gateway.scoring import Scorer
+from headgate.gateway.scoring import ModelScorer
 from headgate.gateway.settling import Audience, Settler
 from headgate.gateway.waiting import WaitingRoom
 from headgate.policy.health import BreakerRules
@@ -231,7 +231,7 @@ class World:
         self._setups = [Setup(models=assemble(self.models.first(), None), config_hash="first")]
         answers = MemoryCache(self.clock.now, max_entries=200, max_bytes=1_000_000, max_entry_bytes=100_000)
         cache = Cache(answers, self.clock, self._settler, admissions, CacheCounts(CacheTotals()))
-        choosing = Choosing(self.clock, Scorer(lambda path: load_difficulty(path or None), lambda: None))
+        choosing = Choosing(self.clock, ModelScorer(lambda path: load_difficulty(path or None), lambda: None))
         self.pipeline = Pipeline(self._setups[0], self.clock, self._settler, admissions, cache, choosing)
 
     async def reload(self, after_seconds: float) -> None:
