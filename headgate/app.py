@@ -122,10 +122,7 @@ class Application:
         )
         self.caching = Caching(loaded.config, self.clock, self._settler, self.protection.admissions, self.metrics)
         self.routing = Routing(self.clock, self._assembly, self._config)
-        self.pipeline = Pipeline(
-            setup, self.clock, self._settler, self.protection.admissions, self.caching.cache, self.routing.choosing
-        )
-        self.pipeline.missing_done = self.metrics.missing_done
+        self.pipeline = self._make_pipeline(setup)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
         self.books = bookkeeping.open_bookkeeping(
             self._database, self.clock, self._config, environment, self.alerts.raise_
@@ -226,6 +223,12 @@ class Application:
         return functools.partial(GatewayProtocol, self.edge)
 
     # --- parts ---
+
+    def _make_pipeline(self, setup: Setup) -> Pipeline:
+        entrance, cache, choosing = self.protection.admissions, self.caching.cache, self.routing.choosing
+        pipeline = Pipeline(setup, self.clock, self._settler, entrance, cache, choosing)
+        pipeline.missing_done = self.metrics.missing_done
+        return pipeline
 
     def _config(self) -> Config:
         return self.settings.in_force.config
