@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from headgate.cache_types import CacheActivity
-from headgate.config.schema import Config
+from headgate.config.schema import CacheStoreConfig, Config
 from headgate.gateway.admission import Admissions
 from headgate.gateway.cache import Cache
 from headgate.gateway.settling import Settler
@@ -11,6 +13,23 @@ from headgate.ports import CacheStore, Clock
 from headgate.stores.memory_cache import MemoryCache
 from headgate.telemetry.metrics import Metrics
 from headgate.telemetry.page import MetricsPage
+
+if TYPE_CHECKING:
+    from headgate.stores.redis.cache import RedisCache
+
+
+def answers(store: str, clock: Clock, bounds: CacheStoreConfig) -> MemoryCache | RedisCache:
+    """Where the setting `store` keeps answers. Make it inside the event loop. Raises MissingExtra."""
+    sizes = {
+        "max_entries": bounds.max_entries,
+        "max_bytes": bounds.max_bytes,
+        "max_entry_bytes": bounds.max_entry_bytes,
+    }
+    if store == "memory":
+        return MemoryCache(clock.now, **sizes)
+    from headgate.stores.redis.cache import RedisCache
+
+    return RedisCache(store, clock.now, **sizes)
 
 
 class Caching:
@@ -20,12 +39,7 @@ class Caching:
         self, config: Config, clock: Clock, settler: Settler, admissions: Admissions, metrics: Metrics
     ) -> None:
         bounds = config.cache
-        self._store = MemoryCache(
-            clock.now,
-            max_entries=bounds.max_entries,
-            max_bytes=bounds.max_bytes,
-            max_entry_bytes=bounds.max_entry_bytes,
-        )
+        self._store = answers(config.store, clock, bounds)
         self.store: CacheStore = self._store
         self.cache = Cache(self.store, clock, settler, admissions, metrics.cache)
 

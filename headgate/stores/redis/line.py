@@ -67,13 +67,19 @@ class Line:
     """Make it inside the event loop. `on_trouble` hears a sentence when the store is lost, "" when it is back."""
 
     def __init__(
-        self, url: str, scripts: Mapping[str, Script], on_trouble: Callable[[str], None], limit_seconds: float
+        self,
+        url: str,
+        scripts: Mapping[str, Script],
+        on_trouble: Callable[[str], None],
+        limit_seconds: float,
+        what: str = "store of limits and budgets",
     ) -> None:
         self.last_error = ""
         self.failures = 0  # times that the store was lost
         self.epoch = b""  # of the server: another one after a restart or a failover
         self.generation = 0  # times that it was reached
         self._limit_seconds = limit_seconds
+        self._what = what
         self._place = place(url)
         self._scripts = scripts
         self._on_trouble = on_trouble
@@ -99,11 +105,18 @@ class Line:
         ScriptFailed."""
         if self._connection is None:
             await self.reach()
+        return await self._ask(script, count, arguments)
+
+    def post(self, script: Script, count: int, arguments: bytes) -> asyncio.Future[Any] | None:
+        """As `run`, for what nobody waits for: it is sent before whatever is sent later. None: it cannot be."""
+        return None if self._connection is None else self._ask(script, count, arguments)
+
+    def _ask(self, script: Script, count: int, arguments: bytes) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         command = b"*%d\r\n%b%b" % (count + 2, script.run, arguments)
         self._send(Call(script, command, future, loop.time()))
-        return await future
+        return future
 
     def open(self) -> None:
         """Begin to connect; needs a running event loop."""
@@ -246,7 +259,7 @@ class Line:
 
     def _tell(self, reason: str) -> None:
         if not self._closed:
-            self._on_trouble(f"The store of limits and budgets at {self._place} cannot be used: {reason}")
+            self._on_trouble(f"The {self._what} at {self._place} cannot be used: {reason}")
 
     async def _connect(self) -> None:
         """Until it is reached."""
@@ -300,7 +313,7 @@ class Line:
         self._open.discard(connection)
 
     def _unavailable(self, reason: str) -> StoreUnavailable:
-        message = f"The store of limits and budgets at {self._place} cannot be used: {reason}"
+        message = f"The {self._what} at {self._place} cannot be used: {reason}"
         return StoreUnavailable(message, retry_after_seconds=1.0)
 
     def _start(self, work: Any) -> asyncio.Task[None]:

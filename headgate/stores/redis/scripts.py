@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 from headgate.stores.redis.encoding import bulk
 
 FORMAT = 1  # of the keys; a release that lays them out differently counts up, and begins anew from the ledger
+CACHE_NAMES = ("cache_get", "cache_put", "cache_find", "cache_flush", "cache_size")
 NAMES = ("admit", "extend", "work", "read", "rebuild", "reset", "lease")
 
 
@@ -28,7 +30,16 @@ class Script:
 
 
 def packaged() -> dict[str, Script]:
-    """All scripts by name. Each begins with what all share."""
+    """All scripts of the counters by name. Each begins with what all share."""
+    return _read(("meters", "holds"), NAMES)
+
+
+def of_cache() -> dict[str, Script]:
+    """All scripts of the cache."""
+    return _read(("cache",), CACHE_NAMES)
+
+
+def _read(shared: Sequence[str], names: Sequence[str]) -> dict[str, Script]:
     folder = Path(__file__).parent
-    shared = [(folder / f"{name}.lua").read_bytes() for name in ("meters", "holds")]
-    return {name: Script(name, b"\n".join([*shared, (folder / f"{name}.lua").read_bytes()])) for name in NAMES}
+    texts = [(folder / f"{name}.lua").read_bytes() for name in shared]
+    return {name: Script(name, b"\n".join([*texts, (folder / f"{name}.lua").read_bytes()])) for name in names}
