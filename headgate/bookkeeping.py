@@ -9,12 +9,13 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from headgate.alert_types import Alert, DriftFacts
+from headgate.billing_ports import Statements
 from headgate.bills import DriftFound
 from headgate.config import addresses
 from headgate.config.catalogue import Catalogue
 from headgate.config.schema import Config, ProviderConfig
 from headgate.policy.alerting import drift_alert
-from headgate.ports import Clock, Statements
+from headgate.ports import Clock
 from headgate.providers.bills import Account, AnthropicBills, OpenAIBills
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.proxy import proxy_settings

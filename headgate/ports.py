@@ -1,4 +1,4 @@
-"""The ports: everything headgate needs from the outside world, on one page.
+"""The ports: everything headgate needs from the outside world, on one page; those of bills are in `billing_ports.py`.
 
 Each port has an embedded adapter and may have a distributed one; every adapter passes the port's contract suite in
 `tests/contract/`. Adapters are picked in `app.py` and nowhere else.
@@ -11,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from headgate.alert_types import AlertRecord
-from headgate.bills import Adjustment, Booked, LedgerAttempt, LedgerLine, Reconciliation, StatementLine
 from headgate.cache_types import CachedAnswer, CacheScope, CacheSize
 from headgate.change_types import AuditEntry, Change, Setting
+from headgate.idempotency_types import KeyedRequest, KeyedResult
 from headgate.metering import Admission, Ask, Charge, Meter, Reading, UnderWay
 from headgate.types import Call, EmbeddingUse, KeyRecord, Neighbour, Operation, RequestRecord, UsageRow
 
@@ -268,6 +268,34 @@ class CacheStore(Protocol):
         """Close connections. May be repeated."""
 
 
+class IdempotencyStore(Protocol):
+    """Requests that were sent with an idempotency key, and what came of them. Raises DatabaseUnavailable.
+
+    Each change names the request that makes it: nothing happens if the key is another request's by now.
+    """
+
+    async def claim(self, request: KeyedRequest, now: float) -> KeyedRequest:
+        """Take a key that is free, or whose time is over; returns whose it is now. Of many that try, one gets it."""
+
+    async def take_over(self, found: KeyedRequest, request: KeyedRequest) -> bool:
+        """Take a key from a request whose process is dead: True for one of all that found it so."""
+
+    async def read(self, key: bytes) -> KeyedRequest | None:
+        """Whose a key is."""
+
+    async def finish(self, key: bytes, request_id: str, result: KeyedResult) -> bool:
+        """Keep what came of a request; False if the key is not its own any more."""
+
+    async def release(self, key: bytes, request_id: str) -> None:
+        """Forget a request that came to nothing, as if it had not been sent."""
+
+    async def keep_alive(self, owner: str, until: float) -> None:
+        """All requests of a process that are under way are so still."""
+
+    async def prune(self, now: float) -> int:
+        """Drop keys whose time is over; returns how many."""
+
+
 class TokenCounter(Protocol):
     """Counts tokens when a provider reports none."""
 
@@ -327,61 +355,6 @@ class Witness(Protocol):
 
     def saw(self, call: Call, answer: str) -> None:
         """`answer` is the generated text of a stream, or the JSON body."""
-
-
-class Statements(Protocol):
-    """What a provider says was used and what it costs: its own reports, or an export of them."""
-
-    source: str  # where it comes from, for reports
-
-    async def read(self, first_day: int, last_day: int) -> list[StatementLine]:
-        """Every line of these days (UTC, both inclusive), models as the provider names them.
-
-        Raises UpstreamAuth, UpstreamUnreachable, ConnectTimeout, BillUnavailable or BillMalformed.
-        """
-
-
-class BillingRecords(Protocol):
-    """The ledger's attempts as a bill sees them: by the day on which they began, and only those that used tokens.
-
-    Raises DatabaseUnavailable.
-    """
-
-    async def first_day(self, provider: str) -> int | None:
-        """The oldest day of which there are rows; None: there are none."""
-
-    async def lines(self, provider: str, day: int) -> list[LedgerLine]:
-        """Sums by model, key and tenant."""
-
-    async def doubles(self, provider: str, day: int) -> list[LedgerAttempt]:
-        """Attempts that repeat the provider's request id of an earlier one of that day, model and key."""
-
-    async def around_midnight(self, provider: str, day: int, seconds: float) -> list[LedgerAttempt]:
-        """Attempts of a day that began this shortly after its first midnight, or ended this shortly before its last
-        one or later."""
-
-
-class Adjustments(Protocol):
-    """What is booked beside the ledger, and the reports of who booked it. Rows are only ever added.
-
-    Raises DatabaseUnavailable.
-    """
-
-    async def booked(self, provider: str, first_day: int, last_day: int) -> Booked:
-        """What stands booked for these days, both inclusive."""
-
-    async def book(self, rows: Sequence[Adjustment], report: Reconciliation, version: int) -> None:
-        """Add rows and their report, all or none. Raises Conflict if somebody has booked for the provider since
-        `version`."""
-
-    async def note(self, report: Reconciliation) -> None:
-        """Add the report of a run that booked nothing because it failed."""
-
-    async def page(self, limit: int, after: str | None = None) -> tuple[list[Adjustment], str | None]:
-        """Rows oldest first, and the cursor of the next page or None. Raises InvalidRequest for a bad cursor."""
-
-    async def reports(self, limit: int, provider: str | None = None) -> list[Reconciliation]:
-        """The newest ones, the newest first."""
 
 
 class Leases(Protocol):

@@ -9,6 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PORTS = ("headgate/ports.py", "headgate/billing_ports.py")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -95,14 +96,19 @@ def _source(path: Path) -> Source:
     return Source(path)
 
 
+def ports_of_the_package() -> list[ast.ClassDef]:
+    """The classes that are ports."""
+    return [found for place in PORTS for found in Source(ROOT / place).classes()]
+
+
 @cache
 def port_adapters() -> dict[str, list[Source]]:
     """For each class of the package that has all methods of a port, with their parameters: "Port Class" -> its file."""
-    ports = {found.name: _methods(found) for found in Source(ROOT / "headgate/ports.py").classes()}
+    ports = {found.name: _methods(found) for found in ports_of_the_package()}
     del ports["UpstreamResponse"]  # what a Provider returns; its suite is Provider's
     adapters: dict[str, list[Source]] = {}
     for source in sources("headgate"):
-        for found in source.classes() if source.place != "headgate/ports.py" else ():
+        for found in source.classes() if source.place not in PORTS else ():
             own, attributes = _methods(found), _attributes(found)
             for port, methods in ports.items():
                 if all(own.get(name) == taken or name in attributes for name, taken in methods.items()):

@@ -16,6 +16,7 @@ VOCABULARY = {
     "bills",
     "cache_types",
     "change_types",
+    "idempotency_types",
     "judgements",
     "metering",
     "route_types",
@@ -23,7 +24,7 @@ VOCABULARY = {
     "limit_errors",
     "version",
 }
-PORTS = {*VOCABULARY, "ports"}
+PORTS = {*VOCABULARY, "billing_ports", "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
@@ -42,13 +43,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "alert_types": {"types"},
     "cache_types": {"types"},
     "change_types": {"types"},
+    "idempotency_types": {"types"},
     "metering": {"types"},
     "route_types": {"types"},
     "bills": {"types"},
     "judgements": {"types"},
     "errors": {"types"},
     "limit_errors": {"errors", "metering"},
-    "ports": {"types", "alert_types", "bills", "cache_types", "change_types", "metering"},
+    "billing_ports": {"bills"},
+    "ports": {"types", "alert_types", "cache_types", "change_types", "idempotency_types", "metering"},
     "writing": {"types", "errors"},
     "policy": VOCABULARY,
     "wire": VOCABULARY,

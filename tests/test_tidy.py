@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import msgspec
 import sqlalchemy
 
-from tests.source import ROOT, Function, Source, each, port_adapters, sources
+from tests.source import Function, Source, each, port_adapters, ports_of_the_package, sources
 
 PACKAGE = sources("headgate")
 EVERYTHING = [*PACKAGE, *sources("tests"), *sources("benchmarks"), *sources("scripts")]
@@ -210,7 +210,7 @@ def test_streams_are_never_split_with_splitlines(source: Source) -> None:
 
 
 def test_ports_are_narrow_and_documented() -> None:
-    for port in Source(ROOT / "headgate/ports.py").classes():
+    for port in ports_of_the_package():
         methods = [node for node in port.body if isinstance(node, Function)]
         assert len(methods) <= MOST_PORT_METHODS, port.name
         assert ast.get_docstring(port) and all(ast.get_docstring(method) for method in methods), port.name

@@ -12,13 +12,14 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from headgate.billing_ports import Adjustments, BillingRecords
 from headgate.bills import Adjustment, DriftFound, LedgerAttempt, LedgerLine, Reconciliation, StatementLine
 from headgate.errors import BillMalformed, Conflict, HeadgateError, InvalidRequest
 from headgate.policy.adjusting import Run, bookings, newly_found_picousd, shares_of, wanted
 from headgate.policy.pricing import format_usd
 from headgate.policy.reconciling import MIDNIGHT_SECONDS, Evidence, Terms, differing, explain
 from headgate.policy.statements import Place, cells
-from headgate.ports import Adjustments, BillingRecords, Clock
+from headgate.ports import Clock
 from headgate.reconciling.naming import renamed
 from headgate.reconciling.plan import BillingAccount, Order, Plan, day_text, last_closed_day, period
 from headgate.types import Frozen

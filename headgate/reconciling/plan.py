@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
+from headgate.billing_ports import Statements
 from headgate.errors import InvalidRequest
 from headgate.policy.adjusting import provider_account
-from headgate.ports import Statements
 from headgate.types import Frozen, Price
 
 SECONDS_PER_DAY = 86_400

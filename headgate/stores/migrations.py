@@ -131,6 +131,17 @@ def _changes(sequence: str) -> tuple[str, ...]:
 
 _ROUTED = ("ALTER TABLE requests ADD COLUMN routed TEXT NOT NULL DEFAULT ''",)
 
+
+def _idempotency(binary: str) -> tuple[str, ...]:
+    return (
+        f"""CREATE TABLE idempotency_keys (
+            key TEXT NOT NULL PRIMARY KEY, content TEXT NOT NULL, request_id TEXT NOT NULL, owner TEXT NOT NULL,
+            alive_until DOUBLE PRECISION NOT NULL, expires_at DOUBLE PRECISION NOT NULL, result {binary})""",
+        "CREATE INDEX idempotency_keys_expires_at ON idempotency_keys (expires_at)",
+        "CREATE INDEX idempotency_keys_owner ON idempotency_keys (owner) WHERE owner <> ''",
+    )
+
+
 # AUTOINCREMENT: a number is never given twice, not even after retention has deleted the newest row.
 _SEQUENCES = {
     "sqlite": "INTEGER PRIMARY KEY AUTOINCREMENT",
@@ -163,6 +174,10 @@ STEPS: tuple[Migration, ...] = (
         statements={dialect: _changes(sequence) for dialect, sequence in _SEQUENCES.items()},
     ),
     Migration(name="how routers chose", statements={"sqlite": _ROUTED, "postgresql": _ROUTED}),
+    Migration(
+        name="idempotency keys",
+        statements={"sqlite": _idempotency("BLOB"), "postgresql": _idempotency("BYTEA")},
+    ),
 )
 
 

@@ -10,7 +10,7 @@ into `other_attempts`. The view `attempts` has every attempt as a row of its own
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Integer, MetaData, SmallInteger, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 
 metadata = MetaData()
 
@@ -209,6 +209,18 @@ leases = Table(
     Column("owner", Text, nullable=False),
     Column("token", BigInteger, nullable=False),  # grows with every new holder
     Column("until_at", Double, nullable=False),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("key", Text, primary_key=True),  # digests as hexadecimal text
+    Column("content", Text, nullable=False),
+    Column("request_id", Text, nullable=False),
+    Column("owner", Text, nullable=False),  # empty: finished
+    Column("alive_until", Double, nullable=False),
+    Column("expires_at", Double, nullable=False),
+    Column("result", LargeBinary),  # MessagePack
 )
 
 migrations = Table(

@@ -7,8 +7,17 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from headgate.billing_ports import Adjustments, BillingRecords
 from headgate.clock import SystemClock
-from headgate.ports import Adjustments, AlertLog, BillingRecords, Changes, Journal, KeyStore, Leases, Ledger
+from headgate.ports import (
+    AlertLog,
+    Changes,
+    IdempotencyStore,
+    Journal,
+    KeyStore,
+    Leases,
+    Ledger,
+)
 from headgate.stores.database import Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
@@ -16,11 +25,13 @@ from headgate.stores.memory import MemoryJournal, MemoryKeyStore, MemoryLedger
 from headgate.stores.memory_alerts import MemoryAlertLog
 from headgate.stores.memory_billing import MemoryAdjustments, MemoryBillingRecords, MemoryLeases
 from headgate.stores.memory_changes import MemoryChanges
+from headgate.stores.memory_idempotency import MemoryIdempotencyStore
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_adjustments import SqlAdjustments
 from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_billing import SqlBillingRecords
 from headgate.stores.sql_changes import SqlChanges
+from headgate.stores.sql_idempotency import SqlIdempotencyStore
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.stores.sql_leases import SqlLeases
 
@@ -51,6 +62,7 @@ class Stores:
     leases: Leases
     clock: TurnedClock  # of the leases
     changes: Changes
+    idempotency: IdempotencyStore
 
 
 Open = Callable[[], AbstractAsyncContextManager[Stores]]
@@ -69,7 +81,8 @@ async def memory() -> AsyncIterator[Stores]:
 
     clock = TurnedClock()
     bills = (MemoryBillingRecords(ledger), MemoryAdjustments(), MemoryLeases(clock))
-    yield Stores(journal, ledger, MemoryKeyStore(), MemoryAlertLog(), arrive, make_room, *bills, clock, MemoryChanges())
+    keys, alerts, changes = MemoryKeyStore(), MemoryAlertLog(), MemoryChanges()
+    yield Stores(journal, ledger, keys, alerts, arrive, make_room, *bills, clock, changes, MemoryIdempotencyStore())
 
 
 def on_database(url: str, folder: Path) -> Open:
@@ -83,7 +96,8 @@ def on_database(url: str, folder: Path) -> Open:
             clock = TurnedClock()
             bills = (SqlBillingRecords(database), SqlAdjustments(database), SqlLeases(database, clock))
             keys, alerts = SqlKeyStore(database), SqlAlertLog(database)
-            yield Stores(journal, ledger, keys, alerts, drain.flush, drain.flush, *bills, clock, SqlChanges(database))
+            changes, idempotency = SqlChanges(database), SqlIdempotencyStore(database)
+            yield Stores(journal, ledger, keys, alerts, drain.flush, drain.flush, *bills, clock, changes, idempotency)
         finally:
             await drain.aclose()
             journal.close()

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from headgate.billing_ports import Statements
 from headgate.bills import StatementLine, Tokens
 from headgate.errors import BillMalformed, BillUnavailable, HeadgateError, UpstreamAuth, UpstreamUnreachable
-from headgate.ports import Statements
 from headgate.providers import bills
 from headgate.providers.bills import Account, AnthropicBills, OpenAIBills
 from headgate.providers.upstream.connect import Connector, ConnectSettings
