@@ -19,8 +19,6 @@ _ENTER = (
     "INSERT INTO idempotency_keys (key, content, request_id, owner, alive_until, expires_at) "
     "VALUES (:key, :content, :request_id, :owner, :alive_until, :expires_at) ON CONFLICT (key) DO NOTHING"
 )
-_encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(KeyedResult)
 
 
 class SqlIdempotencyStore:
@@ -51,7 +49,7 @@ class SqlIdempotencyStore:
 
     async def finish(self, key: bytes, request_id: str, result: KeyedResult) -> bool:
         mine = keys.c.key == key.hex(), keys.c.request_id == request_id, keys.c.result.is_(None)
-        return await self._changed(update(keys).where(*mine).values(owner="", result=_encoder.encode(result)))
+        return await self._changed(update(keys).where(*mine).values(owner="", result=msgspec.msgpack.encode(result)))
 
     async def release(self, key: bytes, request_id: str) -> None:
         mine = keys.c.key == key.hex(), keys.c.request_id == request_id, keys.c.result.is_(None)
@@ -94,5 +92,5 @@ def _request(row: Row[Any]) -> KeyedRequest:
         owner=row.owner,
         alive_until=row.alive_until,
         expires_at=row.expires_at,
-        result=None if row.result is None else _decoder.decode(row.result),
+        result=None if row.result is None else msgspec.msgpack.decode(row.result, type=KeyedResult),
     )
