@@ -29,6 +29,7 @@ COMMANDS = {
     "config": "headgate.commands.config:config",
     "alerts": "headgate.commands.alerts:alerts",
     "embedder": "headgate.commands.embedder:embedder",
+    "route": "headgate.commands.route:route",
     "backup": "headgate.commands.backup:backup",
     "version": "headgate.commands.version:version",
 }

@@ -17,12 +17,10 @@ from pathlib import Path
 import msgspec
 
 from headgate.difficulty.loading import PACKAGED
-from headgate.embedding import prepared
-from headgate.embedding.offline import embed_texts
 from headgate.evaluating.rows import read_rows
 from headgate.judgements import Judgement, WeakOutcome
-from headgate.training.examples import examples_of
-from headgate.training.exporting import encode, train
+from headgate.training.exporting import encode
+from headgate.training.learning import learn
 
 PAIRS = "pairs_weak_vs_strong.jsonl.zst"
 LLMROUTER = "multi_model_scores_llmrouter.jsonl.zst"
@@ -70,10 +68,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=PACKAGED)
     options = parser.parse_args()
-    examples = examples_of(judgements(options.folder))
-    examples = msgspec.structs.replace(examples, vectors=embed_texts(examples.texts))
-    options.out.write_bytes(encode(train(examples, prepared.NAME, prepared.DIMENSIONS)))
-    sys.stdout.write(f"{options.out}: {examples.counts()}\n")
+    weights = learn(judgements(options.folder))
+    options.out.write_bytes(encode(weights))
+    sys.stdout.write(f"{options.out}: {weights.trained_on}\n")
 
 
 if __name__ == "__main__":

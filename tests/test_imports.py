@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "tokens": ADAPTER,
     "embedding": ADAPTER,
     "difficulty": {*VOCABULARY, "policy"},
-    "training": {*VOCABULARY, "policy"},
+    "training": {*VOCABULARY, "policy", "embedding"},
     "evaluating": {*VOCABULARY, "policy", "difficulty", "embedding", "training"},
     "alerts": {*ADAPTER, "providers"},  # webhooks are called with the HTTP client of providers
     "reconciling": {*PORTS, "policy", "wire", "config"},

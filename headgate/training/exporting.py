@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from headgate.policy.difficulty.model import FORMAT, Head, Part, Tree, Weights
 from headgate.training.examples import Examples
+from headgate.training.marks import marks_of
 from headgate.training.recipe import EMBEDDING_SCALE, Fitted, fit, folds_of, predictions_left_out, source_weights
 
 Array = npt.NDArray[Any]
@@ -18,7 +19,7 @@ Array = npt.NDArray[Any]
 QUANTILES = 101
 DIGITS = 5  # significant ones
 NEWTON_STEPS = 25
-RIDGE = 1e-3
+RIDGE = 1e-3  # of both fits, so that they have a solution whatever the rows are
 
 
 def train(examples: Examples, embedder: str, dimensions: int) -> Weights:
@@ -31,6 +32,7 @@ def train(examples: Examples, embedder: str, dimensions: int) -> Weights:
     return Weights(
         format=FORMAT,
         trained_on=examples.counts(),
+        marks=marks_of(examples.texts),
         embedder=embedder if examples.vectors is not None else "",
         dimensions=dimensions if examples.vectors is not None else 0,
         means=_rounded(by_signals.means),
@@ -48,9 +50,9 @@ def encode(weights: Weights) -> bytes:
 def _part(fitted: Fitted, examples: Examples) -> Part:
     sums = predictions_left_out(examples, folds_of(examples))
     weights = source_weights(examples)
-    slope, level = _line(sums, examples.losses, weights)
+    slope, level = _line(sums, examples.losses, weights, examples.sources)
     as_good = 1 - np.maximum(examples.losses, 0)  # exact for single rows; for means of several, their share that lost
-    logit_slope, logit_level = _logistic(sums, as_good, weights)
+    logit_slope, logit_level = _logistic(sums, as_good, weights, examples.sources)
     spread = np.quantile(sums, np.linspace(0, 1, QUANTILES), method="inverted_cdf", weights=weights)
     return Part(
         heads=tuple(_head(fitted, row) for row in fitted.coefficients),
@@ -75,25 +77,28 @@ def _scaled(tree: Tree, scale: float) -> Tree:
     return msgspec.structs.replace(tree, leaves=(a, b, c, d))
 
 
-def _line(sums: Array, losses: Array, weights: Array) -> tuple[float, float]:
-    """Slope and intercept of weighted least squares; the slope is that within sources of one level only roughly."""
-    mean, level = np.average(sums, weights=weights), np.average(losses, weights=weights)
-    slope = np.average((sums - mean) * (losses - level), weights=weights) / np.average(
-        (sums - mean) ** 2, weights=weights
-    )
-    slope = max(float(slope), 0.0)
-    return slope, float(level - slope * mean)
+def _line(sums: Array, losses: Array, weights: Array, sources: Array) -> tuple[float, float]:
+    """Slope and intercept of weighted least squares with a level for each source; the intercept is their mean."""
+    wide = _with_levels(sums, sources)
+    scaled = wide * weights[:, None]
+    coefficients = np.linalg.solve(scaled.T @ wide + RIDGE * np.eye(wide.shape[1]), scaled.T @ losses)
+    return max(float(coefficients[0]), 0.0), float(coefficients[1:].mean())
 
 
-def _logistic(sums: Array, shares: Array, weights: Array) -> tuple[float, float]:
-    """Slope and intercept of the chance to be as good, by Newton's method; the slope is never above zero."""
-    wide = np.column_stack([sums, np.ones(len(sums))])
-    coefficients = np.zeros(2)
+def _logistic(sums: Array, shares: Array, weights: Array, sources: Array) -> tuple[float, float]:
+    """The same for the logarithm of the odds to be as good, by Newton's method; the slope is never above zero."""
+    wide = _with_levels(sums, sources)
+    coefficients = np.zeros(wide.shape[1])
     for _ in range(NEWTON_STEPS):
         chance = 1 / (1 + np.exp(-wide @ coefficients))
-        curvature = (wide * (weights * chance * (1 - chance))[:, None]).T @ wide + RIDGE * np.eye(2)
+        curvature = (wide * (weights * chance * (1 - chance))[:, None]).T @ wide + RIDGE * np.eye(wide.shape[1])
         coefficients += np.linalg.solve(curvature, wide.T @ (weights * (shares - chance)) - RIDGE * coefficients)
-    return min(float(coefficients[0]), 0.0), float(coefficients[1])
+    return min(float(coefficients[0]), 0.0), float(coefficients[1:].mean())
+
+
+def _with_levels(sums: Array, sources: Array) -> Array:
+    """Sums, and a column for each source, so that a slope is that within sources."""
+    return np.column_stack([sums, *(sources == source for source in sorted(set(sources.tolist())))])
 
 
 def _number(value: float) -> float:

@@ -57,6 +57,7 @@ class Weights(Frozen, frozen=True, gc=False):
 
     format: int
     trained_on: dict[str, int]  # prompts by source
+    marks: str  # of these prompts, so that an evaluation can tell which it has seen: see `training.marks`
     embedder: str  # its name, as the port has it
     dimensions: int
     means: tuple[float, ...]  # of the signals

@@ -23,7 +23,7 @@ def part(signals: dict[int, float], embedding: tuple[float, ...] = (), trees: tu
 
 def model(plain: Part, embedded: Part | None = None) -> Weights:
     count = len(NAMES)
-    return Weights(FORMAT, {"here": 7}, "test", 2, (4.0,) * count, (2.0,) * count, embedded, plain)
+    return Weights(FORMAT, {"here": 7}, "", "test", 2, (4.0,) * count, (2.0,) * count, embedded, plain)
 
 
 def vector(*coordinates: float) -> bytes:

@@ -1,0 +1,25 @@
+"""From judgements to a model, with the embedder of this machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from headgate.embedding import prepared
+from headgate.embedding.offline import embed_texts
+from headgate.judgements import Judgement
+from headgate.policy.difficulty.model import Weights
+from headgate.training.examples import Examples, examples_of
+from headgate.training.exporting import train
+
+
+def learn(rows: Sequence[Judgement], embedded: bool = True) -> Weights:
+    """Train on all rows. Raises as `embed_texts` if the embedder cannot be had."""
+    return train(embedded_examples(rows) if embedded else examples_of(rows), prepared.NAME, prepared.DIMENSIONS)
+
+
+def embedded_examples(rows: Sequence[Judgement]) -> Examples:
+    """Examples with the vectors of their texts."""
+    examples = examples_of(rows)
+    return msgspec.structs.replace(examples, vectors=embed_texts(examples.texts))
