@@ -18,7 +18,7 @@ Array = npt.NDArray[Any]
 
 RESAMPLES = 1_000
 INTERVAL = (2.5, 97.5)  # percentiles
-SHARES = np.linspace(0, 1, 21)  # at which a curve is told
+SHARES = tuple(number / 20 for number in range(21))  # at which a curve is told
 
 
 class Order(msgspec.Struct, frozen=True):
