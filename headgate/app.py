@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from pathlib import Path
 
@@ -35,8 +34,9 @@ from headgate.gateway.http.exchange import Edge, EdgeLimits
 from headgate.gateway.http.protocol import GatewayProtocol
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.settling import Audience, Settler
+from headgate.instruments import Instruments
 from headgate.policy.health import Gate
-from headgate.ports import Clock, Observer
+from headgate.ports import Clock
 from headgate.protection import Protection
 from headgate.routing import Routing
 from headgate.stores.database import Database
@@ -46,15 +46,10 @@ from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
-from headgate.telemetry.directory import MetricsDirectory
-from headgate.telemetry.lines import LineWriter
-from headgate.telemetry.looplag import LoopLag
-from headgate.telemetry.metrics import LiveGauges, Metrics
-from headgate.telemetry.page import MetricsPage
-from headgate.telemetry.promptlog import PromptLog
-from headgate.telemetry.requestlog import RequestLog
+from headgate.telemetry.metrics import LiveGauges
 from headgate.tokens.counter import OfflineCounter
 from headgate.types import RequestRecord
+from headgate.working import Working
 
 _GATE_NUMBERS = {Gate.CLOSED: 0, Gate.HALF_OPEN: 1, Gate.OPEN: 2}
 _DATABASE_RETRY_SECONDS = 1.0
@@ -85,7 +80,6 @@ class Application:
         self.clock = SystemClock()
         self._environment, self._reload_others = environment, reload_others
         self._tasks: list[asyncio.Task[None]] = []
-        self._close_spans: Callable[[], None] = lambda: None
         self._database_answered = False
         self._database = Database(loaded.config.database, data_dir, power_safe=server.ledger.sync_seconds > 0)
         self.ledger = SqlLedger(self._database)
@@ -101,13 +95,11 @@ class Application:
         setup = self._assembly.setup(loaded.config, loaded.hash, None)
         assembly.configure(self.accounts, loaded.config)
         self._connections: Callable[[], int] = lambda: 0
-        self.metrics = Metrics(self._gauges(), lambda name: self.pipeline.setup.has(name))
-        directory = MetricsDirectory(metrics_directory) if metrics_directory else None
-        self.metrics_page = MetricsPage(self.metrics, directory)
-        self._lines = LineWriter(sys.stderr.fileno())
-        self._lag = LoopLag(self.metrics.loop_lagged)
+        self.instruments = Instruments(
+            server, self._gauges(), lambda name: self.pipeline.setup.has(name), metrics_directory
+        )
+        self.metrics = self.instruments.metrics
         self._counter = OfflineCounter()
-        self._observed_by = self._observers(loaded)
         self.running = Running(loaded, setup, self.clock.now())
         self.protection = Protection(
             self._config,
@@ -117,13 +109,12 @@ class Application:
             self.metrics,
             self.alerts.raise_,
         )
-        self._settler = Settler(
-            self._journal, self._counter, self.clock, self._audience(server), lambda: not self._trouble()
-        )
+        self._settler = Settler(self._journal, self._counter, self.clock, self._audience(), lambda: not self._trouble())
         self.caching = Caching(loaded.config, self.clock, self._settler, self.protection.admissions, self.metrics)
         self.routing = Routing(self.clock, self._assembly, self._config)
         self.pipeline = self._make_pipeline(setup)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
+        self.working = Working(self._database, self.pipeline, self.accounts, self.clock, self._config)
         self.books = bookkeeping.open_bookkeeping(
             self._database, self.clock, self._config, environment, self.alerts.raise_
         )
@@ -135,17 +126,19 @@ class Application:
 
     async def start(self) -> None:
         """Begin the background work. The database may be away: `readiness` says so until it has answered."""
-        self._lag.start()
+        self.instruments.start()
         self.ledger_drain.start()
         self.alerts.start()
         self._run(watch_stores(self.alerts, self.clock, [self._database_trouble, self.protection.trouble]))
-        for work in (self._connect, self.metrics_page.publish_forever, self._compact_forever):
+        for work in (self._connect, self.instruments.page.publish_forever, self._compact_forever):
             self._run(work())
         self._run(self.protection.admissions.keep_alive(lambda: self.pipeline.under_way))
         self._run(self.books.nightly.run_forever())
+        self._run(self.working.run_forever())
 
     async def stop(self) -> None:
         """Settle what is left and close everything. Rows the database does not take wait on disk for the next start."""
+        await self.working.drain()
         await self._settler.finish()
         await self.protection.aclose()
         await self.caching.aclose()
@@ -155,19 +148,18 @@ class Application:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.ledger_drain.aclose()
         await self.alerts.aclose()
-        self._lag.stop()
-        self.metrics_page.close()
+        self.instruments.rest()
         for deployment in self.pipeline.setup.deployments():
             await deployment.provider.aclose()
         self._journal.close()
         await self._database.aclose()
         await self._counter.aclose()
-        await asyncio.to_thread(self._close_spans)
-        await self._lines.aclose()
+        await self.instruments.aclose()
 
     def drain(self) -> None:
         """Take no new requests; those under way go on, but for those that only wait: another process serves them."""
         self.edge.draining = True
+        self.working.worker.rest()
         self.protection.room.close(_shutting_down)
         self.edge.batch.flush()  # answers of this round of the loop, whose connections are closed next
 
@@ -233,9 +225,9 @@ class Application:
     def _config(self) -> Config:
         return self.settings.in_force.config
 
-    def _audience(self, server: ServerConfig) -> Audience:
-        witness = PromptLog(self._lines.write) if server.log.prompts else None
-        return Audience(tuple(self._observed_by), witness, self.protection.admissions.settle)
+    def _audience(self) -> Audience:
+        told = self.instruments
+        return Audience(told.observers, told.witness, self.protection.admissions.settle)
 
     def _run(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
@@ -322,7 +314,7 @@ class Application:
     def _charged(self, records: Sequence[RequestRecord]) -> None:
         """Requests of a dead process are in the ledger now."""
         self.protection.booked(records)
-        for observer in self._observed_by:
+        for observer in self.instruments.observers:
             for record in records:
                 observer.settled(record, ())
 
@@ -335,28 +327,16 @@ class Application:
             admissions=self.protection.admissions,
             counters=self.protection.counters,
             cache=self.caching.store,
-            cache_activity=lambda: self.caching.activity(self.metrics_page),
+            cache_activity=lambda: self.caching.activity(self.instruments.page),
+            job_desk=self.working.desk,
             alert_log=self._alert_log,
             reconciler=self.books.reconciler,
             admin_key_hash=admin_key_hash,
             running=lambda: self.running,
             readiness=self.readiness,
-            metrics=self.metrics_page.text,
+            metrics=self.instruments.page.text,
             reload=self._reload_all,
         )
-
-    def _observers(self, loaded: Loaded) -> list[Observer]:
-        server = loaded.config.server
-        observers: list[Observer] = [self.metrics]
-        if server.log.requests != "off":
-            observers.append(RequestLog(self._lines.write_later, server.log.requests))
-        if server.tracing.otlp_endpoint:
-            from headgate.telemetry.tracing import Spans, otlp_processor
-
-            spans = Spans(otlp_processor(server.tracing.otlp_endpoint), server.tracing.sample_share, __version__)
-            observers.append(spans)
-            self._close_spans = spans.close
-        return observers
 
     def _gauges(self) -> LiveGauges:
         return LiveGauges(

@@ -27,6 +27,7 @@ COMMANDS = {
     "audit": "headgate.commands.audit:audit",
     "cache": "headgate.commands.cache:cache",
     "config": "headgate.commands.config:config",
+    "jobs": "headgate.commands.jobs:jobs",
     "alerts": "headgate.commands.alerts:alerts",
     "embedder": "headgate.commands.embedder:embedder",
     "route": "headgate.commands.route:route",

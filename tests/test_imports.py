@@ -17,6 +17,7 @@ VOCABULARY = {
     "cache_types",
     "change_types",
     "idempotency_types",
+    "job_types",
     "judgements",
     "metering",
     "route_types",
@@ -24,16 +25,19 @@ VOCABULARY = {
     "limit_errors",
     "version",
 }
-PORTS = {*VOCABULARY, "billing_ports", "ports"}
+PORTS = {*VOCABULARY, "billing_ports", "job_ports", "ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
-ROOTS = {"app", "assembly", "bookkeeping", "caching", "offline", "protection", "routing"}  # where adapters are picked
+ROOTS = {  # where adapters are picked
+    "app", "assembly", "bookkeeping", "caching", "instruments", "offline", "protection", "routing",
+    "working",
+}  # fmt: skip
 
 # What a composition root ties together.
 ROOT_PARTS = {
     "gateway", "providers", "stores", "telemetry", "tokens", "embedding", "alerts", "clock", "assembly", "bookkeeping",
-    "caching", "protection", "routing",
+    "caching", "instruments", "protection", "routing", "working",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -44,6 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cache_types": {"types"},
     "change_types": {"types"},
     "idempotency_types": {"types"},
+    "job_types": {"types"},
     "metering": {"types"},
     "route_types": {"types"},
     "bills": {"types"},
@@ -51,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"types"},
     "limit_errors": {"errors", "metering"},
     "billing_ports": {"bills"},
+    "job_ports": {"job_types"},
     "ports": {"types", "alert_types", "cache_types", "change_types", "idempotency_types", "metering"},
     "writing": {"types", "errors"},
     "policy": VOCABULARY,
@@ -69,7 +75,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "alerts": {*ADAPTER, "providers"},  # webhooks are called with the HTTP client of providers
     "reconciling": {*PORTS, "policy", "wire", "config"},
     "sim": {*GATEWAY, "gateway"},
-    "admin": {*GATEWAY, "gateway", "config", "reconciling"},
+    "admin": {*GATEWAY, "gateway", "config", "jobs", "reconciling"},
+    "jobs": {*GATEWAY, "gateway"},
+    "instruments": {*ADAPTER, "telemetry"},
+    "working": {*ADAPTER, "gateway", "jobs", "stores"},
     "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
     "caching": {*ADAPTER, "gateway", "stores", "telemetry"},
     "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import compile_path
 from starlette.types import Receive, Scope, Send
 
@@ -40,7 +40,6 @@ _NOT_HERE = {
     "/v1/audio": "Audio is not served here: headgate speaks text and embeddings. Ask the provider directly.",
     "/v1/images": "Images are not made here: headgate speaks text and embeddings. Ask the provider directly.",
     "/v1/realtime": "Realtime sessions are not served here. Use POST /v1/chat/completions with 'stream': true.",
-    "/v1/jobs": "Jobs are not served here.",
     "/v1/messages/batches": "Batches of messages are not served here. Ask the provider directly.",
     "/v1/responses/": "Responses are kept by the provider and are not read or changed here. Ask it directly.",
 }
@@ -102,7 +101,7 @@ class ColdPaths:
     async def _respond(self, request: Request, request_id: str) -> Response:
         endpoint, path_parameters = self._find(request.method, request.scope["path"])
         secret = http_headers.secret(dict(request.headers.raw))
-        visit = Visit(self._services, request_id, secret)
+        visit = Visit(self._services, request_id, secret, request.headers)
         if endpoint.access is Access.ADMIN:
             require_admin(secret, self._services.admin_key_hash)
         elif endpoint.access is Access.CALLER:
@@ -113,11 +112,13 @@ class ColdPaths:
                 raise InvalidRequest(
                     "What this takes is sent as JSON in the body, not in the URL.", param=next(iter(sent))
                 )
-            sent = read_json(await self._body(request))
+            sent = read_json(await self._body(request, is_large=endpoint.is_large))
         answer = await endpoint.answer(visit, sent, path_parameters)
         if not isinstance(answer, Reply):
             answer = Reply(msgspec.json.encode(answer), endpoint.status)
         headers = {"x-request-id": request_id, "cache-control": "no-store"}
+        if answer.stream is not None:
+            return StreamingResponse(answer.stream, answer.status, headers, answer.content_type)
         return Response(answer.body, answer.status, headers, answer.content_type)
 
     def _find(self, method: str, url: str) -> tuple[Endpoint[Any], dict[str, str]]:
@@ -143,15 +144,16 @@ class ColdPaths:
         hint = f"Did you mean {near[0]}?" if near else "GET /openapi.json lists what there is."
         return f"There is no {url[:200]} here. {hint}"
 
-    async def _body(self, request: Request) -> bytes:
+    async def _body(self, request: Request, *, is_large: bool) -> bytes:
         """Raises BodyTooLarge, SlowSender, ClientDisconnect."""
-        seconds, body = self._services.running().loaded.config.server.receive_seconds, bytearray()
+        server = self._services.running().loaded.config.server
+        seconds, most, body = server.receive_seconds, server.max_body_bytes if is_large else MAX_BODY_BYTES, bytearray()
         try:
             async with asyncio.timeout(seconds):
                 async for piece in request.stream():
                     body += piece
-                    if len(body) > MAX_BODY_BYTES:
-                        raise BodyTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+                    if len(body) > most:
+                        raise BodyTooLarge(f"The body is larger than {most} bytes.")
         except TimeoutError:
             raise SlowSender(f"The request did not arrive within {seconds:g} seconds.") from None
         return bytes(body)

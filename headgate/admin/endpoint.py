@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from enum import StrEnum
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -49,6 +49,7 @@ class Visit(msgspec.Struct, frozen=True):
     services: Services
     request_id: str
     secret: bytes | None  # the key that was sent
+    headers: Mapping[str, str] = {}  # names in lower case
 
     def caller(self) -> Caller:
         """Whose key it is. Raises what `Accounts.authenticate` raises."""
@@ -56,11 +57,12 @@ class Visit(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """An answer that is not simply a struct with the endpoint's usual status."""
+    """An answer that is not simply a struct with the endpoint's usual status; a `stream` is sent piece by piece."""
 
     body: bytes
     status: int = 200
     content_type: str = JSON
+    stream: AsyncIterator[bytes] | None = None
 
 
 Taken = TypeVar("Taken", bound=Input)
@@ -76,6 +78,7 @@ class Endpoint(msgspec.Struct, Generic[Taken], frozen=True):
     gives: type[msgspec.Struct] | None
     access: Access = Access.ADMIN
     status: int = 200
+    is_large: bool = False  # its body may be as large as those of the hot routes
 
     @property
     def reads_body(self) -> bool:

@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.admin import alerts, audit, cache, keys, limits, models, openapi, operations, reconcile, standing, usage
+from headgate.admin import (
+    alerts,
+    audit,
+    cache,
+    jobs,
+    keys,
+    limits,
+    models,
+    openapi,
+    operations,
+    reconcile,
+    standing,
+    usage,
+)  # fmt: skip
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
 from headgate.admin.services import Readiness, Services
 
 KEY_PATH = "/admin/keys/{key_id}"
+JOB_PATH = "/v1/jobs/{job_id}"
 
 
 async def openapi_document(_visit: Visit, _: Nothing) -> Reply:
@@ -21,6 +35,16 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("GET", "/v1/models", models.list_models, Nothing, models.ModelList, Access.CALLER),
     Endpoint("GET", "/v1/models/{model:path}", models.get_model, models.ModelId, models.Model, Access.CALLER),
     Endpoint("GET", "/v1/usage", usage.own_usage, usage.OwnUsageQuery, usage.OwnUsage, Access.CALLER),
+    Endpoint("POST", "/v1/jobs", jobs.submit, jobs.SubmitJob, jobs.JobView, Access.CALLER, 202, is_large=True),
+    Endpoint("GET", "/v1/jobs", jobs.list_jobs, jobs.JobsQuery, jobs.JobList, Access.CALLER),
+    Endpoint("GET", JOB_PATH, jobs.get_job, jobs.JobId, jobs.JobView, Access.CALLER),
+    Endpoint("GET", f"{JOB_PATH}/events", jobs.events, jobs.JobId, None, Access.CALLER),
+    Endpoint("GET", f"{JOB_PATH}/partial", jobs.partial, jobs.ItemsQuery, jobs.ItemList, Access.CALLER),
+    Endpoint("GET", f"{JOB_PATH}/result", jobs.result, jobs.ItemsQuery, None, Access.CALLER),
+    Endpoint("POST", f"{JOB_PATH}/pause", jobs.pause, jobs.JobId, jobs.JobView, Access.CALLER),
+    Endpoint("POST", f"{JOB_PATH}/resume", jobs.resume, jobs.JobId, jobs.JobView, Access.CALLER),
+    Endpoint("POST", f"{JOB_PATH}/cancel", jobs.cancel, jobs.JobId, jobs.JobView, Access.CALLER),
+    Endpoint("POST", f"{JOB_PATH}/retry", jobs.retry, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("GET", "/healthz", operations.alive, Nothing, operations.Health, Access.PUBLIC),
     Endpoint("GET", "/readyz", operations.ready, Nothing, Readiness, Access.PUBLIC),
     Endpoint("GET", "/metrics", operations.metrics, Nothing, None, Access.PUBLIC),

@@ -12,6 +12,7 @@ from headgate.config.load import Loaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
 from headgate.gateway.fleet import Setup
+from headgate.jobs.desk import JobDesk
 from headgate.ports import AlertLog, CacheStore, Clock, Counters, Ledger
 from headgate.reconciling.desk import Reconciler
 from headgate.types import Frozen
@@ -50,6 +51,7 @@ class Services(msgspec.Struct, frozen=True):
     counters: Counters
     cache: CacheStore
     cache_activity: Callable[[], Awaitable[CacheActivity]]  # of all workers
+    job_desk: JobDesk
     admin_key_hash: str  # SHA-256, hex
     running: Callable[[], Running]
     readiness: Callable[[], Readiness]

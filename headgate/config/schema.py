@@ -16,6 +16,7 @@ from headgate.config.alert_schema import AlertConfig
 from headgate.config.billing_schema import BillingConfig, ReconcileConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
 from headgate.config.embedder_schema import EmbedderConfig
+from headgate.config.jobs_schema import JobsConfig
 from headgate.config.router_schema import EscalateConfig, FlagConfig, ShadowConfig, TargetConfig
 from headgate.config.tiers import LimitsConfig, TenantConfig, TierConfig
 
@@ -333,4 +334,5 @@ class Config(Block, frozen=True):
     reconcile: ReconcileConfig = ReconcileConfig()  # comparing the ledger with what providers bill, every night
     embedder: EmbedderConfig = EmbedderConfig()  # who turns texts into vectors
     pii: PiiConfig = PiiConfig()  # what may be kept of personal data
+    jobs: JobsConfig = JobsConfig()  # work that is done later, and who does it
     queue: str = "sql"  # doorbell and ingestion of jobs: sql | redis:// | amqp:// | kafka:// | sqs://

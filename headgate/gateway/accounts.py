@@ -85,6 +85,7 @@ class Accounts:
         self.last_error = ""  # why the key store did not answer the last time it was asked; empty when it did
         self._callers: dict[str, tuple[KeyRecord, Caller]] = {}
         self._keys: dict[str, KeyRecord] = {}
+        self._by_id: dict[str, KeyRecord] = {}
 
     @property
     def loaded(self) -> bool:
@@ -122,7 +123,18 @@ class Accounts:
                     retry_after_seconds=1,
                 )
             raise Unauthenticated("The API key is not known here. Ask the operator of this gateway for one.")
-        key, caller = found
+        return self._working(*found)
+
+    def holder(self, key_id: str) -> Caller:
+        """Whose key it is, for work that is done later: raises what `authenticate` raises."""
+        if not key_id and self._anonymous is not None:
+            return self._anonymous
+        key = self._by_id.get(key_id)
+        if key is None:
+            raise Unauthenticated(f"The API key {key_id} is not known here any more.")
+        return self._working(*self._callers[key.hash])
+
+    def _working(self, key: KeyRecord, caller: Caller) -> Caller:
         if key.revoked_at is not None:
             raise KeyRevoked(f"The API key {key.id} was revoked. Ask the operator of this gateway for a new one.")
         if key.expires_at is not None and key.expires_at <= self._clock.now():
@@ -240,9 +252,8 @@ class Accounts:
             await self._store.add(msgspec.structs.replace(key, created_at=self._clock.now()))
 
     def _find(self, key_id: str) -> KeyRecord:
-        for key in self._keys.values():
-            if key.id == key_id:
-                return key
+        if key_id in self._by_id:
+            return self._by_id[key_id]
         raise NotFound(f"There is no key '{key_id}'. `headgate keys list` shows them.", param="key_id")
 
     def _rebuild(self) -> None:
@@ -257,6 +268,7 @@ class Accounts:
                 key = msgspec.structs.replace(key, tier=self._terms[key.tenant].tier)
             keys[key.hash] = key
         self._keys = keys
+        self._by_id = {key.id: key for key in keys.values()}
         self._callers = {key.hash: (key, self._caller(key)) for key in keys.values()}
 
     def _caller(self, key: KeyRecord) -> Caller:

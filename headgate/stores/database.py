@@ -1,9 +1,9 @@
 """One SQL database: its engine, the threads that may block on it, and what its failures are called.
 
 SQLite in `data_dir` or PostgreSQL, through SQLAlchemy's synchronous Core. Work is a function of a connection; it runs
-inside one transaction on one of three single threads, so that a long report delays neither the drain nor the check
-for revoked keys. Knows no tables but those of the migrations, which it applies before the first work, whenever the
-database first answers.
+inside one transaction on one of four single threads, so that a long report delays neither the drain, nor the check
+for revoked keys, nor jobs. Knows no tables but those of the migrations, which it applies before the first work,
+whenever the database first answers.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SQLITE_FILE = "headgate.db"
 SQLITE_OLDEST = (3, 32, 0)  # allows the number of parameters that the ledger's inserts have
 BUSY_SECONDS = 5.0  # how long SQLite waits for another process's transaction
 CHECKPOINT_PAGES = 4000  # 16 MB: a page that is changed often meanwhile is moved into the database once
-LANES = 3  # threads, and therefore connections
+LANES = 4  # threads, and therefore connections
 
 
 class Unstorable(Exception):
@@ -54,6 +54,7 @@ class Database:
         self.writing = ThreadPoolExecutor(1, "headgate-ledger-write")
         self.reading = ThreadPoolExecutor(1, "headgate-ledger-read")
         self.keys = ThreadPoolExecutor(1, "headgate-keys")
+        self.jobs = ThreadPoolExecutor(1, "headgate-jobs")
         self._engine, self._password = _engine(url, data_dir / SQLITE_FILE, power_safe, busy_seconds)
         self._migrating = threading.Lock()
         self._migrated = False
@@ -78,7 +79,7 @@ class Database:
 
     async def aclose(self) -> None:
         """Finish the work under way and disconnect."""
-        for lane in (self.writing, self.reading, self.keys):
+        for lane in (self.writing, self.reading, self.keys, self.jobs):
             await asyncio.to_thread(lane.shutdown)
         self._engine.dispose()
 

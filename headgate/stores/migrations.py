@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, inspect, select
 
 from headgate.errors import IncompatibleDatabase
-from headgate.stores import locks
+from headgate.stores import jobs_tables, locks
 from headgate.stores.schema import migrations
 
 
@@ -178,6 +178,7 @@ STEPS: tuple[Migration, ...] = (
         name="idempotency keys",
         statements={"sqlite": _idempotency("BLOB"), "postgresql": _idempotency("BYTEA")},
     ),
+    Migration(name="jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.CREATE)),
 )
 
 

@@ -25,13 +25,16 @@ from headgate.config.rules import tier_rules
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
 from headgate.gateway.waiting import WaitingRoom
+from headgate.jobs.desk import JobDesk
 from headgate.stores.database import Database
 from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
+from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_keys import SqlKeyStore
+from headgate.stores.sql_work import SqlWork
 from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Rule, Usage
 
 ADMIN = {"authorization": "Bearer hg-admin-for-tests"}
@@ -61,6 +64,8 @@ class Office:
         self.clock = SystemClock()
         self.database = Database("sqlite", data_dir)
         self.ledger = SqlLedger(self.database)
+        self.jobs = SqlJobs(self.database, self.clock)
+        self.work = SqlWork(self.database, self.clock)
         self.alert_log = SqlAlertLog(self.database)
         self.accounts = Accounts(SqlKeyStore(self.database), self.clock)
         self.readiness = Readiness(True, {"database": "ok"})
@@ -87,6 +92,7 @@ class Office:
             counters=self.counters,
             cache=self.cache,
             cache_activity=self._cache_activity,
+            job_desk=JobDesk(self.jobs, self.clock, lambda name: name in setup.models, lambda: None),
             admin_key_hash=admin_key(data_dir, "hg-admin-for-tests").hash,
             running=lambda: self.running,
             readiness=lambda: self.readiness,

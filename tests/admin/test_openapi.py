@@ -51,8 +51,11 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
         await office.ledger.write([ledger_row(1)])
         office.cache.put(kept(expires_at=office.clock.now() + 60))
         made = (await office.post("/admin/keys", {"tenant": "acme"})).json()["id"]
+        job = {"request": {"model": "small", "messages": [{"role": "user", "content": "hello"}]}}
+        job_id = (await office.post("/v1/jobs", job, headers=ALICE)).json()["id"]
         bodies: dict[tuple[str, str], dict[str, Any]] = {
             ("POST", "/admin/keys"): {"tenant": "acme"},
+            ("POST", "/v1/jobs"): job,
             ("PATCH", KEY_PATH): {"expires_at": None},
             ("POST", "/admin/velocity/reset"): {"tenant": "acme"},
             ("PUT", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute", "value": 5},
@@ -68,7 +71,7 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
                 continue
             headers = ALICE if endpoint.access is Access.CALLER else ADMIN
             url = endpoint.path.replace("{key_id}", made).replace("{model:path}", "house/large")
-            url = url.replace("{request_id}", "req_k1")
+            url = url.replace("{request_id}", "req_k1").replace("{job_id}", job_id)
             body = bodies.get((endpoint.method, endpoint.path), {})
             response = await office.client.request(
                 endpoint.method,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract import counting
+from tests.contract import counting, working
 from tests.contract.stores import Open, memory, on_database
 from tests.servers import PostgresqlServer, RedisServer
 
@@ -29,3 +29,12 @@ def counters(request: pytest.FixtureRequest) -> counting.Open:
         return counting.memory
     server: RedisServer = request.getfixturevalue("redis_server")
     return counting.on_redis(server.url)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def desk(request: pytest.FixtureRequest, tmp_path: Path) -> working.Open:
+    """Opens stores of jobs on an empty place."""
+    if request.param == "sqlite":
+        return working.on_database("sqlite", tmp_path)
+    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    return working.on_database(server.new_database(), tmp_path)

@@ -40,7 +40,7 @@ def next_release(compatible_since: int) -> Sequence[Migration]:
     statements = (
         "ALTER TABLE requests ADD COLUMN carbon_grams DOUBLE PRECISION",
         "ALTER TABLE requests ADD COLUMN region TEXT NOT NULL DEFAULT ''",
-        "CREATE TABLE jobs (id TEXT NOT NULL PRIMARY KEY)",
+        "CREATE TABLE of_tomorrow (id TEXT NOT NULL PRIMARY KEY)",
         "CREATE INDEX requests_model ON requests (model)",
     )
     version = len(STEPS) + 1

@@ -1,0 +1,260 @@
+"""Jobs over HTTP, for callers: submit, look, follow, take the results, and commands. Each sees its tenant's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from headgate.admin.endpoint import Input, Name, Reply, Visit
+from headgate.admin.moments import UnixSeconds
+from headgate.errors import Conflict, InvalidRequest
+from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState
+from headgate.jobs.desk import Submission
+from headgate.jobs.kinds import body_of
+from headgate.policy.pricing import format_usd
+from headgate.types import Frozen
+
+EVENT_SECONDS = 0.25  # between looks for news
+_KEEP_ALIVE_SECONDS = 15.0
+_LONGEST_KEY = 255
+
+
+class SubmitJob(Input, frozen=True):
+    """One `request`, or several `requests`, each the body that the kind's route takes: `chat` chat completions, `embed`
+    embeddings, `messages` Anthropic's, `responses` OpenAI's. Times are Unix seconds; higher priorities go first."""
+
+    kind: Literal["chat", "embed", "messages", "responses"] = "chat"
+    request: Any = None
+    requests: list[Any] | None = None
+    priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
+    start_at: UnixSeconds | None = None
+    deadline_at: UnixSeconds | None = None
+
+
+class JobId(Input, frozen=True):
+    """Which job."""
+
+    job_id: Name
+
+
+class JobsQuery(Input, frozen=True):
+    """Which jobs: the newest first, after the cursor that the page before gave as `next`."""
+
+    state: JobState | None = None
+    kind: Name | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    after: Name | None = None
+
+
+class ItemsQuery(Input, frozen=True):
+    """Which items of a job, after the number that the page before gave as `next`."""
+
+    job_id: Name
+    state: ItemState | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class Progress(Frozen, frozen=True):
+    """How many items are over, of how many."""
+
+    done: int
+    total: int
+
+
+class Problem(Frozen, frozen=True):
+    """Why something failed."""
+
+    code: str
+    message: str
+
+
+class JobView(Frozen, frozen=True):
+    """A job. Times are Unix seconds. `forecast_usd` is what it will cost if the rest costs what the first did."""
+
+    id: str
+    kind: str
+    state: JobState
+    paused: bool
+    progress: Progress
+    items: dict[str, int]
+    cost_usd: str
+    forecast_usd: str | None
+    priority: int
+    created_at: float
+    start_at: float | None
+    deadline_at: float | None
+    finished_at: float | None
+    error: Problem | None
+    version: int
+
+
+class JobList(Frozen, frozen=True):
+    """A page of jobs."""
+
+    data: list[JobView]
+    next: str | None
+
+
+class ItemView(Frozen, frozen=True):
+    """An item of a job, with the answer it has."""
+
+    number: int
+    state: ItemState
+    attempts: int
+    finished_at: float | None
+    result: msgspec.Raw | None
+    error: Problem | None
+
+
+class ItemList(Frozen, frozen=True):
+    """A page of items, in their order."""
+
+    data: list[ItemView]
+    next: int | None
+
+
+async def submit(visit: Visit, command: SubmitJob) -> Reply:
+    """Have requests answered later: 202 and the job. With an `Idempotency-Key` the same body is the same job."""
+    if (command.request is None) == (command.requests is None):
+        raise InvalidRequest("Send either 'request' or 'requests'.", param="request")
+    bodies = [command.request] if command.requests is None else command.requests
+    wanted = Submission(
+        kind=command.kind,
+        requests=tuple(map(body_of, bodies)),
+        priority=command.priority,
+        start_at=command.start_at,
+        deadline_at=command.deadline_at,
+    )
+    job, _ = await visit.services.job_desk.submit(visit.caller(), wanted, _idempotency_key(visit))
+    return Reply(msgspec.json.encode(_view(job)), 202)
+
+
+async def list_jobs(visit: Visit, query: JobsQuery) -> JobList:
+    """The tenant's jobs, the newest first."""
+    wanted = JobFilter(visit.caller().tenant, query.state, query.kind)
+    jobs, cursor = await visit.services.job_desk.jobs.page(wanted, query.limit, query.after)
+    return JobList([_view(job) for job in jobs], cursor)
+
+
+async def get_job(visit: Visit, query: JobId) -> JobView:
+    """How far a job is, and what it has cost."""
+    return _view(await _job(visit, query.job_id))
+
+
+async def partial(visit: Visit, query: ItemsQuery) -> ItemList:
+    """The items of a job with the answers there are so far."""
+    await _job(visit, query.job_id)
+    found = await visit.services.job_desk.jobs.items(query.job_id, query.limit + 1, query.after, query.state)
+    shown = found[: query.limit]
+    return ItemList([_item_view(item) for item in shown], shown[-1].number if len(found) > query.limit else None)
+
+
+async def result(visit: Visit, query: ItemsQuery) -> Reply:
+    """What came of a job that is over: the answer of a job of one request as it is, of several as a page of items."""
+    job = await _job(visit, query.job_id)
+    if job.counts.open:
+        raise Conflict(f"The job is {job.state}: {job.counts.done} of {job.counts.total} items are done. Ask for "
+                       f"/v1/jobs/{job.id}/partial, or later.")  # fmt: skip
+    if job.counts.total > 1:
+        return Reply(msgspec.json.encode(await partial(visit, query)))
+    (item,) = await visit.services.job_desk.jobs.items(job.id, 1)
+    if not item.result:
+        raise Conflict(f"The job has no result, it is {job.state}: {item.error or 'nothing was answered'}")
+    return Reply(item.result)
+
+
+async def events(visit: Visit, query: JobId) -> Reply:
+    """The job as server-sent events: whenever it has changed, until it is over. `Last-Event-ID` resumes."""
+    job = await _job(visit, query.job_id)
+    last = visit.headers.get("last-event-id", "")
+    return Reply(b"", content_type="text/event-stream", stream=_follow(visit, job, int(last) if last.isdigit() else 0))
+
+
+async def cancel(visit: Visit, query: JobId) -> JobView:
+    """End a job: what waits is not begun, what is under way is stopped. Results that are there stay."""
+    return await _command(visit, query, Command.CANCEL)
+
+
+async def pause(visit: Visit, query: JobId) -> JobView:
+    """Begin nothing more of a job until it is resumed; what is under way goes on."""
+    return await _command(visit, query, Command.PAUSE)
+
+
+async def resume(visit: Visit, query: JobId) -> JobView:
+    """Go on with a job that was paused."""
+    return await _command(visit, query, Command.RESUME)
+
+
+async def retry(visit: Visit, query: JobId) -> JobView:
+    """Begin what did not succeed anew: dead letters, failed, expired and cancelled items."""
+    return await _command(visit, query, Command.REDRIVE)
+
+
+async def _command(visit: Visit, query: JobId, command: Command) -> JobView:
+    return _view(await visit.services.job_desk.command(query.job_id, command, visit.caller().tenant))
+
+
+async def _job(visit: Visit, job_id: str) -> Job:
+    return await visit.services.job_desk.jobs.get(job_id, visit.caller().tenant)
+
+
+async def _follow(visit: Visit, job: Job, seen: int) -> AsyncIterator[bytes]:
+    quiet_seconds = 0.0
+    while True:
+        if job.version > seen:
+            seen, quiet_seconds = job.version, 0.0
+            name = b"done" if not job.counts.open else b"job"
+            yield b"event: %b\nid: %d\ndata: %b\n\n" % (name, seen, msgspec.json.encode(_view(job)))
+        if not job.counts.open:
+            return
+        if quiet_seconds >= _KEEP_ALIVE_SECONDS:
+            quiet_seconds = 0.0
+            yield b": still at it\n\n"
+        await asyncio.sleep(EVENT_SECONDS)
+        quiet_seconds += EVENT_SECONDS
+        job = await visit.services.job_desk.jobs.get(job.id)
+
+
+def _idempotency_key(visit: Visit) -> str | None:
+    key = visit.headers.get("idempotency-key")
+    if key is not None and not 0 < len(key) <= _LONGEST_KEY:
+        raise InvalidRequest(f"An idempotency key has 1 to {_LONGEST_KEY} characters.", param="idempotency-key")
+    return key
+
+
+def _view(job: Job) -> JobView:
+    counts = job.counts
+    answered = counts.succeeded + counts.failed + counts.dead
+    forecast = job.cost_picousd * counts.total // answered if answered and counts.open else None
+    return JobView(
+        id=job.id,
+        kind=job.kind,
+        state=job.state,
+        paused=job.paused,
+        progress=Progress(counts.done, counts.total),
+        items={name: count for name, count in msgspec.structs.asdict(counts).items() if count},
+        cost_usd=format_usd(job.cost_picousd),
+        forecast_usd=None if forecast is None else format_usd(forecast),
+        priority=job.priority,
+        created_at=job.created_at,
+        start_at=job.start_at or None,
+        deadline_at=job.deadline_at,
+        finished_at=job.finished_at,
+        error=Problem(job.error_code, job.error) if job.error_code else None,
+        version=job.version,
+    )
+
+
+def _item_view(item: Item) -> ItemView:
+    return ItemView(
+        number=item.number,
+        state=item.state,
+        attempts=item.attempts,
+        finished_at=item.finished_at,
+        result=msgspec.Raw(item.result) if item.result else None,
+        error=Problem(item.error_code, item.error) if item.error_code else None,
+    )

@@ -1,0 +1,173 @@
+"""`headgate jobs`: a caller's jobs, through a running server."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlencode
+
+import click
+import msgspec
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from headgate.admin.jobs import ItemList, JobList, JobView
+from headgate.admin.moments import written
+from headgate.commands.asking import Server, server_url, url_option
+from headgate.commands.options import config_option, json_option
+from headgate.commands.tables import show
+from headgate.errors import InvalidRequest
+from headgate.job_types import JobState
+
+_PAGE = 1000
+_ENDED_WELL = JobState.SUCCEEDED
+
+
+def server_options(command: Callable[..., None]) -> Callable[..., None]:
+    """Adds --key, --url and --config, which reach the command together as `server`."""
+
+    @click.option(
+        "--key", metavar="KEY", envvar="HEADGATE_API_KEY", required=True,
+        help="The virtual key whose jobs they are; default: the variable HEADGATE_API_KEY.",
+    )  # fmt: skip
+    @url_option
+    @config_option
+    @functools.wraps(command)
+    def with_server(key: str, url: str | None, config_path: str | None, **others: object) -> None:
+        command(server=Server(server_url(url, config_path), key), **others)
+
+    return with_server
+
+
+@click.group()
+def jobs() -> None:
+    """Work that is done later: submit, follow, take the results, cancel, try again."""
+
+
+@jobs.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--kind", type=click.Choice(["chat", "embed", "messages", "responses"]), default="chat")
+@click.option("--priority", type=int, default=0, help="Higher goes first.")
+@click.option("--deadline", type=float, metavar="TIME", help="In Unix seconds; what is not done by then expires.")
+@click.option("--watch", "watches", is_flag=True, help="Follow it to its end.")
+@server_options
+def submit(server: Server, file: Path, kind: str, priority: int, deadline: float | None, watches: bool) -> None:
+    """Submit a FILE of requests, one JSON object on each line, and print the job's id."""
+    requests = [_request(line, number) for number, line in enumerate(_lines(file), start=1)]
+    body = {"kind": kind, "requests": requests, "priority": priority, "deadline_at": deadline}
+    job = _job(server.ask("POST", "/v1/jobs", body))
+    click.echo(job.id)
+    if watches:
+        _watch(server, job.id)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@json_option
+@server_options
+def status(server: Server, job_id: str, as_json: bool) -> None:
+    """Print how far a job is and what it has cost."""
+    job = _job(server.ask("GET", f"/v1/jobs/{job_id}"))
+    click.echo(msgspec.json.encode(job) if as_json else _sentence(job))
+
+
+@jobs.command("list")
+@click.option("--state", type=click.Choice([state.value for state in JobState]))
+@json_option
+@server_options
+def list_jobs(server: Server, state: str | None, as_json: bool) -> None:
+    """List the newest jobs of the key's tenant."""
+    query = f"?{urlencode({'state': state})}" if state else ""
+    answer = server.ask("GET", f"/v1/jobs{query}")
+    if as_json:
+        click.echo(answer)
+        return
+    rows = [
+        (job.id, job.kind, job.state.value, f"{job.progress.done}/{job.progress.total}", job.cost_usd,
+         written(job.created_at))
+        for job in msgspec.json.decode(answer, type=JobList).data
+    ]  # fmt: skip
+    show(("id", "kind", "state", "done", "cost USD", "created"), rows, numbers=("done", "cost USD"))
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@server_options
+def watch(server: Server, job_id: str) -> None:
+    """Follow a job to its end: exit code 1 if it did not succeed."""
+    _watch(server, job_id)
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@server_options
+def result(server: Server, job_id: str) -> None:
+    """Print the answers of a job, one line for each item that has one; whatever is there if it is not over."""
+    after: int | None = 0
+    while after is not None:
+        query = urlencode({"limit": _PAGE, "after": after})
+        page = server.ask("GET", f"/v1/jobs/{job_id}/partial?{query}")
+        items = msgspec.json.decode(page, type=ItemList)
+        for item in items.data:
+            click.echo(msgspec.json.encode(item))
+        after = items.next
+
+
+def _command(name: str, about: str) -> click.Command:
+    @click.argument("job_id", metavar="ID")
+    @server_options
+    def command(server: Server, job_id: str) -> None:
+        click.echo(_sentence(_job(server.ask("POST", f"/v1/jobs/{job_id}/{name}"))))
+
+    command.__doc__ = about
+    return jobs.command(name)(command)
+
+
+_command("cancel", "End a job: what waits is not begun, what is under way is stopped. Results that are there stay.")
+_command("pause", "Begin nothing more of a job until it is resumed.")
+_command("resume", "Go on with a job that was paused.")
+_command("retry", "Begin anew what did not succeed: dead letters, failed, expired and cancelled items.")
+
+
+def _lines(file: Path) -> list[bytes]:
+    """Lines with something in them. JSON has line breaks of its own kind only: U+2028 is none."""
+    lines = [line.strip() for line in file.read_bytes().split(b"\n")]
+    if not any(lines):
+        raise InvalidRequest(f"{file} has no requests: write one JSON object on each line.")
+    return [line for line in lines if line]
+
+
+def _request(line: bytes, number: int) -> msgspec.Raw:
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"Line {number} is not valid JSON: {error}.") from None
+    return msgspec.Raw(line)
+
+
+def _watch(server: Server, job_id: str) -> None:
+    columns = (
+        TextColumn("{task.fields[state]}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
+        TextColumn("{task.fields[cost]} USD"),
+    )  # fmt: skip
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        shown = bar.add_task("", total=None, state="", cost="0")
+        for told in server.follow(f"/v1/jobs/{job_id}/events"):
+            job = _job(told)
+            state = f"{job.state}, paused" if job.paused else job.state.value
+            bar.update(shown, total=job.progress.total, completed=job.progress.done, state=state, cost=job.cost_usd)
+    click.echo(_sentence(job), err=True)
+    sys.exit(0 if job.state is _ENDED_WELL else 1)
+
+
+def _job(told: bytes) -> JobView:
+    return msgspec.json.decode(told, type=JobView)
+
+
+def _sentence(job: JobView) -> str:
+    counts = ", ".join(f"{count} {state}" for state, count in job.items.items())
+    forecast = f", of about {job.forecast_usd}" if job.forecast_usd else ""
+    why = f"; last error: {job.error.message}" if job.error else ""
+    return f"{job.id} is {'paused' if job.paused else job.state}: {counts}; {job.cost_usd} USD{forecast}{why}"

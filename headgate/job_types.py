@@ -1,0 +1,184 @@
+"""The vocabulary of jobs: work that somebody waits for elsewhere.
+
+A job is what a caller submits, its items are what workers claim; a job of one request has one item. Times are Unix
+seconds.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from headgate.types import Frozen
+
+
+class ItemState(StrEnum):
+    """Where an item is."""
+
+    QUEUED = "queued"  # waits for its first worker
+    LEASED = "leased"  # a worker has it
+    RETRYING = "retrying"  # waits for another worker after one failed, was lost, or had to wait
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"  # permanently: no repetition would help
+    DEAD = "dead"  # retries are used up, or it took several workers with it
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"  # its deadline came first
+
+
+class JobState(StrEnum):
+    """Where a job is, which follows from its items."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    RETRYING = "retrying"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+class Counts(Frozen, frozen=True, gc=False):
+    """How many items of a job are in each state."""
+
+    queued: int = 0
+    leased: int = 0
+    retrying: int = 0
+    succeeded: int = 0
+    failed: int = 0
+    dead: int = 0
+    cancelled: int = 0
+    expired: int = 0
+
+    @property
+    def open(self) -> int:
+        """Those that are not over."""
+        return self.queued + self.leased + self.retrying
+
+    @property
+    def done(self) -> int:
+        """Those that are over, however they ended."""
+        return self.succeeded + self.failed + self.dead + self.cancelled + self.expired
+
+    @property
+    def total(self) -> int:
+        return self.open + self.done
+
+
+class Owner(Frozen, frozen=True, gc=False):
+    """Who pays for a job: the key it was submitted with. What the key may do is looked up when an item begins."""
+
+    tenant: str
+    key_id: str
+    user: str | None = None
+
+
+class NewJob(Frozen, frozen=True):
+    """What is submitted. `requests` are the bodies of its items, one after the other."""
+
+    id: str
+    owner: Owner
+    kind: str
+    requests: tuple[bytes, ...]
+    created_at: float
+    priority: int = 0  # higher goes first
+    start_at: float = 0.0  # not before; 0: at once
+    deadline_at: float | None = None
+    idempotency_key: str | None = None
+    digest: str = ""  # of what was submitted, to tell the same job from another with the same key
+
+
+class Job(Frozen, frozen=True):
+    """A job as it stands. `version` grows with every change."""
+
+    id: str
+    owner: Owner
+    kind: str
+    state: JobState
+    counts: Counts
+    created_at: float
+    priority: int
+    start_at: float
+    deadline_at: float | None
+    paused: bool
+    finished_at: float | None
+    error_code: str  # of the last item that failed; empty if none has
+    error: str
+    version: int
+    cost_picousd: int = 0  # of all rows of the ledger that belong to it
+
+
+class Item(Frozen, frozen=True):
+    """An item as it stands. `result` is the body of the answer, b"" if there is none."""
+
+    job_id: str
+    number: int  # from 1
+    state: ItemState
+    attempts: int
+    error_code: str
+    error: str
+    result: bytes
+    finished_at: float | None
+
+
+class Lease(Frozen, frozen=True):
+    """An item in a worker's hands until `until`. `token` is its fence: it grows with every lease of the item."""
+
+    job_id: str
+    number: int
+    token: int
+    kind: str
+    owner: Owner
+    request: bytes
+    request_id: str  # of the row that the ledger will have of this attempt
+    until: float
+    deadline_at: float | None
+    retries: int  # failures that counted
+    lost: int  # workers that were lost with it
+
+
+class ItemEnd(Frozen, frozen=True):
+    """What became of a leased item, as its worker says."""
+
+    job_id: str
+    number: int
+    token: int
+    state: ItemState
+    result: bytes = b""
+    error_code: str = ""
+    error: str = ""
+    next_at: float = 0.0  # of an item that is tried again
+    counts_as_retry: bool = False
+
+
+class Command(StrEnum):
+    """What may be asked of a job."""
+
+    CANCEL = "cancel"
+    PAUSE = "pause"
+    RESUME = "resume"
+    REDRIVE = "redrive"  # its dead and failed items begin anew
+
+
+class JobFilter(Frozen, frozen=True):
+    """Which jobs. None: any."""
+
+    tenant: str | None = None
+    state: JobState | None = None
+    kind: str | None = None
+
+
+class Backlog(Frozen, frozen=True, gc=False):
+    """What waits for workers now."""
+
+    ready: int  # items that could begin
+    waiting: int  # items whose time has not come
+    leased: int
+    dead: int
+    oldest_age_seconds: float  # of the ready ones; 0: there are none
+
+
+class RetryRules(Frozen, frozen=True, gc=False):
+    """How often an item is tried."""
+
+    retries: int = 5  # failures after the first that are followed by another attempt
+    lost_workers: int = 3  # an item that took so many different workers with it is poison

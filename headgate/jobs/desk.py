@@ -1,0 +1,85 @@
+"""Where jobs are submitted: checks what can be checked at once, so that a mistake is told now and not tomorrow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import msgspec
+
+from headgate.errors import HeadgateError, InvalidRequest, ModelNotFound
+from headgate.job_ports import Jobs
+from headgate.job_types import Command, Job, NewJob, Owner
+from headgate.jobs.kinds import call_of
+from headgate.policy import access
+from headgate.ports import Clock
+from headgate.types import Caller, Frozen
+
+MAX_ITEMS = 50_000  # of one submission
+
+
+class Submission(Frozen, frozen=True):
+    """What a caller wants done. `start_at` and `deadline_at` in Unix seconds; None: at once, never."""
+
+    kind: str
+    requests: tuple[bytes, ...]
+    priority: int = 0
+    start_at: float | None = None
+    deadline_at: float | None = None
+
+
+class JobDesk:
+    """Takes submissions. `is_model` says whether there is a model or router of that name; `ring` wakes the worker of this process."""
+
+    def __init__(self, jobs: Jobs, clock: Clock, is_model: Callable[[str], bool], ring: Callable[[], None]) -> None:
+        self.jobs = jobs
+        self._clock = clock
+        self._is_model = is_model
+        self._ring = ring
+
+    async def submit(self, caller: Caller, wanted: Submission, idempotency_key: str | None = None) -> tuple[Job, bool]:
+        """The job, and whether it is new. Raises InvalidRequest or ModelNotFound for the first item that is wrong,
+        Conflict for an idempotency key that stands for another job, DatabaseUnavailable."""
+        now = self._clock.now()
+        if not wanted.requests:
+            raise InvalidRequest("A job needs at least one request.", param="request")
+        if len(wanted.requests) > MAX_ITEMS:
+            raise InvalidRequest(f"A job has at most {MAX_ITEMS} requests, not {len(wanted.requests)}.")
+        if wanted.deadline_at is not None and wanted.deadline_at <= max(now, wanted.start_at or 0.0):
+            raise InvalidRequest("The deadline comes before the job could begin.", param="deadline_at")
+        for index, request in enumerate(wanted.requests):
+            self._check(caller, wanted.kind, request, index if len(wanted.requests) > 1 else None)
+        new = NewJob(
+            id=self._clock.new_id("job"),
+            owner=Owner(caller.tenant, caller.key_id, caller.user),
+            kind=wanted.kind,
+            requests=wanted.requests,
+            created_at=now,
+            priority=wanted.priority,
+            start_at=wanted.start_at or 0.0,
+            deadline_at=wanted.deadline_at,
+            idempotency_key=idempotency_key,
+            digest=hashlib.sha256(msgspec.json.encode(wanted)).hexdigest(),
+        )
+        job, is_new = await self.jobs.submit(new)
+        self._ring()
+        return job, is_new
+
+    async def command(self, job_id: str, command: Command, tenant: str | None = None) -> Job:
+        """As `Jobs.command`."""
+        job = await self.jobs.command(job_id, command, tenant)
+        self._ring()
+        return job
+
+    def _check(self, caller: Caller, kind: str, request: bytes, index: int | None) -> None:
+        try:
+            call = call_of(kind, request, "")
+            if not self._is_model(call.model) or not access.may_use(caller.tier, call.model):
+                raise ModelNotFound(
+                    f"The model '{call.model}' does not exist or your key may not use it. GET /v1/models lists yours.",
+                    param="model",
+                )
+        except HeadgateError as error:
+            place = "request" if index is None else f"requests[{index}]"
+            error.param = place if error.param in (None, "kind") else f"{place}.{error.param}"
+            raise

@@ -1,0 +1,214 @@
+"""A worker: claims items, takes each through the corridor, and says what became of it.
+
+The database is the truth. A bell only says that looking may be worth while; who misses it looks a little later. What
+ends is written together with what else ends meanwhile, so that a burst costs few transactions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from functools import partial
+
+from headgate.errors import Draining, HeadgateError, InternalError
+from headgate.gateway.accounts import Accounts
+from headgate.gateway.pipeline import Pipeline
+from headgate.job_ports import Work
+from headgate.job_types import ItemEnd, ItemState, Lease, RetryRules
+from headgate.jobs.failing import end_of
+from headgate.jobs.kinds import call_of
+from headgate.ports import Clock
+from headgate.types import Frozen
+
+log = logging.getLogger(__name__)
+
+Held = tuple[str, int, int]  # job, number and token
+
+
+class WorkerSettings(Frozen, frozen=True, gc=False):
+    """How a worker works. Times in seconds."""
+
+    concurrency: int = 16
+    claimed_at_once: int = 64
+    lease_seconds: float = 30.0
+    poll_seconds: float = 0.5  # between looks without a bell
+    sweep_seconds: float = 1.0
+    rules: RetryRules = RetryRules()
+
+
+class Bell:
+    """Rung when there may be work."""
+
+    def __init__(self) -> None:
+        self._rung = asyncio.Event()
+
+    def ring(self) -> None:
+        self._rung.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Until it rings, or for so long."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._rung.wait()
+        except TimeoutError:
+            pass
+        self._rung.clear()
+
+
+class Worker:
+    """One process's worker. `name` must be its own, as leases belong to it."""
+
+    def __init__(
+        self,
+        name: str,
+        work: Work,
+        pipeline: Pipeline,
+        accounts: Accounts,
+        clock: Clock,
+        settings: Callable[[], WorkerSettings],
+    ) -> None:
+        self.name = name
+        self.bell = Bell()
+        self._work = work
+        self._pipeline = pipeline
+        self._accounts = accounts
+        self._clock = clock
+        self._settings = settings
+        self._tasks: dict[Held, asyncio.Task[None]] = {}
+        self._ends: list[ItemEnd] = []
+        self._ended = asyncio.Event()
+        self._kept_at = clock.monotonic()
+        self._is_draining = False
+
+    @property
+    def under_way(self) -> int:
+        """Items that it has."""
+        return len(self._tasks)
+
+    async def run_forever(self) -> None:
+        """Work until cancelled. Whoever wants what is under way to be given back drains it first; else it is stopped,
+        and others get it when the leases run out."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for part in (self._claim_forever, self._write_forever, self._keep_forever, self._sweep_forever):
+                    group.create_task(part())
+        finally:
+            for task in self._tasks.values():
+                task.cancel()
+
+    def rest(self) -> None:
+        """Claim nothing more."""
+        self._is_draining = True
+
+    async def drain(self, seconds: float) -> None:
+        """Rest, wait for what is under way, and give back what does not end in time: that counts as no failure."""
+        self.rest()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=seconds)
+        for task in self._tasks.values():
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+        while self._ends:
+            await self._write()
+
+    # --- its parts ---
+
+    async def _claim_forever(self) -> None:
+        while True:
+            settings = self._settings()
+            free = settings.concurrency - len(self._tasks)
+            found = await self._claim(min(free, settings.claimed_at_once)) if free > 0 and not self._is_draining else 0
+            if not found:
+                await self.bell.wait(settings.poll_seconds)
+
+    async def _claim(self, most: int) -> int:
+        ids = [self._clock.new_id("req") for _ in range(most)]
+        seconds = self._settings().lease_seconds
+        try:
+            leases = await self._work.claim(self.name, ids, seconds)
+        except HeadgateError as error:
+            log.warning("no jobs can be claimed: %s", error.message)
+            return 0
+        for lease in leases:
+            held = (lease.job_id, lease.number, lease.token)
+            task = self._tasks[held] = asyncio.get_running_loop().create_task(self._do(lease))
+            task.add_done_callback(partial(self._over, held))
+        return len(leases)
+
+    def _over(self, held: Held, _task: asyncio.Task[None]) -> None:
+        del self._tasks[held]
+        self.bell.ring()  # there is room for another
+
+    async def _do(self, lease: Lease) -> None:
+        try:
+            caller = self._accounts.holder(lease.owner.key_id)
+            call = call_of(lease.kind, lease.request, lease.request_id, lease.owner.user)
+            async with self._pipeline.handle(caller, call) as answer:
+                self._say(ItemEnd(lease.job_id, lease.number, lease.token, ItemState.SUCCEEDED, answer.body))
+        except HeadgateError as error:
+            self._failed(lease, error)
+        except asyncio.CancelledError:
+            if self._is_draining:
+                self._failed(lease, Draining("The worker was stopped."))
+        except Exception:
+            log.exception("item %d of job %s failed inside headgate", lease.number, lease.job_id)
+            self._failed(lease, InternalError("headgate failed. The operator finds the cause in the log."))
+
+    def _failed(self, lease: Lease, error: HeadgateError) -> None:
+        rules, chance = self._settings().rules, self._clock.random.random()
+        self._say(end_of(lease, error, rules, self._clock.now(), chance))
+
+    def _say(self, end: ItemEnd) -> None:
+        self._ends.append(end)
+        self._ended.set()
+
+    async def _write_forever(self) -> None:
+        while True:
+            await self._ended.wait()
+            self._ended.clear()
+            try:
+                await self._write()
+            except HeadgateError as error:
+                log.warning("%d results of jobs wait for the database: %s", len(self._ends), error.message)
+                await asyncio.sleep(self._settings().poll_seconds)
+                self._ended.set()
+
+    async def _write(self) -> None:
+        """What ended so far; it stays if the database does not take it. Raises DatabaseUnavailable."""
+        ends = tuple(self._ends)
+        stood = await self._work.finish(self.name, ends)
+        del self._ends[: len(ends)]
+        if lost := stood.count(False):
+            log.warning("%d results came too late: their items belong to others or are over", lost)
+
+    async def _keep_forever(self) -> None:
+        while True:
+            settings = self._settings()
+            await asyncio.sleep(settings.lease_seconds / 6)
+            asked_at = self._clock.monotonic()
+            if not self._tasks:
+                self._kept_at = asked_at
+                continue
+            mine = tuple(self._tasks)
+            try:
+                kept = await self._work.keep(self.name, settings.lease_seconds)
+                self._kept_at = asked_at
+            except HeadgateError as error:
+                log.warning("leases could not be kept: %s", error.message)
+                if self._clock.monotonic() - self._kept_at < settings.lease_seconds * 2 / 3:
+                    continue
+                kept = frozenset()  # they are about to be given to others: stop before that
+            for held in mine:
+                if held not in kept and held in self._tasks:
+                    self._tasks[held].cancel()
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings().sweep_seconds * (0.5 + self._clock.random.random()))
+            try:
+                if await self._work.sweep(self._settings().rules):
+                    self.bell.ring()
+            except HeadgateError as error:
+                log.warning("jobs could not be looked through: %s", error.message)

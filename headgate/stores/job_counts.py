@@ -1,0 +1,61 @@
+"""How the row of a job follows its items, inside the transaction that changes them."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select, update
+
+from headgate.job_types import Counts, ItemState
+from headgate.policy import jobs as policy
+from headgate.ports import Clock
+from headgate.stores.jobs_tables import jobs
+
+COUNTED = tuple(state.value for state in ItemState)
+
+
+class Shifts:
+    """What a transaction moved from one state to another, by job, and the last error of each."""
+
+    def __init__(self) -> None:
+        self._changes: dict[str, Counter[str]] = defaultdict(Counter)
+        self._errors: dict[str, tuple[str, str]] = {}
+
+    def move(self, job_id: str, source: str, target: str, items: int = 1) -> None:
+        """So many items of a job went from one state to another."""
+        self._changes[job_id][source] -= items
+        self._changes[job_id][target] += items
+
+    def failed(self, job_id: str, code: str, error: str) -> None:
+        """Why an item of a job failed."""
+        self._errors[job_id] = (code, error)
+
+    def write(self, connection: Connection, now: float) -> None:
+        """Last in the transaction, as jobs with many items are waited for; in one order, so that nobody deadlocks."""
+        for job_id in sorted(self._changes):
+            values: dict[str, Any] = {
+                state: jobs.c[state] + change for state, change in self._changes[job_id].items() if change
+            }
+            if job_id in self._errors:
+                values["error_code"], values["error"] = self._errors[job_id]
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(version=jobs.c.version + 1, **values))
+            row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
+            counts = counts_of(row)
+            state, finished_at = policy.job_state(counts), None if counts.open else now
+            if state != row.state or finished_at != row.finished_at:
+                change = update(jobs).where(jobs.c.id == job_id).values(state=state.value, finished_at=finished_at)
+                connection.execute(change)
+
+
+def counts_of(row: Row[Any]) -> Counts:
+    """Of a row of `jobs`."""
+    return msgspec.convert({state: getattr(row, state) for state in COUNTED}, Counts)
+
+
+def database_now(connection: Connection, clock: Clock) -> float:
+    """Unix seconds that all who share the database agree on: its own clock, or the machine's if it is a file there."""
+    if connection.dialect.name == "postgresql":
+        return float(connection.execute(select(func.extract("epoch", func.clock_timestamp()))).scalar_one())
+    return clock.now()

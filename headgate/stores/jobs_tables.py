@@ -1,0 +1,115 @@
+"""The tables of jobs: for building queries, and the statements that create them.
+
+`ready` is 1 while an item could be claimed now, so that one index has just those, in the order of their turn. The items
+of a tenant take their turns one after the other from where the work now is, so that a tenant with few items does not
+wait for all of one with many (start-time fair queuing: Goyal, Vin, Cheng, SIGCOMM 1996). The counts of a job's row are
+those of its items, changed in the same transaction.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Double, Integer, SmallInteger, Table, Text
+
+from headgate.stores.schema import metadata
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("user_name", Text),
+    Column("kind", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("paused", SmallInteger, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("idempotency_key", Text),
+    Column("digest", Text, nullable=False),
+    Column("created_at", Double, nullable=False),
+    Column("start_at", Double, nullable=False),
+    Column("deadline_at", Double),
+    Column("finished_at", Double),
+    Column("error_code", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("queued", BigInteger, nullable=False),
+    Column("leased", BigInteger, nullable=False),
+    Column("retrying", BigInteger, nullable=False),
+    Column("succeeded", BigInteger, nullable=False),
+    Column("failed", BigInteger, nullable=False),
+    Column("dead", BigInteger, nullable=False),
+    Column("cancelled", BigInteger, nullable=False),
+    Column("expired", BigInteger, nullable=False),
+)
+
+job_items = Table(
+    "job_items",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("state", Text, nullable=False),
+    Column("ready", SmallInteger, nullable=False),
+    Column("held", SmallInteger, nullable=False),  # 1: its job is paused
+    Column("rank", Integer, nullable=False),  # the negative priority: lower goes first
+    Column("turn", BigInteger, nullable=False),
+    Column("next_at", Double, nullable=False),
+    Column("deadline_at", Double),
+    Column("attempts", Integer, nullable=False),
+    Column("retries", Integer, nullable=False),
+    Column("lost_to", Text, nullable=False),  # JSON array: the workers that were lost with it
+    Column("worker", Text, nullable=False),  # who has it, or had it last
+    Column("token", BigInteger, nullable=False),
+    Column("lease_until", Double, nullable=False),
+    Column("request", Text, nullable=False),
+    Column("result", Text, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("error", Text, nullable=False),
+    Column("finished_at", Double),
+)
+
+job_attempts = Table(
+    "job_attempts",
+    metadata,
+    Column("request_id", Text, primary_key=True),  # of the ledger's row, if it comes to one
+    Column("job_id", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("token", BigInteger, nullable=False),
+    Column("worker", Text, nullable=False),
+    Column("started_at", Double, nullable=False),
+)
+
+job_turns = Table(
+    "job_turns",
+    metadata,
+    Column("tenant", Text, primary_key=True),  # empty: the turn that was claimed last
+    Column("turn", BigInteger, nullable=False),
+)
+
+_OPEN = "state IN ('queued', 'retrying')"
+CREATE = (
+    """CREATE TABLE jobs (
+        id TEXT NOT NULL PRIMARY KEY, tenant TEXT NOT NULL, key_id TEXT NOT NULL, user_name TEXT, kind TEXT NOT NULL,
+        state TEXT NOT NULL, paused SMALLINT NOT NULL, priority INTEGER NOT NULL, idempotency_key TEXT, digest TEXT NOT
+        NULL, created_at DOUBLE PRECISION NOT NULL, start_at DOUBLE PRECISION NOT NULL, deadline_at DOUBLE PRECISION,
+        finished_at DOUBLE PRECISION, error_code TEXT NOT NULL, error TEXT NOT NULL, version BIGINT NOT NULL, queued
+        BIGINT NOT NULL, leased BIGINT NOT NULL, retrying BIGINT NOT NULL, succeeded BIGINT NOT NULL, failed BIGINT NOT
+        NULL, dead BIGINT NOT NULL, cancelled BIGINT NOT NULL, expired BIGINT NOT NULL)""",
+    "CREATE UNIQUE INDEX jobs_idempotency ON jobs (tenant, idempotency_key)",
+    """CREATE TABLE job_items (
+        job_id TEXT NOT NULL, number INTEGER NOT NULL, state TEXT NOT NULL, ready SMALLINT NOT NULL, held SMALLINT NOT
+        NULL, rank INTEGER NOT NULL, turn BIGINT NOT NULL, next_at DOUBLE PRECISION NOT NULL, deadline_at DOUBLE
+        PRECISION, attempts INTEGER NOT NULL, retries INTEGER NOT NULL, lost_to TEXT NOT NULL, worker TEXT NOT NULL,
+        token BIGINT NOT NULL, lease_until DOUBLE PRECISION NOT NULL, request TEXT NOT NULL, result TEXT NOT NULL,
+        error_code TEXT NOT NULL, error TEXT NOT NULL, finished_at DOUBLE PRECISION, PRIMARY KEY (job_id, number))""",
+    "CREATE INDEX job_items_ready ON job_items (rank, turn) WHERE ready = 1",
+    f"CREATE INDEX job_items_due ON job_items (next_at) WHERE ready = 0 AND held = 0 AND {_OPEN}",
+    "CREATE INDEX job_items_leased ON job_items (lease_until) WHERE state = 'leased'",
+    """CREATE INDEX job_items_deadline ON job_items (deadline_at)
+        WHERE deadline_at IS NOT NULL AND state IN ('queued', 'retrying', 'leased')""",
+    """CREATE TABLE job_attempts (
+        request_id TEXT NOT NULL PRIMARY KEY, job_id TEXT NOT NULL, number INTEGER NOT NULL, token BIGINT NOT NULL,
+        worker TEXT NOT NULL, started_at DOUBLE PRECISION NOT NULL)""",
+    "CREATE INDEX job_attempts_job ON job_attempts (job_id)",
+    "CREATE TABLE job_turns (tenant TEXT NOT NULL PRIMARY KEY, turn BIGINT NOT NULL)",
+    "INSERT INTO job_turns (tenant, turn) VALUES ('', 0)",
+)

@@ -1,0 +1,211 @@
+"""Jobs as workers see them, in SQL: claiming items, keeping them, and saying what became of them.
+
+What a worker says of an item names the lease's token in the same UPDATE, so that one that lost it changes nothing any
+more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import compress
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, Row, func, select, text, update
+
+from headgate.job_types import Backlog, ItemEnd, ItemState, Lease, Owner, RetryRules
+from headgate.policy import jobs as policy
+from headgate.policy.jobs import OPEN, Event
+from headgate.ports import Clock
+from headgate.stores.cleaning import clean
+from headgate.stores.database import Database
+from headgate.stores.inserts import inserter
+from headgate.stores.job_counts import Shifts, database_now
+from headgate.stores.jobs_tables import job_attempts, job_items, job_turns, jobs
+
+_ATTEMPT_COLUMNS = tuple(column.name for column in job_attempts.columns)
+_LEASED = ItemState.LEASED.value
+_WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
+_SWEPT_AT_ONCE = 1000
+_TAKE = (
+    "UPDATE job_items SET state = 'leased', ready = 0, worker = :worker, token = token + 1, lease_until = :until, "
+    "attempts = attempts + 1 WHERE job_id = :job_id AND number = :number"
+)
+_END = (
+    "UPDATE job_items SET state = :state, error_code = :error_code, error = :error, next_at = :next_at, finished_at = "
+    ":finished_at, result = :result, retries = retries + :counted "
+    "WHERE job_id = :job_id AND number = :number AND token = :token AND state = 'leased'"
+)
+_NAMES = msgspec.json.Decoder(list[str])
+
+
+class SqlWork:
+    """The port `Work` on a `Database`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._add_attempts = inserter(job_attempts, _ATTEMPT_COLUMNS, database.dialect)
+
+    async def claim(self, worker: str, request_ids: Sequence[str], seconds: float) -> list[Lease]:
+        def work(connection: Connection) -> list[Lease]:
+            found = _next_items(connection, len(request_ids))
+            if not found:
+                return []
+            now = database_now(connection, self._clock)
+            shifts = Shifts()
+            for row in found:
+                shifts.move(row.job_id, row.state, _LEASED)
+            taken = [{"job_id": row.job_id, "number": row.number} for row in found]
+            connection.execute(text(_TAKE), [{**each, "worker": worker, "until": now + seconds} for each in taken])
+            self._add_attempts(
+                connection,
+                [
+                    (request_id, row.job_id, row.number, row.token + 1, worker, now)
+                    for row, request_id in zip(found, request_ids, strict=False)
+                ],
+            )
+            turn = max(row.turn for row in found)
+            at = update(job_turns).where(job_turns.c.tenant == "", job_turns.c.turn < turn)
+            connection.execute(at.values(turn=turn))
+            shifts.write(connection, now)
+            return _leases(connection, found, request_ids, now + seconds)
+
+        return await self._database.run(self._database.jobs, work, writes=True)
+
+    async def keep(self, worker: str, seconds: float) -> frozenset[tuple[str, int, int]]:
+        mine = (job_items.c.worker == worker, job_items.c.state == _LEASED)
+
+        def work(connection: Connection) -> frozenset[tuple[str, int, int]]:
+            until = database_now(connection, self._clock) + seconds
+            connection.execute(update(job_items).where(*mine).values(lease_until=until))
+            kept = select(job_items.c.job_id, job_items.c.number, job_items.c.token).where(*mine)
+            return frozenset((row.job_id, row.number, row.token) for row in connection.execute(kept))
+
+        return await self._database.run(self._database.jobs, work, writes=True)
+
+    async def finish(self, worker: str, ends: Sequence[ItemEnd]) -> list[bool]:
+        mine = select(job_items.c.job_id, job_items.c.number, job_items.c.token).where(
+            job_items.c.worker == worker, job_items.c.state == _LEASED
+        )
+
+        def work(connection: Connection) -> list[bool]:
+            now = database_now(connection, self._clock)
+            held = {tuple(row) for row in connection.execute(mine.with_for_update())}
+            stands = [(end.job_id, end.number, end.token) in held for end in ends]
+            shifts = Shifts()
+            for end in (standing := list(compress(ends, stands))):
+                shifts.move(end.job_id, _LEASED, end.state.value)
+                if end.error_code:
+                    shifts.failed(end.job_id, end.error_code, clean(end.error))
+            if standing:
+                connection.execute(text(_END), [_values(end, now) for end in standing])
+            shifts.write(connection, now)
+            return stands
+
+        return await self._database.run(self._database.jobs, work, writes=True)
+
+    async def sweep(self, rules: RetryRules) -> int:
+        def work(connection: Connection) -> int:
+            now = database_now(connection, self._clock)
+            shifts = Shifts()
+            changed = _expire(connection, shifts, now) + _take_back(connection, shifts, rules, now)
+            due = (job_items.c.ready == 0, job_items.c.held == 0, job_items.c.state.in_(_WAITING))
+            due_now = update(job_items).where(*due, job_items.c.next_at <= now).values(ready=1)
+            changed += connection.execute(due_now).rowcount
+            shifts.write(connection, now)
+            return changed
+
+        return await self._database.run(self._database.jobs, work, writes=True)
+
+    async def backlog(self) -> Backlog:
+        def work(connection: Connection) -> Backlog:
+            now = database_now(connection, self._clock)
+            count, oldest = connection.execute(
+                select(func.count(), func.min(job_items.c.next_at)).where(job_items.c.ready == 1)
+            ).one()
+            totals = connection.execute(
+                select(
+                    func.coalesce(func.sum(jobs.c.queued + jobs.c.retrying), 0),
+                    func.coalesce(func.sum(jobs.c.leased), 0),
+                    func.coalesce(func.sum(jobs.c.dead), 0),
+                )
+            ).one()
+            waiting, leased, dead = map(int, totals)
+            age = 0.0 if oldest is None else max(0.0, now - oldest)
+            return Backlog(count, waiting - count, leased, dead, age)
+
+        return await self._database.run(self._database.reading, work)
+
+
+def _next_items(connection: Connection, limit: int) -> Sequence[Row[Any]]:
+    """Those whose turn it is, and which no other worker is taking right now."""
+    query = select(job_items).where(job_items.c.ready == 1).order_by(job_items.c.rank, job_items.c.turn)
+    return connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
+
+
+def _leases(connection: Connection, found: Sequence[Row[Any]], request_ids: Sequence[str], until: float) -> list[Lease]:
+    whose = select(jobs.c.id, jobs.c.kind, jobs.c.tenant, jobs.c.key_id, jobs.c.user_name)
+    named = whose.where(jobs.c.id.in_({row.job_id for row in found}))
+    of = {row.id: (row.kind, Owner(row.tenant, row.key_id, row.user_name)) for row in connection.execute(named)}
+    return [
+        Lease(
+            job_id=row.job_id,
+            number=row.number,
+            token=row.token + 1,
+            kind=of[row.job_id][0],
+            owner=of[row.job_id][1],
+            request=row.request.encode(),
+            request_id=request_id,
+            until=until,
+            deadline_at=row.deadline_at,
+            retries=row.retries,
+            lost=len(_NAMES.decode(row.lost_to)),
+        )
+        for row, request_id in zip(found, request_ids, strict=False)
+    ]
+
+
+def _values(end: ItemEnd, now: float) -> dict[str, Any]:
+    return {
+        "job_id": end.job_id, "number": end.number, "token": end.token, "state": end.state.value,
+        "error_code": end.error_code, "error": clean(end.error), "next_at": end.next_at,
+        "finished_at": None if end.state in OPEN else now,
+        "result": clean(end.result.decode(errors="replace")), "counted": int(end.counts_as_retry),
+    }  # fmt: skip
+
+
+def _expire(connection: Connection, shifts: Shifts, now: float) -> int:
+    """Items whose deadline has come; who has one finds out when it keeps its leases."""
+    states = tuple(state.value for state in policy.sources(Event.EXPIRE))
+    late = select(job_items.c.job_id, job_items.c.number, job_items.c.state).where(
+        job_items.c.deadline_at <= now, job_items.c.state.in_(states)
+    )
+    found = connection.execute(late.limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)).all()
+    for row in found:
+        _set(connection, row, state=ItemState.EXPIRED.value, ready=0, finished_at=now, error_code="expired")
+        shifts.move(row.job_id, row.state, ItemState.EXPIRED.value)
+    return len(found)
+
+
+def _take_back(connection: Connection, shifts: Shifts, rules: RetryRules, now: float) -> int:
+    """Items whose worker let the lease run out."""
+    lost = select(job_items).where(job_items.c.state == _LEASED, job_items.c.lease_until < now)
+    found = connection.execute(lost.limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)).all()
+    for row in found:
+        lost_to = sorted({*_NAMES.decode(row.lost_to), row.worker})
+        verdict = policy.after_loss(len(lost_to), rules)
+        state = policy.TRANSITIONS[ItemState.LEASED, verdict.event]
+        over = state not in OPEN
+        values = {"ready": 0, "next_at": now, "lost_to": msgspec.json.encode(lost_to).decode()}
+        _set(connection, row, state=state.value, finished_at=now if over else None, **values)
+        shifts.move(row.job_id, _LEASED, state.value)
+        if over:
+            _set(connection, row, error_code="poison", error=verdict.reason)
+            shifts.failed(row.job_id, "poison", verdict.reason)
+    return len(found)
+
+
+def _set(connection: Connection, row: Any, **values: Any) -> None:
+    its = (job_items.c.job_id == row.job_id, job_items.c.number == row.number)
+    connection.execute(update(job_items).where(*its).values(**values))

@@ -1,0 +1,311 @@
+"""What every `ports.Jobs` and `ports.Work` must do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+
+import msgspec
+import pytest
+
+from headgate.errors import Conflict, InvalidRequest, NotFound
+from headgate.job_types import (
+    Command,
+    Counts,
+    ItemEnd,
+    ItemState,
+    JobFilter,
+    JobState,
+    Lease,
+    NewJob,
+    Owner,
+    RetryRules,
+)
+from headgate.types import Outcome, RequestRecord
+from tests.contract.working import Desk, Open
+
+RULES = RetryRules(retries=2, lost_workers=2)
+SECONDS = 30.0
+ACME = Owner("acme", "key_1", "alice")
+
+
+def job(number: int = 1, items: int = 1, owner: Owner = ACME, **more: object) -> NewJob:
+    requests = tuple(b'{"item": %d}' % item for item in range(1, items + 1))
+    made = NewJob(f"job_{number:03}", owner, "chat", requests, 1_790_000_000.0 + number)
+    return msgspec.structs.replace(made, **more)
+
+
+async def claim(desk: Desk, worker: str = "w1", most: int = 10) -> list[Lease]:
+    claim.number += most  # type: ignore[attr-defined]
+    ids = [f"req_{claim.number + index}" for index in range(most)]  # type: ignore[attr-defined]
+    return await desk.work.claim(worker, ids, SECONDS)
+
+
+claim.number = 0  # type: ignore[attr-defined]
+
+
+def end(lease: Lease, state: ItemState = ItemState.SUCCEEDED, **more: object) -> ItemEnd:
+    made = ItemEnd(lease.job_id, lease.number, lease.token, state)
+    return msgspec.structs.replace(made, **more)
+
+
+def test_a_job_from_its_submission_to_its_result(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            submitted, is_new = await opened.jobs.submit(job(items=2, priority=3))
+            assert is_new and submitted.state is JobState.QUEUED and submitted.counts == Counts(queued=2)
+            assert (submitted.owner, submitted.priority, submitted.kind) == (ACME, 3, "chat")
+            first, second = await claim(opened)
+            assert (first.number, first.request, first.owner, first.token) == (1, b'{"item": 1}', ACME, 1)
+            assert (await opened.jobs.get("job_001")).state is JobState.RUNNING
+            assert await opened.work.finish("w1", [end(first, result=b'{"text": "\xc3\xa4"}'), end(second)]) == [
+                True,
+                True,
+            ]
+            done = await opened.jobs.get("job_001", "acme")
+            assert done.state is JobState.SUCCEEDED and done.counts == Counts(succeeded=2)
+            assert done.finished_at is not None and done.version > submitted.version
+            items = await opened.jobs.items("job_001", 10)
+            assert [(item.number, item.state, item.result) for item in items] == [
+                (1, ItemState.SUCCEEDED, b'{"text": "\xc3\xa4"}'), (2, ItemState.SUCCEEDED, b"")
+            ]  # fmt: skip
+            assert await opened.jobs.items("job_001", 10, after=1, state=ItemState.FAILED) == []
+
+    asyncio.run(scenario())
+
+
+def test_the_same_idempotency_key_is_the_same_job_of_its_tenant(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            keyed = job(1, idempotency_key="k", digest="a")
+            first, _ = await opened.jobs.submit(keyed)
+            again, is_new = await opened.jobs.submit(msgspec.structs.replace(keyed, id="job_002"))
+            assert (again.id, is_new) == (first.id, False)
+            with pytest.raises(Conflict):
+                await opened.jobs.submit(job(3, idempotency_key="k", digest="b"))
+            _, is_new = await opened.jobs.submit(job(4, owner=Owner("other", "key_2"), idempotency_key="k", digest="b"))
+            assert is_new
+            assert (await opened.jobs.get("job_001")).counts.total == 1
+
+    asyncio.run(scenario())
+
+
+def test_another_tenants_job_is_not_there(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job())
+            with pytest.raises(NotFound):
+                await opened.jobs.get("job_001", "other")
+            with pytest.raises(NotFound):
+                await opened.jobs.command("job_001", Command.CANCEL, "other")
+            with pytest.raises(NotFound):
+                await opened.jobs.get("job_009")
+
+    asyncio.run(scenario())
+
+
+def test_pages_and_filters(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            for number in range(1, 6):
+                await opened.jobs.submit(job(number, owner=ACME if number % 2 else Owner("other", "key_2")))
+            found, cursor = await opened.jobs.page(JobFilter(tenant="acme"), 2)
+            assert [each.id for each in found] == ["job_005", "job_003"] and cursor is not None
+            found, cursor = await opened.jobs.page(JobFilter(tenant="acme"), 2, cursor)
+            assert [each.id for each in found] == ["job_001"] and cursor is None
+            await opened.jobs.command("job_001", Command.CANCEL)
+            found, _ = await opened.jobs.page(JobFilter(state=JobState.CANCELLED), 9)
+            assert [each.id for each in found] == ["job_001"]
+            assert (await opened.jobs.page(JobFilter(kind="embed"), 9))[0] == []
+
+    asyncio.run(scenario())
+
+
+def test_priority_first_and_then_the_tenants_in_turn(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job(1, items=6))
+            await opened.jobs.submit(job(2, items=2, owner=Owner("other", "key_2")))
+            await opened.jobs.submit(job(3, priority=1))
+            order = [(each.owner.tenant, each.priority) for each in [await opened.jobs.get("job_003")]]
+            assert order == [("acme", 1)]
+            leases = [lease for _ in range(3) for lease in await claim(opened, most=3)]
+            assert leases[0].job_id == "job_003"
+            first_five = Counter(lease.owner.tenant for lease in leases[:5])
+            assert first_five["other"] == 2  # though the other tenant had six before it
+            await opened.jobs.submit(job(4, owner=Owner("late", "key_3")))
+            assert [lease.owner.tenant for lease in await claim(opened, most=1)] == ["late"]
+
+    asyncio.run(scenario())
+
+
+def test_many_workers_get_every_item_once(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened, desk() as another:
+            await opened.jobs.submit(job(items=40))
+            claims = [claim((opened, another)[turn % 2], f"w{turn}", 7) for turn in range(8)]
+            leases = [lease for found in await asyncio.gather(*claims) for lease in found]
+            while more := await claim(opened, "rest", 7):
+                leases += more
+            assert sorted(lease.number for lease in leases) == list(range(1, 41))
+            assert (await opened.jobs.get("job_001")).counts == Counts(leased=40)
+
+    asyncio.run(scenario())
+
+
+def test_a_lease_that_ran_out_is_given_to_another_and_the_old_worker_is_fenced_off(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job())
+            (old,) = await claim(opened, "w1")
+            await opened.pass_time(SECONDS / 2)
+            assert await opened.work.keep("w1", SECONDS) == {("job_001", 1, 1)}
+            await opened.pass_time(SECONDS - 5)
+            assert await opened.work.sweep(RULES) == 0
+            await opened.pass_time(SECONDS)
+            assert await opened.work.sweep(RULES) > 0
+            assert (await opened.jobs.get("job_001")).state is JobState.RETRYING
+            assert await opened.work.keep("w1", SECONDS) == frozenset()
+            (new,) = await claim(opened, "w2")
+            assert (new.token, new.lost, new.retries) == (2, 1, 0)
+            assert await opened.work.finish("w1", [end(old, result=b"{}")]) == [False]
+            assert await opened.work.finish("w2", [end(new)]) == [True]
+            assert await opened.work.finish("w2", [end(new, ItemState.FAILED)]) == [False]
+            assert (await opened.jobs.get("job_001")).counts == Counts(succeeded=1)
+
+    asyncio.run(scenario())
+
+
+def test_what_takes_several_workers_with_it_is_poison(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job())
+            for worker in ("w1", "w1", "w2"):  # the same one twice says nothing of the item
+                assert len(await claim(opened, worker)) == 1
+                await opened.pass_time(SECONDS + 1)
+                await opened.work.sweep(RULES)
+            dead = await opened.jobs.get("job_001")
+            assert (dead.state, dead.error_code) == (JobState.DEAD, "poison")
+            (item,) = await opened.jobs.items("job_001", 9)
+            assert item.state is ItemState.DEAD and "2 workers" in item.error and item.attempts == 3
+            assert await claim(opened) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_retry_waits_for_its_time(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job())
+            (lease,) = await claim(opened)
+            at = lease.until - SECONDS + 60
+            retry = end(lease, ItemState.RETRYING, next_at=at, counts_as_retry=True, error_code="upstream", error="503")
+            assert await opened.work.finish("w1", [retry]) == [True]
+            waiting = await opened.jobs.get("job_001")
+            assert (waiting.state, waiting.error_code, waiting.finished_at) == (JobState.RETRYING, "upstream", None)
+            assert await opened.work.sweep(RULES) == 0 and await claim(opened) == []
+            await opened.pass_time(61)
+            await opened.work.sweep(RULES)
+            (again,) = await claim(opened)
+            assert (again.retries, again.token) == (1, 2)
+
+    asyncio.run(scenario())
+
+
+def test_a_job_that_starts_later(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job(start_at=2**33 + 0.0))
+            assert await claim(opened) == [] and await opened.work.sweep(RULES) == 0
+            backlog = await opened.work.backlog()
+            assert (backlog.ready, backlog.waiting) == (0, 1)
+            await opened.pass_time(2.0**33)
+            await opened.work.sweep(RULES)
+            assert len(await claim(opened)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_cancelled_items_are_over_and_their_workers_lose_them(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job(items=3))
+            done, held = await claim(opened, most=2)
+            await opened.work.finish("w1", [end(done, result=b"{}")])
+            cancelled = await opened.jobs.command("job_001", Command.CANCEL)
+            assert cancelled.state is JobState.CANCELLED and cancelled.counts == Counts(succeeded=1, cancelled=2)
+            assert await opened.work.keep("w1", SECONDS) == frozenset()
+            assert await opened.work.finish("w1", [end(held)]) == [False]
+            assert await claim(opened) == []
+            assert (await opened.jobs.command("job_001", Command.CANCEL)).counts == cancelled.counts
+
+    asyncio.run(scenario())
+
+
+def test_a_paused_job_waits(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job(items=2))
+            (held,) = await claim(opened, most=1)
+            assert (await opened.jobs.command("job_001", Command.PAUSE)).paused
+            assert await claim(opened) == []
+            retry = end(held, ItemState.RETRYING, counts_as_retry=True)
+            assert await opened.work.finish("w1", [retry]) == [True]
+            await opened.work.sweep(RULES)
+            assert await claim(opened) == []
+            assert not (await opened.jobs.command("job_001", Command.RESUME)).paused
+            await opened.work.sweep(RULES)
+            assert len(await claim(opened)) == 2
+            await opened.jobs.command("job_001", Command.CANCEL)
+            with pytest.raises(InvalidRequest):
+                await opened.jobs.command("job_001", Command.PAUSE)
+
+    asyncio.run(scenario())
+
+
+def test_a_deadline_ends_what_waits_and_what_is_leased(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job(items=2, deadline_at=2.0**33))
+            (held,) = await claim(opened, most=1)
+            await opened.pass_time(2.0**33)
+            assert await opened.work.sweep(RULES) > 0
+            assert (await opened.jobs.get("job_001")).counts == Counts(expired=2)
+            assert await opened.work.finish("w1", [end(held)]) == [False]
+
+    asyncio.run(scenario())
+
+
+def test_dead_letters_can_be_driven_again(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job(items=2))
+            good, bad = await claim(opened)
+            ends = [end(good, result=b"{}"), end(bad, ItemState.DEAD, error_code="upstream", error="500")]
+            await opened.work.finish("w1", ends)
+            assert (await opened.work.backlog()).dead == 1
+            again = await opened.jobs.command("job_001", Command.REDRIVE)
+            assert again.counts == Counts(succeeded=1, queued=1) and again.error_code == ""
+            assert again.finished_at is None
+            (lease,) = await claim(opened)
+            assert (lease.number, lease.token, lease.retries) == (2, 2, 0)
+
+    asyncio.run(scenario())
+
+
+def test_the_cost_of_a_job_is_that_of_its_rows_in_the_ledger(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job(items=2))
+            leases = await claim(opened)
+            rows = [
+                RequestRecord(
+                    lease.request_id, 1.0, "acme", None, "key_1", "chat/completions", "openai", "small", False,
+                    Outcome.DONE, 200, cost_picousd=7 * lease.number,
+                )
+                for lease in leases
+            ]  # fmt: skip
+            await opened.ledger.write(rows)
+            assert (await opened.jobs.get("job_001")).cost_picousd == 21
+
+    asyncio.run(scenario())

@@ -1,0 +1,59 @@
+"""Every store of jobs, ready to be used: add one here and the contract is checked for it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import text
+
+from headgate.job_ports import Jobs, Work
+from headgate.ports import Ledger
+from headgate.stores.database import Database
+from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_jobs import SqlJobs
+from headgate.stores.sql_work import SqlWork
+from tests.contract.stores import TurnedClock
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What one process has. Several may be open on the same place."""
+
+    jobs: Jobs
+    work: Work
+    ledger: Ledger
+    database: Database
+    clock: TurnedClock
+
+    async def pass_time(self, seconds: float) -> None:
+        """The database's clock cannot be turned where it is a server's: then what is planned comes nearer."""
+        if self.database.dialect == "sqlite":
+            self.clock.time += seconds
+            return
+        nearer = text(
+            "UPDATE job_items SET lease_until = lease_until - :seconds, next_at = next_at - :seconds, "
+            "deadline_at = deadline_at - :seconds"
+        )
+        await self.database.run(
+            self.database.jobs, lambda connection: connection.execute(nearer, {"seconds": seconds}), writes=True
+        )
+
+
+Open = Callable[[], AbstractAsyncContextManager[Desk]]
+
+
+def on_database(url: str, folder: Path) -> Open:
+    clock = TurnedClock()
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Desk]:
+        database = Database(url, folder)
+        try:
+            yield Desk(SqlJobs(database, clock), SqlWork(database, clock), SqlLedger(database), database, clock)
+        finally:
+            await database.aclose()
+
+    return opened

@@ -1,0 +1,105 @@
+"""Workers on the virtual loop: the real corridor, the simulated model with faults, and jobs in SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import Connection, func, select
+
+from headgate.config.schema import SimConfig, SimFaults, Spread
+from headgate.gateway.accounts import Accounts
+from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec
+from headgate.job_types import Counts, Job, NewJob, Owner, RetryRules
+from headgate.jobs.desk import JobDesk
+from headgate.jobs.worker import Worker, WorkerSettings
+from headgate.policy.health import BreakerRules
+from headgate.providers.sim import SimProvider
+from headgate.sim.clock import SimClock
+from headgate.stores.database import Database
+from headgate.stores.job_counts import COUNTED
+from headgate.stores.jobs_tables import job_items
+from headgate.stores.memory import MemoryKeyStore
+from headgate.stores.sql_jobs import SqlJobs
+from headgate.stores.sql_work import SqlWork
+from headgate.types import KeyRecord, Tier
+from tests.gateway.corridor import PRICE, Corridor, model
+
+Result = TypeVar("Result")
+
+EVERYTHING = Tier("pro", models=frozenset({"*"}))
+KEY = KeyRecord("key_1", "hash", "hint", "acme", "pro", user="alice")
+OWNER = Owner("acme", "key_1", "alice")
+NEVER_OPENS = BreakerRules(failures=10**9, error_rate=1.0, minimum_requests=10**9)
+NO_FAULTS = SimFaults()
+
+
+class InlineDatabase(Database):
+    """Does its work at once, as the virtual loop has no threads."""
+
+    async def run(
+        self, lane: ThreadPoolExecutor, work: Callable[[Connection], Result], *, writes: bool = False
+    ) -> Result:
+        await asyncio.sleep(0.001)
+        return self._perform(work, writes)
+
+    async def aclose(self) -> None:
+        self._engine.dispose()
+
+
+class Floor:
+    """A shop floor with any number of workers. Make it inside the loop."""
+
+    def __init__(self, folder: Path, *, seed: int = 1, faults: SimFaults = NO_FAULTS, rules: RetryRules | None = None):
+        config = SimConfig(seed=seed, faults=faults, output_tokens=Spread(median=10, p99=30))
+        spec = DeploymentSpec("sim/model", "sim", "sim", "sim-small", ("sim:",), PRICE, rules=NEVER_OPENS)
+        self.clock = SimClock(asyncio.get_running_loop(), seed)
+        plan = DeploymentPlan(spec, lambda: SimProvider("sim", config, self.clock), ("",))
+        self.corridor = Corridor(model(plan, retries=0, total_seconds=20.0), seed=seed)
+        self.database = InlineDatabase("sqlite", folder)
+        self.jobs = SqlJobs(self.database, self.clock)
+        self.work = SqlWork(self.database, self.clock)
+        self.settings = WorkerSettings(concurrency=4, rules=rules or RetryRules())
+        self.accounts = Accounts(MemoryKeyStore(), self.clock)
+        self.accounts.configure([KEY], {"pro": EVERYTHING}, None)
+        self.desk = JobDesk(self.jobs, self.clock, lambda name: name == "small", lambda: None)
+        self._running: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
+
+    def start(self, name: str) -> Worker:
+        """Another worker."""
+        worker = Worker(name, self.work, self.corridor.pipeline, self.accounts, self.clock, lambda: self.settings)
+        self._running[name] = worker, asyncio.get_running_loop().create_task(worker.run_forever())
+        return worker
+
+    def kill(self, name: str) -> None:
+        """As if its process ended: it says nothing any more."""
+        self._running.pop(name)[1].cancel()
+
+    async def stop(self) -> None:
+        for name in list(self._running):
+            worker, task = self._running.pop(name)
+            await worker.drain(60.0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self.database.aclose()
+
+    async def submit(self, items: int = 1, **more: object) -> Job:
+        body = b'{"model": "small", "messages": [{"role": "user", "content": "item %d"}]}'
+        requests = tuple(body % number for number in range(1, items + 1))
+        job = NewJob(self.clock.new_id("job"), OWNER, "chat", requests, self.clock.now(), **more)  # type: ignore[arg-type]
+        return (await self.jobs.submit(job))[0]
+
+    async def until_over(self, job: Job, seconds: float = 86_400.0) -> Job:
+        async with asyncio.timeout(seconds):
+            while (job := await self.jobs.get(job.id)).counts.open:  # noqa: ASYNC110  # virtual time
+                await asyncio.sleep(0.5)
+        return job
+
+    async def true_counts(self, job: Job) -> Counts:
+        """As the items say it, not the job's row."""
+        query = select(job_items.c.state, func.count()).where(job_items.c.job_id == job.id).group_by(job_items.c.state)
+        found = await self.database.run(self.database.jobs, lambda connection: connection.execute(query).all())
+        return Counts(**{state: dict(map(tuple, found)).get(state, 0) for state in COUNTED})
