@@ -1,5 +1,5 @@
-"""The ports: everything headgate needs from the outside world, on one page; those of bills and jobs are in `billing_ports.py` and
-`job_ports.py`.
+"""The ports: everything headgate needs from the outside world, on one page, but for bills and jobs: `billing_ports.py`
+and `job_ports.py`.
 
 Each port has an embedded adapter and may have a distributed one; every adapter passes the port's contract suite in
 `tests/contract/`. Adapters are picked in `app.py` and nowhere else.

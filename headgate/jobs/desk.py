@@ -29,7 +29,7 @@ class Submission(Frozen, frozen=True):
 
 
 class JobDesk:
-    """Takes submissions. `is_model` says whether there is a model or router of that name; `ring` wakes the worker of this process."""
+    """Takes submissions. `is_model` knows models and routers by name; `ring` wakes the worker of this process."""
 
     def __init__(self, jobs: Jobs, clock: Clock, is_model: Callable[[str], bool], ring: Callable[[], None]) -> None:
         self.jobs = jobs
