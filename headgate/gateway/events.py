@@ -39,6 +39,11 @@ class EventLog:
         self.closed = False
 
     @property
+    def is_complete(self) -> bool:
+        """It has ended, and not with an error."""
+        return self.closed and self._error is None
+
+    @property
     def has_dropped(self) -> bool:
         """Whether events are not kept any more."""
         return self._first > 1

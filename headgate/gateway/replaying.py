@@ -67,7 +67,7 @@ class SharedStream:
             return True
         try:
             async for number, piece in self._events:
-                if shared.closed and number == shared.last:
+                if shared.is_complete and number == shared.last:
                     last = await _end(journey, piece, self._settle)
                     take(last)
                     return True

@@ -7,6 +7,8 @@ import json
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
+import msgspec
+
 from headgate.difficulty.loading import load_difficulty
 from headgate.errors import HeadgateError, LedgerFull
 from headgate.gateway.admission import Admissions
@@ -144,6 +146,11 @@ class Corridor:
 
     def deployment(self, name: str) -> Deployment:
         return next(found for found in self.setup.deployments() if found.spec.name == name)
+
+    def use(self, *models: tuple[ModelSpec, Sequence[DeploymentPlan]]) -> None:
+        """From now on, these models."""
+        self.setup = msgspec.structs.replace(self.setup, models=assemble(dict(models), self.setup))
+        self.pipeline.setup = self.setup
 
     def call(self, route: Route = Route.CHAT, **members: Any) -> Call:
         body = {**CHAT, "prompt": "hello", "input": "hello", "stream": True, **members}

@@ -227,3 +227,19 @@ def test_a_ceiling_that_is_lower_is_another_question() -> None:
         assert provider.asked[1].body["max_completion_tokens"] == 16
 
     run(scenario)
+
+
+def test_a_leader_that_is_cancelled_in_the_middle_breaks_what_others_receive() -> None:
+    async def scenario() -> None:
+        provider = ScriptedProvider(scripted.stream(role() + text("one"), 5.0, stop() + DONE))
+        corridor = coalescing(provider)
+        leader = asyncio.create_task(corridor.visit(corridor.call()))
+        prompt, slow = (asyncio.create_task(corridor.visit(corridor.call(), slowly=slowly)) for slowly in (0.0, 2.0))
+        await asyncio.sleep(1)
+        leader.cancel()
+        for each in (prompt, slow):
+            seen = await each
+            assert seen.pieces[0] == role() + text("one") and seen.last_error["code"] == "stream_incomplete"
+        assert corridor.at_rest() and corridor.answers.size().entries == 0
+
+    run(scenario)
