@@ -51,8 +51,8 @@ PURE = {
 IMMUTABLE = (
     str, bytes, int, float, bool, tuple, frozenset, types.NoneType, types.MappingProxyType, types.UnionType,
     types.GenericAlias, types.FunctionType, type, re.Pattern, struct.Struct, decimal.Decimal, datetime.date,
-    pathlib.PurePath, logging.Logger, msgspec.json.Decoder, msgspec.json.Encoder, msgspec.Raw, typing.TypeVar,
-    sqlalchemy.MetaData, sqlalchemy.Table,
+    pathlib.PurePath, logging.Logger, msgspec.json.Decoder, msgspec.json.Encoder, msgspec.msgpack.Decoder,
+    msgspec.Raw, typing.TypeVar, sqlalchemy.MetaData, sqlalchemy.Table,
 )  # fmt: skip
 # An event that uvicorn may set and nobody waits for: it has no state.
 EXCEPTIONS = {"headgate.gateway.http.exchange._NOBODY_WAITS"}

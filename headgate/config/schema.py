@@ -287,9 +287,7 @@ class RouterConfig(Block, frozen=True):
     target: TargetConfig | None = None  # in place of cost_quality
     weights: dict[str, NotNegative] = {}  # in place of both, by model: fixed shares of conversations, to compare models
     flags: list[FlagConfig] = []  # a model for some tiers or a share of conversations; the first that fits counts
-    difficulty_model: str = (
-        ""  # a file that says how hard questions are, by headgate route train; default: the packaged
-    )
+    difficulty_model: str = ""  # how hard questions are, a file of headgate route train; default: the packaged one
     use_embedder: bool = False  # judge questions by their meaning too: needs a prepared embedder, takes 2 ms more
     # a model that takes longer to its first content now is passed over while another is faster; default: no limit
     max_ttft_seconds: Positive | None = None

@@ -23,7 +23,7 @@ from headgate.stores.redis.line import Line, ScriptFailed
 LIMIT_SECONDS = 0.1  # what a look may cost a request
 _PREFIX = f"headgate:{scripts.FORMAT}:cache:{{cache}}:".encode()
 _LOOKED_AT = b"500"  # answers in one go, when some are dropped
-_decoder = msgspec.msgpack.Decoder(CachedAnswer)
+_ANSWER = msgspec.msgpack.Decoder(CachedAnswer)
 
 log = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class RedisCache:
 def _read(data: bytes | None) -> CachedAnswer | None:
     """What another release has put may be of no use to this one."""
     try:
-        return None if data is None else _decoder.decode(data)
+        return None if data is None else _ANSWER.decode(data)
     except (msgspec.ValidationError, msgspec.DecodeError):
         return None
 

@@ -34,10 +34,9 @@ VETOED = [
 PASSED = [
     ("How can I reset my password?", "How do I reset my password?"),
     ("Is 1,000 g of sugar too much?", "Is 1000 g of sugar too much?"),
-    ("What is the difference between baking soda and baking powder?",
-     "What is the difference between baking powder and baking soda?"),
-    ("Which institute is best for Android training in Noida?", "Which is the best institute for Android training in Noida?"),
-    ("What is the best laptop around 50k?", "What is the best laptop around 50,000?"),
+    ("What is the difference between a lock and a weir?", "What is the difference between a weir and a lock?"),
+    ("Which bakery is best for rye bread in Bergen?", "Which is the best bakery for rye bread in Bergen?"),
+    ("Which lathe can I get for around 20k?", "Which lathe can I get for around 20,000?"),
     ("HOW DO I CANCEL MY ORDER?", "How do I cancel my order?"),
     ("How to know whether it rains or not?", "How to know whether it rains?"),
     ("I've lost my card. What now?", "What do I do? I have lost my card."),
