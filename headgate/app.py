@@ -39,6 +39,7 @@ from headgate.policy.health import Gate
 from headgate.ports import Clock
 from headgate.protection import Protection
 from headgate.routing import Routing
+from headgate.semantics import Semantics, Surroundings
 from headgate.stores.database import Database
 from headgate.stores.drain import CaughtUp, Drain
 from headgate.stores.journal import FileJournal
@@ -110,7 +111,7 @@ class Application:
             self.alerts.raise_,
         )
         self._settler = Settler(self._journal, self._counter, self.clock, self._audience(), lambda: not self._trouble())
-        self.caching = Caching(loaded.config, self.clock, self._settler, self.protection.admissions, self.metrics)
+        self.caching, self.semantics = self._caches(loaded.config)
         self.routing = Routing(self.clock, self._assembly, self._config)
         self.pipeline = self._make_pipeline(setup)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
@@ -139,6 +140,7 @@ class Application:
     async def stop(self) -> None:
         """Settle what is left and close everything. Rows the database does not take wait on disk for the next start."""
         await self.working.drain()
+        await self.semantics.aclose()
         await self._settler.finish()
         await self.protection.aclose()
         await self.caching.aclose()
@@ -185,6 +187,7 @@ class Application:
         self.protection.reconfigured()
         self.caching.reconfigured(config)
         self.routing.reconfigured()
+        self.semantics.configure(config)
         self._run(self._retire(before))
         changes = changed(source, loaded)
         log.info("configuration %s is in use: %s", loaded.hash, " ".join(changes))
@@ -338,6 +341,13 @@ class Application:
             reload=self._reload_all,
         )
 
+    def _caches(self, config: Config) -> tuple[Caching, Semantics]:
+        caching = Caching(config, self.clock, self._settler, self.protection.admissions, self.metrics)
+        around = Surroundings(self.clock, caching, lambda caller, call: self.pipeline.handle(caller, call))
+        semantics = Semantics(around, self._assembly.embedder, self.metrics.semantic)
+        semantics.configure(config)
+        return caching, semantics
+
     def _gauges(self) -> LiveGauges:
         return LiveGauges(
             version=__version__,
@@ -347,6 +357,7 @@ class Application:
             journal_backlog_bytes=lambda: self.ledger_drain.backlog_bytes,
             ledger_healthy=lambda: self.ledger_drain.healthy,
             breaker_states=lambda: self._of_deployments(self._gate_number),
+            semantic_off=lambda: self.semantics.off(),
             tokens_in_flight=lambda: self._of_deployments(lambda deployment: deployment.tokens_in_flight),
             cache_size=lambda: self.caching.store.size(),
         )

@@ -8,12 +8,13 @@ from collections.abc import Mapping
 import msgspec
 
 from headgate.alerts.channel import Channel
-from headgate.cache_types import CacheRules, ExactRules, Sampled, Sharing
+from headgate.cache_types import CacheRules, ExactRules, Sampled, SemanticRules, Sharing
 from headgate.config import addresses, rules
 from headgate.config.catalogue import Catalogue
 from headgate.config.embedder_checks import LOCAL
 from headgate.config.router_schema import EscalateConfig
 from headgate.config.schema import (
+    CacheConfig,
     Config,
     DeploymentConfig,
     ExactCacheConfig,
@@ -59,6 +60,7 @@ class Assembly:
         self._environment = environment
         self._catalogue = Catalogue.packaged()
         self._connectors: dict[ConnectSettings, Connector] = {}
+        self._embedder: Embedder | None = None
 
     def setup(self, config: Config, config_hash: str, previous: Setup | None) -> Setup:
         """Everything a request needs. Deployments that did not change keep their connections and breakers."""
@@ -81,7 +83,12 @@ class Assembly:
         )
 
     def embedder(self, config: Config) -> Embedder:
-        """Who turns texts into vectors. It starts with the first text."""
+        """Who turns texts into vectors, the same for all who ask. It starts with the first text."""
+        if self._embedder is None:
+            self._embedder = self._make_embedder(config)
+        return self._embedder
+
+    def _make_embedder(self, config: Config) -> Embedder:
         chosen = config.embedder
         if chosen.provider == LOCAL:
             from headgate.embedding import prepared
@@ -255,14 +262,30 @@ def caches(config: Config) -> dict[str, CacheRules]:
     settings = [(name, model.cache, [name]) for name, model in config.models.items()]
     settings += [(name, router.cache, router.from_) for name, router in config.routers.items()]
     return {
-        name: CacheRules(exact=_exact_rules(cache.exact), models=frozenset(models))
+        name: CacheRules(_exact_rules(cache.exact or ExactCacheConfig()), frozenset(models), _semantic_rules(cache))
         for name, cache, models in settings
-        if cache.exact is not None
+        if cache.exact is not None or cache.semantic is not None
     }
 
 
 def _exact_rules(config: ExactCacheConfig) -> ExactRules:
     return ExactRules(config.ttl_seconds, Sampled(config.sampled), Sharing(config.share), config.coalesce)
+
+
+def _semantic_rules(cache: CacheConfig) -> SemanticRules | None:
+    semantic = cache.semantic
+    if semantic is None:
+        return None
+    return SemanticRules(
+        ttl_seconds=semantic.ttl_seconds,
+        bound=semantic.bound,
+        shadow_share=semantic.shadow_share,
+        any_turn=semantic.turns == "any",
+        max_characters=semantic.max_characters,
+        wait_seconds=semantic.wait_seconds,
+        judge=semantic.judge,
+        verifier=semantic.verifier,
+    )
 
 
 def with_limits(setup: Setup, config: Config) -> Setup:

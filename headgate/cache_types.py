@@ -51,11 +51,25 @@ class ExactRules(Frozen, frozen=True, gc=False):
     coalesce: bool = True  # the same request while it is being answered waits for that answer
 
 
+class SemanticRules(Frozen, frozen=True, gc=False):
+    """Answering a request that means the same."""
+
+    ttl_seconds: float = 3600.0  # how old an answer may be
+    bound: float = 0.01  # the share of wrong answers among all hits that is accepted
+    shadow_share: float = 0.02  # of hits that a provider is asked for as well
+    any_turn: bool = False  # also after other messages, if those are the same
+    max_characters: int = 1_000  # longer messages are not looked for
+    wait_seconds: float = 0.1  # for the vector of a question
+    judge: str = ""  # the model that compares answers; "": their words and vectors are compared
+    verifier: str = ""  # the model that is asked before an answer is given; "": none
+
+
 class CacheRules(Frozen, frozen=True, gc=False):
     """How requests for one public name are answered without a provider."""
 
     exact: ExactRules | None = None
     models: frozenset[str] = frozenset()  # whose answers are answers of that name: its own, or a router's models'
+    semantic: SemanticRules | None = None
 
 
 class Question(Frozen, frozen=True, gc=False):

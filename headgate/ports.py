@@ -2,7 +2,7 @@
 and `job_ports.py`.
 
 Each port has an embedded adapter and may have a distributed one; every adapter passes the port's contract suite in
-`tests/contract/`. Adapters are picked in `app.py` and nowhere else.
+`tests/contract/`. Adapters are picked in `app.py` and nowhere else. `vector_ports.py` goes on with look-ups in memory.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from headgate.cache_types import CachedAnswer, CacheScope, CacheSize
 from headgate.change_types import AuditEntry, Change, Setting
 from headgate.idempotency_types import KeyedRequest, KeyedResult
 from headgate.metering import Admission, Ask, Charge, Meter, Reading, UnderWay
-from headgate.types import Call, EmbeddingUse, KeyRecord, Neighbour, Operation, RequestRecord, UsageRow
+from headgate.types import Call, EmbeddingUse, KeyRecord, Operation, RequestRecord, UsageRow
 
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
 Used = Callable[[EmbeddingUse], None]
@@ -319,29 +319,6 @@ class Embedder(Protocol):
 
     async def aclose(self) -> None:
         """Embed nothing any more. May be repeated."""
-
-
-class VectorIndex(Protocol):
-    """Entries by their vectors, in partitions that know nothing of each other. In memory and synchronous: no look-up
-    waits for a network, and every call is short enough for the event loop."""
-
-    def add(self, partition: str, key: str, vector: Vector) -> None:
-        """Enter a vector, in the place of the key's earlier one. Raises ValueError if it has another length."""
-
-    def remove(self, partition: str, key: str) -> None:
-        """Forget an entry, if it is there."""
-
-    def drop(self, partition: str) -> None:
-        """Forget a partition, if it is there."""
-
-    def search(self, partition: str, vector: Vector, most: int) -> list[Neighbour]:
-        """The entries of a partition that are nearest to a vector, the nearest first, at most so many."""
-
-    def entries(self, partition: str | None = None) -> int:
-        """How many there are, in a partition or altogether."""
-
-    def size_bytes(self) -> int:
-        """What vectors and index take, near enough."""
 
 
 class Observer(Protocol):

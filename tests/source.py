@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PORTS = ("headgate/ports.py", "headgate/billing_ports.py", "headgate/job_ports.py")
+PORTS = ("headgate/ports.py", "headgate/vector_ports.py", "headgate/billing_ports.py", "headgate/job_ports.py")
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

@@ -25,19 +25,19 @@ VOCABULARY = {
     "limit_errors",
     "version",
 }
-PORTS = {*VOCABULARY, "billing_ports", "job_ports", "ports"}
+PORTS = {*VOCABULARY, "billing_ports", "job_ports", "ports", "vector_ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
 ROOTS = {  # where adapters are picked
     "app", "assembly", "bookkeeping", "caching", "instruments", "offline", "protection", "routing",
-    "working",
+    "semantics", "working",
 }  # fmt: skip
 
 # What a composition root ties together.
 ROOT_PARTS = {
     "gateway", "providers", "stores", "telemetry", "tokens", "embedding", "alerts", "clock", "assembly", "bookkeeping",
-    "caching", "instruments", "protection", "routing", "working",
+    "caching", "instruments", "protection", "routing", "semantics", "working",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"types"},
     "limit_errors": {"errors", "metering"},
     "billing_ports": {"bills"},
+    "vector_ports": {"types", "ports"},
     "job_ports": {"job_types"},
     "ports": {"types", "alert_types", "cache_types", "change_types", "idempotency_types", "metering"},
     "writing": {"types", "errors"},
@@ -81,6 +82,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "working": {*ADAPTER, "gateway", "jobs", "stores"},
     "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
     "caching": {*ADAPTER, "gateway", "stores", "telemetry"},
+    "semantics": {*ADAPTER, "gateway", "stores", "telemetry", "caching"},
     "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},
     "bookkeeping": {*ADAPTER, "providers", "stores", "reconciling"},
     "routing": {*PORTS, "config", "policy", "assembly", "gateway", "difficulty"},

@@ -9,8 +9,6 @@ NOT_YET = {
     "queue": "queues",
     "routers.*.appeal": "appeals",
     "routers.*.shadow": "shadow runs",
-    "models.*.cache.semantic": "semantic caches",
-    "routers.*.cache.semantic": "semantic caches",
     "models.*.price.batch": "batches",
     "models.*.deployments.*.price.batch": "batches",
 }

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from headgate.config.problems import Findings, Place, nearest, written
-from headgate.config.schema import Config, DeploymentConfig
+from headgate.config.schema import CacheConfig, Config, DeploymentConfig
 
 
 def check_references(config: Config, findings: Findings) -> None:
@@ -18,12 +18,14 @@ def check_references(config: Config, findings: Findings) -> None:
         place: Place = ("models", model_name)
         for index, deployment in enumerate(model.deployments):
             names.provider(deployment.provider, (*place, "deployments", index, "provider"))
+        names.helpers(model.cache, (*place, "cache"))
         for index, other in enumerate(model.fallback):
             if other == model_name:
                 at = (*place, "fallback", index)
                 findings.error(at, "a model cannot be its own fallback", "remove it; retries are set by retries")
             names.model(other, (*place, "fallback", index))
     for router_name, router in config.routers.items():
+        names.helpers(router.cache, ("routers", router_name, "cache"))
         for index, model_name in enumerate(router.from_):
             names.model(model_name, ("routers", router_name, "from", index))
         if router_name in config.models:
@@ -59,6 +61,13 @@ class _Names:
     def public(self, name: str, place: Place) -> None:
         if name != "*":
             self._exists(name, [*self._config.models, *self._config.routers], "model", place)
+
+    def helpers(self, cache: CacheConfig, place: Place) -> None:
+        """The models that the semantic cache asks."""
+        if cache.semantic is not None:
+            for role in ("judge", "verifier"):
+                if name := getattr(cache.semantic, role):
+                    self.model(name, (*place, "semantic", role))
 
     def tier(self, name: str, place: Place) -> None:
         self._exists(name, self._config.tiers, "tier", place)

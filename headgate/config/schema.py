@@ -235,11 +235,18 @@ class ExactCacheConfig(Block, frozen=True):
 
 
 class SemanticCacheConfig(Block, frozen=True):
-    """Answers to a request that means the same."""
+    """Answers to a request that means the same. Needs headgate[embeddings]; turns `exact` on too."""
 
-    ttl_seconds: Positive = 3600.0  # how long an answer is kept
+    ttl_seconds: Positive = 3600.0  # how old an answer may be that is given to another question
     bound: Share = 0.01  # the highest tolerated share of wrong answers among all hits
     shadow_share: Share = 0.02  # share of hits that are asked upstream as well, to measure the wrong ones
+    # what is looked for: questions with nothing said before them but instructions (first), or also those within a
+    # conversation, among conversations that were the same so far (any)
+    turns: Literal["first", "any"] = "first"
+    max_characters: Count = 1_000  # a longer message is not looked for
+    wait_seconds: Positive = 0.1  # for a question's vector; then it is a miss
+    judge: str = ""  # a cheap model that compares answers; default: their words and vectors are compared
+    verifier: str = ""  # a cheap model that is asked before every hit whether the answer still applies; default: none
 
 
 class CacheConfig(Block, frozen=True):

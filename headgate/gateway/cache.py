@@ -28,6 +28,7 @@ from headgate.gateway.flights import Flight, Landing
 from headgate.gateway.journey import AnswerHead, Journey, Ticket
 from headgate.gateway.keeping import CacheObserver, Keeper
 from headgate.gateway.replaying import KeptStream, Settle, SharedStream
+from headgate.gateway.semantic import Semantic
 from headgate.gateway.settling import Settler
 from headgate.policy import access, caching
 from headgate.ports import CacheStore, Clock
@@ -50,6 +51,11 @@ class Cache:
         self._observer = observer
         self._flights: dict[bytes, Flight] = {}  # that others may join, by what is asked
         self._led: dict[str, Flight] = {}  # by the leader's request id
+        self.semantic: Semantic | None = None  # who looks by meaning
+
+    def look_by_meaning(self, semantic: Semantic | None) -> None:
+        """From now on, or no more."""
+        self.semantic = self._keeper.semantic = semantic
 
     async def look_up(self, journey: Journey, settle: Settle) -> Answer | None:
         """The answer, if it is there or on its way. Else None, and the journey leads those who ask the same.
@@ -63,13 +69,18 @@ class Cache:
                 kept = await self._store.get(ticket.question.key)
                 if kept is None and ticket.private_key:
                     kept = await self._store.get(ticket.private_key)
-                if kept is not None and self._may_be_given(journey, ticket, kept):
-                    return await self._give(journey, kept, settle)
+                if kept is not None and _is_answer_to(ticket, kept) and self._may_be_given(journey, ticket, kept):
+                    return await self._give(journey, kept, settle, "exact")
             if mode is CacheMode.ONLY:
+                if (kept := await self._find_alike(journey, ticket)) is not None:
+                    return await self._give(journey, kept, settle, "semantic")
                 break
             flight = self._flights.get(ticket.flight_key) if ticket.rules.coalesce else None
             if flight is None or mode is CacheMode.REFRESH or not flight.can_be_joined:
                 self._lead(journey, ticket, failures)
+                if mode is not CacheMode.REFRESH and (kept := await self._find_alike(journey, ticket)) is not None:
+                    return await self._give(journey, kept, settle, "semantic")
+                self._observer.missed()
                 return None
             if (answer := await self._follow(journey, ticket, flight, settle)) is not None:
                 return answer
@@ -171,13 +182,12 @@ class Cache:
     def _may_be_given(self, journey: Journey, ticket: Ticket, kept: CachedAnswer) -> bool:
         """Whether an answer that was kept is still one to give, and to this caller.
 
-        That it answers this question, and for this tenant, is in its key; it is made sure of, whatever a store does.
+        That it is for this tenant is in its key, or its partition; it is made sure of, whatever a store does.
         """
         call, caller, setup = journey.call, journey.caller, journey.setup
         model = setup.models.get(kept.answered_by)
         return (
-            kept.key in (ticket.question.key, ticket.private_key)
-            and (kept.tenant == caller.tenant or ticket.rules.share is Sharing.EVERYBODY)
+            (kept.tenant == caller.tenant or ticket.rules.share is Sharing.EVERYBODY)
             and (kept.model, kept.route, kept.stream) == (call.model, call.route, call.stream)
             and model is not None
             and kept.answered_by in setup.caches[call.model].models
@@ -186,11 +196,18 @@ class Cache:
             and self._clock.now() - kept.stored_at <= ticket.ttl_seconds
         )
 
-    async def _give(self, journey: Journey, kept: CachedAnswer, settle: Settle) -> Answer:
-        call = journey.call
+    async def _find_alike(self, journey: Journey, ticket: Ticket) -> CachedAnswer | None:
+        """An answer to a question that means the same, in the same context."""
+        if self.semantic is None:
+            return None
+        return await self.semantic.look_up(journey, ticket, lambda kept: self._may_be_given(journey, ticket, kept))
+
+    async def _give(self, journey: Journey, kept: CachedAnswer, settle: Settle, how: str) -> Answer:
+        """`how` it was found: exact or semantic."""
+        call, ticket = journey.call, journey.ticket
         await self._let_in(journey)
-        journey.cache = "exact"
-        self._observer.found("exact", kept.cost_picousd)
+        journey.cache = how
+        self._observer.found(how, kept.cost_picousd)
         head = AnswerHead(
             request_id=call.id,
             stream=call.stream,
@@ -198,12 +215,15 @@ class Cache:
             provider=kept.provider,
             deployment=kept.deployment,
             attempts="",
-            cache="exact",
+            cache=how,
             cost_picousd=0,
             requests=journey.requests,
             tokens=journey.tokens,
             age_seconds=int(self._clock.now() - kept.stored_at),
         )
+        if how == "semantic" and ticket is not None and self.semantic is not None:
+            self._land(journey, head, kept)
+            self.semantic.served(journey, ticket, kept)
         if call.stream:
             return Answer(head, stream=KeptStream(journey, kept.body, kept.tail, settle))
         journey.sent_bytes = len(kept.body)
@@ -220,7 +240,6 @@ class Cache:
     def _lead(self, journey: Journey, ticket: Ticket, failures: int) -> None:
         ticket.flight, ticket.leads = Flight(journey.call.id, failures), True
         journey.cache = "miss"
-        self._observer.missed()
         if ticket.rules.coalesce and ticket.flight_key not in self._flights:
             self._flights[ticket.flight_key] = ticket.flight
             self._led[journey.call.id] = ticket.flight
@@ -251,12 +270,30 @@ class Cache:
         await settle(journey, Outcome.CACHED, None)
         return Answer(head, flight.body)
 
+    def _land(self, journey: Journey, head: AnswerHead, kept: CachedAnswer) -> None:
+        """What was found is what everybody gets who asked the same meanwhile."""
+        flight = _led_by(journey)
+        if flight is None or journey.ticket is None:
+            return
+        self._forget(journey, flight)
+        journey.ticket.flight = None
+        if kept.stream:
+            flight.write(kept.body)
+            flight.write(kept.tail)
+            flight.end()
+        flight.answered(head, kept.body)
+
     def _forget(self, journey: Journey, flight: Flight) -> None:
         """Nobody joins it any more."""
         if self._led.pop(journey.call.id, None) is not None and journey.ticket is not None:
             key = journey.ticket.flight_key
             if self._flights.get(key) is flight:
                 del self._flights[key]
+
+
+def _is_answer_to(ticket: Ticket, kept: CachedAnswer) -> bool:
+    """It is in the key that was asked for; it is made sure of, whatever a store does."""
+    return kept.key in (ticket.question.key, ticket.private_key)
 
 
 def _led_by(journey: Journey) -> Flight | None:

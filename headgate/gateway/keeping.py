@@ -10,6 +10,7 @@ import msgspec
 
 from headgate.cache_types import CachedAnswer, NotKept
 from headgate.gateway.journey import Journey, Ticket
+from headgate.gateway.semantic import Semantic
 from headgate.policy import caching
 from headgate.policy.pii.rules import Scope
 from headgate.ports import CacheStore, Clock
@@ -41,6 +42,7 @@ class Keeper:
         self._store = store
         self._clock = clock
         self._observer = observer
+        self.semantic: Semantic | None = None  # who is told what may be found by its meaning
         self._deciding: set[asyncio.Task[None]] = set()
 
     def keep(self, journey: Journey, ticket: Ticket, body: bytes, tail: bytes) -> None:
@@ -64,7 +66,7 @@ class Keeper:
         if max(lengths, default=0) > LONGEST_TEXT:
             self._observer.not_kept(NotKept.TOO_LONG)
         elif sum(lengths) <= MOST_AT_ONCE:
-            self._put(answer, ticket, _scope(journey, asked, answered))
+            self._put(journey, answer, ticket, _scope(journey, asked, answered))
         else:
             task = asyncio.get_running_loop().create_task(self._look_on(journey, answer, ticket, asked, answered))
             self._deciding.add(task)
@@ -83,9 +85,9 @@ class Keeper:
         for place in range(max(len(asked), len(answered))):
             scopes.append(_scope(journey, asked[place : place + 1], answered[place : place + 1]))
             await asyncio.sleep(0)
-        self._put(answer, ticket, max(scopes, key=_NARROWEST_LAST.index))
+        self._put(journey, answer, ticket, max(scopes, key=_NARROWEST_LAST.index))
 
-    def _put(self, answer: CachedAnswer, ticket: Ticket, scope: Scope) -> None:
+    def _put(self, journey: Journey, answer: CachedAnswer, ticket: Ticket, scope: Scope) -> None:
         if scope is Scope.NOTHING:
             self._observer.not_kept(NotKept.PRIVATE)
             return
@@ -93,6 +95,8 @@ class Keeper:
             answer = msgspec.structs.replace(answer, key=ticket.private_key)
         self._observer.kept()
         self._store.put(answer)
+        if self.semantic is not None and scope is not Scope.USER:
+            self.semantic.kept(journey, ticket, answer)
 
     def _answer(self, journey: Journey, ticket: Ticket, body: bytes, tail: bytes) -> CachedAnswer:
         call, caller, attempt, model = journey.call, journey.caller, journey.attempt, journey.model

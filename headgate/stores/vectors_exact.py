@@ -19,14 +19,14 @@ Row = npt.NDArray[np.float32]
 
 
 class ExactIndex:
-    """Implements `ports.VectorIndex`."""
+    """Implements `vector_ports.VectorIndex`."""
 
     def __init__(self, dimensions: int) -> None:
         self._dimensions = dimensions
         self._partitions: dict[str, Rows] = {}
 
     def add(self, partition: str, key: str, vector: Vector) -> None:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         row = read(vector, self._dimensions)
         rows = self._partitions.get(partition)
         if rows is None:
@@ -34,13 +34,13 @@ class ExactIndex:
         rows.add(key, row)
 
     def remove(self, partition: str, key: str) -> None:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         rows = self._partitions.get(partition)
         if rows is not None and rows.remove(key) and not len(rows):
             del self._partitions[partition]
 
     def drop(self, partition: str) -> None:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         self._partitions.pop(partition, None)
 
     def detach(self, partition: str) -> Rows:
@@ -48,18 +48,18 @@ class ExactIndex:
         return self._partitions.pop(partition, None) or Rows(self._dimensions)
 
     def search(self, partition: str, vector: Vector, most: int) -> list[Neighbour]:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         rows = self._partitions.get(partition)
         return [] if rows is None else rows.search(read(vector, self._dimensions), most)
 
     def entries(self, partition: str | None = None) -> int:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         if partition is None:
             return sum(map(len, self._partitions.values()))
         return len(self._partitions.get(partition, ()))
 
     def size_bytes(self) -> int:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         return sum(rows.size_bytes for rows in self._partitions.values())
 
 

@@ -28,7 +28,7 @@ WIDTH = 64  # candidates that are kept in mind while searching, and while adding
 
 
 class HnswIndex:
-    """Implements `ports.VectorIndex`."""
+    """Implements `vector_ports.VectorIndex`."""
 
     def __init__(self, dimensions: int, exact_entries: int = EXACT_ENTRIES) -> None:
         """A partition is searched exactly up to `exact_entries`."""
@@ -38,7 +38,7 @@ class HnswIndex:
         self._large: dict[str, _Graph] = {}
 
     def add(self, partition: str, key: str, vector: Vector) -> None:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         graph = self._large.get(partition)
         if graph is None and self._small.entries(partition) < self._exact_entries:
             self._small.add(partition, key, vector)
@@ -49,7 +49,7 @@ class HnswIndex:
         graph.add(key, row)
 
     def remove(self, partition: str, key: str) -> None:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         graph = self._large.get(partition)
         if graph is None:
             self._small.remove(partition, key)
@@ -59,25 +59,25 @@ class HnswIndex:
                 del self._large[partition]
 
     def drop(self, partition: str) -> None:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         self._small.drop(partition)
         self._large.pop(partition, None)
 
     def search(self, partition: str, vector: Vector, most: int) -> list[Neighbour]:
-        """As `ports.VectorIndex`; of a large partition nearly always the nearest."""
+        """As `vector_ports.VectorIndex`; of a large partition nearly always the nearest."""
         graph = self._large.get(partition)
         if graph is None:
             return self._small.search(partition, vector, most)
         return graph.search(read(vector, self._dimensions), most)
 
     def entries(self, partition: str | None = None) -> int:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         if partition is None:
             return self._small.entries() + sum(map(len, self._large.values()))
         return len(self._large[partition]) if partition in self._large else self._small.entries(partition)
 
     def size_bytes(self) -> int:
-        """As `ports.VectorIndex`."""
+        """As `vector_ports.VectorIndex`."""
         return self._small.size_bytes() + sum(graph.size_bytes for graph in self._large.values())
 
 

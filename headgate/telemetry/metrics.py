@@ -18,6 +18,7 @@ from headgate.cache_types import CacheSize
 from headgate.telemetry import totals
 from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.cache_counts import CacheCounts
+from headgate.telemetry.semantic_counts import SemanticCounts
 from headgate.telemetry.totals import AttemptKey, CostKey, Gauges, RequestKey, RequestTotals, Snapshot, Totals
 from headgate.types import Counted, Outcome, RequestRecord
 
@@ -40,6 +41,7 @@ class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
     breaker_states: Callable[[], Mapping[str, int]]  # by deployment: 0 closed, 1 half-open, 2 open
     tokens_in_flight: Callable[[], Mapping[str, int]]  # by deployment
     cache_size: Callable[[], CacheSize] = lambda: CacheSize(0, 0)
+    semantic_off: Callable[[], Mapping[str, int]] = dict  # by model: scopes that do not serve
 
 
 class Metrics:
@@ -56,6 +58,7 @@ class Metrics:
         self._snapshots = 0
         self._totals = Totals()
         self.cache = CacheCounts(self._totals.cache)
+        self.semantic = SemanticCounts(self._totals.semantic)
         self._requests = self._totals.requests
         self._costs = self._totals.costs_picousd
         self._attempts = self._totals.attempts
@@ -151,6 +154,7 @@ class Metrics:
             cache_entries=cache.entries,
             cache_bytes=cache.bytes,
             cache_evicted=cache.evicted,
+            semantic_off=dict(live.semantic_off()),
         )
 
     def _sums_of(self, key: RequestKey) -> RequestTotals:

@@ -79,6 +79,17 @@ class CacheTotals(msgspec.Struct):
         self.saved_picousd += other.saved_picousd
 
 
+class SemanticTotals(msgspec.Struct):
+    """What became of questions that were looked for by their meaning."""
+
+    decided: dict[tuple[str, str], int] = {}  # by model and reason
+    verified: dict[tuple[str, str, str], int] = {}  # by model, served or missed, right or wrong
+
+    def add(self, other: SemanticTotals) -> None:
+        _add_counts(self.decided, other.decided)
+        _add_counts(self.verified, other.verified)
+
+
 class Totals(msgspec.Struct):
     """Everything that only ever grows."""
 
@@ -94,6 +105,7 @@ class Totals(msgspec.Struct):
     waited: Histogram = msgspec.field(default_factory=lambda: Histogram.of(WAITED_SECONDS))
     cpu_seconds: float = 0.0
     cache: CacheTotals = msgspec.field(default_factory=CacheTotals)
+    semantic: SemanticTotals = msgspec.field(default_factory=SemanticTotals)
 
     def add(self, other: Totals) -> None:
         for key, totals in other.requests.items():
@@ -109,6 +121,7 @@ class Totals(msgspec.Struct):
         self.waited.add(other.waited)
         self.cpu_seconds += other.cpu_seconds
         self.cache.add(other.cache)
+        self.semantic.add(other.semantic)
 
 
 class Gauges(msgspec.Struct):
@@ -127,6 +140,7 @@ class Gauges(msgspec.Struct):
     cache_entries: int = 0  # of all processes together, if they share a store
     cache_bytes: int = 0
     cache_evicted: int = 0
+    semantic_off: dict[str, int] = {}  # by model: scopes that do not serve
 
     def add(self, other: Gauges) -> None:
         """Amounts are summed; of states the worst is kept, for half a breaker is no number."""
@@ -139,6 +153,8 @@ class Gauges(msgspec.Struct):
         self.resident_bytes += other.resident_bytes
         for deployment, state in other.breaker_states.items():
             self.breaker_states[deployment] = max(state, self.breaker_states.get(deployment, 0))
+        for model, scopes in other.semantic_off.items():  # all replicas know of the same ones
+            self.semantic_off[model] = max(scopes, self.semantic_off.get(model, 0))
         _add_counts(self.tokens_in_flight, other.tokens_in_flight)
         self.cache_entries = max(self.cache_entries, other.cache_entries)
         self.cache_bytes = max(self.cache_bytes, other.cache_bytes)

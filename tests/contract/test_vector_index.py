@@ -10,9 +10,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 
-from headgate.ports import Vector, VectorIndex
+from headgate.ports import Vector
 from headgate.stores.vectors_exact import ExactIndex
 from headgate.stores.vectors_hnsw import HnswIndex
+from headgate.vector_ports import VectorIndex
 
 DIMENSIONS = 16
 INDEXES = {
