@@ -7,6 +7,7 @@ complete, and those who ask the same meanwhile wait for it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -108,22 +109,28 @@ class Cache:
         flight, ticket = _led_by(journey), journey.ticket
         if ticket is None or flight is None:
             return
-        self._forget(journey, flight)
         ticket.flight = None
-        is_too_long = False
         if journey.call.stream:
-            is_too_long = flight.log.has_dropped
-            body = b"".join(flight.log.kept())
             flight.write(tail)
             flight.end()
         elif _concerns_others(journey):
             flight.answered(journey.head(), body)
         else:
+            self._forget(journey, flight)
             flight.sends_back()
-        if is_too_long:
-            self._observer.not_kept(NotKept.TOO_LONG)
-        else:
-            self._keeper.keep(journey, ticket, body, tail)
+        # The client does not wait for it, and whoever asks the same until then joins the flight.
+        asyncio.get_running_loop().call_soon(self._keep, journey, ticket, flight, body, tail)
+
+    def _keep(self, journey: Journey, ticket: Ticket, flight: Flight, body: bytes, tail: bytes) -> None:
+        try:
+            if flight.log.has_dropped:
+                self._observer.not_kept(NotKept.TOO_LONG)
+            elif journey.call.stream:
+                self._keeper.keep(journey, ticket, b"".join(flight.log.kept()[:-1]), tail)
+            else:
+                self._keeper.keep(journey, ticket, body, tail)
+        finally:
+            self._forget(journey, flight)
 
     def left(self, journey: Journey, error: BaseException | None) -> None:
         """A request that has a ticket is over, whatever became of it."""
@@ -149,6 +156,7 @@ class Cache:
 
     async def finish(self) -> None:
         """Wait until it is decided what may be kept."""
+        await asyncio.sleep(0)
         await self._keeper.finish()
 
     def outlives(self, request_id: str, cancel: Callable[[], object]) -> bool:

@@ -46,7 +46,12 @@ _COMPLETE: Mapping[Route, tuple[str, ...]] = {
     Route.MESSAGES: ("end_turn", "stop_sequence"),
     Route.EMBEDDINGS: ("stop",),
 }
-_WITH_MESSAGES = (Route.CHAT, Route.MESSAGES)
+_SAID: Mapping[Route, str] = {
+    Route.CHAT: "messages",
+    Route.MESSAGES: "messages",
+    Route.RESPONSES: "input",
+    Route.COMPLETIONS: "prompt",
+}
 _INSTRUCTIONS = ("system", "developer")
 
 
@@ -68,16 +73,15 @@ def question(call: Call, caller: Caller, rules: ExactRules, ceiling: int | None)
     raw = msgspec.json.encode(fields)
     try:
         body = _decoder.decode(raw)
+        if reason := _never_kept(call.route, body, rules.sampled):
+            return Question(reason)
+        message, left_bytes, is_single_turn = _take_message(call.route, body)
         canonical = _encoder.encode(body)
-        if len(canonical) != len(raw) and _repeats_members(raw, canonical):
+        length = len(canonical) + len(message) - left_bytes
+        if length != len(raw) and _repeats_members(raw, length):
             return Question(NotKept.AMBIGUOUS)
     except (ValueError, RecursionError):
         return Question(NotKept.UNREADABLE)
-    if reason := _never_kept(call.route, body, rules.sampled):
-        return Question(reason)
-    message, is_single_turn = _take_message(call.route, body)
-    if message:
-        canonical = _encoder.encode(body)
     told = [part for header in call.dialect_headers for part in header]
     partition = _digest(
         _FORMAT,
@@ -148,31 +152,29 @@ def _is_zero(temperature: object) -> bool:
     return temperature == 0 and not isinstance(temperature, bool)
 
 
-def _take_message(route: Route, body: dict[str, Any]) -> tuple[bytes, bool]:
-    """Take the last user message out of the body, if it is the last word; and whether nothing was said before it."""
-    if route is Route.COMPLETIONS:
-        prompt = body.get("prompt")
-        if isinstance(prompt, str):
-            body["prompt"] = None
-            return _encoder.encode(prompt), True
-        return b"", False
-    name = "messages" if route in _WITH_MESSAGES else "input" if route is Route.RESPONSES else ""
+def _take_message(route: Route, body: dict[str, Any]) -> tuple[bytes, int, bool]:
+    """Take the last user message out of the body, if it is the last word.
+
+    Also tells how many bytes of JSON stand in its place, and whether nothing was said before it.
+    """
+    name = _SAID.get(route, "")
     said = body.get(name)
-    if isinstance(said, str) and route is Route.RESPONSES:
+    if isinstance(said, str):
         body[name] = None
-        return _encoder.encode(said), True
+        return _encoder.encode(said), len("null"), True
     if not isinstance(said, list) or not said or not isinstance(said[-1], dict) or said[-1].get("role") != "user":
-        return b"", False
+        return b"", 0, False
     message = _encoder.encode(said.pop())
-    return message, all(isinstance(each, dict) and each.get("role") in _INSTRUCTIONS for each in said)
+    is_single_turn = all(isinstance(each, dict) and each.get("role") in _INSTRUCTIONS for each in said)
+    return message, -1 if said else 0, is_single_turn  # a comma went with it, unless it was alone
 
 
-def _repeats_members(raw: bytes, canonical: bytes) -> bool:
+def _repeats_members(raw: bytes, canonical_length: int) -> bool:
     """Whether an object has two members of one name: servers differ in which of them they read.
 
     Decoding drops one of them, so the text gets shorter; white space and escapes make it shorter too.
     """
-    if len(msgspec.json.format(raw, indent=_COMPACT)) == len(canonical):
+    if len(msgspec.json.format(raw, indent=_COMPACT)) == canonical_length:
         return False
     repeated: list[str] = []
 

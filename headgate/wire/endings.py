@@ -12,10 +12,12 @@ import msgspec
 from headgate.cache_types import Ending
 from headgate.types import Route
 from headgate.wire import sse
+from headgate.wire.openai import as_text
 
 _MOST_FRAME_BYTES = 16_000_000
 _THOUGHTS_AND_TEXT = frozenset({"text", "thinking", "redacted_thinking"})
 _PLAIN_ITEMS = frozenset({"message", "reasoning"})
+_DATA = b"data: "
 _NULL = msgspec.Raw(b"null")
 _NOTHING = (b"null", b"[]", b'""', b"{}")
 
@@ -87,16 +89,16 @@ class _Response(msgspec.Struct, gc=False):
 
 
 class _ResponseEvent(msgspec.Struct, gc=False):
-    type: str = ""
     response: _Response | None = None
 
 
 _chat = msgspec.json.Decoder(_Chat)
+_chats = msgspec.json.Decoder(list[_Chat])
 _embeddings = msgspec.json.Decoder(_Embeddings)
 _message = msgspec.json.Decoder(_Message)
-_message_event = msgspec.json.Decoder(_MessageEvent)
+_message_events = msgspec.json.Decoder(list[_MessageEvent])
 _response = msgspec.json.Decoder(_Response)
-_response_event = msgspec.json.Decoder(_ResponseEvent)
+_response_events = msgspec.json.Decoder(list[_ResponseEvent])
 
 
 def of_whole(route: Route, body: bytes) -> Ending:
@@ -106,36 +108,42 @@ def of_whole(route: Route, body: bytes) -> Ending:
 
 def of_stream(route: Route, data: bytes) -> Ending:
     """The ending of a stream, all its events together."""
-    frames = sse.FrameSplitter(_MOST_FRAME_BYTES).feed(data)
-    payloads = [payload for frame in frames if (payload := sse.payload(frame)) and payload != b"[DONE]"]
-    return _STREAMS[route](payloads)
+    frames = data.split(b"\n\n") if b"\r" not in data else sse.FrameSplitter(_MOST_FRAME_BYTES).feed(data)
+    payloads = [frame[6:] if frame.startswith(_DATA) and b"\n" not in frame else sse.payload(frame) for frame in frames]
+    told = [payload for payload in payloads if payload and payload != b"[DONE]"]
+    return _STREAMS[route](b"[%b]" % b",".join(told))
 
 
 def _chat_ending(body: bytes) -> Ending:
-    choices = _chat.decode(body).choices or []
-    return _of_choices({place: choice.finish_reason or "" for place, choice in enumerate(choices)}, choices)
+    return _of_chat([_chat.decode(body)])
 
 
-def _chat_stream(payloads: list[bytes]) -> Ending:
-    choices = [choice for payload in payloads for choice in _chat.decode(payload).choices or ()]
-    choices.sort(key=lambda choice: choice.index or 0)  # their pieces come in turns
+def _chat_stream(events: bytes) -> Ending:
+    return _of_chat(_chats.decode(events))
+
+
+def _of_chat(parts: list[_Chat]) -> Ending:
+    """Of a whole answer, or of the pieces of one; those of several choices come in turns."""
     finishes: dict[int, str] = {}
-    for choice in choices:
-        index = choice.index or 0
-        finishes[index] = choice.finish_reason or finishes.get(index, "")
-    return _of_choices(finishes, choices)
-
-
-def _of_choices(finishes: Mapping[int, str], choices: list[_Choice]) -> Ending:
-    said = [part for choice in choices if (part := choice.message or choice.delta) is not None]
-    words = [word for part in said for word in (part.content, part.reasoning_content, part.reasoning) if word]
-    words += [choice.text for choice in choices if choice.text]
-    return Ending(
-        tuple(finishes.values()),
-        texts=("".join([word if isinstance(word, str) else msgspec.json.encode(word).decode() for word in words]),),
-        calls_tools=any(_is_there(part.tool_calls, part.function_call, part.audio) for part in said),
-        refuses=any(_is_there(part.refusal) for part in said),
-    )
+    words: dict[int, list[str]] = {}
+    calls_tools = refuses = False
+    for part in parts:
+        for place, choice in enumerate(part.choices or ()):
+            index = choice.index or (place if choice.message is not None else 0)
+            if choice.finish_reason is not None or index not in finishes:
+                finishes[index] = choice.finish_reason or finishes.get(index, "")
+            kept = words.setdefault(index, [])
+            if choice.text:
+                kept.append(as_text(choice.text))
+            said = choice.delta or choice.message
+            if said is None:
+                continue
+            for word in (said.content, said.reasoning_content, said.reasoning):
+                if word:
+                    kept.append(as_text(word))
+            calls_tools = calls_tools or _is_there(said.tool_calls, said.function_call, said.audio)
+            refuses = refuses or _is_there(said.refusal)
+    return Ending(tuple(finishes.values()), calls_tools, refuses, tuple(map("".join, words.values())))
 
 
 def _is_there(*members: msgspec.Raw) -> bool:
@@ -152,10 +160,9 @@ def _message_ending(body: bytes) -> Ending:
     return _of_blocks(message.stop_reason, message.content or [])
 
 
-def _message_stream(payloads: list[bytes]) -> Ending:
+def _message_stream(events: bytes) -> Ending:
     stop, blocks, words = None, list[_Block](), list[str]()
-    for payload in payloads:
-        event = _message_event.decode(payload)
+    for event in _message_events.decode(events):
         if event.content_block is not None:
             blocks.append(event.content_block)
         if event.delta is not None:
@@ -175,11 +182,9 @@ def _response_ending(body: bytes) -> Ending:
     return _of_response(_response.decode(body))
 
 
-def _response_stream(payloads: list[bytes]) -> Ending:
-    for payload in reversed(payloads):
-        if b'"response.' in payload and (response := _response_event.decode(payload).response) is not None:
-            return _of_response(response)
-    return Ending(())
+def _response_stream(events: bytes) -> Ending:
+    responses = [event.response for event in _response_events.decode(events) if event.response is not None]
+    return _of_response(responses[-1]) if responses else Ending(())
 
 
 def _of_response(response: _Response) -> Ending:
@@ -200,7 +205,7 @@ _WHOLE: Mapping[Route, Callable[[bytes], Ending]] = {
     Route.MESSAGES: _message_ending,
     Route.RESPONSES: _response_ending,
 }
-_STREAMS: Mapping[Route, Callable[[list[bytes]], Ending]] = {
+_STREAMS: Mapping[Route, Callable[[bytes], Ending]] = {
     Route.CHAT: _chat_stream,
     Route.COMPLETIONS: _chat_stream,
     Route.MESSAGES: _message_stream,
