@@ -192,7 +192,7 @@ def test_a_server_that_refuses_says_what_to_do(server: RedisServer, break_it: tu
             server.ask(*break_it)
             if "requirepass" in break_it:
                 server.ask("-a", "secret", "CLIENT", "KILL", "TYPE", "normal")
-                await until(lambda: not counters.healthy)
+                await until(lambda: word in counters.last_error)
             with pytest.raises(StoreUnavailable, match=word):
                 for _ in range(3):
                     await counters.admit("a", "acme", [BUDGET], ask())

@@ -27,7 +27,10 @@ from headgate.types import Measure, Scope
 HOLD_SECONDS = 30.0
 FLUSH_SECONDS = 0.005
 MOST_QUEUED = 50_000  # notes of all tenants together; a tenant beyond is rebuilt from the ledger instead
+MOST_GROUPS = 5_000  # of 2 kilobytes for ten meters
 _MOST_AT_ONCE = 500
+_NOTHING = bulk(b"")
+_NONE = (0, b"")  # no keys, no arguments
 _KEEP, _KEEP_DISPATCHED, _SETTLE, _RELEASE = range(4)
 _UNKNOWN = Admission(None, known=False)
 _RETRY_SECONDS = 0.1
@@ -46,6 +49,16 @@ class Note(NamedTuple):
     picousd: int
 
 
+class Group(NamedTuple):
+    """The meters of one kind of request, ready for the wire."""
+
+    meters: Sequence[Meter]  # kept, so that no others can have their identity
+    shared: tuple[Meter, ...]  # enforced, on everybody together
+    own: tuple[Meter, ...]
+    keys: bytes
+    specs: bytes
+
+
 class Place:
     """A tenant's keys."""
 
@@ -56,6 +69,10 @@ class Place:
         self.base = b"".join(bulk(self.prefix + name) for name in (b"tenant", b"holds", b"expiries"))
         self.notes: list[Note] = []
         self.known_in = _NOT_ASKED  # the line's generation in which its counters were known last
+
+    def key(self, name: bytes) -> bytes:
+        """A meter's key."""
+        return bulk(b"%bm:%b" % (self.prefix, name))
 
 
 class RedisCounters:
@@ -83,6 +100,7 @@ class RedisCounters:
         self._line = Line(url, self._scripts, on_trouble, limit_seconds)
         self._line.open()
         self._meters = encoding.Meters()
+        self._groups: dict[tuple[str, int], Group] = {}  # by the identity of their meters
         self._places: dict[str, Place] = {}
         self._everybody = Place("everybody:{everybody}")
         process = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
@@ -133,41 +151,40 @@ class RedisCounters:
         place = self._place(tenant)
         if place.known_in not in (_NOT_ASKED, self._line.generation):
             return _UNKNOWN
-        if any(meter.rule.scope is Scope.GLOBAL for meter in meters):
-            return await self._admit_with_everybody(hold_id, tenant, meters, ask)
-        return await self._admit(hold_id, tenant, meters, ask)
+        group = self._groups.get((tenant, id(meters)))
+        if group is None or group.meters is not meters:
+            group = self._group(tenant, meters)
+        if group.shared:
+            return await self._admit_with_everybody(hold_id, tenant, group, ask)
+        return await self._admit(hold_id, tenant, group, ask)
 
-    async def _admit(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
-        place = self._place(tenant)
-        encoded = [self._meters.encoded(meter) for meter in meters]
-        arguments = [
-            bulk(hold_id.encode()),
-            encoding.ask_arguments(ask),
-            *[one[2] for one in encoded],
-        ]
+    async def _admit(self, hold_id: str, tenant: str, group: Group, ask: Ask) -> Admission:
+        place, count = self._place(tenant), len(group.own)
+        arguments = b"".join((bulk(hold_id.encode()), encoding.ask_arguments(ask), group.specs))
         try:
-            head, tail = await self._run("admit", tenant, place, encoded, arguments, 3 + len(meters))
+            head, tail = await self._run("admit", tenant, place, (count, group.keys), (3 + count, arguments))
         except BaseException:  # whether it was admitted is not known
             self._note(tenant, Note(_RELEASE, hold_id, self._at(), 0, 0))
             raise
-        admission = encoding.admission_of(head, tail, meters)
+        admission = encoding.admission_of(head, tail, group.own)
         place.known_in = self._line.generation if admission.known else _NOT_ASKED
         return admission
 
-    async def _admit_with_everybody(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
+    async def _admit_with_everybody(self, hold_id: str, tenant: str, group: Group, ask: Ask) -> Admission:
         """First the limits on everybody together, which this process mostly decides alone; then the tenant's own."""
-        shared = [meter for meter in meters if meter.rule.scope is Scope.GLOBAL and meter.rule.enforce]
-        for meter in shared:
+        for meter in group.shared:
             if meter.rule.measure is Measure.TOKENS:
                 least = min(ask.least_output_tokens, ask.output_tokens)
                 most = max((meter.limit - ask.input_tokens) // ask.choices, least)
-                ask = msgspec.structs.replace(ask, output_tokens=min(ask.output_tokens, most))
-        taken, refusal = await self._leases.take(shared, ask)
-        if refusal is not None:
-            return Admission(refusal, wait_seconds=refusal.wait_seconds)
-        own = [meter for meter in meters if meter.rule.scope is not Scope.GLOBAL]
+                if most < ask.output_tokens:
+                    ask = msgspec.structs.replace(ask, output_tokens=most)
+        taken = self._leases.take_at_hand(group.shared, ask)
+        if taken is None:
+            taken, refusal = await self._leases.take(group.shared, ask)
+            if refusal is not None:
+                return Admission(refusal, wait_seconds=refusal.wait_seconds)
         try:
-            admission = await self._admit(hold_id, tenant, own, ask)
+            admission = await self._admit(hold_id, tenant, group, ask)
         except BaseException:
             self._leases.give_back(taken)
             raise
@@ -179,8 +196,8 @@ class RedisCounters:
 
     async def extend(self, hold_id: str, tenant: str, ask: Ask, output_tokens: int) -> Admission:
         needed = ask.input_picousd + output_tokens * ask.choices * ask.output_price
-        arguments = [bulk(hold_id.encode()), bulk(b"%d" % min(needed, encoding.MOST_AMOUNT))]
-        _, refused = await self._run("extend", tenant, self._place(tenant), (), arguments, 2)
+        arguments = bulk(hold_id.encode()) + bulk(b"%d" % min(needed, encoding.MOST_AMOUNT))
+        _, refused = await self._run("extend", tenant, self._place(tenant), _NONE, (2, arguments))
         if not refused:
             return Admission(None, output_tokens)
         (name, spec), told = refused
@@ -195,10 +212,10 @@ class RedisCounters:
         self._note(tenant, Note(kind, hold_id, self._at(), charge.tokens, charge.picousd))
 
     async def read(self, tenant: str, meters: Sequence[Meter]) -> list[Reading]:
-        own = [meter for meter in meters if meter.rule.scope is not Scope.GLOBAL]
-        encoded = [self._meters.encoded(meter) for meter in own]
-        arguments = [one[2] for one in encoded]
-        _, told = await self._run("read", tenant, self._place(tenant), encoded, arguments, len(own))
+        place = self._place(tenant)
+        group = self._group(tenant, meters)
+        count = len(group.own)
+        _, told = await self._run("read", tenant, place, (count, group.keys), (count, group.specs))
         readings = iter(told or ())
         return [
             await self._leases.read(meter)
@@ -211,16 +228,16 @@ class RedisCounters:
         place, generation = self._place(tenant), self._line.generation
         for start in range(0, max(1, len(spent)), _MOST_AT_ONCE):
             some = spent[start : start + _MOST_AT_ONCE]
-            encoded = [(meter, meter.name.encode(), bulk(encoding.spec(meter))) for meter, _ in some]
             arguments = [bulk(b"1" if start + _MOST_AT_ONCE >= len(spent) else b"0")]
-            for (_, _, spec), (_, amount) in zip(encoded, some, strict=True):
-                arguments += (spec, bulk(b"%d" % amount))
-            await self._run("rebuild", tenant, place, encoded, arguments, 1 + 2 * len(some))
+            for meter, amount in some:
+                arguments += (bulk(encoding.spec(meter)), bulk(b"%d" % amount))
+            keys = b"".join([place.key(meter.name.encode()) for meter, _ in some])
+            await self._run("rebuild", tenant, place, (len(some), keys), (len(arguments), b"".join(arguments)))
         place.known_in = generation or self._line.generation
 
     async def reset(self, tenant: str, meter: Meter) -> None:
-        encoded = self._meters.encoded(meter)
-        await self._run("reset", tenant, self._place(tenant), [encoded], [encoded[2]], 1)
+        place, (_, name, spec) = self._place(tenant), self._meters.encoded(meter)
+        await self._run("reset", tenant, place, (1, place.key(name)), (1, spec))
 
     def forget(self) -> None:
         """Every tenant is rebuilt from the ledger before its next admission by this process."""
@@ -234,31 +251,28 @@ class RedisCounters:
         script: str,
         tenant: str,
         place: Place,
-        encoded: Sequence[tuple[Meter, bytes, bytes]],
-        arguments: Sequence[bytes],
-        count: int,
+        keys: tuple[int, bytes],
+        arguments: tuple[int, bytes],
     ) -> tuple[Any, Any]:
-        """Run a script, and with it what is queued for the tenant. `count` says how many `arguments` there are."""
+        """Run a script, and with it what is queued for the tenant. Of keys and arguments there are so many."""
         line = self._line
         if not line.healthy:
             await line.reach()
-        notes = self._take(place)
-        prefix = place.prefix
-        keys = [b"$%d\r\n%b%b\r\n" % (len(prefix) + 2 + len(name), prefix, b"m:" + name) for _, name, _ in encoded]
+        notes = self._take(place) if place.notes else []
         command = b"".join(
             (
-                bulk(b"%d" % (3 + len(keys))),
+                bulk(b"%d" % (3 + keys[0])),
                 place.base,
-                *keys,
-                bulk(b"" if self._clock is None else b"%.17g" % self._at()),
+                keys[1],
+                _NOTHING if self._clock is None else bulk(b"%.17g" % self._at()),
                 bulk(line.epoch),
-                bulk(msgspec.msgpack.encode(notes)) if notes else b"$0\r\n\r\n",
+                bulk(msgspec.msgpack.encode(notes)) if notes else _NOTHING,
                 self._hold_argument,
-                *arguments,
+                arguments[1],
             )
         )
         try:
-            reply = await line.run(self._scripts[script], 8 + len(keys) + count, command)
+            reply = await line.run(self._scripts[script], 8 + keys[0] + arguments[0], command)
         except ScriptFailed as error:  # notes that cannot be taken must not stand in the way for ever
             place.known_in = _NEVER
             log.error("the counters of tenant %s are damaged and will be rebuilt: %s", tenant, error)
@@ -276,10 +290,27 @@ class RedisCounters:
         return reply[0], rest
 
     async def _lease(self, meter: Meter, rest: Sequence[bytes]) -> bytes:
-        encoded = self._meters.encoded(meter)
-        arguments = [encoded[2], *rest]
-        told, _ = await self._run("lease", "", self._everybody, [encoded], arguments, len(arguments))
+        place, (_, name, spec) = self._everybody, self._meters.encoded(meter)
+        arguments = (1 + len(rest), b"".join((spec, *rest)))
+        told, _ = await self._run("lease", "", place, (1, place.key(name)), arguments)
         return bytes(told)
+
+    def _group(self, tenant: str, meters: Sequence[Meter]) -> Group:
+        place = self._place(tenant)
+        own = tuple([meter for meter in meters if meter.rule.scope is not Scope.GLOBAL])
+        encoded = [self._meters.encoded(meter) for meter in own]
+        group = Group(
+            meters,
+            tuple([meter for meter in meters if meter.rule.scope is Scope.GLOBAL and meter.rule.enforce]),
+            own,
+            b"".join([place.key(name) for _, name, _ in encoded]),
+            b"".join([spec for _, _, spec in encoded]),
+        )
+        if isinstance(meters, tuple):  # who asks has them ready, and asks again and again
+            if len(self._groups) >= MOST_GROUPS:
+                self._groups.clear()
+            self._groups[tenant, id(meters)] = group
+        return group
 
     def _at(self) -> float | bool:
         if self._clock is None:
@@ -336,7 +367,7 @@ class RedisCounters:
         task.add_done_callback(self._flushes.discard)
 
     async def _flush_all(self) -> None:
-        work = [self._run("work", tenant, place, (), (), 0) for tenant, place in self._places.items() if place.notes]
+        work = [self._run("work", tenant, place, _NONE, _NONE) for tenant, place in self._places.items() if place.notes]
         results = await asyncio.gather(*work, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, StoreUnavailable):

@@ -91,10 +91,32 @@ class Leases:
             raise
         return taken, None
 
+    def take_at_hand(self, meters: Sequence[Meter], ask: Ask) -> list[Taken] | None:
+        """As `take`, of what this process has already; None, and nothing is taken, if that is not enough."""
+        tokens, now = ask.input_tokens + ask.output_tokens * ask.choices, self._monotonic()
+        taken: list[Taken] = []
+        for meter in meters:
+            share = self._share(meter)
+            if meter.rule.kind is MeterKind.CONCURRENCY:
+                if share.in_use >= share.stock:
+                    break
+                share.in_use += 1
+                taken.append(Taken(share, 1, 0.0))
+                continue
+            amount = tokens if meter.rule.measure is Measure.TOKENS else 1
+            if share.stock < amount or now >= share.fresh_until:
+                break
+            share.stock -= amount
+            taken.append(Taken(share, amount, share.at))
+        else:
+            return taken
+        self.give_back(taken)
+        return None
+
     def hold(self, hold_id: str, taken: list[Taken], ask: Ask, output_tokens: int) -> None:
         """The request goes in; what it needs less than was thought is given back."""
         spare = (ask.output_tokens - output_tokens) * ask.choices
-        self._held[hold_id] = [self._lessened(one, spare) for one in taken]
+        self._held[hold_id] = [self._lessened(one, spare) for one in taken] if spare > 0 else taken
 
     def settle(self, hold_id: str, charge: Charge) -> None:
         """What a request came to in the end."""

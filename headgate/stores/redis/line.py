@@ -1,7 +1,8 @@
 """One connection to a Redis server, for all requests of a process at once.
 
 Commands of one round of the event loop go out with one write, and answers come back in order, so that nobody waits for
-anybody's round trip but his own. Who waits too long is told so, and the connection is given up: an answer that comes
+anybody's round trip but his own. redis-py makes the connection; from then on the socket's callback reads, which costs
+less. Who waits too long is told so, and the connection is given up: an answer that comes
 late would belong to the wrong question. While the server is away every call fails at once, and one background task
 tries again and again to reach it.
 """
@@ -15,7 +16,8 @@ import math
 import re
 import urllib.parse
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from headgate.errors import MissingExtra, StoreUnavailable
@@ -63,6 +65,29 @@ class Call:
         self.sent_at = sent_at
 
 
+class ReplyError(Exception):
+    """The server's error in place of an answer."""
+
+
+class Replies(asyncio.Protocol):
+    """Takes answers apart as they arrive. `lost` hears why the connection ended."""
+
+    def __init__(self, take: Callable[[Iterable[Any]], None], lost: Callable[[str], None]) -> None:
+        import hiredis
+
+        self._nothing = object()  # has arrived
+        self._reader = hiredis.Reader(replyError=ReplyError, notEnoughData=self._nothing)
+        self._take = take
+        self._lost = lost
+
+    def data_received(self, data: bytes) -> None:
+        self._reader.feed(data)
+        self._take(iter(self._reader.gets, self._nothing))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost(str(exc) if exc is not None else "the connection was closed")
+
+
 class Line:
     """Make it inside the event loop. `on_trouble` hears a sentence when the store is lost, "" when it is back."""
 
@@ -90,9 +115,10 @@ class Line:
         self._pending: deque[Call] = deque()
         self._flushing = False
         self._watching = False
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.WriteTransport | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._connecting: asyncio.Task[None] | None = None
-        self._reading: asyncio.Task[None] | None = None
         self._closed = False
 
     @property
@@ -112,10 +138,9 @@ class Line:
         return None if self._connection is None else self._ask(script, count, arguments)
 
     def _ask(self, script: Script, count: int, arguments: bytes) -> asyncio.Future[Any]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Any] = loop.create_future()
+        future: asyncio.Future[Any] = self._loop.create_future()
         command = b"*%d\r\n%b%b" % (count + 2, script.run, arguments)
-        self._send(Call(script, command, future, loop.time()))
+        self._send(Call(script, command, future, self._loop.time()))
         return future
 
     def open(self) -> None:
@@ -144,12 +169,12 @@ class Line:
         """Close the connection; calls under way fail."""
         self._closed = True
         self._fail("headgate is shutting down")
-        self._connection = None
+        self._connection = self._transport = None
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for connection in list(self._open):
-            await self._hang_up(connection, None)
+            await self._hang_up(connection)
 
     # --- writing ---
 
@@ -157,50 +182,42 @@ class Line:
         self._outbox.append(call)
         if not self._flushing:
             self._flushing = True
-            asyncio.get_running_loop().call_soon(self._flush)
+            self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._flushing = False
-        connection, calls = self._connection, self._outbox
-        if connection is None or not calls:
+        connection, transport, calls = self._connection, self._transport, self._outbox
+        if connection is None or transport is None or not calls:
             return
         self._outbox = []
         self._pending.extend(calls)
         self._watch()
-        self._start(self._write(connection, b"".join([call.arguments for call in calls])))
-
-    async def _write(self, connection: AbstractConnection, data: bytes) -> None:
         try:
-            await connection.send_packed_command([data], check_health=False)
+            transport.write(b"".join([call.arguments for call in calls]))
         except Exception as error:  # of any kind: the connection is of no use any more
             self._lose(connection, str(error))
 
     # --- reading ---
 
-    async def _read(self, connection: AbstractConnection) -> None:
-        from redis.exceptions import ResponseError
-
-        read, pending = connection.read_response, self._pending
+    def _arrived(self, connection: AbstractConnection, replies: Iterable[Any]) -> None:
+        if connection is not self._connection:
+            return
         try:
-            while True:
-                try:
-                    reply = await read(timeout=math.inf, disconnect_on_error=False)
-                except ResponseError as error:
-                    self._refused(connection, pending.popleft(), error)
-                    continue
-                future = pending.popleft().future
-                if not future.done():
-                    future.set_result(reply)
-        except Exception as error:
-            self._lose(connection, str(error) or "the connection was closed")
+            for reply in replies:
+                call = self._pending.popleft()
+                if isinstance(reply, ReplyError):
+                    self._refused(connection, call, reply)
+                elif not call.future.done():
+                    call.future.set_result(reply)
+        except Exception as error:  # what came is no answer
+            self._lose(connection, str(error))
 
     def _refused(self, connection: AbstractConnection, call: Call, error: Exception) -> None:
         """The server answered with an error. What concerns it as a whole is as if it were away."""
         words = f"{error}"
         kind = _kind(error)
         if kind == "NOSCRIPT" and call.script is not None:  # SCRIPT FLUSH
-            loop = asyncio.get_running_loop()
-            self._send(Call(None, call.script.load(), loop.create_future(), call.sent_at))
+            self._send(Call(None, call.script.load(), self._loop.create_future(), call.sent_at))
             self._send(Call(None, call.arguments, call.future, call.sent_at))
             return
         if not call.future.done():
@@ -216,18 +233,18 @@ class Line:
         if not self._watching and self._pending:
             self._watching = True
             due = self._pending[0].sent_at + self._limit_seconds
-            asyncio.get_running_loop().call_at(due, self._overdue, due)
+            self._loop.call_at(due, self._overdue, due)
 
     def _overdue(self, due: float) -> None:
         self._watching = False
         if not self._pending or self._connection is None:
             return
-        loop = asyncio.get_running_loop()
-        if loop.time() > due + _LATE_SECONDS:
+        now = self._loop.time()
+        if now > due + _LATE_SECONDS:
             self._watching = True
-            loop.call_later(_LATE_SECONDS, self._overdue, math.inf)  # once: what has arrived is read first
+            self._loop.call_later(_LATE_SECONDS, self._overdue, math.inf)  # once: what has arrived is read first
             return
-        if self._pending[0].sent_at + self._limit_seconds <= loop.time():
+        if self._pending[0].sent_at + self._limit_seconds <= now:
             self._lose(self._connection, f"no answer within {self._limit_seconds:g} seconds")
         else:
             self._watch()
@@ -237,10 +254,9 @@ class Line:
     def _lose(self, connection: AbstractConnection, reason: str) -> None:
         if connection is not self._connection:
             return
-        self._connection = None
+        self._connection = self._transport = None
         self.failures += 1
-        reading, self._reading = self._reading, None
-        self._start(self._hang_up(connection, reading))
+        self._start(self._hang_up(connection))
         self._fail(reason)
         if not self._closed:
             self._connecting = self._start(self._connect())
@@ -278,9 +294,9 @@ class Line:
                 if not self.last_error:
                     self.failures += 1
                 self._fail(reason)
-                await self._hang_up(connection, None)
+                await self._hang_up(connection)
             except BaseException:
-                await self._hang_up(connection, None)
+                await self._hang_up(connection)
                 raise
             await asyncio.sleep(delay)
             delay = min(2 * delay, _LAST_RETRY_SECONDS)
@@ -288,7 +304,10 @@ class Line:
         self.generation += 1
         self._pending = deque()
         self._connection = connection
-        self._reading = self._start(self._read(connection))
+        self._transport = transport = self._taken_over(connection)
+        if transport.is_closing():  # before anybody listened
+            self._lose(connection, "the connection was closed")
+            return
         if self.last_error:
             self.last_error = ""
             self._on_trouble("")
@@ -305,9 +324,17 @@ class Line:
                 return line[len(b"run_id:") :]
         return b"-"
 
-    async def _hang_up(self, connection: AbstractConnection, reading: asyncio.Task[None] | None) -> None:
-        if reading is not None and reading is not asyncio.current_task():
-            reading.cancel()
+    def _taken_over(self, connection: AbstractConnection) -> asyncio.WriteTransport:
+        """From here on what arrives is handed to this line; redis-py only closes the connection."""
+        writer = connection._writer
+        assert writer is not None, "it was greeted"
+        transport = writer.transport
+        transport.set_protocol(
+            Replies(partial(self._arrived, connection), lambda reason: self._lose(connection, reason))
+        )
+        return transport
+
+    async def _hang_up(self, connection: AbstractConnection) -> None:
         with contextlib.suppress(Exception):
             await connection.disconnect(nowait=True)
         self._open.discard(connection)
@@ -317,7 +344,7 @@ class Line:
         return StoreUnavailable(message, retry_after_seconds=1.0)
 
     def _start(self, work: Any) -> asyncio.Task[None]:
-        task: asyncio.Task[None] = asyncio.get_running_loop().create_task(work)
+        task: asyncio.Task[None] = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
