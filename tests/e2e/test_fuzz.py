@@ -14,9 +14,13 @@ from hypothesis import strategies as st
 from tests.e2e.gateway import Gateway
 from tests.e2e.upstream import Exchange, Upstream, chat_answer
 from tests.e2e.wire import CHAT, HELLO_BODY, STREAM_BODY, Response, Wire, ask, head, post
+from tests.scale import scaled
 
 ROUNDS = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(150, 60),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 
 JSON_VALUES = st.recursive(

@@ -14,6 +14,7 @@ from tests.conformance.meaning import differences
 from tests.hostile.damage import HALVES, INVALID, JSON, ODD, RAW, places, with_raw
 from tests.hostile.hearing import PAIR_NAMES, PAIRS, Heard, hear, meant
 from tests.hostile.voices import CONTENT, END, FINISH, VOICES, WORDS, Event, Voice
+from tests.scale import scaled
 
 every_pair = pytest.mark.parametrize(("client", "voice"), PAIRS, ids=PAIR_NAMES)
 every_client_of_aws = pytest.mark.parametrize("client", ["chat", "responses", "messages"])
@@ -157,7 +158,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, Voice, list[Event]]:
     return client, voice, events
 
 
-@settings(max_examples=1_200, deadline=None, derandomize=True)
+@settings(max_examples=scaled(1_200, 300), deadline=None, derandomize=True)
 @given(damaged())
 def test_values_of_any_kind_in_any_place(case: tuple[str, Voice, list[Event]]) -> None:
     client, voice, events = case

@@ -25,6 +25,7 @@ from tests.hostile.damage import JSON, ODD, RAW, places, with_raw
 from tests.hostile.hearing import PAIR_NAMES, PAIRS, ROUTES, dialogue
 from tests.hostile.requests import REQUESTS
 from tests.hostile.voices import VOICES, Event, Voice, dump
+from tests.scale import scaled
 
 every_pair = pytest.mark.parametrize(("client", "voice"), PAIRS, ids=PAIR_NAMES)
 MODELS = {
@@ -88,7 +89,7 @@ def damaged(draw: st.DrawFn, *, damages: int = 3) -> tuple[str, bytes]:
     return client, event.data
 
 
-@settings(max_examples=600, deadline=None, derandomize=True)
+@settings(max_examples=scaled(600, 200), deadline=None, derandomize=True)
 @given(damaged(), st.sampled_from(list(VOICES.values())))
 def test_values_of_any_kind_in_any_place(case: tuple[str, bytes], voice: Voice) -> None:
     client, body = case
@@ -110,7 +111,10 @@ def test_nesting(client: str, depth: int) -> None:
 # --- through a gateway ---
 
 ROUNDS = settings(
-    max_examples=150, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=scaled(150, 60),
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 MARKS = {  # what stands in the path that a provider is asked by
     "chat/completions": "chat",

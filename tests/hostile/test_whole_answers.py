@@ -20,6 +20,7 @@ from tests.hostile.answers import ANSWERS
 from tests.hostile.damage import HALVES, INVALID, ODD, RAW, places, with_raw
 from tests.hostile.hearing import ASK, PAIR_NAMES, PAIRS, call, dialogue
 from tests.hostile.voices import ERROR, TOKENS_IN, TOKENS_OUT, Event, Voice, dump
+from tests.scale import scaled
 
 every_pair = pytest.mark.parametrize(("client", "voice"), PAIRS, ids=PAIR_NAMES)
 TOLD = Usage(input=TOKENS_IN, output=TOKENS_OUT, counted=Counted.REPORTED)
@@ -122,7 +123,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, Voice, bytes]:
     return client, voice, event.data
 
 
-@settings(max_examples=500, deadline=None, derandomize=True)
+@settings(max_examples=scaled(500, 150), deadline=None, derandomize=True)
 @given(damaged())
 def test_values_of_any_kind_in_any_place(case: tuple[str, Voice, bytes]) -> None:
     client, voice, body = case
