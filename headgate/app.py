@@ -30,7 +30,7 @@ from headgate.config.schema import Config, ServerConfig
 from headgate.errors import DatabaseUnavailable, Draining, HeadgateError, IncompatibleDatabase
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import Deployment, Setup
-from headgate.gateway.http.exchange import Edge, EdgeLimits
+from headgate.gateway.http.exchange import Edge
 from headgate.gateway.http.protocol import GatewayProtocol
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.settling import Audience, Settler
@@ -47,6 +47,7 @@ from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
+from headgate.stores.sql_routes import SqlRouteRecords
 from headgate.telemetry.metrics import LiveGauges
 from headgate.tokens.counter import OfflineCounter
 from headgate.types import RequestRecord
@@ -114,7 +115,7 @@ class Application:
         self.caching, self.semantics = self._caches(loaded.config)
         self.routing = Routing(self.clock, self._assembly, self._config)
         self.pipeline = self._make_pipeline(setup)
-        self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, _edge_limits(loaded))
+        self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, assembly.edge_limits(server))
         self.working = Working(self._database, self.pipeline, self.accounts, self.clock, self._config)
         self.books = bookkeeping.open_bookkeeping(
             self._database, self.clock, self._config, environment, self.alerts.raise_
@@ -136,6 +137,7 @@ class Application:
         self._run(self.protection.admissions.keep_alive(lambda: self.pipeline.under_way))
         self._run(self.books.nightly.run_forever())
         self._run(self.working.run_forever())
+        self._run(self.routing.shadowing.keep_up(lambda: bool(self.pipeline.setup.routers)))
 
     async def stop(self) -> None:
         """Settle what is left and close everything. Rows the database does not take wait on disk for the next start."""
@@ -178,7 +180,7 @@ class Application:
         loaded = load(None if source.source == BUILT_IN else source.source, self._environment, self._workers)
         config = self.settings.configure(loaded.config).config
         self.pipeline.setup = setup = self._assembly.setup(config, loaded.hash, before)
-        self.edge.limits = _edge_limits(loaded)
+        self.edge.limits = assembly.edge_limits(loaded.config.server)
         self._journal.reserve(loaded.config.server.max_in_flight)
         assembly.configure(self.accounts, config)
         if loaded.config.alerts != source.config.alerts:
@@ -223,6 +225,7 @@ class Application:
         entrance, cache, choosing = self.protection.admissions, self.caching.cache, self.routing.choosing
         pipeline = Pipeline(setup, self.clock, self._settler, entrance, cache, choosing)
         pipeline.missing_done = self.metrics.missing_done
+        self.routing.attach(pipeline, SqlRouteRecords(self._database), self.metrics.routes)
         return pipeline
 
     def _config(self) -> Config:
@@ -360,6 +363,8 @@ class Application:
             semantic_off=lambda: self.semantics.off(),
             tokens_in_flight=lambda: self._of_deployments(lambda deployment: deployment.tokens_in_flight),
             cache_size=lambda: self.caching.store.size(),
+            router_losses=lambda: self.routing.shadowing.figures,
+            routers_closed=lambda: self.routing.shadowing.closed,
         )
 
     def _of_deployments(self, read: Callable[[Deployment], int]) -> dict[str, int]:
@@ -376,14 +381,3 @@ def _shutting_down() -> Draining:
 def _journal(server: ServerConfig, clock: Clock) -> FileJournal:
     directory, most = Path(server.data_dir) / "journal", server.ledger.journal_max_bytes
     return FileJournal(directory, clock, max_bytes=most, slots=server.max_in_flight)
-
-
-def _edge_limits(loaded: Loaded) -> EdgeLimits:
-    server = loaded.config.server
-    return EdgeLimits(
-        max_body_bytes=server.max_body_bytes,
-        max_header_bytes=server.max_header_bytes,
-        max_connections=server.max_connections,
-        receive_seconds=server.receive_seconds,
-        send_seconds=server.send_seconds,
-    )

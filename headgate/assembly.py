@@ -22,11 +22,13 @@ from headgate.config.schema import (
     PiiConfig,
     ProviderConfig,
     RouterConfig,
+    ServerConfig,
 )
 from headgate.config.tiers import BudgetsConfig, LimitsConfig, TenantConfig, TierConfig
 from headgate.gateway import accounts
 from headgate.gateway.accounts import Accounts, Terms
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
+from headgate.gateway.http.exchange import EdgeLimits
 from headgate.gateway.routers import Flag, RouterSpec
 from headgate.policy.escalating import Doubt, Standard
 from headgate.policy.health import BreakerRules
@@ -45,7 +47,7 @@ from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
 from headgate.providers.upstream.proxy import proxy_settings
 from headgate.providers.vertex import Tokens, VertexPlace, VertexProvider
-from headgate.types import Caller, Features, KeyRecord, Tier
+from headgate.types import PICO_PER_USD, Caller, Features, KeyRecord, Tier
 
 ANONYMOUS = Caller(key_id="", tenant="anonymous", user=None, tier=Tier(name="anonymous", models=frozenset({"*"})))
 _EMBEDDER_CONNECTIONS = 100
@@ -227,6 +229,12 @@ def _router_spec(name: str, router: RouterConfig) -> RouterSpec:
         near=router.escalate.near,
         difficulty_model=router.difficulty_model,
         use_embedder=router.use_embedder,
+        appeal=router.appeal,
+        challenges=tuple(phrase.lower() for phrase in router.challenges),
+        shadow_share=router.shadow.share if router.shadow.max_usd_per_day else 0.0,
+        shadow_picousd_per_day=int(router.shadow.max_usd_per_day * PICO_PER_USD),
+        judge=router.shadow.judge,
+        max_loss=router.shadow.max_loss,
     )
 
 
@@ -348,3 +356,14 @@ def alert_channels(config: Config, environment: Mapping[str, str]) -> tuple[Chan
     from headgate.alerts.building import channels  # mail and its kin take a while to load
 
     return channels(config.alerts, environment)
+
+
+def edge_limits(server: ServerConfig) -> EdgeLimits:
+    """What a client may ask of a connection."""
+    return EdgeLimits(
+        max_body_bytes=server.max_body_bytes,
+        max_header_bytes=server.max_header_bytes,
+        max_connections=server.max_connections,
+        receive_seconds=server.receive_seconds,
+        send_seconds=server.send_seconds,
+    )

@@ -1,5 +1,5 @@
-"""The ports: everything headgate needs from the outside world, on one page, but for bills and jobs: `billing_ports.py`
-and `job_ports.py`.
+"""The ports: everything headgate needs from the outside world, on one page, but for bills, jobs and routers:
+`billing_ports.py`, `job_ports.py` and `route_ports.py`.
 
 Each port has an embedded adapter and may have a distributed one; every adapter passes the port's contract suite in
 `tests/contract/`. Adapters are picked in `app.py` and nowhere else. `vector_ports.py` goes on with look-ups in memory.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from headgate.judgements import WeakOutcome
 from headgate.types import Frozen
 
 
@@ -62,3 +63,53 @@ class Routed(Frozen, frozen=True, gc=False, omit_defaults=True):
     reason: str
     difficulty: float  # the share of usual questions that are easier
     candidates: tuple[Scored, ...] = ()
+
+
+class Judged(Frozen, frozen=True):
+    """What became of a router's choice of a cheaper model: compared with the best one's answer by a judge, or appealed
+    against by its user. A row that the difficulty model can learn from."""
+
+    id: str  # of the request that was judged; an appeal has its own row
+    at: float  # Unix seconds
+    router: str
+    tenant: str  # whose request it was
+    weak: str
+    strong: str
+    outcome: WeakOutcome
+    source: str  # shadow, appeal or challenge
+    judge: str = ""  # the model that compared
+    cost_picousd: int = 0  # of the second answer and of the judge
+    prompt: str = ""  # what was asked, as far as it may be kept
+    gate: int = 0  # how often the router had been closed and opened by then
+
+
+class LossSum(Frozen, frozen=True, gc=False):
+    """Shadow runs of one router in one week (its Monday as a day since 1970), by how they ended."""
+
+    router: str
+    week: int
+    gate: int
+    wins: int = 0  # the cheaper model's answer was better
+    ties: int = 0
+    losses: int = 0
+    cost_picousd: int = 0
+
+
+class RouterGate(Frozen, frozen=True, gc=False):
+    """Whether a router may choose, or gives everything to its best model. `number` grows with every change."""
+
+    router: str
+    number: int
+    closed: bool
+    at: float  # Unix seconds
+    reason: str
+
+
+class Answered(Frozen, frozen=True):
+    """A request that a router gave to a model, for an appeal."""
+
+    tenant: str
+    user: str | None
+    key_id: str
+    router: str
+    model: str

@@ -3,28 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from headgate.assembly import Assembly
 from headgate.config.schema import Config
 from headgate.gateway.choosing import Choosing
+from headgate.gateway.errands import Errands
+from headgate.gateway.escalating import EscalationObserver
+from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.routers import RouterSpec
+from headgate.gateway.shadowing import Shadowing, ShadowObserver
 from headgate.ports import Clock, Embedder
+from headgate.route_ports import RouteRecords
 from headgate.route_types import Hardness, Signals
 
 if TYPE_CHECKING:
     from headgate.gateway.scoring import ModelScorer
 
 
+class RouteObserver(EscalationObserver, ShadowObserver, Protocol):
+    """Counts what routers do."""
+
+
 class Routing:
     """Makes what routers need, when the first of them is asked for. `config` is the one in use."""
 
+    shadowing: Shadowing
+
     def __init__(self, clock: Clock, assembly: Assembly, config: Callable[[], Config]) -> None:
+        self._clock = clock
         self._assembly = assembly
         self._config = config
         self._embedder: Embedder | None = None
         self._scorer: ModelScorer | None = None
         self.choosing = Choosing(clock, self)
+
+    def attach(self, pipeline: Pipeline, records: RouteRecords, observer: RouteObserver) -> None:
+        """Learn from the answers of a pipeline that chooses by this."""
+        self.choosing.answered = records.answered
+        self.shadowing = Shadowing(Errands(pipeline, self._clock), records, self._clock, self.choosing, observer)
+        pipeline.routed = self.shadowing.answered
+        pipeline.escalating.observer = observer
 
     async def score(self, router: RouterSpec, signals: Signals) -> Hardness:
         """As `choosing.Scorer`."""
@@ -40,7 +59,8 @@ class Routing:
         self._scorer = None
 
     async def aclose(self) -> None:
-        """Stop embedding."""
+        """End shadow runs, and stop embedding."""
+        await self.shadowing.finish()
         if self._embedder is not None:
             await self._embedder.aclose()
 

@@ -276,6 +276,7 @@ class Call(Frozen, frozen=True, gc=False):
     prompt_version: str | None = None
     traceparent: str | None = None
     dialect_headers: tuple[tuple[str, str], ...] = ()  # for the provider, if it speaks the caller's dialect
+    appeal: str | None = None  # the request whose answer was not good enough
     cache: CacheControl = CacheControl()
 
 

@@ -25,7 +25,7 @@ VOCABULARY = {
     "limit_errors",
     "version",
 }
-PORTS = {*VOCABULARY, "billing_ports", "job_ports", "ports", "vector_ports"}
+PORTS = {*VOCABULARY, "billing_ports", "job_ports", "ports", "route_ports", "vector_ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
@@ -50,7 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "idempotency_types": {"types"},
     "job_types": {"types"},
     "metering": {"types"},
-    "route_types": {"types"},
+    "route_types": {"types", "judgements"},
     "bills": {"types"},
     "judgements": {"types"},
     "errors": {"types"},
@@ -58,6 +58,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "billing_ports": {"bills"},
     "vector_ports": {"types", "ports"},
     "job_ports": {"job_types"},
+    "route_ports": {"route_types"},
     "ports": {"types", "alert_types", "cache_types", "change_types", "idempotency_types", "metering"},
     "writing": {"types", "errors"},
     "policy": VOCABULARY,

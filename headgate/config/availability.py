@@ -7,8 +7,6 @@ from headgate.config.problems import Place
 # A place in the configuration, * for any name or index: what it belongs to.
 NOT_YET = {
     "queue": "queues",
-    "routers.*.appeal": "appeals",
-    "routers.*.shadow": "shadow runs",
     "models.*.price.batch": "batches",
     "models.*.deployments.*.price.batch": "batches",
 }

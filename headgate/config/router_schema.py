@@ -40,5 +40,7 @@ class EscalateConfig(Block, frozen=True):
 class ShadowConfig(Block, frozen=True):
     """Asking a second model beside the chosen one, to learn from the difference."""
 
-    share: Share = 0  # share of requests
-    max_usd_per_day: Usd = Decimal(0)  # no more once this much was spent on it
+    share: Share = 0  # share of the requests that a cheaper model has answered
+    max_usd_per_day: Usd = Decimal(0)  # no more once this much was spent on it, judges included
+    judge: str = ""  # the model that compares the answers; default: the last one of `from`
+    max_loss: Share = 0.1  # a router that surely loses more against its best model asks only that one from then on

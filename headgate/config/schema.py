@@ -302,6 +302,7 @@ class RouterConfig(Block, frozen=True):
     escalate: EscalateConfig = EscalateConfig()  # when the next better model is asked before an answer is shown
     session_seconds: NotNegative = 3600.0  # a conversation keeps its model until it was silent for this long; 0: never
     appeal: bool = False  # a user may ask for the better model when an answer was not good enough
+    challenges: list[str] = []  # words that mean the same, e.g. "that is wrong"; in whatever way they are written
     shadow: ShadowConfig = ShadowConfig()  # asking a second model, to learn from the difference
 
 

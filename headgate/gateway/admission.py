@@ -20,6 +20,7 @@ from headgate.gateway.applying import Applying, RuleBook
 from headgate.gateway.fleet import ServedModel
 from headgate.gateway.journey import Hold, Journey
 from headgate.gateway.preflight import count_prompt
+from headgate.gateway.routers import OPERATOR
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
 from headgate.policy.calendar import zone_of
@@ -98,7 +99,7 @@ class Admissions:
                 ask, decision = await self._put(journey, applying, asking.needed(journey, applying))
                 ask, decision = await self._count(journey, applying, ask, decision)
         except (StoreUnavailable, DatabaseUnavailable) as error:
-            if journey.setup.on_store_failure == "allow":
+            if journey.setup.on_store_failure == "allow" and journey.caller.tenant != OPERATOR:
                 return
             raise _cannot_be_checked(error) from None
         if self._operator is not None and (decision.refusal is not None or decision.unenforced):

@@ -6,10 +6,10 @@ The decision is `policy.choosing`. Only requests that ask for a router come here
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from headgate.errors import RouteNotServed
+from headgate.errors import Forbidden, InvalidRequest, NotFound, RouteNotServed
 from headgate.gateway import asking
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.journey import Journey
@@ -20,7 +20,7 @@ from headgate.policy import access, choosing
 from headgate.policy.choosing import Preference, Why, Wish
 from headgate.policy.quota import Demand
 from headgate.ports import Clock
-from headgate.route_types import Candidate, Hardness, Signals
+from headgate.route_types import Answered, Candidate, Hardness, RouterGate, Signals
 from headgate.types import Call, Caller, Route, Tier
 from headgate.wire.signals import read_signals
 
@@ -49,12 +49,20 @@ class Choosing:
         self._clock = clock
         self._scorer = scorer
         self._sessions = Sessions()
+        self.gates: Mapping[str, RouterGate] = {}  # by router
+        # who finds out whose request it was that somebody appeals against
+        self.answered: Callable[[str], Awaitable[Answered | None]] = _nobody
         self._exchange: dict[str, float] = {}  # of routers with a target, as it has turned out here
 
     async def route(self, journey: Journey, router: RouterSpec) -> ServedModel:
         """Choose the model, and note why on the journey. Raises RouteNotServed if none can answer."""
-        chosen = await self.consider(journey, router)
+        appealed = ""
+        if journey.call.appeal is not None:
+            appealed = await self._appealed(journey.caller, journey.call, router)
+        chosen = await self.consider(journey, router, appealed)
         choice = chosen.choice
+        if appealed and choice.why is not Why.APPEAL:
+            raise RouteNotServed(f"No better model of '{router.name}' than '{appealed}' can answer this now.")
         if choice.model is None:
             raise RouteNotServed(f"No model of '{router.name}' can answer this request: {choice.reason}.")
         journey.chosen = chosen
@@ -64,8 +72,12 @@ class Choosing:
         self.keep(chosen, choice.model)
         return journey.setup.models[choice.model]
 
-    async def consider(self, question: Question, router: RouterSpec) -> ModelChoice:
-        """The decision on a call, without any effect."""
+    def gate(self, router: str) -> RouterGate | None:
+        """Whether a router is closed, as far as this process knows; None: it never was."""
+        return self.gates.get(router)
+
+    async def consider(self, question: Question, router: RouterSpec, appealed: str = "") -> ModelChoice:
+        """The decision on a call, without any effect. `appealed` is the model whose answer was not good enough."""
         caller, call, models = question.caller, question.call, question.setup.models
         signals = read_signals(call)
         session = _session(caller, call, router, signals)
@@ -86,8 +98,40 @@ class Choosing:
             router.near,
         )
         wishes = _wishes(router, caller.tier, session, kept)
+        gate = self.gate(router.name)
+        if gate is not None and gate.closed:
+            wishes[:0] = [Wish(model, Why.CLOSED, gate.reason) for model in reversed(router.members)]
+        if appealed:
+            wishes[:0] = _better(router, appealed, Why.APPEAL, "its user asked for a better answer")
+        elif _is_challenge(router, signals):
+            appealed = kept or router.members[0]
+            wishes[:0] = _better(router, appealed, Why.CHALLENGE, "its user said that the answer was not good enough")
         choice = choosing.choose(candidates, signals, hardness, preference, wishes)
-        return ModelChoice(router, signals, hardness, choice, session)
+        return ModelChoice(router, signals, hardness, choice, session, appealed)
+
+    async def _appealed(self, caller: Caller, call: Call, router: RouterSpec) -> str:
+        """The model that answered the request that a caller appeals against.
+
+        Raises Forbidden where there are no appeals, NotFound if it is not the caller's own, or InvalidRequest if the
+        best model has answered it.
+        """
+        if not router.appeal:
+            raise Forbidden(f"There are no appeals for '{router.name}'.", param="x-headgate-appeal")
+        found = await self.answered(call.appeal or "")
+        user = caller.user or call.user
+        if (
+            found is None
+            or (found.tenant, found.router) != (caller.tenant, router.name)
+            or (found.key_id != caller.key_id and (user is None or found.user != user))
+        ):
+            raise NotFound(
+                f"There is no request '{call.appeal}' of yours that '{router.name}' has answered. It can be appealed"
+                " against a second after its answer.",
+                param="x-headgate-appeal",
+            )
+        if found.model == router.members[-1] or found.model not in router.members:
+            raise InvalidRequest("The best model has answered this request already.", param="x-headgate-appeal")
+        return found.model
 
     def keep(self, chosen: ModelChoice, model: str) -> None:
         """The conversation goes on with this model."""
@@ -144,6 +188,23 @@ def _at_its_beginning(signals: Signals) -> Signals:
         wants_json=signals.wants_json,
         json_schema=signals.json_schema,
     )
+
+
+def _better(router: RouterSpec, model: str, why: Why, reason: str) -> list[Wish]:
+    """The models above one, the next better first."""
+    place = router.members.index(model) if model in router.members else 0
+    return [Wish(better, why, reason) for better in router.members[place + 1 :]]
+
+
+def _is_challenge(router: RouterSpec, signals: Signals) -> bool:
+    if not router.challenges or signals.turn < 2:
+        return False
+    text = signals.text.lower()
+    return any(phrase in text for phrase in router.challenges)
+
+
+async def _nobody(request_id: str) -> Answered | None:
+    return None
 
 
 def _wishes(router: RouterSpec, tier: Tier, session: bytes, kept: str) -> list[Wish]:

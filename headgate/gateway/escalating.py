@@ -40,13 +40,12 @@ class Escalating:
         admissions: Admissions,
         settler: Settler,
         choosing: Choosing,
-        observer: EscalationObserver | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._admissions = admissions
         self._settler = settler
         self._choosing = choosing
-        self._observer = observer
+        self.observer: EscalationObserver | None = None
 
     async def improve(self, journey: Journey) -> None:
         """Leave an answer that is good enough in `journey.attempt`, or the best that could be had.
@@ -81,8 +80,8 @@ class Escalating:
                 return
             journey.doubt = f"{weak_model.spec.name}: {sentence}"
             self._choosing.keep(chosen, journey.model.spec.name if journey.model is not None else "")
-            if self._observer is not None:
-                self._observer.escalated(chosen.router.name, doubt, better)
+            if self.observer is not None:
+                self.observer.escalated(chosen.router.name, doubt, better)
 
     async def _again(self, journey: Journey, failure: UpstreamError) -> None:
         """Ask the next model for one that failed, if there is money for it; else raises what failed."""

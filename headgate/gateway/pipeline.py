@@ -186,6 +186,8 @@ class Pipeline:
         self._settler = settler
         self._admissions = admissions
         self.cache = cache
+        # told of every request that a router gave to a model, when it was answered
+        self.routed: Callable[[Journey], None] = lambda journey: None
         # told the deployment of a stream that was complete but for its [DONE]
         self.missing_done: Callable[[str], None] = lambda deployment: None
         self.dispatcher = Dispatcher(clock, settler, admissions)
@@ -254,6 +256,8 @@ class Pipeline:
 
     async def look_up(self, journey: Journey) -> Answer | None:
         """The answer, if it is there already or on its way to somebody else."""
+        if journey.call.appeal is not None:
+            return None  # another answer is wanted than the one that is there
         if not journey.setup.caches and journey.call.cache.mode is not CacheMode.ONLY:
             return None
         return await self.cache.look_up(journey, self.settle)
@@ -289,6 +293,8 @@ class Pipeline:
         journey.ends(outcome, error)
         if not self._settler.settle_now(journey):
             await self._settler.settle(journey)
+        if journey.chosen is not None and outcome is Outcome.DONE:
+            self.routed(journey)
 
     # --- answers ---
 

@@ -7,6 +7,7 @@ from headgate.policy.escalating import Standard
 from headgate.route_types import Hardness, Routed, Signals
 from headgate.types import Frozen
 
+OPERATOR = "headgate"  # the tenant of what the gateway asks for itself
 MOST_SESSIONS = 50_000  # about 300 bytes each
 
 
@@ -34,6 +35,12 @@ class RouterSpec(Frozen, frozen=True):
     near: float = 0.0  # close calls go to the better model
     difficulty_model: str = ""  # the file of a trained model; empty: the packaged one
     use_embedder: bool = False  # judge questions by their meaning too
+    appeal: bool = False
+    challenges: tuple[str, ...] = ()  # in lower case
+    shadow_share: float = 0.0
+    shadow_picousd_per_day: int = 0
+    judge: str = ""  # a model; empty: the best member
+    max_loss: float = 0.1
 
 
 class ModelChoice(Frozen, frozen=True):
@@ -44,6 +51,7 @@ class ModelChoice(Frozen, frozen=True):
     hardness: Hardness
     choice: Choice
     session: bytes
+    appealed: str = ""  # the model whose answer was not good enough for its user
 
     def cheaper_than(self, model: str) -> str:
         """The next cheaper one that could answer; empty if there is none."""

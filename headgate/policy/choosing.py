@@ -26,6 +26,9 @@ class Why(StrEnum):
     """What decided, in one word."""
 
     ONLY = "only"  # no other model could
+    CLOSED = "closed"  # the router lost too much, and gives everything to its best model
+    APPEAL = "appeal"  # its user asked for a better answer
+    CHALLENGE = "challenge"  # likewise, in words
     SESSION = "session"  # the conversation keeps its model
     FLAG = "flag"
     WEIGHTS = "weights"

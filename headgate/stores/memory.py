@@ -58,6 +58,10 @@ class MemoryLedger:
         """Those that have a row."""
         return self._sequences.keys() & ids
 
+    def find(self, request_id: str) -> RequestRecord | None:
+        """A request's row."""
+        return self._rows.get(self._sequences.get(request_id, 0))
+
     async def page(self, limit: int, after: str | None = None) -> tuple[list[RequestRecord], str | None]:
         try:
             position = int(after) if after is not None else 0

@@ -129,6 +129,20 @@ def _changes(sequence: str) -> tuple[str, ...]:
     )
 
 
+def _judgements(sequence: str) -> tuple[str, ...]:
+    """How well routers chose, and which of them were closed for it."""
+    return (
+        f"""CREATE TABLE judgements (
+            sequence {sequence}, id TEXT NOT NULL UNIQUE, at DOUBLE PRECISION NOT NULL, week INTEGER NOT NULL, router
+            TEXT NOT NULL, tenant TEXT NOT NULL, weak TEXT NOT NULL, strong TEXT NOT NULL, outcome TEXT NOT NULL, source
+            TEXT NOT NULL, judge TEXT NOT NULL, cost_picousd BIGINT NOT NULL, prompt TEXT NOT NULL, gate INTEGER NOT
+            NULL)""",
+        """CREATE TABLE router_gates (
+            router TEXT NOT NULL PRIMARY KEY, number INTEGER NOT NULL, closed SMALLINT NOT NULL, at DOUBLE PRECISION NOT
+            NULL, reason TEXT NOT NULL)""",
+    )
+
+
 _ROUTED = ("ALTER TABLE requests ADD COLUMN routed TEXT NOT NULL DEFAULT ''",)
 
 
@@ -179,6 +193,10 @@ STEPS: tuple[Migration, ...] = (
         statements={"sqlite": _idempotency("BLOB"), "postgresql": _idempotency("BYTEA")},
     ),
     Migration(name="jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.CREATE)),
+    Migration(
+        name="judgements of routers",
+        statements={dialect: _judgements(sequence) for dialect, sequence in _SEQUENCES.items()},
+    ),
 )
 
 

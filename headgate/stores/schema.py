@@ -202,6 +202,35 @@ reconciliations = Table(
     Column("report", Text, nullable=False),  # JSON
 )
 
+judgements = Table(
+    "judgements",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True),
+    Column("id", Text, nullable=False, unique=True),  # of the request that was judged
+    Column("at", Double, nullable=False),
+    Column("week", Integer, nullable=False),  # its Monday as a day since 1970
+    Column("router", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("weak", Text, nullable=False),
+    Column("strong", Text, nullable=False),
+    Column("outcome", Text, nullable=False),  # of the weak model: win, tie or lose
+    Column("source", Text, nullable=False),
+    Column("judge", Text, nullable=False),
+    Column("cost_picousd", BigInteger, nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("gate", Integer, nullable=False),  # number of the router's gate at the time
+)
+
+router_gates = Table(
+    "router_gates",
+    metadata,
+    Column("router", Text, primary_key=True),
+    Column("number", Integer, nullable=False),  # of changes
+    Column("closed", SmallInteger, nullable=False),
+    Column("at", Double, nullable=False),
+    Column("reason", Text, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

@@ -192,6 +192,48 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         lambda snapshot: _single(snapshot.totals.missing_done.items()),
     ),
     Family(
+        "headgate_router_decisions_total",
+        "Requests of routers by the model that they were given to in the end, and what decided.",
+        ("router", "model", "why"),
+        lambda snapshot: snapshot.totals.routes.decisions.items(),
+    ),
+    Family(
+        "headgate_router_escalations_total",
+        "Answers that were not shown because a better model was asked, by what was wrong with them.",
+        ("router", "doubt", "model"),
+        lambda snapshot: snapshot.totals.routes.escalations.items(),
+    ),
+    Family(
+        "headgate_router_shadow_runs_total",
+        "Answers of cheaper models that were compared with the best one's: win, tie or lose.",
+        ("router", "outcome"),
+        lambda snapshot: snapshot.totals.routes.judged.items(),
+    ),
+    Family(
+        "headgate_router_shadow_failures_total",
+        "Shadow runs that came to nothing: the day's money is spent, the judge is down.",
+        ("router", "reason"),
+        lambda snapshot: snapshot.totals.routes.not_judged.items(),
+    ),
+    Family(
+        "headgate_router_turns_total",
+        "How often a router was closed because it lost too much, or opened again.",
+        ("router", "state"),
+        lambda snapshot: snapshot.totals.routes.turns.items(),
+    ),
+    Family(
+        "headgate_router_loss",
+        "What a router's cheaper models lose against its best one, -1 to 1, since it was opened or closed last.",
+        ("router", "bound"),
+        lambda snapshot: snapshot.gauges.router_losses.items(),
+    ),
+    Family(
+        "headgate_router_closed",
+        "1: the router gives everything to its best model.",
+        ("router",),
+        lambda snapshot: _single(snapshot.gauges.routers_closed.items()),
+    ),
+    Family(
         "headgate_cache_hits_total",
         "Requests answered without a provider: exact, semantic, or coalesced with one under way.",
         ("kind",),

@@ -19,6 +19,7 @@ from headgate.telemetry import totals
 from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.cache_counts import CacheCounts
 from headgate.telemetry.semantic_counts import SemanticCounts
+from headgate.telemetry.route_counts import RouteCounts
 from headgate.telemetry.totals import AttemptKey, CostKey, Gauges, RequestKey, RequestTotals, Snapshot, Totals
 from headgate.types import Counted, Outcome, RequestRecord
 
@@ -42,6 +43,8 @@ class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
     tokens_in_flight: Callable[[], Mapping[str, int]]  # by deployment
     cache_size: Callable[[], CacheSize] = lambda: CacheSize(0, 0)
     semantic_off: Callable[[], Mapping[str, int]] = dict  # by model: scopes that do not serve
+    router_losses: Callable[[], Mapping[tuple[str, ...], float]] = dict
+    routers_closed: Callable[[], Mapping[str, int]] = dict
 
 
 class Metrics:
@@ -59,6 +62,7 @@ class Metrics:
         self._totals = Totals()
         self.cache = CacheCounts(self._totals.cache)
         self.semantic = SemanticCounts(self._totals.semantic)
+        self.routes = RouteCounts(self._totals.routes)
         self._requests = self._totals.requests
         self._costs = self._totals.costs_picousd
         self._attempts = self._totals.attempts
@@ -91,6 +95,8 @@ class Metrics:
             self._count_cost(record.model, record.tenant, record.cost_picousd)
         for attempt in record.attempts:
             self._count_attempt((attempt.deployment, attempt.outcome, attempt.error))
+        if record.routed:
+            self.routes.routed(record.routed)
         if record.outcome is Outcome.REFUSED:
             self.refused(record.error)
 
@@ -155,6 +161,8 @@ class Metrics:
             cache_bytes=cache.bytes,
             cache_evicted=cache.evicted,
             semantic_off=dict(live.semantic_off()),
+            router_losses=dict(live.router_losses()),
+            routers_closed=dict(live.routers_closed()),
         )
 
     def _sums_of(self, key: RequestKey) -> RequestTotals:

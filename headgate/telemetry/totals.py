@@ -90,6 +90,20 @@ class SemanticTotals(msgspec.Struct):
         _add_counts(self.verified, other.verified)
 
 
+class RouteTotals(msgspec.Struct):
+    """What routers chose, and what became of it."""
+
+    decisions: dict[tuple[str, ...], int] = {}  # by router, model and why
+    escalations: dict[tuple[str, ...], int] = {}  # by router, doubt and the model that was asked then
+    judged: dict[tuple[str, ...], int] = {}  # shadow runs by router and outcome of the cheaper model
+    not_judged: dict[tuple[str, ...], int] = {}  # shadow runs that came to nothing, by router and reason
+    turns: dict[tuple[str, ...], int] = {}  # by router and what it was turned to: closed or open
+
+    def add(self, other: RouteTotals) -> None:
+        for name in self.__struct_fields__:
+            _add_counts(getattr(self, name), getattr(other, name))
+
+
 class Totals(msgspec.Struct):
     """Everything that only ever grows."""
 
@@ -106,6 +120,7 @@ class Totals(msgspec.Struct):
     cpu_seconds: float = 0.0
     cache: CacheTotals = msgspec.field(default_factory=CacheTotals)
     semantic: SemanticTotals = msgspec.field(default_factory=SemanticTotals)
+    routes: RouteTotals = msgspec.field(default_factory=RouteTotals)
 
     def add(self, other: Totals) -> None:
         for key, totals in other.requests.items():
@@ -122,6 +137,7 @@ class Totals(msgspec.Struct):
         self.cpu_seconds += other.cpu_seconds
         self.cache.add(other.cache)
         self.semantic.add(other.semantic)
+        self.routes.add(other.routes)
 
 
 class Gauges(msgspec.Struct):
@@ -141,6 +157,8 @@ class Gauges(msgspec.Struct):
     cache_bytes: int = 0
     cache_evicted: int = 0
     semantic_off: dict[str, int] = {}  # by model: scopes that do not serve
+    router_losses: dict[tuple[str, ...], float] = {}  # by router and bound: low, mean, high
+    routers_closed: dict[str, int] = {}  # 1: it gives everything to its best model
 
     def add(self, other: Gauges) -> None:
         """Amounts are summed; of states the worst is kept, for half a breaker is no number."""
@@ -159,6 +177,9 @@ class Gauges(msgspec.Struct):
         self.cache_entries = max(self.cache_entries, other.cache_entries)
         self.cache_bytes = max(self.cache_bytes, other.cache_bytes)
         self.cache_evicted = max(self.cache_evicted, other.cache_evicted)
+        self.router_losses.update(other.router_losses)  # of all processes together
+        for router, closed in other.routers_closed.items():
+            self.routers_closed[router] = max(closed, self.routers_closed.get(router, 0))
 
 
 class Snapshot(msgspec.Struct):

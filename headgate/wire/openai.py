@@ -69,6 +69,7 @@ class CallHeaders(msgspec.Struct, frozen=True):
     traceparent: str | None = None
     dialect_headers: tuple[tuple[str, str], ...] = ()  # what is meant for a provider of the same dialect
     cache: CacheControl = CacheControl()
+    appeal: str | None = None
 
 
 def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) -> Call:
@@ -101,6 +102,7 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         traceparent=headers.traceparent,
         dialect_headers=headers.dialect_headers,
         cache=headers.cache,
+        appeal=headers.appeal,
     )
 
 

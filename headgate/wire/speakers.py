@@ -60,6 +60,7 @@ def _call(
         traceparent=headers.traceparent,
         dialect_headers=headers.dialect_headers,
         cache=headers.cache,
+        appeal=headers.appeal,
     )
 
 

@@ -18,6 +18,7 @@ from headgate.ports import (
     Leases,
     Ledger,
 )
+from headgate.route_ports import RouteRecords
 from headgate.stores.database import Database
 from headgate.stores.drain import Drain
 from headgate.stores.journal import FileJournal
@@ -26,6 +27,7 @@ from headgate.stores.memory_alerts import MemoryAlertLog
 from headgate.stores.memory_billing import MemoryAdjustments, MemoryBillingRecords, MemoryLeases
 from headgate.stores.memory_changes import MemoryChanges
 from headgate.stores.memory_idempotency import MemoryIdempotencyStore
+from headgate.stores.memory_routes import MemoryRouteRecords
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_adjustments import SqlAdjustments
 from headgate.stores.sql_alerts import SqlAlertLog
@@ -34,6 +36,7 @@ from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_idempotency import SqlIdempotencyStore
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.stores.sql_leases import SqlLeases
+from headgate.stores.sql_routes import SqlRouteRecords
 
 JOURNAL_ROWS = 20  # about as many fit into the journals below
 
@@ -63,6 +66,7 @@ class Stores:
     clock: TurnedClock  # of the leases
     changes: Changes
     idempotency: IdempotencyStore
+    routes: RouteRecords
 
 
 Open = Callable[[], AbstractAsyncContextManager[Stores]]
@@ -82,7 +86,8 @@ async def memory() -> AsyncIterator[Stores]:
     clock = TurnedClock()
     bills = (MemoryBillingRecords(ledger), MemoryAdjustments(), MemoryLeases(clock))
     keys, alerts, changes = MemoryKeyStore(), MemoryAlertLog(), MemoryChanges()
-    yield Stores(journal, ledger, keys, alerts, arrive, make_room, *bills, clock, changes, MemoryIdempotencyStore())
+    others = (MemoryIdempotencyStore(), MemoryRouteRecords(ledger))
+    yield Stores(journal, ledger, keys, alerts, arrive, make_room, *bills, clock, changes, *others)
 
 
 def on_database(url: str, folder: Path) -> Open:
@@ -96,8 +101,8 @@ def on_database(url: str, folder: Path) -> Open:
             clock = TurnedClock()
             bills = (SqlBillingRecords(database), SqlAdjustments(database), SqlLeases(database, clock))
             keys, alerts = SqlKeyStore(database), SqlAlertLog(database)
-            changes, idempotency = SqlChanges(database), SqlIdempotencyStore(database)
-            yield Stores(journal, ledger, keys, alerts, drain.flush, drain.flush, *bills, clock, changes, idempotency)
+            changes, others = SqlChanges(database), (SqlIdempotencyStore(database), SqlRouteRecords(database))
+            yield Stores(journal, ledger, keys, alerts, drain.flush, drain.flush, *bills, clock, changes, *others)
         finally:
             await drain.aclose()
             journal.close()

@@ -39,6 +39,7 @@ _OURS = frozenset(
         b"x-headgate-session",
         b"x-headgate-user",
         b"x-headgate-tags",
+        b"x-headgate-appeal",
         b"x-headgate-prompt-version",
         _CACHE_MODE,
         _CACHE_TTL,
@@ -83,6 +84,7 @@ def call_headers(headers: Headers, caller: Caller) -> CallHeaders:
             (name, value) for name in _DIALECT_HEADERS if (value := _text(headers, name.encode(), _LONGEST_LIST))
         ),
         cache=_cache_control(headers),
+        appeal=_text(headers, b"x-headgate-appeal"),
     )
 
 

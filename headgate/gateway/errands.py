@@ -1,0 +1,94 @@
+"""Calls that the gateway makes for itself: shadow runs and their judges. They go through the corridor like any other,
+for the tenant `headgate`, so that they are held for before they are sent, and every one is a row of the ledger.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from headgate.errors import HeadgateError
+from headgate.gateway.pipeline import Pipeline
+from headgate.gateway.routers import OPERATOR, RouterSpec
+from headgate.ports import Clock
+from headgate.types import (
+    CacheControl,
+    CacheMode,
+    Call,
+    Caller,
+    Frozen,
+    Measure,
+    MeterKind,
+    Route,
+    Rule,
+    Scope,
+    Tier,
+)
+from headgate.wire import said
+from headgate.wire.openai import CallHeaders, parse_call
+
+_LEFT_OUT = ("stream", "stream_options")
+_NOT_FROM_CACHE = CacheControl(CacheMode.OFF)
+
+
+class Told(Frozen, frozen=True):
+    """What an errand brought back."""
+
+    text: str
+    cost_picousd: int
+
+
+class Errands:
+    """Makes the gateway's own calls."""
+
+    def __init__(self, pipeline: Pipeline, clock: Clock) -> None:
+        self._pipeline = pipeline
+        self._clock = clock
+        self._callers: dict[str, Caller] = {}  # by router
+
+    async def again(self, router: RouterSpec, call: Call, model: str) -> Told:
+        """Put a caller's request to another model. Raises HeadgateError, LimitRefusal when the day's money is spent."""
+        fields = {name: raw for name, raw in call.fields.items() if name not in _LEFT_OUT}
+        fields["model"] = msgspec.Raw(msgspec.json.encode(model))
+        again = msgspec.structs.replace(
+            call,
+            id=self._clock.new_id("req"),
+            model=model,
+            stream=False,
+            fields=fields,
+            session=None,
+            user=None,
+            tags=("shadow",),
+            cache=_NOT_FROM_CACHE,
+        )
+        return await self._ask(router, again)
+
+    async def ask(self, router: RouterSpec, model: str, system: str, text: str) -> Told:
+        """Ask a model a question of our own. Raises HeadgateError."""
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
+        body = msgspec.json.encode({"model": model, "messages": messages})
+        headers = CallHeaders(tags=("judge",), cache=_NOT_FROM_CACHE)
+        return await self._ask(router, parse_call(Route.CHAT, body, self._clock.new_id("req"), headers))
+
+    async def _ask(self, router: RouterSpec, call: Call) -> Told:
+        async with self._pipeline.handle(self._caller(router), call) as answer:
+            text, cost = said.text_of(call.route, answer.body), answer.head.cost_picousd or 0
+        if not text.strip():
+            raise HeadgateError("The answer has no text.")
+        return Told(text, cost)
+
+    def _caller(self, router: RouterSpec) -> Caller:
+        """A tier of its own for each router, with the day's money as its budget: the same object each time."""
+        known = self._callers.get(router.name)
+        limit = router.shadow_picousd_per_day
+        if known is None or known.tier.rules[0].limit != limit:
+            rule = Rule(
+                f"routers.{router.name}.shadow.max_usd_per_day",
+                MeterKind.BUDGET,
+                Measure.USD,
+                Scope.USER,
+                limit,
+                window="day",
+            )
+            tier = Tier("headgate", models=frozenset({"*"}), rules=(rule,))
+            known = self._callers[router.name] = Caller(f"router:{router.name}", OPERATOR, router.name, tier)
+        return known

@@ -1,0 +1,35 @@
+"""A judge that does not know whose answers it reads."""
+
+from __future__ import annotations
+
+import pytest
+
+from headgate.judgements import WeakOutcome
+from headgate.policy.judging import Better, outcome, question, read
+
+
+@pytest.mark.parametrize(
+    ("said", "better"),
+    [
+        ("A", Better.FIRST),
+        ("B.", Better.SECOND),
+        ("tie", Better.TIE),
+        ("**b**", Better.SECOND),
+        ("Both have merits, but in the end the better one is: B", Better.SECOND),
+        ("I cannot say.", None),
+        ("", None),
+    ],
+)
+def test_its_word(said: str, better: Better | None) -> None:
+    assert read(said) is better
+
+
+def test_who_stood_where() -> None:
+    assert outcome(Better.FIRST, weak_first=True) is outcome(Better.SECOND, weak_first=False) is WeakOutcome.WIN
+    assert outcome(Better.SECOND, weak_first=True) is outcome(Better.FIRST, weak_first=False) is WeakOutcome.LOSE
+    assert outcome(Better.TIE, weak_first=True) is WeakOutcome.TIE
+
+
+def test_it_is_told_the_question_and_both_answers_and_no_names() -> None:
+    asked = question("How {high}?", "one", "two")
+    assert asked.index("How {high}?") < asked.index("one") < asked.index("two")
