@@ -18,8 +18,8 @@ from headgate.cache_types import CacheSize
 from headgate.telemetry import totals
 from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.cache_counts import CacheCounts
-from headgate.telemetry.semantic_counts import SemanticCounts
 from headgate.telemetry.route_counts import RouteCounts
+from headgate.telemetry.semantic_counts import SemanticCounts
 from headgate.telemetry.totals import AttemptKey, CostKey, Gauges, RequestKey, RequestTotals, Snapshot, Totals
 from headgate.types import Counted, Outcome, RequestRecord
 
