@@ -2,7 +2,7 @@
 
 It honours `max_tokens` and `n`. A token is a word, of the prompt and of the answer. What it has produced is the judge
 of what the gateway let through: `GET /tally` tells it for each request, by the body's `script.name`, and `GET /times`
-when each request came.
+when each request came, and how many tokens it came to.
 
 python -m tests.faults.judge      prints its port, serves until its standard input ends
 """
@@ -80,7 +80,7 @@ class Judge:
 
     def __init__(self) -> None:
         self._tally: dict[str, list[int]] = {}
-        self._times: list[float] = []
+        self._times: list[tuple[float, str, int]] = []
 
     async def answer(self, peer: Peer) -> None:
         """All requests of one connection."""
@@ -92,7 +92,8 @@ class Judge:
                 await peer.send(message(200, {"data": self._times}))
             else:
                 request = msgspec.json.decode(body, type=_Request)
-                self._times.append(time.time())
+                tokens = request.prompt_tokens + request.words * request.n
+                self._times.append((time.time(), request.script.name, tokens))
                 if not await self._produce(peer, request):
                     return
 
@@ -156,10 +157,10 @@ async def tally(port: int) -> dict[str, Produced]:
     return {name: Produced(*counts) for name, counts in data.items()}
 
 
-async def times(port: int) -> list[float]:
-    """When requests came, Unix seconds."""
-    found: list[float] = json.loads((await ask(port, "GET", "/times", "")).body)["data"]
-    return sorted(found)
+async def times(port: int, name: str) -> list[tuple[float, int]]:
+    """When requests of that name came, Unix seconds, and their tokens."""
+    found: list[tuple[float, str, int]] = json.loads((await ask(port, "GET", "/times", "")).body)["data"]
+    return sorted((at, tokens) for at, of, tokens in found if of == name)
 
 
 @contextlib.contextmanager

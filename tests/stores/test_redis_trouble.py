@@ -162,6 +162,41 @@ def test_another_epoch_means_other_counters(server: RedisServer) -> None:
     asyncio.run(scenario())
 
 
+def test_requests_under_way_are_held_again_after_a_flush_by_every_process(server: RedisServer) -> None:
+    meters, each = [BUDGET, concurrency(9)], 200 * 10**6
+
+    async def scenario() -> None:
+        async with on(server.url) as one, on(server.url) as other:
+            await known(one)
+            for counters, hold in ((one, "a"), (one, "b"), (other, "c"), (other, "d"), (one, "gone")):
+                assert (await counters.admit(hold, "acme", meters, ask())).refusal is None
+                counters.keep(hold, "acme", dispatched=hold == "c")
+            one.settle("gone", "acme", Charge(released=True))
+            await one.read("acme", [BUDGET])
+            await asyncio.to_thread(server.ask, "FLUSHALL")
+            await known(one, spent=5)
+            other.keep("d", "acme", dispatched=False)  # it asks for nothing, and is told nevertheless
+            await until(lambda: other.queued == 0)
+            await until_held(one, 4 * each)
+            assert [reading.used for reading in await one.read("acme", meters)] == [5, 4]
+            for counters, hold in ((one, "a"), (one, "b"), (other, "c"), (other, "d")):
+                counters.settle(hold, "acme", Charge(150, 7))
+            await until(lambda: one.queued + other.queued == 0)
+            await until_held(one, 0)
+            assert [reading.used for reading in await one.read("acme", meters)] == [5 + 4 * 7, 0]
+
+    asyncio.run(scenario())
+
+
+async def until_held(counters: RedisCounters, picousd: int) -> None:
+    for _ in range(1_000):
+        (reading,) = await counters.read("acme", [BUDGET])
+        if reading.held == picousd:
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError(f"{reading.held} are held, not {picousd}")
+
+
 def test_flushed_scripts_are_loaded_again(server: RedisServer) -> None:
     async def scenario() -> None:
         async with on(server.url) as counters:

@@ -1,7 +1,7 @@
 -- headgate/policy/admission.py: decide over all meters, and take what is admitted.
 -- ARGV: 4 seconds of a hold, 5 its id, 6 the request (see encoding.py), 7 its fingerprint; then a spec for each meter.
 local now = work_off()
-if not known then return answer(struct.pack("<dddddddddd", 2, now, 0, -1, 0, 0, 0, 0, 0, 0)) end
+if not known then return answer(struct.pack("<dddddddddd", 2, now, 0, -1, 0, 0, 0, 0, 0, 0) .. told_life()) end
 local input, wanted_each, choices, input_picousd, price, least = struct.unpack("<dddddd", ARGV[6])
 local meters = {}
 for i = 4, #KEYS do meters[i - 3] = load(new_meter(KEYS[i], ARGV[i + 4]), now) end
@@ -69,16 +69,9 @@ if worst and worst[2] > LOOP then
 end
 
 if not worst then
-  local record = {now}
-  for i, m in ipairs(meters) do
-    local amount = amount_of(m, output)
-    take(m, amount, now)
-    local size = #record
-    record[size + 1], record[size + 2], record[size + 3] = m.key:sub(#PREFIX + 1), m.spec, amount
-  end
-  write_hold(ARGV[5], false, cmsgpack.pack(record), now + HOLD_SECONDS)
-  call("EXPIRE", KEYS[2], TENANT_SECONDS)
-  call("EXPIRE", KEYS[3], TENANT_SECONDS)
+  local amounts = {}
+  for i, m in ipairs(meters) do amounts[i] = amount_of(m, output) end
+  enter(ARGV[5], false, meters, amounts, now)
 end
 
 -- The tightest limit on requests and on tokens: the meter's place (0: none), what remains, when it is as if unused.
@@ -94,6 +87,6 @@ for place, m in ipairs(meters) do
 end
 local requests, tokens = tightest[REQUESTS], tightest[TOKENS]
 local told = struct.pack("<dddddddddd", worst and 1 or 0, now, worst and 0 or output / choices, wait,
-  requests[1], requests[2], requests[3], tokens[1], tokens[2], tokens[3])
+  requests[1], requests[2], requests[3], tokens[1], tokens[2], tokens[3]) .. told_life()
 if not worst and #unenforced == 0 then return answer(told) end
 return answer(told, {worst or false, unenforced})

@@ -20,6 +20,7 @@ from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading
 from headgate.ports import Clock
 from headgate.stores.redis import encoding, scripts
 from headgate.stores.redis.encoding import bulk
+from headgate.stores.redis.held import Held
 from headgate.stores.redis.leases import Leases
 from headgate.stores.redis.line import LIMIT_SECONDS, Line, ScriptFailed
 from headgate.types import Measure, Scope
@@ -62,13 +63,15 @@ class Group(NamedTuple):
 class Place:
     """A tenant's keys."""
 
-    __slots__ = ("base", "known_in", "notes", "prefix")
+    __slots__ = ("base", "held", "known_in", "life", "notes", "prefix")
 
     def __init__(self, name: str) -> None:
         self.prefix = f"headgate:{scripts.FORMAT}:{name}:".encode()
         self.base = b"".join(bulk(self.prefix + name) for name in (b"tenant", b"holds", b"expiries"))
         self.notes: list[Note] = []
         self.known_in = _NOT_ASKED  # the line's generation in which its counters were known last
+        self.life = 0.0  # of its counters, as they were when they were asked last
+        self.held: dict[str, Held] = {}  # by this process, by id
 
     def key(self, name: bytes) -> bytes:
         """A meter's key."""
@@ -163,11 +166,15 @@ class RedisCounters:
         arguments = b"".join((bulk(hold_id.encode()), encoding.ask_arguments(ask), group.specs))
         try:
             head, tail = await self._run("admit", tenant, place, (count, group.keys), (3 + count, arguments))
+            if (life := encoding.life_of(head)) not in (0.0, place.life):
+                await self._enter_again(tenant, place, life)
         except BaseException:  # whether it was admitted is not known
             self._note(tenant, Note(_RELEASE, hold_id, self._at(), 0, 0))
             raise
         admission = encoding.admission_of(head, tail, group.own)
         place.known_in = self._line.generation if admission.known else _NOT_ASKED
+        if admission.known and admission.refusal is None:
+            place.held[hold_id] = Held(group.own, ask, admission.output_tokens)
         return admission
 
     async def _admit_with_everybody(self, hold_id: str, tenant: str, group: Group, ask: Ask) -> Admission:
@@ -199,15 +206,20 @@ class RedisCounters:
         arguments = bulk(hold_id.encode()) + bulk(b"%d" % min(needed, encoding.MOST_AMOUNT))
         _, refused = await self._run("extend", tenant, self._place(tenant), _NONE, (2, arguments))
         if not refused:
+            if (held := self._place(tenant).held.get(hold_id)) is not None:
+                held.ask = ask
             return Admission(None, output_tokens)
         (name, spec), told = refused
         return Admission(encoding.refusal_of(encoding.meter_of(name, spec), told), wait_seconds=1.0)
 
     def keep(self, hold_id: str, tenant: str, *, dispatched: bool) -> None:
+        if dispatched and (held := self._place(tenant).held.get(hold_id)) is not None:
+            held.dispatched = True
         self._note(tenant, Note(_KEEP_DISPATCHED if dispatched else _KEEP, hold_id, self._at(), 0, 0))
 
     def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
         self._leases.settle(hold_id, charge)
+        self._place(tenant).held.pop(hold_id, None)
         kind = _RELEASE if charge.released else _SETTLE
         self._note(tenant, Note(kind, hold_id, self._at(), charge.tokens, charge.picousd))
 
@@ -232,7 +244,8 @@ class RedisCounters:
             for meter, amount in some:
                 arguments += (bulk(encoding.spec(meter)), bulk(b"%d" % amount))
             keys = b"".join([place.key(meter.name.encode()) for meter, _ in some])
-            await self._run("rebuild", tenant, place, (len(some), keys), (len(arguments), b"".join(arguments)))
+            head, _ = await self._run("rebuild", tenant, place, (len(some), keys), (len(arguments), b"".join(arguments)))
+        await self._enter_again(tenant, place, encoding.life_of(head))
         place.known_in = generation or self._line.generation
 
     async def reset(self, tenant: str, meter: Meter) -> None:
@@ -243,6 +256,24 @@ class RedisCounters:
         """Every tenant is rebuilt from the ledger before its next admission by this process."""
         for place in self._places.values():
             place.known_in = _NEVER
+
+    async def _enter_again(self, tenant: str, place: Place, life: float) -> None:
+        """The tenant's counters begin anew, from the ledger, which does not know of requests under way: they are held
+        again, unless the store knows them still."""
+        place.life = life
+        try:
+            await asyncio.gather(*[self._enter(tenant, place, *one) for one in place.held.items()])
+        except BaseException:
+            place.life = 0.0  # again with the next call
+            raise
+
+    async def _enter(self, tenant: str, place: Place, hold_id: str, held: Held) -> None:
+        amounts = held.amounts()
+        arguments = [bulk(hold_id.encode()), bulk(b"1" if held.dispatched else b"0")]
+        for meter, amount in amounts:
+            arguments += (bulk(encoding.spec(meter)), bulk(b"%d" % amount))
+        keys = b"".join([place.key(meter.name.encode()) for meter, _ in amounts])
+        await self._run("enter", tenant, place, (len(amounts), keys), (len(arguments), b"".join(arguments)))
 
     # --- calls ---
 
@@ -367,10 +398,15 @@ class RedisCounters:
         task.add_done_callback(self._flushes.discard)
 
     async def _flush_all(self) -> None:
-        work = [self._run("work", tenant, place, _NONE, _NONE) for tenant, place in self._places.items() if place.notes]
+        work = [self._work_off(tenant, place) for tenant, place in self._places.items() if place.notes]
         results = await asyncio.gather(*work, return_exceptions=True)
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, StoreUnavailable):
                 raise result
         if self._queued and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._flush)
+
+    async def _work_off(self, tenant: str, place: Place) -> None:
+        head, _ = await self._run("work", tenant, place, _NONE, _NONE)
+        if (life := encoding.life_of(head)) not in (0.0, place.life):
+            await self._enter_again(tenant, place, life)

@@ -24,7 +24,8 @@ _VERDICTS = (None, *Verdict)
 _BILLION = 10**9
 _SPEC = struct.Struct("<BBBdddddd")  # kind, measure, flags; limit (billions, rest), period, burst, factor, resets_at
 _ASK = struct.Struct("<dddddd")
-_HEAD = struct.Struct("<dddddddddd")
+_HEAD = struct.Struct("<ddddddddddd")
+_LIFE = struct.Struct("<d")
 _SPENDING = frozenset({MeterKind.BUDGET, MeterKind.ROLLING, MeterKind.VELOCITY})
 _UNKNOWN = Admission(None, known=False)
 
@@ -109,7 +110,7 @@ def ask_arguments(ask: Ask) -> bytes:
 
 def admission_of(head: bytes, tail: Any, meters: Sequence[Meter]) -> Admission:
     """What the script `admit` said."""
-    status, now, output, wait, r_place, r_left, r_reset, t_place, t_left, t_reset = _HEAD.unpack(head)
+    status, now, output, wait, r_place, r_left, r_reset, t_place, t_left, t_reset, _ = _HEAD.unpack(head)
     if status == 2:
         return _UNKNOWN
     requests = Standing(meters[int(r_place) - 1].limit, int(r_left), r_reset, now + r_reset) if r_place else None
@@ -120,6 +121,13 @@ def admission_of(head: bytes, tail: Any, meters: Sequence[Meter]) -> Admission:
     unenforced = tuple(refusal_of(meters[one[0]], one) for one in tried)
     refusal = refusal_of(meters[worst[0]], worst) if worst else None
     return Admission(refusal, int(output), wait if wait >= 0 else None, requests, tokens, unenforced)
+
+
+def life_of(head: bytes) -> float:
+    """Which life of the tenant's counters a script found: 0 if there is none, another number after each rebuild of lost
+    ones."""
+    life: float = _LIFE.unpack(head[-_LIFE.size :])[0]
+    return life
 
 
 def refusal_of(meter: Meter, told: Sequence[Any]) -> Refusal:

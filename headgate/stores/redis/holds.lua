@@ -7,8 +7,8 @@
 local PREFIX = KEYS[1]:sub(1, -7)  -- without "tenant"
 local HOLD_SECONDS, LATE_SECONDS, TENANT_SECONDS, MOST_CLOSED = tonumber(ARGV[4]), DAY, 400 * DAY, 64
 local crossings = {}
-local known = call("HMGET", KEYS[1], "now", "epoch")
-local known_now, last = known[1], tonumber(known[1]) or 0
+local known = call("HMGET", KEYS[1], "now", "epoch", "life")
+local known_now, last, life = known[1], tonumber(known[1]) or 0, known[3] or "0"
 known = known[2] == ARGV[2]
 
 local function settled_amount(m, tokens, picousd)
@@ -117,6 +117,19 @@ local function write_hold(id, dispatched, packed, expires_at)
   call("ZADD", KEYS[3], exact(expires_at), number .. id)
 end
 
+-- Take what a request needs of each meter, and note it as its hold.
+local function enter(id, dispatched, meters, amounts, now)
+  local record = {now}
+  for i, m in ipairs(meters) do
+    take(m, amounts[i], now)
+    local size = #record
+    record[size + 1], record[size + 2], record[size + 3] = m.key:sub(#PREFIX + 1), m.spec, amounts[i]
+  end
+  write_hold(id, dispatched, cmsgpack.pack(record), now + HOLD_SECONDS)
+  call("EXPIRE", KEYS[2], TENANT_SECONDS)
+  call("EXPIRE", KEYS[3], TENANT_SECONDS)
+end
+
 local function keep(id, dispatched, now)
   local record = call("HGET", KEYS[2], id)
   if not record then return end
@@ -164,6 +177,9 @@ local function work_off()
   if floor(before / DAY) ~= floor(now / DAY) then call("EXPIRE", KEYS[1], TENANT_SECONDS) end
   return now
 end
+
+-- Which life of the tenant's counters this is: another number after they were lost and rebuilt.
+local function told_life() return struct.pack("<d", tonumber(life)) end
 
 local function answer(head, tail)
   if #crossings == 0 and tail == nil then return head end
