@@ -215,7 +215,14 @@ class Admissions:
             if isinstance(capped, Admission):
                 return ask, capped
             ask = capped
-        tenant, hold_id, meters = journey.caller.tenant, journey.call.id, applying.meters
+        decision = await self._try(journey, applying.meters, ask)
+        if decision.refusal is not None and decision.refusal.verdict is Verdict.HELD:
+            decision = await self._wait_for_money(journey, applying.meters, ask, decision)
+        return ask, decision
+
+    async def _try(self, journey: Journey, meters: tuple[Meter, ...], ask: Ask) -> Admission:
+        """What the counters say, once they know the tenant."""
+        tenant, hold_id = journey.caller.tenant, journey.call.id
         if self._at_hand is not None:
             decision = self._at_hand.admit_now(hold_id, tenant, meters, ask)
         else:
@@ -225,9 +232,7 @@ class Admissions:
             decision = await self._counters.admit(hold_id, tenant, meters, ask)
             if not decision.known:
                 raise StoreUnavailable("The counters were lost again while they were rebuilt.")
-        if decision.refusal is not None and decision.refusal.verdict is Verdict.HELD:
-            decision = await self._wait_for_money(journey, meters, ask, decision)
-        return ask, decision
+        return decision
 
     async def _wait_for_money(
         self, journey: Journey, meters: tuple[Meter, ...], ask: Ask, decision: Admission
@@ -236,7 +241,7 @@ class Admissions:
         tenant, monotonic = journey.caller.tenant, self._clock.monotonic
         with self.room.enter(tenant, tenant, monotonic() + HELD_WAIT_SECONDS) as place:
             while await place.turn(monotonic() + LOOK_AGAIN_SECONDS):
-                decision = await self._counters.admit(journey.call.id, tenant, meters, ask)
+                decision = await self._try(journey, meters, ask)
                 if decision.refusal is None or decision.refusal.verdict is not Verdict.HELD:
                     break
         return decision

@@ -121,6 +121,11 @@ async def judge_the_books(gateway: Gateway, produced: dict[str, Produced], spent
     assert spent <= CAP_PICOUSD + at_risk + short
     assert LEAST_USED * CAP_PICOUSD <= sum(booked.values()) <= CAP_PICOUSD + at_risk
 
+    async def agree() -> bool:
+        return round(float((await budget(gateway))["used"]) * 1e12) == sum(booked.values())
+
+    await until(agree, 10, "the counters and the ledger do not come to the same")
+
 
 async def until_nothing_is_held(gateway: Gateway) -> float:
     """How long that took."""

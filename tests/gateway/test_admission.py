@@ -147,6 +147,22 @@ def test_money_that_is_only_held_is_worth_waiting_for() -> None:
     run(scenario)
 
 
+def test_who_waits_for_money_while_the_counters_are_lost_is_counted_too() -> None:
+    async def scenario() -> None:
+        corridor = Corridor(model(deployment(ScriptedProvider(answer(seconds_before=0.5)))))
+        alice = caller(budget(1_000_000))
+        first = asyncio.create_task(corridor.visit(plain(corridor, max_tokens=80), caller=alice))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(corridor.visit(plain(corridor, max_tokens=80), caller=alice))
+        await asyncio.sleep(0.1)
+        corridor.counters.forget()
+        assert not (await first).error and not (await second).error
+        (reading,) = await readings(corridor, alice)
+        assert (reading.used, reading.held) == (2 * ONE_ANSWER, 0)
+
+    run(scenario)
+
+
 def test_after_a_second_the_caller_is_told_that_it_is_held() -> None:
     async def scenario() -> None:
         up = ScriptedProvider(answer(seconds_before=5.0))
