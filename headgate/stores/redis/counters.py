@@ -20,9 +20,9 @@ from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading
 from headgate.ports import Clock
 from headgate.stores.redis import encoding, scripts
 from headgate.stores.redis.encoding import bulk
-from headgate.stores.redis.held import Held
 from headgate.stores.redis.leases import Leases
 from headgate.stores.redis.line import LIMIT_SECONDS, Line, ScriptFailed
+from headgate.stores.redis.place import NOT_ASKED, Held, Note, Place
 from headgate.types import Measure, Scope
 
 HOLD_SECONDS = 30.0
@@ -35,19 +35,9 @@ _NONE = (0, b"")  # no keys, no arguments
 _KEEP, _KEEP_DISPATCHED, _SETTLE, _RELEASE = range(4)
 _UNKNOWN = Admission(None, known=False)
 _RETRY_SECONDS = 0.1
-_NOT_ASKED, _NEVER = -1, -2  # in place of a generation
+_NEVER = -2  # in place of a generation
 
 log = logging.getLogger(__name__)
-
-
-class Note(NamedTuple):
-    """What nobody waits for."""
-
-    kind: int
-    hold_id: str
-    at: float | bool  # False: when it arrives
-    tokens: int
-    picousd: int
 
 
 class Group(NamedTuple):
@@ -58,24 +48,6 @@ class Group(NamedTuple):
     own: tuple[Meter, ...]
     keys: bytes
     specs: bytes
-
-
-class Place:
-    """A tenant's keys."""
-
-    __slots__ = ("base", "held", "known_in", "life", "notes", "prefix")
-
-    def __init__(self, name: str) -> None:
-        self.prefix = f"headgate:{scripts.FORMAT}:{name}:".encode()
-        self.base = b"".join(bulk(self.prefix + name) for name in (b"tenant", b"holds", b"expiries"))
-        self.notes: list[Note] = []
-        self.known_in = _NOT_ASKED  # the line's generation in which its counters were known last
-        self.life = 0.0  # of its counters, as they were when they were asked last
-        self.held: dict[str, Held] = {}  # by this process, by id
-
-    def key(self, name: bytes) -> bytes:
-        """A meter's key."""
-        return bulk(b"%bm:%b" % (self.prefix, name))
 
 
 class RedisCounters:
@@ -152,7 +124,7 @@ class RedisCounters:
 
     async def admit(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
         place = self._place(tenant)
-        if place.known_in not in (_NOT_ASKED, self._line.generation):
+        if place.known_in not in (NOT_ASKED, self._line.generation):
             return _UNKNOWN
         group = self._groups.get((tenant, id(meters)))
         if group is None or group.meters is not meters:
@@ -172,7 +144,7 @@ class RedisCounters:
             self._note(tenant, Note(_RELEASE, hold_id, self._at(), 0, 0))
             raise
         admission = encoding.admission_of(head, tail, group.own)
-        place.known_in = self._line.generation if admission.known else _NOT_ASKED
+        place.known_in = self._line.generation if admission.known else NOT_ASKED
         if admission.known and admission.refusal is None:
             place.held[hold_id] = Held(group.own, ask, admission.output_tokens)
         return admission
@@ -244,7 +216,9 @@ class RedisCounters:
             for meter, amount in some:
                 arguments += (bulk(encoding.spec(meter)), bulk(b"%d" % amount))
             keys = b"".join([place.key(meter.name.encode()) for meter, _ in some])
-            head, _ = await self._run("rebuild", tenant, place, (len(some), keys), (len(arguments), b"".join(arguments)))
+            head, _ = await self._run(
+                "rebuild", tenant, place, (len(some), keys), (len(arguments), b"".join(arguments))
+            )
         await self._enter_again(tenant, place, encoding.life_of(head))
         place.known_in = generation or self._line.generation
 

@@ -1,0 +1,65 @@
+"""A tenant as a process sees it in Redis: its keys, what is queued for it, and what its requests hold there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from headgate.metering import Ask, Meter
+from headgate.stores.redis import scripts
+from headgate.stores.redis.encoding import bulk
+from headgate.types import Measure, MeterKind
+
+NOT_ASKED = -1  # in place of a generation
+
+
+class Note(NamedTuple):
+    """What nobody waits for."""
+
+    kind: int
+    hold_id: str
+    at: float | bool  # False: when it arrives
+    tokens: int
+    picousd: int
+
+
+class Held:
+    """One request's hold: told again when the store has lost it."""
+
+    __slots__ = ("ask", "dispatched", "meters", "output_tokens")
+
+    def __init__(self, meters: Sequence[Meter], ask: Ask, output_tokens: int) -> None:
+        self.meters = meters
+        self.ask = ask
+        self.output_tokens = output_tokens  # of one choice
+        self.dispatched = False
+
+    def amounts(self) -> list[tuple[Meter, int]]:
+        """What it holds of each meter. A repetition is not held, it has happened."""
+        ask, output = self.ask, self.output_tokens * self.ask.choices
+        amounts = {
+            Measure.REQUESTS: 1,
+            Measure.TOKENS: ask.input_tokens + output,
+            Measure.USD: ask.input_picousd + output * ask.output_price,
+        }
+        return [
+            (meter, amounts[meter.rule.measure]) for meter in self.meters if meter.rule.kind is not MeterKind.REPEAT
+        ]
+
+
+class Place:
+    """A tenant's keys."""
+
+    __slots__ = ("base", "held", "known_in", "life", "notes", "prefix")
+
+    def __init__(self, name: str) -> None:
+        self.prefix = f"headgate:{scripts.FORMAT}:{name}:".encode()
+        self.base = b"".join(bulk(self.prefix + name) for name in (b"tenant", b"holds", b"expiries"))
+        self.notes: list[Note] = []
+        self.known_in = NOT_ASKED  # the line's generation in which its counters were known last
+        self.life = 0.0  # of its counters, as they were when they were asked last
+        self.held: dict[str, Held] = {}  # by this process, by id
+
+    def key(self, name: bytes) -> bytes:
+        """A meter's key."""
+        return bulk(b"%bm:%b" % (self.prefix, name))
