@@ -250,6 +250,9 @@ class CacheStore(Protocol):
     async def get(self, key: bytes) -> CachedAnswer | None:
         """The answer of that key, if it is kept and has not expired. Being asked for makes it worth keeping."""
 
+    async def get_all(self, keys: Sequence[bytes]) -> list[CachedAnswer | None]:
+        """As `get` for several, in the order of the keys, at the price of one."""
+
     def put(self, answer: CachedAnswer) -> None:
         """Keep an answer, in place of one with the same key. Done soon, in the background where the store is far.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 import msgspec
 
@@ -22,6 +23,7 @@ from headgate.errors import (
     StreamIncomplete,
     UpstreamError,
 )
+from headgate.gateway import vectors
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer
 from headgate.gateway.blaming import callers_fault
@@ -33,7 +35,7 @@ from headgate.gateway.semantic import Semantic
 from headgate.gateway.settling import Settler
 from headgate.policy import access, caching
 from headgate.ports import CacheStore, Clock
-from headgate.types import CacheMode, Outcome
+from headgate.types import CacheMode, Outcome, Route
 
 MOST_FAILURES = 2  # leaders that a provider failed, until their error is everybody's
 
@@ -66,12 +68,8 @@ class Cache:
         mode, ticket = journey.call.cache.mode, self._ticket(journey)
         failures = 0
         while ticket is not None:
-            if mode is not CacheMode.REFRESH:
-                kept = await self._store.get(ticket.question.key)
-                if kept is None and ticket.private_key:
-                    kept = await self._store.get(ticket.private_key)
-                if kept is not None and _is_answer_to(ticket, kept) and self._may_be_given(journey, ticket, kept):
-                    return await self._give(journey, kept, settle, "exact")
+            if mode is not CacheMode.REFRESH and (kept := await self._find_same(journey, ticket)) is not None:
+                return await self._give(journey, kept, settle, "exact")
             if mode is CacheMode.ONLY:
                 if (kept := await self._find_alike(journey, ticket)) is not None:
                     return await self._give(journey, kept, settle, "semantic")
@@ -82,6 +80,8 @@ class Cache:
                 if mode is not CacheMode.REFRESH and (kept := await self._find_alike(journey, ticket)) is not None:
                     return await self._give(journey, kept, settle, "semantic")
                 self._observer.missed()
+                if ticket.inputs is not None:
+                    vectors.narrow(journey, ticket.inputs)
                 return None
             if (answer := await self._follow(journey, ticket, flight, settle)) is not None:
                 return answer
@@ -109,6 +109,8 @@ class Cache:
         flight, ticket = _led_by(journey), journey.ticket
         if ticket is None or flight is None:
             return
+        if ticket.inputs is not None and journey.attempt is not None:
+            body = journey.attempt.body = vectors.complete(journey, ticket.inputs, body)
         ticket.flight = None
         if journey.call.stream:
             flight.write(tail)
@@ -203,6 +205,19 @@ class Cache:
             and access.may_use(caller.tier, kept.answered_by)
             and self._clock.now() - kept.stored_at <= ticket.ttl_seconds
         )
+
+    async def _find_same(self, journey: Journey, ticket: Ticket) -> CachedAnswer | None:
+        """An answer to the same question; of a request for embeddings it may be put together."""
+        if journey.call.route is Route.EMBEDDINGS and ticket.inputs is None:
+            ticket.inputs = vectors.inputs_of(journey, ticket)
+        if ticket.inputs is not None:
+            may_be_given = partial(self._may_be_given, journey, ticket)
+            return await vectors.look(self._store, ticket.inputs, may_be_given)
+        kept = await self._store.get(ticket.question.key)
+        if kept is None and ticket.private_key:
+            kept = await self._store.get(ticket.private_key)
+        given = kept is not None and _is_answer_to(ticket, kept) and self._may_be_given(journey, ticket, kept)
+        return kept if given else None
 
     async def _find_alike(self, journey: Journey, ticket: Ticket) -> CachedAnswer | None:
         """An answer to a question that means the same, in the same context."""

@@ -24,6 +24,7 @@ from headgate.writing import Batch
 if TYPE_CHECKING:
     from headgate.gateway.flights import Flight
     from headgate.gateway.semantic_memory import Asked
+    from headgate.gateway.vectors import Inputs
 
 OURSELVES = "headgate"  # who answers what no provider was asked
 
@@ -51,7 +52,7 @@ class AnswerHead(Frozen, frozen=True, gc=False):
 class Ticket:
     """What a request has to do with the cache, once it was looked for there."""
 
-    __slots__ = ("asked", "flight", "leads", "private_key", "question", "rules", "ttl_seconds")
+    __slots__ = ("asked", "flight", "inputs", "leads", "private_key", "question", "rules", "ttl_seconds")
 
     def __init__(self, question: Question, rules: ExactRules, ttl_seconds: float) -> None:
         self.question = question
@@ -60,6 +61,7 @@ class Ticket:
         self.private_key = b""  # of an answer that is for its user alone, if there can be such
         self.flight: Flight | None = None  # that it leads or follows
         self.leads = False
+        self.inputs: Inputs | None = None  # of a request for embeddings, each of which is kept by itself
         self.asked: Asked | None = None  # what was found by its meaning
 
     @property

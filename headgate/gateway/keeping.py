@@ -9,8 +9,10 @@ from typing import Protocol
 import msgspec
 
 from headgate.cache_types import CachedAnswer, NotKept
+from headgate.gateway import vectors
 from headgate.gateway.journey import Journey, Ticket
 from headgate.gateway.semantic import Semantic
+from headgate.gateway.vectors import Inputs
 from headgate.policy import caching
 from headgate.policy.pii.rules import Scope
 from headgate.ports import CacheStore, Clock
@@ -61,6 +63,9 @@ class Keeper:
             self._observer.not_kept(reason or NotKept.UNREADABLE)
             return
         answer = self._answer(journey, ticket, body, tail)
+        if ticket.inputs is not None:
+            self._keep_vectors(journey, ticket.inputs, answer)
+            return
         asked, answered = speaker(call.route).prompt_texts(call), ending.texts
         lengths = [len(text) for text in (*asked, *answered)]
         if max(lengths, default=0) > LONGEST_TEXT:
@@ -71,6 +76,22 @@ class Keeper:
             task = asyncio.get_running_loop().create_task(self._look_on(journey, answer, ticket, asked, answered))
             self._deciding.add(task)
             task.add_done_callback(self._deciding.discard)
+
+    def _keep_vectors(self, journey: Journey, inputs: Inputs, answer: CachedAnswer) -> None:
+        """Each by itself; the words of one may be such that it must not be kept, those of the others not."""
+        kept = vectors.parts(answer, inputs, answer.body)
+        if isinstance(kept, NotKept):
+            self._observer.not_kept(kept)
+            return
+        for place, part in kept:
+            words = inputs.texts[place].decode()
+            scope = Scope.NOTHING if len(words) > LONGEST_TEXT else _scope(journey, [words], [])
+            if scope is Scope.NOTHING:
+                self._observer.not_kept(NotKept.PRIVATE)
+                continue
+            key = inputs.private_keys[place] if scope is Scope.USER else part.key
+            self._observer.kept()
+            self._store.put(msgspec.structs.replace(part, key=key))
 
     async def finish(self) -> None:
         """Wait for what is decided in the background."""

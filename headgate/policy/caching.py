@@ -51,6 +51,7 @@ _SAID: Mapping[Route, str] = {
     Route.MESSAGES: "messages",
     Route.RESPONSES: "input",
     Route.COMPLETIONS: "prompt",
+    Route.EMBEDDINGS: "input",
 }
 _INSTRUCTIONS = ("system", "developer")
 
@@ -94,7 +95,15 @@ def question(call: Call, caller: Caller, rules: ExactRules, ceiling: int | None)
         *[part.encode() for part in told],
         canonical,
     )
-    return Question(None, _digest(partition, message), partition, message, is_single_turn)
+    key = _digest(partition, message)
+    if call.route is Route.EMBEDDINGS:
+        message = b""  # texts to embed are no question
+    return Question(None, key, partition, message, is_single_turn)
+
+
+def part_key(partition: bytes, part: bytes) -> bytes:
+    """The key of the answer to one input of a request for embeddings; `part` is canonical JSON."""
+    return _digest(b"part", partition, part)
 
 
 def private(key: bytes, call: Call, caller: Caller) -> bytes:
@@ -159,6 +168,9 @@ def _take_message(route: Route, body: dict[str, Any]) -> tuple[bytes, int, bool]
     """
     name = _SAID.get(route, "")
     said = body.get(name)
+    if route is Route.EMBEDDINGS:
+        body[name] = None
+        return _encoder.encode(said), len("null"), False
     if isinstance(said, str):
         body[name] = None
         return _encoder.encode(said), len("null"), True

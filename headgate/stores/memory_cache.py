@@ -9,7 +9,7 @@ for any more grows old against newcomers.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from headgate.cache_types import CachedAnswer, CacheScope, CacheSize
 
@@ -54,6 +54,9 @@ class MemoryCache:
         slot.hits += 1
         self._rate(slot)
         return slot.answer
+
+    async def get_all(self, keys: Sequence[bytes]) -> list[CachedAnswer | None]:
+        return [await self.get(key) for key in keys]
 
     def put(self, answer: CachedAnswer) -> None:
         slot, key = _Slot(answer), answer.key

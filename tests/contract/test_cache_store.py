@@ -87,6 +87,7 @@ def test_what_was_put_is_there_as_it_was(run: Callable[[Check], None]) -> None:
         assert await store.get(answer.key) == answer
         assert await store.find(answer.request_id) == answer
         assert await store.find("req_unknown") is None
+        assert await store.get_all([b"nothing".ljust(24), answer.key]) == [None, answer]
         assert (await size_of(store)).entries == 1
 
     run(check)

@@ -71,6 +71,15 @@ class RedisCache:
             return None
         return answer if answer is not None and answer.expires_at > self._now() else None
 
+    async def get_all(self, keys: Sequence[bytes]) -> list[CachedAnswer | None]:
+        if not self._line.healthy:
+            return [None for _ in keys]
+        asked = [self._line.post(*self._command("cache_get", [key])) for key in keys]
+        told = await asyncio.gather(*[one for one in asked if one is not None], return_exceptions=True)
+        now = self._now()
+        found = [None if isinstance(one, BaseException) else _read(one) for one in told]
+        return [one if one is not None and one.expires_at > now else None for one in found]
+
     def put(self, answer: CachedAnswer) -> None:
         length, now = len(answer.body) + len(answer.tail), self._now()
         lives_ms = int((answer.expires_at - now) * 1000)

@@ -1,0 +1,110 @@
+"""Embeddings are kept one input at a time: a request that repeats some of its inputs asks for the others only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from headgate.cache_types import CachedAnswer, NotKept
+from headgate.errors import StreamMalformed
+from headgate.gateway.journey import Journey, Ticket
+from headgate.policy import caching
+from headgate.ports import CacheStore
+from headgate.wire import embedding_inputs
+from headgate.wire.embedding_inputs import KeptVector
+
+MOST_INPUTS = 2_048  # of a request that is taken apart
+
+
+class Inputs:
+    """The inputs of one request, and what is kept of them."""
+
+    __slots__ = ("asked", "found", "keys", "private_keys", "texts")
+
+    def __init__(self, texts: list[bytes], keys: list[bytes], private_keys: list[bytes]) -> None:
+        self.texts = texts  # as JSON
+        self.keys = keys
+        self.private_keys = private_keys  # of vectors that are for their user alone; empty if there are none
+        self.found: dict[int, CachedAnswer] = {}
+        self.asked = list(range(len(texts)))  # of which a provider is asked
+
+
+def inputs_of(journey: Journey, ticket: Ticket) -> Inputs | None:
+    """The inputs, None for a request that is better taken as a whole."""
+    call = journey.call
+    try:
+        texts = embedding_inputs.split(call.fields["input"])
+    except (ValueError, RecursionError):
+        return None
+    if not 0 < len(texts) <= MOST_INPUTS:
+        return None
+    keys = [caching.part_key(ticket.question.partition, text) for text in texts]
+    private = journey.setup.pii.private
+    return Inputs(texts, keys, [caching.private(key, call, journey.caller) for key in keys] if private else [])
+
+
+async def look(store: CacheStore, inputs: Inputs, may_be_given: Callable[[CachedAnswer], bool]) -> CachedAnswer | None:
+    """The whole answer, if all of it is kept. What is found of it is noted."""
+    kept = await store.get_all(inputs.keys)
+    if inputs.private_keys:
+        own = await store.get_all(inputs.private_keys)
+        kept = [one or other for one, other in zip(kept, own, strict=True)]
+    asked_for = {*inputs.keys, *inputs.private_keys}
+    given = {
+        place: one for place, one in enumerate(kept) if one is not None and one.key in asked_for and may_be_given(one)
+    }
+    if len({(one.origin, one.provider) for one in given.values()}) > 1:
+        return None  # vectors of two deployments do not belong into one answer
+    inputs.found = given
+    if len(given) < len(inputs.keys):
+        return None
+    answers = list(given.values())
+    vectors = [embedding_inputs.read_kept(one.body) for one in answers]
+    return msgspec.structs.replace(
+        answers[0],
+        body=embedding_inputs.answer_of(vectors),
+        cost_picousd=sum(one.cost_picousd for one in answers),
+        stored_at=min(one.stored_at for one in answers),
+    )
+
+
+def narrow(journey: Journey, inputs: Inputs) -> None:
+    """Ask a provider for what is not there only, if the answer can come from where the rest came from alone."""
+    model = journey.setup.models.get(journey.call.model)
+    if not inputs.found or model is None or len(model.deployments) > 1 or model.spec.fallback:
+        return
+    inputs.asked = [place for place in inputs.asked if place not in inputs.found]
+    raw = embedding_inputs.join([inputs.texts[place] for place in inputs.asked])
+    journey.call = msgspec.structs.replace(journey.call, fields={**journey.call.fields, "input": raw})
+
+
+def complete(journey: Journey, inputs: Inputs, body: bytes) -> bytes:
+    """The whole answer, out of what was found and what a provider has answered. Raises StreamMalformed."""
+    if len(inputs.asked) == len(inputs.texts):
+        return body
+    try:
+        answered = dict(zip(inputs.asked, embedding_inputs.read_vectors(body, len(inputs.asked)), strict=True))
+        vectors = [answered.get(place) or _kept(inputs, place) for place in range(len(inputs.texts))]
+        return embedding_inputs.with_vectors(body, vectors)
+    except ValueError as error:
+        raise StreamMalformed(f"The provider's answer cannot be read: {error}.") from None
+
+
+def parts(answer: CachedAnswer, inputs: Inputs, body: bytes) -> Sequence[tuple[int, CachedAnswer]] | NotKept:
+    """What is to be kept of a provider's answer, by the place of its input; `answer` is made of the whole of it."""
+    try:
+        vectors = embedding_inputs.read_vectors(body, len(inputs.texts))
+    except ValueError:
+        return NotKept.UNREADABLE
+    cost_picousd = answer.cost_picousd // len(inputs.asked)
+    return [(place, _part(answer, inputs.keys[place], vectors[place], cost_picousd)) for place in inputs.asked]
+
+
+def _part(answer: CachedAnswer, key: bytes, vector: KeptVector, cost_picousd: int) -> CachedAnswer:
+    body = embedding_inputs.write_kept(vector)
+    return msgspec.structs.replace(answer, key=key, body=body, cost_picousd=cost_picousd)
+
+
+def _kept(inputs: Inputs, place: int) -> KeptVector:
+    return embedding_inputs.read_kept(inputs.found[place].body)
