@@ -100,13 +100,13 @@ class JobList(Frozen, frozen=True):
 
 
 class ItemView(Frozen, frozen=True):
-    """An item of a job, with the answer it has."""
+    """An item of a job, with the answer it has, or null."""
 
     number: int
     state: ItemState
     attempts: int
     finished_at: float | None
-    result: msgspec.Raw | None
+    result: msgspec.Raw
     error: Problem | None
 
 
@@ -255,6 +255,6 @@ def _item_view(item: Item) -> ItemView:
         state=item.state,
         attempts=item.attempts,
         finished_at=item.finished_at,
-        result=msgspec.Raw(item.result) if item.result else None,
+        result=msgspec.Raw(item.result or b"null"),
         error=Problem(item.error_code, item.error) if item.error_code else None,
     )

@@ -86,7 +86,7 @@ def configuration(upstream_url: str, data_dir: Path, server: Json) -> Json:
 class Gateway:
     """One process. `start` waits until it is ready, `stop` asserts that it ended well.
 
-    `more` are providers and models beside those of `configuration`, `server` settings of that block.
+    `more` are blocks, or providers and models beside those of `configuration`, `server` settings of that block.
     """
 
     def __init__(self, folder: Path, upstream_url: str, more: Json | None = None, **server: Any) -> None:
@@ -95,7 +95,7 @@ class Gateway:
         self.log_file = folder / "log"
         config = configuration(upstream_url, folder / "data", server)
         for block, named in (more or {}).items():
-            config[block] |= named
+            config.setdefault(block, {}).update(named)
         self.config_file.write_text(json.dumps(config))  # JSON is YAML
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -136,6 +136,12 @@ class Gateway:
             raise
         assert code == 0, self.log()
         assert not self.complaints(), "\n".join(self.complaints())
+
+    def kill(self) -> None:
+        """As `kill -9` does."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
 
     def log(self) -> str:
         return self.log_file.read_text(errors="replace")

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from headgate.job_types import Counts, ItemState, JobState, RetryRules
 from headgate.policy import jobs
 from headgate.policy.jobs import OPEN, TRANSITIONS, Event, ItemFailure
+from scripts.jobs_diagram import diagram
+from tests.source import ROOT
 
 RULES = RetryRules(retries=3, lost_workers=2)
 counts = st.builds(Counts, *[st.integers(0, 3)] * 8)
@@ -71,3 +73,7 @@ def test_pauses_grow_and_have_a_longest(retries: int, chance: float) -> None:
 def test_workers_that_are_lost_with_an_item() -> None:
     assert jobs.after_loss(1, RULES).event is Event.LOSE
     assert jobs.after_loss(2, RULES).event is Event.GIVE_UP
+
+
+def test_the_diagram_is_the_table() -> None:
+    assert f"```mermaid\n{diagram()}```" in (ROOT / "docs/jobs.md").read_text(), "run: python -m scripts.jobs_diagram"
