@@ -58,7 +58,7 @@ def an_evening(gateway: Gateway, folder: Path) -> None:
     job_id = run(gateway, "submit", str(write_work(folder / "work.jsonl"))).strip()
 
     def some_are_done() -> bool:
-        return int(json.loads(run(gateway, "status", job_id, "--json"))["progress"]["done"]) >= 8
+        return bool(gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["progress"]["done"] >= 8)
 
     gateway.eventually(some_are_done, 30.0)
     gateway.kill()
@@ -78,7 +78,7 @@ def an_evening(gateway: Gateway, folder: Path) -> None:
 
 
 def _spent(gateway: Gateway, job_id: str) -> int:
-    return round(float(json.loads(run(gateway, "status", job_id, "--json"))["cost_usd"]) * 10**9)
+    return round(float(gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["cost_usd"]) * 10**9)
 
 
 def test_dead_letters_are_cured_and_driven_again(tmp_path: Path, running_upstream: Upstream) -> None:
