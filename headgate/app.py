@@ -132,7 +132,8 @@ class Application:
         self.ledger_drain.start()
         self.alerts.start()
         self._run(watch_stores(self.alerts, self.clock, [self._database_trouble, self.protection.trouble]))
-        for work in (self._connect, self.instruments.page.publish_forever, self._compact_forever):
+        always = self._connect, self.instruments.page.publish_forever, self._compact_forever, self.caching.look_after
+        for work in always:
             self._run(work())
         self._run(self.protection.admissions.keep_alive(lambda: self.pipeline.under_way))
         self._run(self.books.nightly.run_forever())
@@ -222,8 +223,8 @@ class Application:
     # --- parts ---
 
     def _make_pipeline(self, setup: Setup) -> Pipeline:
-        entrance, cache, choosing = self.protection.admissions, self.caching.cache, self.routing.choosing
-        pipeline = Pipeline(setup, self.clock, self._settler, entrance, cache, choosing)
+        entrance, looking = self.protection.admissions, (self.caching.cache, self.caching.idempotency)
+        pipeline = Pipeline(setup, self.clock, self._settler, entrance, looking, self.routing.choosing)
         pipeline.missing_done = self.metrics.missing_done
         self.routing.attach(pipeline, SqlRouteRecords(self._database), self.metrics.routes)
         return pipeline
@@ -345,7 +346,8 @@ class Application:
         )
 
     def _caches(self, config: Config) -> tuple[Caching, Semantics]:
-        caching = Caching(config, self.clock, self._settler, self.protection.admissions, self.metrics)
+        admissions, database = self.protection.admissions, self._database
+        caching = Caching(config, database, self.clock, self._settler, admissions, self.metrics)
         around = Surroundings(self.clock, caching, lambda caller, call: self.pipeline.handle(caller, call))
         semantics = Semantics(around, self._assembly.embedder, self.metrics.semantic)
         semantics.configure(config)

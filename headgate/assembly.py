@@ -18,6 +18,7 @@ from headgate.config.schema import (
     Config,
     DeploymentConfig,
     ExactCacheConfig,
+    IdempotencyConfig,
     ModelConfig,
     PiiConfig,
     ProviderConfig,
@@ -30,6 +31,7 @@ from headgate.gateway.accounts import Accounts, Terms
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.gateway.http.exchange import EdgeLimits
 from headgate.gateway.routers import Flag, RouterSpec
+from headgate.idempotency_types import IdempotencyRules, OnUnknown
 from headgate.policy.escalating import Doubt, Standard
 from headgate.policy.health import BreakerRules
 from headgate.policy.pii.findings import PiiClass
@@ -81,6 +83,7 @@ class Assembly:
             caches=caches(config),
             has_budgets=has_budgets(config),
             pii=pii_rules(config.pii),
+            idempotency=idempotency_rules(config.idempotency),
             routers={name: _router_spec(name, router) for name, router in config.routers.items()},
         )
 
@@ -190,12 +193,18 @@ def _signer(name: str, config: ProviderConfig) -> Signer:
     return AwsSigner(SigningSettings(name, config.region, config.profile))
 
 
+def idempotency_rules(config: IdempotencyConfig) -> IdempotencyRules:
+    """How idempotency keys are treated."""
+    return IdempotencyRules(config.keep_hours, config.max_result_bytes, OnUnknown(config.on_unknown))
+
+
 def pii_rules(config: PiiConfig) -> Rules:
     """What caches may keep of personal data."""
     return Rules(
         store=frozenset(map(PiiClass, config.store)),
         redact=frozenset(map(PiiClass, config.redact)),
         private=frozenset(map(PiiClass, config.private)),
+        never=frozenset(map(PiiClass, config.never)),
         names=read_names(config.names),
     )
 

@@ -1,4 +1,4 @@
-"""The cache of one process, put together: where answers are kept, and who looks for them."""
+"""What one process looks up before it asks a provider, put together: kept answers, and results by idempotency key."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from headgate.cache_types import CacheActivity
 from headgate.config.schema import CacheStoreConfig, Config
 from headgate.gateway.admission import Admissions
 from headgate.gateway.cache import Cache
+from headgate.gateway.idempotency import Idempotency
 from headgate.gateway.settling import Settler
 from headgate.ports import CacheStore, Clock
+from headgate.stores.database import Database
 from headgate.stores.memory_cache import MemoryCache
+from headgate.stores.sql_idempotency import SqlIdempotencyStore
 from headgate.telemetry.metrics import Metrics
 from headgate.telemetry.page import MetricsPage
 
@@ -33,15 +36,27 @@ def answers(store: str, clock: Clock, bounds: CacheStoreConfig) -> MemoryCache |
 
 
 class Caching:
-    """Makes the cache of a process, and closes it."""
+    """Makes the cache of a process, and closes it; and so for idempotency keys."""
 
     def __init__(
-        self, config: Config, clock: Clock, settler: Settler, admissions: Admissions, metrics: Metrics
+        self,
+        config: Config,
+        database: Database,
+        clock: Clock,
+        settler: Settler,
+        admissions: Admissions,
+        metrics: Metrics,
     ) -> None:
         bounds = config.cache
         self._store = answers(config.store, clock, bounds)
         self.store: CacheStore = self._store
         self.cache = Cache(self.store, clock, settler, admissions, metrics.cache)
+        keys, alive_seconds = SqlIdempotencyStore(database), config.idempotency.alive_seconds
+        self.idempotency = Idempotency(keys, clock, settler, admissions, alive_seconds)
+
+    async def look_after(self) -> None:
+        """What has to be done all the time."""
+        await self.idempotency.run_forever()
 
     def reconfigured(self, config: Config) -> None:
         """The bounds may be others now."""
@@ -58,4 +73,5 @@ class Caching:
     async def aclose(self) -> None:
         """Close the store."""
         await self.cache.finish()
+        await self.idempotency.finish()
         await self.store.aclose()

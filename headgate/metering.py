@@ -150,3 +150,4 @@ class UnderWay(Frozen, frozen=True, gc=False, array_like=True):
     attempt_started_at: float = 0.0  # 0: when the request did
     endpoint: str = ""
     key_fingerprint: str = ""  # first 8 hex digits of the provider key's SHA-256
+    is_uncharged: bool = False  # the request may be sent again under its idempotency key, and is charged then

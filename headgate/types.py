@@ -278,6 +278,7 @@ class Call(Frozen, frozen=True, gc=False):
     dialect_headers: tuple[tuple[str, str], ...] = ()  # for the provider, if it speaks the caller's dialect
     appeal: str | None = None  # the request whose answer was not good enough
     cache: CacheControl = CacheControl()
+    idempotency_key: str | None = None
 
 
 class AttemptRecord(Frozen, frozen=True, omit_defaults=True):

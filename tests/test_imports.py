@@ -22,6 +22,7 @@ VOCABULARY = {
     "metering",
     "route_types",
     "errors",
+    "idempotency_errors",
     "limit_errors",
     "version",
 }
@@ -54,6 +55,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bills": {"types"},
     "judgements": {"types"},
     "errors": {"types"},
+    "idempotency_errors": {"errors"},
     "limit_errors": {"errors", "metering"},
     "billing_ports": {"bills"},
     "vector_ports": {"types", "ports"},

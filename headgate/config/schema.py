@@ -320,6 +320,16 @@ class PiiConfig(Block, frozen=True):
     names: list[str] = []
 
 
+class IdempotencyConfig(Block, frozen=True):
+    """Requests that are sent with the header idempotency-key."""
+
+    keep_hours: Positive = 24.0  # how long a key and its result are kept
+    max_result_bytes: Count = 1_000_000  # a longer result is not kept: the key then only says that there was one
+    alive_seconds: Positive = 15.0  # a process that says nothing for so long is thought dead; read at the start
+    # the process died that had the request: answer it again and charge the second time only (retry), or say so (refuse)
+    on_unknown: Literal["retry", "refuse"] = "retry"
+
+
 class Config(Block, frozen=True):
     """The whole file."""
 
@@ -340,5 +350,6 @@ class Config(Block, frozen=True):
     reconcile: ReconcileConfig = ReconcileConfig()  # comparing the ledger with what providers bill, every night
     embedder: EmbedderConfig = EmbedderConfig()  # who turns texts into vectors
     pii: PiiConfig = PiiConfig()  # what may be kept of personal data
+    idempotency: IdempotencyConfig = IdempotencyConfig()  # requests that are sent with the header idempotency-key
     jobs: JobsConfig = JobsConfig()  # work that is done later, and who does it
     queue: str = "sql"  # doorbell and ingestion of jobs: sql | redis:// | amqp:// | kafka:// | sqs://

@@ -13,6 +13,7 @@ from types import MappingProxyType
 from headgate.cache_types import CacheRules
 from headgate.gateway.quotas import NO_LIMITS, Mark, Quota
 from headgate.gateway.routers import RouterSpec
+from headgate.idempotency_types import IdempotencyRules
 from headgate.policy import health, pricing
 from headgate.policy.health import Breaker, BreakerRules, Gate
 from headgate.policy.pii.rules import NOTHING_ALLOWED, Rules
@@ -279,6 +280,7 @@ class Setup(Frozen, frozen=True):
     caches: Mapping[str, CacheRules] = MappingProxyType({})  # by the public name that is asked for, if it has one
     has_budgets: bool = False  # somebody's money or tokens are limited: a model without a price is refused
     pii: Rules = NOTHING_ALLOWED  # what caches may keep
+    idempotency: IdempotencyRules = IdempotencyRules()
     routers: Mapping[str, RouterSpec] = {}  # by public name
 
     def has(self, name: str) -> bool:

@@ -14,6 +14,7 @@ from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.routers import ModelChoice, RouterSpec
 from headgate.gateway.watchdog import Watchdog
+from headgate.idempotency_types import OnUnknown
 from headgate.metering import NO_SLOT, Ask, Standing, UnderWay
 from headgate.route_types import Routed
 from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
@@ -46,6 +47,7 @@ class AnswerHead(Frozen, frozen=True, gc=False):
     requests: Standing | None = None  # how the limits stand
     tokens: Standing | None = None
     age_seconds: int | None = None  # of an answer that was kept
+    is_replayed: bool = False  # it is what another request with the same idempotency key was given
     route: str = ""  # how a router chose the model
 
 
@@ -68,6 +70,19 @@ class Ticket:
     def flight_key(self) -> bytes:
         """Who asks the same for the same people."""
         return self.private_key or self.question.key
+
+
+class KeyedTicket:
+    """What a request has to do with its idempotency key. Digests of 32 bytes."""
+
+    __slots__ = ("content", "flight", "is_finished", "key", "leads")
+
+    def __init__(self, key: bytes, content: bytes) -> None:
+        self.key = key
+        self.content = content
+        self.flight: Flight | None = None  # that it leads or follows
+        self.leads = False
+        self.is_finished = False  # its result is kept
 
 
 class Hold:
@@ -93,9 +108,9 @@ class Journey:
 
     __slots__ = (
         "attempt", "attempts", "batch", "cache", "call", "caller", "chosen", "counting", "degraded_from", "doubt",
-        "error", "hold", "is_let_in", "is_settled", "is_short_of_money", "lowered_to", "model", "outcome", "requests",
-        "retries_used", "router", "sent_bytes", "set_aside", "setup", "slot", "started", "started_at", "ticket",
-        "tokens", "tried", "watchdog",
+        "error", "hold", "is_let_in", "is_settled", "is_short_of_money", "is_uncharged", "keyed",
+        "lowered_to", "model", "outcome", "requests", "retries_used", "router", "sent_bytes", "set_aside", "setup",
+        "slot", "started", "started_at", "ticket", "tokens", "tried", "watchdog",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
@@ -124,6 +139,8 @@ class Journey:
         self.is_let_in = False  # what it comes to will have room in the ledger
         self.cache = "off"  # what became of looking for an answer that is there: as its header says
         self.ticket: Ticket | None = None  # what it has to do with the cache
+        self.keyed: KeyedTicket | None = None  # what it has to do with its idempotency key
+        self.is_uncharged = False  # another request has its key by now, and is charged
         self.sent_bytes = 0  # of an answer that no provider was asked for
         self.router: RouterSpec | None = None  # that was asked for
         self.chosen: ModelChoice | None = None  # by it
@@ -145,8 +162,8 @@ class Journey:
 
     @property
     def cost_picousd(self) -> int:
-        """Of all attempts that ended."""
-        return sum([attempt.cost_picousd for attempt in self.attempts])
+        """Of all attempts that ended, as far as the caller has to pay for them."""
+        return 0 if self.is_uncharged else sum([attempt.cost_picousd for attempt in self.attempts])
 
     @property
     def attempts_made(self) -> int:
@@ -281,6 +298,7 @@ class Journey:
             attempt.started_at,
             attempt.endpoint,
             attempt.key_fingerprint,
+            self.keyed is not None and self.setup.idempotency.on_unknown is OnUnknown.RETRY,
         )
 
     def itl_counts(self) -> Sequence[int]:

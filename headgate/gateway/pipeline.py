@@ -29,6 +29,7 @@ from headgate.gateway.dispatch import Dispatcher
 from headgate.gateway.escalating import Escalating
 from headgate.gateway.events import EventLog
 from headgate.gateway.fleet import ServedModel, Setup
+from headgate.gateway.idempotency import Idempotency, is_a_result
 from headgate.gateway.journey import Journey
 from headgate.gateway.settling import Settler
 from headgate.gateway.watchdog import Deadlines, Watchdog
@@ -70,7 +71,11 @@ class Stream:
                 return False
             if not self._attempt.saw_done:
                 pipeline.missing_done(self._attempt.deployment.spec.name)
+            if journey.keyed is not None:
+                await pipeline.idempotency.finished(journey, b"", self._attempt.tail)
             await pipeline.settle(journey, Outcome.DONE)
+            if journey.keyed is not None:
+                pipeline.idempotency.answered(journey, b"", self._attempt.tail)
             if journey.ticket is not None:
                 pipeline.cache.answered(journey, b"", self._attempt.tail)
             cost = pricing.format_usd(journey.cost_picousd)
@@ -78,8 +83,13 @@ class Stream:
         except HeadgateError as error:
             if journey.ticket is not None:
                 pipeline.cache.left(journey, error)
-            await pipeline.settle(journey, outcome_of(error), error)
             last = speaker(journey.call.route).error_event(error, journey.call.id)
+            keyed = journey.keyed if is_a_result(error) else None
+            if keyed is not None:
+                await pipeline.idempotency.finished(journey, b"", last)
+            await pipeline.settle(journey, outcome_of(error), error)
+            if keyed is not None:
+                pipeline.idempotency.answered(journey, b"", error=error)
             error.__traceback__ = None  # or the journey would know its frames, and they the journey
         self._over = True
         if self.log is not None:
@@ -91,15 +101,15 @@ class Stream:
     def _noting(self, take: Take) -> Take:
         """Notes what goes to the client, for one who comes back, and for those who asked the same."""
         log, epoch = self.log, self._epoch
-        ticket = self._journey.ticket
-        flight = ticket.flight if ticket is not None else None
-        if log is None and flight is None:
+        tickets = self._journey.ticket, self._journey.keyed
+        flights = [ticket.flight for ticket in tickets if ticket is not None and ticket.flight is not None]
+        if log is None and not flights:
             return take
 
         def noting(piece: bytes) -> bool:
             if log is not None:
                 log.append(epoch, piece)
-            if flight is not None:
+            for flight in flights:
                 flight.write(piece)
             return take(piece)
 
@@ -139,6 +149,8 @@ class Passage:
                 await pipeline.escalating.improve(journey)
             if journey.call.stream:
                 return pipeline.stream_answer(journey)
+            if journey.keyed is not None and journey.attempt is not None:
+                await pipeline.idempotency.finished(journey, journey.attempt.body)
             await pipeline.settle(journey, Outcome.DONE)
             return pipeline.whole_answer(journey)
         except BaseException as error:
@@ -153,6 +165,8 @@ class Passage:
         pipeline.under_way.pop(journey, None)
         if journey.ticket is not None:
             pipeline.cache.left(journey, error)
+        if journey.keyed is not None:
+            pipeline.idempotency.left(journey, error)
         if journey.is_settled:
             return
         if isinstance(error, HeadgateError):
@@ -176,7 +190,7 @@ class Pipeline:
         clock: Clock,
         settler: Settler,
         admissions: Admissions,
-        cache: Cache,
+        looking: tuple[Cache, Idempotency],
         choosing: Choosing,
     ) -> None:
         self.setup = setup
@@ -185,7 +199,7 @@ class Pipeline:
         self._clock = clock
         self._settler = settler
         self._admissions = admissions
-        self.cache = cache
+        self.cache, self.idempotency = looking
         # told of every request that a router gave to a model, when it was answered
         self.routed: Callable[[Journey], None] = lambda journey: None
         # told the deployment of a stream that was complete but for its [DONE]
@@ -256,9 +270,13 @@ class Pipeline:
 
     async def look_up(self, journey: Journey) -> Answer | None:
         """The answer, if it is there already or on its way to somebody else."""
-        if journey.call.appeal is not None:
+        call = journey.call
+        is_keyed = call.idempotency_key is not None and call.route is not Route.COUNT_TOKENS
+        if is_keyed and (answer := await self.idempotency.look_up(journey, self.settle)) is not None:
+            return answer
+        if call.appeal is not None:
             return None  # another answer is wanted than the one that is there
-        if not journey.setup.caches and journey.call.cache.mode is not CacheMode.ONLY:
+        if not journey.setup.caches and call.cache.mode is not CacheMode.ONLY:
             return None
         return await self.cache.look_up(journey, self.settle)
 
@@ -286,7 +304,7 @@ class Pipeline:
 
     def outlives(self, request_id: str, cancel: Callable[[], object]) -> bool:
         """Whether a request whose client left goes on for others. `cancel` is called when the last of them left."""
-        return self.cache.outlives(request_id, cancel)
+        return self.idempotency.outlives(request_id, cancel) or self.cache.outlives(request_id, cancel)
 
     async def settle(self, journey: Journey, outcome: Outcome, error: HeadgateError | None = None) -> None:
         """Book what the request used. Raises LedgerFull: then the client must not get the end of its answer."""
@@ -301,6 +319,8 @@ class Pipeline:
     def whole_answer(self, journey: Journey) -> Answer:
         """A JSON answer, settled before it is shown."""
         assert journey.attempt is not None, "there is an answer"
+        if journey.keyed is not None:
+            self.idempotency.answered(journey, journey.attempt.body)
         if journey.ticket is not None:
             self.cache.answered(journey, journey.attempt.body)
         return Answer(journey.head(), journey.attempt.body)
@@ -315,6 +335,8 @@ class Pipeline:
 
     def stream_answer(self, journey: Journey) -> Answer:
         """A stream, settled before its end is shown."""
+        if journey.keyed is not None:
+            self.idempotency.committed(journey)
         if journey.ticket is not None:
             self.cache.committed(journey)
         return Answer(journey.head(), stream=Stream(self, journey))

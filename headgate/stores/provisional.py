@@ -76,7 +76,7 @@ def provisional(note: UnderWay) -> RequestRecord:
     """The row of a request that was under way when its process died, and of the attempt that was.
 
     All that was held is charged: what the provider generated, nobody is left to tell. Its status is what a client was
-    never sent.
+    never sent. Where the request is charged when it is sent again, only its attempt costs something.
     """
     usage = Usage(input=note.held_input_tokens, output=note.held_output_tokens, counted=Counted.ESTIMATED)
     attempt = AttemptRecord(
@@ -115,7 +115,7 @@ def provisional(note: UnderWay) -> RequestRecord:
         session=note.session,
         tags=note.tags,
         usage=usage,
-        cost_picousd=note.held_picousd,
+        cost_picousd=0 if note.is_uncharged else note.held_picousd,
         price_version=note.price_version,
         config_hash=note.config_hash,
         attempts=(attempt,),

@@ -70,6 +70,7 @@ class CallHeaders(msgspec.Struct, frozen=True):
     dialect_headers: tuple[tuple[str, str], ...] = ()  # what is meant for a provider of the same dialect
     cache: CacheControl = CacheControl()
     appeal: str | None = None
+    idempotency_key: str | None = None
 
 
 def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) -> Call:
@@ -103,6 +104,7 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
         dialect_headers=headers.dialect_headers,
         cache=headers.cache,
         appeal=headers.appeal,
+        idempotency_key=headers.idempotency_key,
     )
 
 

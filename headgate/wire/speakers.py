@@ -61,6 +61,7 @@ def _call(
         dialect_headers=headers.dialect_headers,
         cache=headers.cache,
         appeal=headers.appeal,
+        idempotency_key=headers.idempotency_key,
     )
 
 

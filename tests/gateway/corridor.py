@@ -15,6 +15,7 @@ from headgate.gateway.admission import Admissions
 from headgate.gateway.cache import Cache
 from headgate.gateway.choosing import Choosing
 from headgate.gateway.fleet import Deployment, DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
+from headgate.gateway.idempotency import Idempotency
 from headgate.gateway.journey import AnswerHead
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.quotas import NO_LIMITS
@@ -29,6 +30,7 @@ from headgate.sim.loop import run_virtual
 from headgate.stores.memory import MemoryJournal, MemoryLedger
 from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
+from headgate.stores.memory_idempotency import MemoryIdempotencyStore
 from headgate.telemetry.cache_counts import CacheCounts
 from headgate.telemetry.totals import CacheTotals
 from headgate.types import Call, Caller, Price, RequestRecord, Route, Tier
@@ -130,7 +132,10 @@ class Corridor:
         self.looked_up = CacheTotals()
         cache = Cache(self.answers, self.clock, self.settler, self.admissions, CacheCounts(self.looked_up))
         choosing = Choosing(self.clock, ModelScorer(lambda path: load_difficulty(path or None), lambda: None))
-        self.pipeline = Pipeline(self.setup, self.clock, self.settler, self.admissions, cache, choosing)
+        self.keys = MemoryIdempotencyStore()
+        self.idempotency = Idempotency(self.keys, self.clock, self.settler, self.admissions)
+        looking = cache, self.idempotency
+        self.pipeline = Pipeline(self.setup, self.clock, self.settler, self.admissions, looking, choosing)
         self.pipeline.missing_done = self.unmarked.append
 
     @property

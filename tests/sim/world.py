@@ -16,6 +16,7 @@ from headgate.gateway.admission import Admissions
 from headgate.gateway.cache import Cache
 from headgate.gateway.choosing import Choosing
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
+from headgate.gateway.idempotency import Idempotency
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.scoring import ModelScorer
 from headgate.gateway.settling import Audience, Settler
@@ -32,6 +33,7 @@ from headgate.sim.traffic import Shape, Visit, drive, visits
 from headgate.stores.memory import MemoryJournal, MemoryLedger
 from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
+from headgate.stores.memory_idempotency import MemoryIdempotencyStore
 from headgate.telemetry.cache_counts import CacheCounts
 from headgate.telemetry.totals import CacheTotals
 from headgate.types import Caller, Features, Operation, Price, RequestRecord, Tier
@@ -232,7 +234,8 @@ class World:
         answers = MemoryCache(self.clock.now, max_entries=200, max_bytes=1_000_000, max_entry_bytes=100_000)
         cache = Cache(answers, self.clock, self._settler, admissions, CacheCounts(CacheTotals()))
         choosing = Choosing(self.clock, ModelScorer(lambda path: load_difficulty(path or None), lambda: None))
-        self.pipeline = Pipeline(self._setups[0], self.clock, self._settler, admissions, cache, choosing)
+        looking = cache, Idempotency(MemoryIdempotencyStore(), self.clock, self._settler, admissions)
+        self.pipeline = Pipeline(self._setups[0], self.clock, self._settler, admissions, looking, choosing)
 
     async def reload(self, after_seconds: float) -> None:
         """As the application does it: the new setup at once; providers that have left it take no new requests."""

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from headgate.clock import SystemClock
@@ -70,6 +71,13 @@ def test_all_that_was_held_is_charged() -> None:
         assert told.outcome is Outcome.PROVISIONAL and told.error == "process_died"
         assert told.usage == Usage(input=14, output=1000, counted=Counted.ESTIMATED)
         assert (told.cost_picousd, told.price_version, told.provider) == (602_100_000, "config", "openai")
+
+
+def test_what_is_charged_when_it_is_sent_again_is_booked_and_not_charged() -> None:
+    note = msgspec.structs.replace(under_way(3), is_uncharged=True)
+    charged, row = provisional(under_way(3)), provisional(note)
+    assert row.cost_picousd == 0
+    assert row.attempts == charged.attempts and row.attempts[0].cost_picousd == charged.cost_picousd > 0
 
 
 @pytest.mark.parametrize("adopted", ["by the next start", "by a process that lives"])

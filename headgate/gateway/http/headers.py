@@ -11,6 +11,7 @@ from headgate.gateway.journey import AnswerHead
 from headgate.limit_errors import LimitRefusal
 from headgate.metering import Standing
 from headgate.policy import pricing
+from headgate.policy.idempotency import LONGEST_KEY
 from headgate.types import CacheControl, CacheMode, Caller, Route
 from headgate.wire import openai
 from headgate.wire.openai import CallHeaders
@@ -29,10 +30,13 @@ _OK = b"HTTP/1.1 200 OK\r\n"
 _END = "\r\n"
 _JSON = "content-type: application/json\r\n"
 _STREAM = "content-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\nx-accel-buffering: no\r\n"
+_REPLAYED = "idempotent-replayed: true\r\n"
+
 _SDK_RETRIES = frozenset({408, 409, 429})  # and every 5xx: what OpenAI's SDKs retry unless told not to
 
 _DIALECT_HEADERS = ("anthropic-version", "anthropic-beta", "openai-beta")  # for a provider of the same dialect
 _CACHE_MODE, _CACHE_TTL = b"x-headgate-cache", b"x-headgate-cache-ttl"
+_IDEMPOTENCY_KEY = b"idempotency-key"
 _MOST_SECONDS = 10**9
 _OURS = frozenset(
     {
@@ -41,6 +45,7 @@ _OURS = frozenset(
         b"x-headgate-tags",
         b"x-headgate-appeal",
         b"x-headgate-prompt-version",
+        _IDEMPOTENCY_KEY,
         _CACHE_MODE,
         _CACHE_TTL,
         b"traceparent",
@@ -85,7 +90,15 @@ def call_headers(headers: Headers, caller: Caller) -> CallHeaders:
         ),
         cache=_cache_control(headers),
         appeal=_text(headers, b"x-headgate-appeal"),
+        idempotency_key=_idempotency_key(headers),
     )
+
+
+def _idempotency_key(headers: Headers) -> str | None:
+    key = headers.get(_IDEMPOTENCY_KEY)
+    if key is not None and not key.strip():
+        raise InvalidRequest("An idempotency key is not empty.", param=_IDEMPOTENCY_KEY.decode())
+    return _text(headers, _IDEMPOTENCY_KEY, LONGEST_KEY)
 
 
 def _cache_control(headers: Headers) -> CacheControl:
@@ -123,6 +136,7 @@ def answer_head(head: AnswerHead, route: Route) -> bytes:
         f"x-headgate-provider: {_ascii(head.provider)}\r\n"
         f"x-headgate-attempts: {_ascii(head.attempts)}\r\n"
         f"x-headgate-cache: {head.cache}\r\n"
+        f"{_REPLAYED if head.is_replayed else ''}"
         f"{'' if head.age_seconds is None else f'age: {head.age_seconds}{_END}'}"
         f"{_STREAM if head.stream else _JSON}"
         f"{'' if cost is None else f'x-headgate-cost-usd: {pricing.format_usd(cost)}{_END}'}"

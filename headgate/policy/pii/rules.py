@@ -23,6 +23,7 @@ class Rules(Frozen, frozen=True):
     store: frozenset[PiiClass] = frozenset()
     redact: frozenset[PiiClass] = frozenset()
     private: frozenset[PiiClass] = frozenset()
+    never: frozenset[PiiClass] = frozenset()  # said to be so; what is in no set is never kept by caches either
     names: Names = NO_NAMES
 
     @property
