@@ -103,7 +103,7 @@ class Idempotency:
         While the database is away the answer goes out all the same, and its result waits here.
         """
         flight, ticket = _led_by(journey), journey.keyed
-        if flight is None or ticket is None:
+        if flight is None or ticket is None or ticket.is_finished:
             return
         result = await self._result(journey, flight, body, tail)
         ticket.is_finished = True

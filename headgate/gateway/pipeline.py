@@ -101,10 +101,10 @@ class Stream:
     def _noting(self, take: Take) -> Take:
         """Notes what goes to the client, for one who comes back, and for those who asked the same."""
         log, epoch = self.log, self._epoch
-        tickets = self._journey.ticket, self._journey.keyed
-        flights = [ticket.flight for ticket in tickets if ticket is not None and ticket.flight is not None]
-        if log is None and not flights:
+        ticket, keyed = self._journey.ticket, self._journey.keyed
+        if log is None and ticket is None and keyed is None:
             return take
+        flights = [one.flight for one in (ticket, keyed) if one is not None and one.flight is not None]
 
         def noting(piece: bytes) -> bool:
             if log is not None:
