@@ -116,6 +116,19 @@ def test_what_the_tenant_may_not_is_given_back_to_everybody(redis_server: RedisS
     asyncio.run(scenario())
 
 
+def test_after_many_who_came_at_once_slices_are_taken_as_before(redis_server: RedisServer) -> None:
+    meter, clock, slice_of = shared(MeterKind.RATE, Measure.REQUESTS, 600), HandClock(), 600 // SLICES
+
+    async def scenario() -> None:
+        async with processes(redis_server, clock) as (counters, other, *_):
+            await asyncio.gather(*[counters.admit(f"a{one}", "tenant 0", [meter], ask()) for one in range(20)])
+            clock.at += 2  # what is left of their slice is given back with the next call
+            await counters.admit("b", "tenant 0", [meter], ask())
+            assert (await other.read("tenant 1", [meter]))[0].used == 20 + slice_of
+
+    asyncio.run(scenario())
+
+
 def test_tokens_that_were_not_used_are_given_back(redis_server: RedisServer) -> None:
     meter, clock = shared(MeterKind.RATE, Measure.TOKENS, 10_000), HandClock()
 

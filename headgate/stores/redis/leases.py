@@ -59,7 +59,7 @@ class Share:
         self.in_use = 0  # of concurrency
         self.at = 0.0  # when the stock was taken, by the store's clock
         self.fresh_until = 0.0  # by the loop's
-        self.asking = False
+        self.asking = 0  # calls under way
         self.given_back: list[tuple[int, float]] = []
 
 
@@ -212,11 +212,11 @@ class Leases:
                 self._put_away(share)
             back, share.given_back = share.given_back, []
             rest = (bulk(msgspec.msgpack.encode(back)), bulk(b""))
-        asked_before, share.asking = share.asking, True
+        share.asking += 1
         try:
             told = await self._run(share.meter, (bulk(b"%d" % wanted), bulk(b"%d" % needed), *rest))
         finally:
-            share.asking = asked_before
+            share.asking -= 1
         amount, at, wait, used, why = _GRANT.unpack(told)
         return Grant(int(amount), at, wait, int(used), _VERDICTS[int(why)])
 
