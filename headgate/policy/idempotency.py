@@ -5,10 +5,13 @@ from __future__ import annotations
 import hashlib
 from enum import Enum, auto
 
+import msgspec
+
 from headgate.idempotency_types import KeyedRequest, KeyedResult, OnUnknown
 from headgate.types import Call, Caller
 
 LONGEST_KEY = 255  # characters
+_encoder = msgspec.json.Encoder(order="deterministic")
 
 
 class Standing(Enum):
@@ -28,9 +31,12 @@ def key_of(call: Call, caller: Caller) -> bytes:
 
 
 def content_of(call: Call) -> bytes:
-    """What is asked, whatever the order of its members."""
-    members = sorted(call.fields.items())
-    return _digest(*[part for name, raw in members for part in (name.encode(), bytes(raw))])
+    """What is asked, whatever the order of its members and the white space between them."""
+    raw = msgspec.json.encode(call.fields)
+    try:
+        return _digest(_encoder.encode(msgspec.json.decode(raw)))
+    except (ValueError, RecursionError):
+        return _digest(raw)
 
 
 def standing(found: KeyedRequest, content: bytes, on_unknown: OnUnknown, now: float) -> Standing:
