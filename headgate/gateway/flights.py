@@ -15,7 +15,7 @@ from headgate.errors import HeadgateError
 from headgate.gateway.events import EventLog
 from headgate.gateway.journey import AnswerHead
 
-LOG_BYTES = 4_000_000  # how far a follower may fall behind, and how long a stream may be that is kept
+LOG_BYTES = 1_000_000  # how far a follower may fall behind, and how long a stream may be that is kept
 
 
 class Landing(Enum):
@@ -72,6 +72,10 @@ class Flight:
     def sends_back(self) -> None:
         """What becomes of the leader does not concern the followers."""
         self._land(Landing.SENT_BACK)
+
+    def goes_on(self, ahead_bytes: int) -> bool:
+        """Whether the stream goes on though the leader's client, so far behind, takes no more: others wait for it."""
+        return self.followers > 0 and ahead_bytes < LOG_BYTES
 
     def outlives(self, cancel: Callable[[], object]) -> bool:
         """The leader's client left: whether others still wait. `cancel` is called when the last of them has left."""

@@ -105,13 +105,19 @@ class Stream:
         if log is None and ticket is None and keyed is None:
             return take
         flights = [one.flight for one in (ticket, keyed) if one is not None and one.flight is not None]
+        ahead_bytes = 0
 
         def noting(piece: bytes) -> bool:
+            nonlocal ahead_bytes
             if log is not None:
                 log.append(epoch, piece)
             for flight in flights:
                 flight.write(piece)
-            return take(piece)
+            if take(piece):
+                ahead_bytes = 0
+                return True
+            ahead_bytes += len(piece)
+            return any([flight.goes_on(ahead_bytes) for flight in flights])
 
         return noting
 
