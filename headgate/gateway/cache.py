@@ -37,6 +37,7 @@ from headgate.policy import access, caching
 from headgate.ports import CacheStore, Clock
 from headgate.types import CacheMode, Outcome, Route
 
+LOG_BYTES = 1_000_000  # of each request under way: how far others may fall behind, and how long a stream is kept
 MOST_FAILURES = 2  # leaders that a provider failed, until their error is everybody's
 
 
@@ -261,7 +262,7 @@ class Cache:
     # --- the same at the same time ---
 
     def _lead(self, journey: Journey, ticket: Ticket, failures: int) -> None:
-        ticket.flight, ticket.leads = Flight(journey.call.id, failures), True
+        ticket.flight, ticket.leads = Flight(journey.call.id, failures, LOG_BYTES), True
         journey.cache = "miss"
         if ticket.rules.coalesce and ticket.flight_key not in self._flights:
             self._flights[ticket.flight_key] = ticket.flight

@@ -15,7 +15,7 @@ from headgate.errors import HeadgateError
 from headgate.gateway.events import EventLog
 from headgate.gateway.journey import AnswerHead
 
-LOG_BYTES = 1_000_000  # how far a follower may fall behind, and how long a stream may be that is kept
+LOG_BYTES = 4_000_000  # how far a follower may fall behind, and how long a stream may be that is kept
 
 
 class Landing(Enum):
@@ -31,11 +31,11 @@ class Flight:
     """One request to a provider, and who waits for it. `failures` counts leaders before it that a provider failed."""
 
     __slots__ = (
-        "_abandoned", "_epoch", "_landed", "body", "error", "failures", "followers", "head", "landing", "leader_id",
+        "_abandoned", "_epoch", "_landed", "_log_bytes", "body", "error", "failures", "followers", "head", "landing", "leader_id",
         "log",
     )  # fmt: skip
 
-    def __init__(self, leader_id: str, failures: int = 0) -> None:
+    def __init__(self, leader_id: str, failures: int = 0, log_bytes: int = LOG_BYTES) -> None:
         self.leader_id = leader_id
         self.failures = failures
         self.followers = 0
@@ -43,7 +43,8 @@ class Flight:
         self.head: AnswerHead | None = None
         self.body = b""
         self.error: HeadgateError | None = None
-        self.log = EventLog(LOG_BYTES)
+        self.log = EventLog(log_bytes)
+        self._log_bytes = log_bytes
         self._epoch = self.log.claim()
         self._landed = asyncio.Event()
         self._abandoned: Callable[[], object] | None = None
@@ -75,7 +76,7 @@ class Flight:
 
     def goes_on(self, ahead_bytes: int) -> bool:
         """Whether the stream goes on though the leader's client, so far behind, takes no more: others wait for it."""
-        return self.followers > 0 and ahead_bytes < LOG_BYTES
+        return self.followers > 0 and ahead_bytes < self._log_bytes
 
     def outlives(self, cancel: Callable[[], object]) -> bool:
         """The leader's client left: whether others still wait. `cancel` is called when the last of them has left."""

@@ -10,7 +10,7 @@ import pytest
 
 from headgate.cache_types import CacheRules, ExactRules
 from headgate.errors import StreamIncomplete, UpstreamRejected, UpstreamUnreachable
-from headgate.gateway.flights import LOG_BYTES
+from headgate.gateway.cache import LOG_BYTES
 from headgate.limit_errors import RequestTooLarge
 from headgate.types import Caller, Measure, MeterKind, Outcome, Rule, Scope, Tier
 from tests.gateway import scripted
