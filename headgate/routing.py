@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 
 from headgate.assembly import Assembly
 from headgate.config.schema import Config
+from headgate.gateway.appealing import Appeals
 from headgate.gateway.choosing import Choosing
 from headgate.gateway.errands import Errands
 from headgate.gateway.escalating import EscalationObserver
+from headgate.gateway.journey import Journey
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.routers import RouterSpec
 from headgate.gateway.shadowing import Shadowing, ShadowObserver
@@ -29,6 +31,7 @@ class Routing:
     """Makes what routers need, when the first of them is asked for. `config` is the one in use."""
 
     shadowing: Shadowing
+    records: RouteRecords
 
     def __init__(self, clock: Clock, assembly: Assembly, config: Callable[[], Config]) -> None:
         self._clock = clock
@@ -37,12 +40,19 @@ class Routing:
         self._embedder: Embedder | None = None
         self._scorer: ModelScorer | None = None
         self.choosing = Choosing(clock, self)
+        self.appeals = Appeals(clock)
 
     def attach(self, pipeline: Pipeline, records: RouteRecords, observer: RouteObserver) -> None:
         """Learn from the answers of a pipeline that chooses by this."""
+        self.records = records
         self.choosing.answered = records.answered
         self.shadowing = Shadowing(Errands(pipeline, self._clock), records, self._clock, self.choosing, observer)
-        pipeline.routed = self.shadowing.answered
+
+        def routed(journey: Journey) -> None:
+            self.appeals.remember(journey)
+            self.shadowing.answered(journey)
+
+        pipeline.routed = routed
         pipeline.escalating.observer = observer
 
     async def score(self, router: RouterSpec, signals: Signals) -> Hardness:

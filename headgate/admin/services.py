@@ -11,10 +11,13 @@ from headgate.cache_types import CacheActivity
 from headgate.config.load import Loaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
+from headgate.gateway.appealing import Appeals, Handle
+from headgate.gateway.choosing import Choosing
 from headgate.gateway.fleet import Setup
 from headgate.jobs.desk import JobDesk
 from headgate.ports import AlertLog, CacheStore, Clock, Counters, Ledger
 from headgate.reconciling.desk import Reconciler
+from headgate.route_ports import RouteRecords
 from headgate.types import Frozen
 
 
@@ -52,6 +55,10 @@ class Services(msgspec.Struct, frozen=True):
     cache: CacheStore
     cache_activity: Callable[[], Awaitable[CacheActivity]]  # of all workers
     job_desk: JobDesk
+    choosing: Choosing
+    routes: RouteRecords
+    appeals: Appeals
+    handle: Handle  # takes a call through the corridor
     admin_key_hash: str  # SHA-256, hex
     running: Callable[[], Running]
     readiness: Callable[[], Readiness]

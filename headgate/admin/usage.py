@@ -15,6 +15,7 @@ from headgate.admin.moments import Moment, moment
 from headgate.admin.standing import LimitStanding, own_standings
 from headgate.errors import Forbidden
 from headgate.policy.pricing import format_usd
+from headgate.route_types import Routed
 from headgate.types import AttemptRecord, Frozen, RequestRecord, UsageRow
 
 GROUPS = ("tenant", "user", "model", "key", "day")
@@ -158,6 +159,7 @@ class Request(Frozen, frozen=True):
     bytes_out: int
     trace_id: str
     attempts: list[Attempt]
+    routed: Routed | None  # how a router chose the model
 
 
 class LedgerPage(Frozen, frozen=True):
@@ -227,6 +229,7 @@ def request(record: RequestRecord) -> Request:
     """A row of the ledger as it is shown."""
     shown = msgspec.structs.asdict(record) | _tokens_and_cost(record)
     shown["attempts"] = [attempt(one) for one in record.attempts]
+    shown["routed"] = msgspec.json.decode(record.routed, type=Routed) if record.routed else None
     return Request(**{name: shown[name] for name in Request.__struct_fields__})
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
+from headgate.commands import routers
 from headgate.commands.tables import show
 from headgate.errors import FileInvalid, MissingExtra
 from headgate.evaluating.plan import Plan
@@ -127,3 +128,10 @@ def _read(files: tuple[str, ...]) -> list[Judgement]:
 def _need_numpy() -> None:
     if importlib.util.find_spec("numpy") is None:
         raise MissingExtra("headgate route needs numpy. Install headgate[embeddings].")
+
+
+route.add_command(routers.stats)
+route.add_command(routers.explain)
+route.add_command(routers.judgements)
+route.add_command(routers.turning("close", "Let a router give everything to its best model.", closed=True))
+route.add_command(routers.turning("open", "Let a router choose again.", closed=False))

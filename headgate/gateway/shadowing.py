@@ -133,10 +133,8 @@ class Shadowing:
 
     async def turn(self, router: str, *, closed: bool, reason: str) -> RouterGate:
         """Close or open a router, in all processes within LOOK_EVERY_SECONDS. Raises DatabaseUnavailable."""
-        known = {gate.router: gate for gate in await self._records.gates()}
-        before = known.get(router)
-        gate = RouterGate(router, before.number + 1 if before else 1, closed, self._clock.now(), reason)
-        if await self._records.turn(gate):
+        _, is_ours = await turn(self._records, router, closed=closed, reason=reason, at=self._clock.now())
+        if is_ours:
             self._observer.turned(router, closed)
             log.error("the router %s is %s: %s", router, "closed" if closed else "open again", reason)
         await self.refresh()
@@ -224,11 +222,24 @@ class Shadowing:
         try:
             self.losses = await self._records.losses()
             found = loss_of(self.losses, router, gate.number if gate else 0)
-            turn = losing.turn(found, max_loss, closed=gate is not None and gate.closed)
-            if turn is not None:
-                await self.turn(router, closed=turn.closed, reason=turn.reason)
+            verdict = losing.turn(found, max_loss, closed=gate is not None and gate.closed)
+            if verdict is not None:
+                await self.turn(router, closed=verdict.closed, reason=verdict.reason)
         except DatabaseUnavailable as error:
             log.warning("what the router %s loses is not known: %s", router, error.message)
+
+
+async def turn(records: RouteRecords, router: str, *, closed: bool, reason: str, at: float) -> tuple[RouterGate, bool]:
+    """Close or open a router, unless it is so already: its gate now, and whether that was our doing.
+
+    Raises DatabaseUnavailable.
+    """
+    before = {gate.router: gate for gate in await records.gates()}.get(router)
+    if before is not None and before.closed == closed:
+        return before, False
+    gate = RouterGate(router, before.number + 1 if before is not None else 1, closed, at, reason)
+    is_ours = await records.turn(gate)
+    return {one.router: one for one in await records.gates()}[router], is_ours
 
 
 def loss_of(sums: list[LossSum], router: str, gate: int) -> Loss:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +22,13 @@ from headgate.clock import SystemClock
 from headgate.config.effective import Effective
 from headgate.config.load import parse
 from headgate.config.rules import tier_rules
+from headgate.difficulty.loading import load_difficulty
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
+from headgate.gateway.answers import Answer
+from headgate.gateway.appealing import Appeals
+from headgate.gateway.choosing import Choosing
+from headgate.gateway.scoring import ModelScorer
 from headgate.gateway.waiting import WaitingRoom
 from headgate.jobs.desk import JobDesk
 from headgate.stores.database import Database
@@ -34,8 +39,9 @@ from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_keys import SqlKeyStore
+from headgate.stores.sql_routes import SqlRouteRecords
 from headgate.stores.sql_work import SqlWork
-from headgate.types import AttemptRecord, Counted, Outcome, RequestRecord, Rule, Usage
+from headgate.types import AttemptRecord, Call, Caller, Counted, Outcome, RequestRecord, Rule, Usage
 
 ADMIN = {"authorization": "Bearer hg-admin-for-tests"}
 ALICE = {"authorization": "Bearer hg-acme-alice-0001"}
@@ -48,6 +54,8 @@ providers:
 models:
   small: {price: {input: 0.15, output: 0.60}, deployments: [{provider: sim, model: sim-small}]}
   house/large: {price: free, deployments: [{provider: sim, model: sim-large, name: big}]}
+routers:
+  auto: {from: [small, house/large]}
 tiers:
   free: {models: [small]}
   pro: {models: ["*"]}
@@ -78,6 +86,8 @@ class Office:
         self.books = bookkeeping.open_bookkeeping(self.database, self.clock, lambda: self.running.loaded.config, {})
         self.settings = Settings(SqlChanges(self.database), loaded.config, self._apply)
         self.counters = MemoryCounters(self.clock)
+        self.choosing = Choosing(self.clock, ModelScorer(lambda path: load_difficulty(path or None), lambda: None))
+        self.routes = SqlRouteRecords(self.database)
         self.cache = MemoryCache(self.clock.now, max_entries=10, max_bytes=100_000, max_entry_bytes=10_000)
         room = WaitingRoom(self.clock, lambda: 10)
         self.admissions = Admissions(self.counters, self.ledger, self.clock, room, self._rules_of)
@@ -93,6 +103,10 @@ class Office:
             cache=self.cache,
             cache_activity=self._cache_activity,
             job_desk=JobDesk(self.jobs, self.clock, lambda name: name in setup.models, lambda: None),
+            choosing=self.choosing,
+            routes=self.routes,
+            appeals=Appeals(self.clock),
+            handle=_nobody_handles,
             admin_key_hash=admin_key(data_dir, "hg-admin-for-tests").hash,
             running=lambda: self.running,
             readiness=lambda: self.readiness,
@@ -127,6 +141,10 @@ class Office:
     async def _reload(self) -> list[str]:
         self.reloads += 1
         return []
+
+
+def _nobody_handles(caller: Caller, call: Call) -> AbstractAsyncContextManager[Answer]:
+    raise AssertionError("nothing is served here")
 
 
 @asynccontextmanager

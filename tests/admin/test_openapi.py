@@ -58,6 +58,10 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
             ("POST", "/v1/jobs"): job,
             ("PATCH", KEY_PATH): {"expires_at": None},
             ("POST", "/admin/velocity/reset"): {"tenant": "acme"},
+            ("POST", "/admin/route/explain"): {
+                "body": {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}
+            },
+            ("POST", "/admin/route/gate"): {"router": "auto", "closed": True},
             ("PUT", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute", "value": 5},
             ("PUT", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month", "value": 0.5},
         }

@@ -151,7 +151,7 @@ def test_models_are_those_of_the_tier(tmp_path: Path) -> None:
             "has_more": False, "first_id": "small", "last_id": "small",
         }  # fmt: skip
         all_of_them = (await office.get("/v1/models", ALICE)).json()["data"]
-        assert [model["id"] for model in all_of_them] == ["small", "house/large"]
+        assert [model["id"] for model in all_of_them] == ["small", "house/large", "auto"]
         assert (await office.get("/v1/models/house/large", ALICE)).json()["id"] == "house/large"
         hidden, missing = await office.get("/v1/models/house/large", CAROL), await office.get("/v1/models/nil", CAROL)
         assert error_of(hidden, 404)["code"] == error_of(missing, 404)["code"] == "model_not_found"

@@ -59,6 +59,7 @@ def configuration(upstream_url: str, data_dir: Path, server: Json) -> Json:
         },
         "models": {
             "small": served("gpt-4o-mini"),
+            "large": served("gpt-5", price={"input": 20, "output": 40}),
             "impatient": served("gpt-4o-mini", first_token_seconds=0.3, stall_seconds=0.3, total_seconds=5),
             "patient": served("gpt-4o-mini", retries=2),
             "embed": served("text-embedding-3-small", price={"input": 0.02}),
@@ -68,6 +69,7 @@ def configuration(upstream_url: str, data_dir: Path, server: Json) -> Json:
             "by-gemini": served("x", deployments=[{"provider": "gemini", "model": "gemini-2.5-flash"}]),
             "simulated": {"price": "free", "deployments": [{"provider": "sim", "model": "sim-small"}]},
         },
+        "routers": {"auto": {"from": ["small", "large"], "appeal": True}},
         "tiers": {
             "pro": {"models": ["*"]},
             "free": {
