@@ -137,6 +137,22 @@ class CacheScope(Frozen, frozen=True, gc=False):
         )
 
 
+class SemanticActivity(Frozen, frozen=True, gc=False):
+    """What became of questions that were looked for by their meaning.
+
+    The false-hit rate is that of the verified hits; it lies between `low` and `high` with 95 % confidence, whenever it
+    is looked at.
+    """
+
+    decisions: Mapping[str, int] = {}  # by reason: served, or why not
+    verified: int = 0  # hits that a provider was asked for as well
+    false_hits: int = 0  # of these
+    false_hit_rate: float | None = None
+    low: float = 0.0
+    high: float = 1.0
+    compared_misses: int = 0  # misses after which the best answer that was there was compared
+
+
 class CacheActivity(Frozen, frozen=True, gc=False):
     """What became of requests that were looked for among the answers that are kept, since the processes started."""
 
@@ -145,6 +161,7 @@ class CacheActivity(Frozen, frozen=True, gc=False):
     kept: int = 0
     not_kept: Mapping[str, int] = {}  # by reason
     saved_picousd: int = 0  # what the answers that were found had come to
+    semantic: Mapping[str, SemanticActivity] = {}  # by model, of those whose questions were looked for by their meaning
 
 
 class CacheSize(Frozen, frozen=True, gc=False):

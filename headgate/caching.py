@@ -16,6 +16,7 @@ from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.sql_idempotency import SqlIdempotencyStore
 from headgate.telemetry.metrics import Metrics
 from headgate.telemetry.page import MetricsPage
+from headgate.telemetry.semantic_counts import activity
 
 if TYPE_CHECKING:
     from headgate.stores.redis.cache import RedisCache
@@ -67,8 +68,11 @@ class Caching:
 
     async def activity(self, page: MetricsPage) -> CacheActivity:
         """What was found and kept, in all workers."""
-        counted = (await page.totals()).cache
-        return CacheActivity(counted.found, counted.missed, counted.kept, counted.not_kept, counted.saved_picousd)
+        totals = await page.totals()
+        counted, semantic = totals.cache, activity(totals.semantic)
+        return CacheActivity(
+            counted.found, counted.missed, counted.kept, counted.not_kept, counted.saved_picousd, semantic
+        )
 
     async def aclose(self) -> None:
         """Close the store."""

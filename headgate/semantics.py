@@ -6,20 +6,23 @@ import asyncio
 import importlib.util
 import logging
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from headgate.caching import Caching
 from headgate.config.schema import Config
 from headgate.errors import HeadgateError, MissingExtra
-from headgate.gateway.semantic import Semantic
-from headgate.gateway.semantic_checks import Checks, Handle
-from headgate.gateway.semantic_memory import Scope, SemanticMemory
-from headgate.policy.semantic.switch import Switch
 from headgate.ports import Clock, Embedder
 from headgate.stores.memory_entry_log import MemoryEntryLog
 from headgate.telemetry.semantic_counts import SemanticCounts
 from headgate.vector_ports import EntryLog, VectorIndex
+
+if TYPE_CHECKING:
+    from headgate.gateway.semantic import Semantic
+    from headgate.gateway.semantic_checks import Handle
+    from headgate.gateway.semantic_memory import Scope
+    from headgate.policy.semantic.switch import Switch
 
 log = logging.getLogger(__name__)
 
@@ -96,15 +99,27 @@ class Semantics:
         for package in ("numpy", "usearch"):
             if importlib.util.find_spec(package) is None:
                 raise MissingExtra(f"The semantic cache needs {package}. Install headgate[embeddings].")
+        from headgate.gateway.semantic import Semantic  # most gateways do without
+        from headgate.gateway.semantic_checks import Checks
+        from headgate.gateway.semantic_memory import SemanticMemory
+
         around = self._around
         self._embedder = embedder = self._make_embedder(config)
         memory = SemanticMemory(_index, config.cache.max_entries)
         checks = Checks(around.handle, embedder, around.clock)
         watching = Watching(self._counts)
         self.semantic = Semantic(memory, embedder, around.caching.store, around.clock, checks, watching)
-        self._log = MemoryEntryLog(self.semantic.apply)
+        self._log = _entry_log(config, embedder, self.semantic)
         self.semantic.connect(self._log)
         self._warming = asyncio.get_running_loop().create_task(_warm(embedder))
+
+
+def _entry_log(config: Config, embedder: Embedder, semantic: Semantic) -> EntryLog:
+    if config.store == "memory":
+        return MemoryEntryLog(semantic.apply)
+    from headgate.stores.redis.entry_log import RedisEntryLog
+
+    return RedisEntryLog(config.store, f"{embedder.name}:{embedder.dimensions}", semantic.apply)
 
 
 def _index(dimensions: int) -> VectorIndex:

@@ -9,7 +9,7 @@ import msgspec
 
 from headgate.admin.audit import auditor
 from headgate.admin.endpoint import Input, Name, Visit
-from headgate.cache_types import CachedAnswer, CacheScope
+from headgate.cache_types import CachedAnswer, CacheScope, SemanticActivity
 from headgate.errors import NotFound
 from headgate.policy.pricing import format_usd
 from headgate.types import Frozen
@@ -29,6 +29,7 @@ class CacheStats(Frozen, frozen=True):
     kept: int  # answers that were put in
     not_kept: Mapping[str, int]  # by reason
     saved_usd: str  # what the answers had cost that were given again
+    semantic: Mapping[str, SemanticActivity] = {}  # by model, of those whose questions were looked for by their meaning
 
 
 class FlushCache(Input, frozen=True):
@@ -89,6 +90,7 @@ async def stats(visit: Visit, _: Input) -> CacheStats:
         kept=activity.kept,
         not_kept=activity.not_kept,
         saved_usd=format_usd(activity.saved_picousd),
+        semantic=activity.semantic,
     )
 
 

@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from headgate.admin.cache import CacheEntry, CacheStats, Flushed
+from headgate.cache_types import SemanticActivity
 from headgate.commands.asking import ask, url_option
 from headgate.commands.options import config_option, json_option
 
@@ -35,6 +36,8 @@ def stats(as_json: bool, url: str | None, config_path: str | None) -> None:
     click.echo(f"misses    {told.misses:,}")
     click.echo(f"put in    {told.kept:,}; not kept: {_counts(told.not_kept)}")
     click.echo(f"saved     {told.saved_usd} USD")
+    for model, found in told.semantic.items():
+        click.echo(_semantic(model, found))
 
 
 @cache.command()
@@ -68,6 +71,15 @@ def show(request_id: str, as_json: bool, url: str | None, config_path: str | Non
     for name, value in kept.items():
         click.echo(f"{name:<15} {value}")
     click.echo(words)
+
+
+def _semantic(model: str, found: SemanticActivity) -> str:
+    rate = "no hit was verified yet"
+    if found.false_hit_rate is not None:
+        rate = f"{found.false_hit_rate:.2%} of {found.verified:,} verified hits were false"
+        rate += f" (95 % sure, at any time: between {found.low:.2%} and {found.high:.2%})"
+    compared = f"{found.compared_misses:,} misses were compared"
+    return f"meaning   {model}: {rate}; decisions: {_counts(found.decisions)}; {compared}"
 
 
 def _counts(counts: object) -> str:

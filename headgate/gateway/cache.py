@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -31,11 +32,13 @@ from headgate.gateway.flights import Flight, Landing
 from headgate.gateway.journey import AnswerHead, Journey, Ticket
 from headgate.gateway.keeping import CacheObserver, Keeper
 from headgate.gateway.replaying import KeptStream, Settle, SharedStream
-from headgate.gateway.semantic import Semantic
 from headgate.gateway.settling import Settler
 from headgate.policy import access, caching
 from headgate.ports import CacheStore, Clock
 from headgate.types import CacheMode, Outcome, Route
+
+if TYPE_CHECKING:
+    from headgate.gateway.semantic import Semantic
 
 LOG_BYTES = 1_000_000  # of each request under way: how far others may fall behind, and how long a stream is kept
 MOST_FAILURES = 2  # leaders that a provider failed, until their error is everybody's

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
 from headgate.cache_types import CachedAnswer, NotKept
 from headgate.gateway import vectors
 from headgate.gateway.journey import Journey, Ticket
-from headgate.gateway.semantic import Semantic
 from headgate.gateway.vectors import Inputs
 from headgate.policy import caching
 from headgate.policy.pii.rules import Scope
 from headgate.ports import CacheStore, Clock
 from headgate.wire import endings
 from headgate.wire.speakers import speaker
+
+if TYPE_CHECKING:
+    from headgate.gateway.semantic import Semantic
 
 MOST_AT_ONCE = 20_000  # characters of prompt and answer that are looked through in one go
 LONGEST_TEXT = 200_000  # that is looked through at all

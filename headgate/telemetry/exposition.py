@@ -6,73 +6,21 @@ The format itself is prometheus_client's.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterator
 
-import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from headgate.telemetry.buckets import E2E_SECONDS, ITL_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
+from headgate.telemetry.cache_families import CACHE_FAMILIES
+from headgate.telemetry.families import Family, HistogramFamily, Labels, single
 from headgate.telemetry.totals import Histogram, RequestTotals, Snapshot
 from headgate.types import PICO_PER_USD, Outcome
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 _COMPLETE = frozenset({Outcome.DONE.value, Outcome.CACHED.value})
-
-Labels = tuple[str, ...]
-
-
-class Family(msgspec.Struct, frozen=True):
-    """One metric family. `read` gives labels and amounts; amounts with equal labels are added up."""
-
-    name: str
-    meaning: str
-    labels: Labels
-    read: Callable[[Snapshot], Iterable[tuple[Labels, float]]]
-
-    @property
-    def kind(self) -> str:
-        """By the naming convention: what only grows ends in `_total`."""
-        return "counter" if self.name.endswith("_total") else "gauge"
-
-    def metric(self, snapshot: Snapshot) -> Metric:
-        """The family filled with a snapshot's numbers."""
-        amounts: dict[Labels, float] = {}
-        for labels, amount in self.read(snapshot):
-            amounts[labels] = amounts.get(labels, 0) + amount
-        make = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
-        family = make(self.name, self.meaning, labels=self.labels)
-        for labels, amount in amounts.items():
-            family.add_metric(labels, amount)
-        return family
-
-
-class HistogramFamily(msgspec.Struct, frozen=True):
-    """One family of histograms. Histograms with equal labels are added up."""
-
-    name: str
-    meaning: str
-    labels: Labels
-    bounds: Sequence[float]
-    read: Callable[[Snapshot], Iterable[tuple[Labels, Histogram]]]
-
-    kind = "histogram"
-
-    def metric(self, snapshot: Snapshot) -> Metric:
-        """The family filled with a snapshot's numbers; label sets without an observation are left out."""
-        sums: dict[Labels, Histogram] = {}
-        for labels, histogram in self.read(snapshot):
-            sums.setdefault(labels, Histogram.of(self.bounds)).add(histogram)
-        family = HistogramMetricFamily(self.name, self.meaning, labels=self.labels)
-        bounds = [*(str(bound) for bound in self.bounds), "+Inf"]
-        for labels, histogram in sums.items():
-            if any(histogram.counts):
-                buckets = list(zip(bounds, accumulate(histogram.counts), strict=True))
-                family.add_metric(labels, buckets, histogram.sum)
-        return family
 
 
 def _requests(snapshot: Snapshot) -> Iterator[tuple[Labels, float]]:
@@ -103,10 +51,6 @@ def _latency(
                 yield (model, deployment), histogram_of(sums)
 
     return read
-
-
-def _single(counts: Iterable[tuple[str, float]]) -> Iterator[tuple[Labels, float]]:
-    return (((label,), count) for label, count in counts)
 
 
 FAMILIES: tuple[Family | HistogramFamily, ...] = (
@@ -159,19 +103,19 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "headgate_refused_total",
         "Requests that headgate refused, by the code of the error table.",
         ("code",),
-        lambda snapshot: _single(snapshot.totals.refusals.items()),
+        lambda snapshot: single(snapshot.totals.refusals.items()),
     ),
     Family(
         "headgate_unenforced_refusals_total",
         "What limits with enforce: false would have refused, by the rule's name.",
         ("rule",),
-        lambda snapshot: _single(snapshot.totals.unenforced.items()),
+        lambda snapshot: single(snapshot.totals.unenforced.items()),
     ),
     Family(
         "headgate_velocity_trips_total",
         "How often money was spent so fast that a breaker tripped, by its scope.",
         ("scope",),
-        lambda snapshot: _single(snapshot.totals.trips.items()),
+        lambda snapshot: single(snapshot.totals.trips.items()),
     ),
     Family(
         "headgate_unauthenticated_total",
@@ -189,7 +133,7 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "headgate_missing_done_total",
         "Complete streams that ended without [DONE].",
         ("deployment",),
-        lambda snapshot: _single(snapshot.totals.missing_done.items()),
+        lambda snapshot: single(snapshot.totals.missing_done.items()),
     ),
     Family(
         "headgate_router_decisions_total",
@@ -231,56 +175,9 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "headgate_router_closed",
         "1: the router gives everything to its best model.",
         ("router",),
-        lambda snapshot: _single(snapshot.gauges.routers_closed.items()),
+        lambda snapshot: single(snapshot.gauges.routers_closed.items()),
     ),
-    Family(
-        "headgate_cache_hits_total",
-        "Requests answered without a provider: exact, semantic, or coalesced with one under way.",
-        ("kind",),
-        lambda snapshot: _single(snapshot.totals.cache.found.items()),
-    ),
-    Family(
-        "headgate_cache_misses_total",
-        "Requests that were looked for in a cache, and whose answer was not there.",
-        (),
-        lambda snapshot: [((), snapshot.totals.cache.missed)],
-    ),
-    Family(
-        "headgate_cache_kept_total",
-        "Answers that were put into a cache.",
-        (),
-        lambda snapshot: [((), snapshot.totals.cache.kept)],
-    ),
-    Family(
-        "headgate_cache_not_kept_total",
-        "Answers, or requests of models with a cache, of which none is kept, by reason.",
-        ("reason",),
-        lambda snapshot: _single(snapshot.totals.cache.not_kept.items()),
-    ),
-    Family(
-        "headgate_cache_saved_usd_total",
-        "What the answers had cost that were given again.",
-        (),
-        lambda snapshot: [((), snapshot.totals.cache.saved_picousd / PICO_PER_USD)],
-    ),
-    Family(
-        "headgate_cache_evicted_total",
-        "Answers that were dropped to keep others, of this service's processes.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.cache_evicted)],
-    ),
-    Family(
-        "headgate_cache_entries",
-        "Answers in the cache.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.cache_entries)],
-    ),
-    Family(
-        "headgate_cache_bytes",
-        "What the answers in the cache take, with what is kept beside them.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.cache_bytes)],
-    ),
+    *CACHE_FAMILIES,
     HistogramFamily(
         "headgate_event_loop_lag_seconds",
         "How late the event loop ran what was due, sampled twice a second in every worker.",
@@ -311,13 +208,13 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         "headgate_tokens_in_flight",
         "Estimated tokens of the requests under way.",
         ("deployment",),
-        lambda snapshot: _single(snapshot.gauges.tokens_in_flight.items()),
+        lambda snapshot: single(snapshot.gauges.tokens_in_flight.items()),
     ),
     Family(
         "headgate_breaker_state",
         "0 closed, 1 half-open, 2 open; of several workers the worst.",
         ("deployment",),
-        lambda snapshot: _single(snapshot.gauges.breaker_states.items()),
+        lambda snapshot: single(snapshot.gauges.breaker_states.items()),
     ),
     Family(
         "headgate_client_connections",

@@ -25,6 +25,7 @@ def test_stats(tmp_path: Path) -> None:
             "kept": 2,
             "not_kept": {"sampled": 2},
             "saved_usd": "0.000082",
+            "semantic": {},
         }
 
     in_office(tmp_path, scenario)
