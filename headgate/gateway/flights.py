@@ -31,8 +31,8 @@ class Flight:
     """One request to a provider, and who waits for it. `failures` counts leaders before it that a provider failed."""
 
     __slots__ = (
-        "_abandoned", "_epoch", "_landed", "_log_bytes", "body", "error", "failures", "followers", "head", "landing", "leader_id",
-        "log",
+        "_abandoned", "_epoch", "_landed", "_log_bytes", "body", "error", "failures", "followers", "head", "landing",
+        "leader_id", "log",
     )  # fmt: skip
 
     def __init__(self, leader_id: str, failures: int = 0, log_bytes: int = LOG_BYTES) -> None:
@@ -102,7 +102,8 @@ class Flight:
     def leave(self) -> None:
         """Whoever joined does not wait any more."""
         self.followers -= 1
-        if self.followers == 0 and self._abandoned is not None:
+        is_over = self.log.closed or bool(self.body)
+        if self.followers == 0 and self._abandoned is not None and not is_over:
             self._abandoned()
 
     def _land(self, landing: Landing) -> None:

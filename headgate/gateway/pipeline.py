@@ -117,7 +117,7 @@ class Stream:
                 ahead_bytes = 0
                 return True
             ahead_bytes += len(piece)
-            return any([flight.goes_on(ahead_bytes) for flight in flights])
+            return any(flight.goes_on(ahead_bytes) for flight in flights)
 
         return noting
 
