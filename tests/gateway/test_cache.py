@@ -247,3 +247,32 @@ def test_a_router_gives_what_its_models_answered_and_the_tier_allows() -> None:
         assert caches([await corridor.visit(corridor.call(stream=False), caller=cheap)]) == ["miss"]
 
     run(scenario)
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        {"tenant": "other"},
+        {"model": "large"},
+        {"route": "messages"},
+        {"stream": True},
+        {"answered_by": "large"},
+        {"deployment": "up/another"},
+        {"origin": "0" * 24},
+        {"key": b"x" * 24},
+    ],
+)
+def test_a_store_that_gives_another_answer_is_not_believed(members: dict[str, Any]) -> None:
+    """A poisoned entry, a store that mixes up its answers, two keys that collide: whatever comes, it is looked at."""
+
+    async def scenario() -> None:
+        provider = ScriptedProvider(scripted.answer())
+        corridor = caching(one(provider))
+        await corridor.visit(corridor.call(stream=False))
+        await corridor.pipeline.cache.finish()
+        (slot,) = corridor.answers._slots.values()
+        slot.answer = msgspec.structs.replace(slot.answer, body=b"poison", **members)
+        seen = await corridor.visit(corridor.call(stream=False))
+        assert caches([seen]) == ["miss"] and seen.body != b"poison"
+
+    run(scenario)
