@@ -66,7 +66,7 @@ def configuration(feature: str, upstream: int, bound: float, folder: Path) -> di
             }
             for name, prices in PRICES.items()
         },
-        "routers": {"auto": {"from": ["small", "large"], "cost_quality": 0.5}},
+        "routers": {"auto": {"from": ["small", "large"], "cost_quality": 0.5, "cache": cache}},
         "tiers": {"bench": {"models": ["*"]}},
         "tenants": {"bench": {"tier": "bench", "keys": [{"key": HEADGATE_KEY}]}},
     }
