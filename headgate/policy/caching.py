@@ -20,7 +20,7 @@ from headgate.cache_types import Ending, ExactRules, NotKept, Question, Sampled,
 from headgate.types import Call, Caller, Route
 
 DIGEST_BYTES = 24
-_FORMAT = b"1"  # of what is digested
+_FORMAT = 1  # of what is digested
 _COMPACT = -1  # msgspec's word for no white space
 
 # Members that no answer depends on, by the documentation of each API. Responses repeat theirs, so none there.
@@ -33,9 +33,11 @@ _IRRELEVANT: Mapping[Route, frozenset[str]] = {
     Route.MESSAGES: frozenset({"metadata"}),
 }
 # Members that make an answer depend on more than the request, or mean more than an answer.
-_STATEFUL = (
-    "store", "background", "previous_response_id", "conversation", "web_search_options", "search_parameters", "plugins",
-    "data_sources", "mcp_servers", "container", "context_management",
+_STATEFUL = frozenset(
+    {
+        "store", "background", "previous_response_id", "conversation", "web_search_options", "search_parameters",
+        "plugins", "data_sources", "mcp_servers", "container", "context_management",
+    }
 )  # fmt: skip
 _OWN_TOOLS = ("function", "custom", None)  # that the caller runs itself
 _ALWAYS_THE_SAME = (Route.EMBEDDINGS,)  # nothing is drawn
@@ -83,18 +85,11 @@ def question(call: Call, caller: Caller, rules: ExactRules, ceiling: int | None)
             return Question(NotKept.AMBIGUOUS)
     except (ValueError, RecursionError):
         return Question(NotKept.UNREADABLE)
-    told = [part for header in call.dialect_headers for part in header]
-    partition = _digest(
-        _FORMAT,
-        *_holder(call, caller, rules.share),
-        call.route.encode(),
-        b"stream" if call.stream else b"whole",
-        b"" if ceiling is None else b"%d" % ceiling,
-        b"" if call.prompt_version is None else b"=" + call.prompt_version.encode(),
-        b"%d" % len(told),
-        *[part.encode() for part in told],
-        canonical,
-    )
+    context = (
+        _FORMAT, _holder(call, caller, rules.share), call.route, call.stream, ceiling, call.prompt_version,
+        call.dialect_headers,
+    )  # fmt: skip
+    partition = _digest(msgspec.msgpack.encode(context), canonical)
     key = _digest(partition, message)
     if call.route is Route.EMBEDDINGS:
         message = b""  # texts to embed are no question
@@ -103,12 +98,12 @@ def question(call: Call, caller: Caller, rules: ExactRules, ceiling: int | None)
 
 def part_key(partition: bytes, part: bytes) -> bytes:
     """The key of the answer to one input of a request for embeddings; `part` is canonical JSON."""
-    return _digest(b"part", partition, part)
+    return _digest(partition, b"part" + part)
 
 
 def private(key: bytes, call: Call, caller: Caller) -> bytes:
     """The key of an answer that only the user may get who asked for it."""
-    return _digest(key, *_holder(call, caller, Sharing.USER))
+    return _digest(key, msgspec.msgpack.encode(_holder(call, caller, Sharing.USER)))
 
 
 def must_not_be_kept(route: Route, ending: Ending) -> NotKept | None:
@@ -123,17 +118,14 @@ def must_not_be_kept(route: Route, ending: Ending) -> NotKept | None:
     return NotKept.INCOMPLETE
 
 
-def _holder(call: Call, caller: Caller, share: Sharing) -> tuple[bytes, ...]:
+def _holder(call: Call, caller: Caller, share: Sharing) -> tuple[str, ...]:
     """Who may share the answer."""
-    if share is Sharing.EVERYBODY:
-        return (b"everybody",)
-    tenant = caller.tenant.encode()
     if share is Sharing.TENANT:
-        return (b"tenant", tenant)
+        return ("tenant", caller.tenant)
+    if share is Sharing.EVERYBODY:
+        return ("everybody",)
     user = caller.user or call.user
-    if user:
-        return (b"user", tenant, user.encode())
-    return (b"key", tenant, caller.key_id.encode())
+    return ("user", caller.tenant, user) if user else ("key", caller.tenant, caller.key_id)
 
 
 def _never_kept(route: Route, body: dict[str, Any], sampled: Sampled) -> NotKept | None:
@@ -144,7 +136,7 @@ def _never_kept(route: Route, body: dict[str, Any], sampled: Sampled) -> NotKept
         temperature = body.get("temperature")
         if not _is_zero(temperature) and (temperature is not None or sampled is Sampled.NEVER):
             return NotKept.SAMPLED
-    if any(body.get(name) for name in _STATEFUL):
+    if not _STATEFUL.isdisjoint(body) and any(body.get(name) for name in _STATEFUL):
         return NotKept.STATEFUL
     if route is Route.RESPONSES and body.get("prompt") is not None:
         return NotKept.STATEFUL  # a template that is kept at the provider
@@ -198,7 +190,6 @@ def _repeats_members(raw: bytes, canonical_length: int) -> bool:
     return bool(repeated)
 
 
-def _digest(*parts: bytes) -> bytes:
-    """Each part after its length, so that no two lists of parts are the same bytes."""
-    framed = b"".join([b"%d:%b" % (len(part), part) for part in parts])
-    return hashlib.blake2b(framed, digest_size=DIGEST_BYTES).digest()
+def _digest(first: bytes, second: bytes) -> bytes:
+    """`first` tells its own length, or always has the same, so that no two pairs are the same bytes."""
+    return hashlib.blake2b(first + second, digest_size=DIGEST_BYTES).digest()
