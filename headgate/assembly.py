@@ -236,6 +236,7 @@ def _router_spec(name: str, router: RouterConfig) -> RouterSpec:
         standard=_standard(router.escalate),
         hold_streams=router.escalate.hold_streams,
         near=router.escalate.near,
+        check_with=router.escalate.check_with,
         difficulty_model=router.difficulty_model,
         use_embedder=router.use_embedder,
         appeal=router.appeal,

@@ -46,7 +46,9 @@ class Routing:
         """Learn from the answers of a pipeline that chooses by this."""
         self.records = records
         self.choosing.answered = records.answered
-        self.shadowing = Shadowing(Errands(pipeline, self._clock), records, self._clock, self.choosing, observer)
+        errands = Errands(pipeline, self._clock)
+        pipeline.escalating.checker = errands
+        self.shadowing = Shadowing(errands, records, self._clock, self.choosing, observer)
 
         def routed(journey: Journey) -> None:
             self.appeals.remember(journey)

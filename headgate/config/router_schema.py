@@ -34,7 +34,11 @@ class EscalateConfig(Block, frozen=True):
     min_logprob: Annotated[float, msgspec.Meta(le=0)] | None = None  # mean of its tokens, where logprobs were asked for
     # hold streams back until they are whole, so that all of them can be judged; else only their first words are
     hold_streams: bool = False
-    near: Share = 0  # a better model whose worth is lower by less than this is asked at once
+    # a model that is asked, at the caller's expense, whether an answer will do; of streams only those that are held
+    check_with: str = ""
+    # how close a call has to be: a better model whose worth is lower by less than this is asked at once, or, with
+    # check_with, only answers of such close calls are checked (0: all)
+    near: Share = 0
 
 
 class ShadowConfig(Block, frozen=True):

@@ -95,7 +95,7 @@ class Choosing:
             router.target_quality,
             self._exchange.get(router.name, Preference.exchange),
             router.max_ttft_seconds,
-            router.near,
+            0.0 if router.check_with else router.near,
         )
         wishes = _wishes(router, caller.tier, session, kept)
         gate = self.gate(router.name)

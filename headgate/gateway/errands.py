@@ -1,5 +1,6 @@
-"""Calls that the gateway makes for itself: shadow runs and their judges. They go through the corridor like any other,
-for the tenant `headgate`, so that they are held for before they are sent, and every one is a row of the ledger.
+"""Calls that the gateway makes for itself: shadow runs and their judges, and checks of answers. They go through the
+corridor like any other, for the tenant `headgate` or, checks, for the caller. So they are held for before they are
+sent, and every one is a row of the ledger.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import msgspec
 from headgate.errors import HeadgateError
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.routers import OPERATOR, RouterSpec
+from headgate.policy import judging
 from headgate.ports import Clock
 from headgate.types import (
     CacheControl,
@@ -60,17 +62,30 @@ class Errands:
             tags=("shadow",),
             cache=_NOT_FROM_CACHE,
         )
-        return await self._ask(router, again)
+        return await self._ask(self._caller(router), again)
+
+    async def check(self, caller: Caller, model: str, asked: str, text: str) -> bool | None:
+        """Whether a model thinks that an answer will do, at the caller's expense; None: it did not say.
+
+        Raises HeadgateError.
+        """
+        anything = msgspec.structs.replace(caller.tier, models=frozenset({"*"}))
+        call = self._question(model, judging.CHECK_TASK, judging.check(asked, text), "check")
+        told = await self._ask(msgspec.structs.replace(caller, tier=anything), call)
+        return judging.read_check(told.text)
 
     async def ask(self, router: RouterSpec, model: str, system: str, text: str) -> Told:
         """Ask a model a question of our own. Raises HeadgateError."""
+        return await self._ask(self._caller(router), self._question(model, system, text, "judge"))
+
+    def _question(self, model: str, system: str, text: str, tag: str) -> Call:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
         body = msgspec.json.encode({"model": model, "messages": messages})
-        headers = CallHeaders(tags=("judge",), cache=_NOT_FROM_CACHE)
-        return await self._ask(router, parse_call(Route.CHAT, body, self._clock.new_id("req"), headers))
+        headers = CallHeaders(tags=(tag,), cache=_NOT_FROM_CACHE)
+        return parse_call(Route.CHAT, body, self._clock.new_id("req"), headers)
 
-    async def _ask(self, router: RouterSpec, call: Call) -> Told:
-        async with self._pipeline.handle(self._caller(router), call) as answer:
+    async def _ask(self, caller: Caller, call: Call) -> Told:
+        async with self._pipeline.handle(caller, call) as answer:
             text, cost = said.text_of(call.route, answer.body), answer.head.cost_picousd or 0
         if not text.strip():
             raise HeadgateError("The answer has no text.")

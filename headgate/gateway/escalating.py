@@ -6,6 +6,7 @@ The decision is `policy.escalating`. A stream is held back only as far as it tak
 
 from __future__ import annotations
 
+import logging
 from typing import Protocol
 
 from headgate.errors import HeadgateError, UpstreamError
@@ -19,7 +20,10 @@ from headgate.gateway.settling import Settler
 from headgate.limit_errors import LimitRefusal
 from headgate.policy import escalating
 from headgate.policy.escalating import Doubt, Given
+from headgate.types import Caller
 from headgate.wire import endings, said
+
+log = logging.getLogger(__name__)
 
 _CUT = frozenset({"length", "max_tokens", "incomplete", "model_context_window_exceeded"})
 _HELD_BACK = frozenset({"content_filter", "refusal"})
@@ -29,6 +33,13 @@ class EscalationObserver(Protocol):
     """Told of answers that were not good enough."""
 
     def escalated(self, router: str, doubt: str, to: str) -> None: ...
+
+
+class Checker(Protocol):
+    """Asks a model about an answer."""
+
+    async def check(self, caller: Caller, model: str, asked: str, text: str) -> bool | None:
+        """Whether the answer will do; None: nobody knows. Raises HeadgateError."""
 
 
 class Escalating:
@@ -46,6 +57,7 @@ class Escalating:
         self._settler = settler
         self._choosing = choosing
         self.observer: EscalationObserver | None = None
+        self.checker: Checker | None = None
 
     async def improve(self, journey: Journey) -> None:
         """Leave an answer that is good enough in `journey.attempt`, or the best that could be had.
@@ -54,7 +66,8 @@ class Escalating:
         """
         chosen = journey.chosen
         assert chosen is not None, "a router was asked for"
-        while (better := self._better(journey, chosen)) is not None and chosen.router.standard.doubts:
+        router = chosen.router
+        while (better := self._better(journey, chosen)) is not None and (router.standard.doubts or router.check_with):
             weak, weak_model = journey.attempt, journey.model
             assert weak is not None and weak_model is not None, "there is an answer"
             try:
@@ -109,12 +122,27 @@ class Escalating:
             given = Given(attempt.heard, is_whole=False)
         else:
             return None
-        return escalating.doubt(
+        found = escalating.doubt(
             given,
             router.standard,
             wants_json=chosen.signals.wants_json,
             may_be_cut=call.max_output_tokens is not None or journey.lowered_to is not None,
         )
+        if found is None and router.check_with and given.is_whole and not given.calls_tools:
+            return await self._check(journey, chosen, given.text)
+        return found
+
+    async def _check(self, journey: Journey, chosen: ModelChoice, text: str) -> tuple[Doubt, str] | None:
+        """What the configured model thinks of an answer. If it cannot be asked, the answer will do."""
+        router = chosen.router
+        if self.checker is None or (router.near and chosen.choice.near >= router.near):
+            return None
+        try:
+            will_do = await self.checker.check(journey.caller, router.check_with, chosen.signals.text, text)
+        except HeadgateError as error:
+            log.warning("an answer of the router %s was not checked: %s", router.name, error.message)
+            return None
+        return (Doubt.CHECK, f"{router.check_with} did not think that it would do") if will_do is False else None
 
 
 def _whole(journey: Journey, body: bytes, text: str) -> Given:

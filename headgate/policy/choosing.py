@@ -145,9 +145,10 @@ def _pick(
     worth = {place: qualities[place] - exchange * candidates[place].cost_picousd / dearest for place in able}
     order = sorted(able, key=lambda place: (-worth[place], candidates[place].cost_picousd, place))
     best, second = order[0], order[1]
+    price = candidates[best].cost_picousd / dearest
     reason = (
-        f"quality {qualities[best]:.2f} at {candidates[best].cost_picousd / dearest:.0%} of the dearest price is worth"
-        f" {worth[best]:.2f}, {candidates[second].model} {worth[second]:.2f}"
+        f"{candidates[best].model} is worth {worth[best]:.2f} at {price:.0%} of the dearest price,"
+        f" {candidates[second].model} {worth[second]:.2f}"
     )
     near = worth[best] - worth[second]
     if near < preference.near and second > best:

@@ -1,4 +1,5 @@
-"""How a judge is asked which of two answers is better, and what it said. It does not know who gave which."""
+"""How a judge is asked which of two answers is better, and what it said. It does not know who gave which. And how a
+model is asked whether one answer will do."""
 
 from __future__ import annotations
 
@@ -40,3 +41,20 @@ def outcome(better: Better, *, weak_first: bool) -> WeakOutcome:
     if better is Better.TIE:
         return WeakOutcome.TIE
     return WeakOutcome.WIN if (better is Better.FIRST) == weak_first else WeakOutcome.LOSE
+
+
+CHECK_TASK = """\
+You check an answer before it is shown. Answer with one word: YES if it answers the question and you see nothing wrong \
+in it, NO if it does not answer it, is wrong, or contradicts itself."""
+_YES_OR_NO = re.compile(r"\b(YES|NO)\b")
+
+
+def check(asked: str, answer: str) -> str:
+    """What a model is asked after `CHECK_TASK`."""
+    return f"<question>\n{asked[:MOST_CHARACTERS]}\n</question>\n<answer>\n{answer[:MOST_CHARACTERS]}\n</answer>"
+
+
+def read_check(said: str) -> bool | None:
+    """Whether the answer will do; None if that was not said."""
+    words = _YES_OR_NO.findall(said.upper() if len(said) < 40 else said)
+    return words[-1] == "YES" if words else None

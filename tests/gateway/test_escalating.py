@@ -279,3 +279,42 @@ def test_a_conversation_that_escalated_stays_with_the_better_model() -> None:
         assert models == ["large", "large"]
 
     run(scenario)
+
+
+# --- another model looks at it ---
+
+
+class Checking:
+    """Thinks of answers what it is told to."""
+
+    def __init__(self, will_do: bool | None) -> None:
+        self.will_do = will_do
+        self.shown: list[tuple[str, str, str]] = []
+
+    async def check(self, caller: Caller, model: str, asked: str, text: str) -> bool | None:
+        self.shown.append((model, asked, text))
+        if self.will_do is None:
+            raise UpstreamUnreachable("no connection")
+        return self.will_do
+
+
+@pytest.mark.parametrize(("will_do", "answered_by"), [(False, "large"), (True, "small"), (None, "small")])
+def test_an_answer_is_checked_where_that_is_configured(will_do: bool | None, answered_by: str) -> None:
+    async def scenario() -> None:
+        pair = Pair(answer("Perhaps."), router=msgspec.structs.replace(AUTO, check_with="judge"))
+        pair.corridor.pipeline.escalating.checker = checking = Checking(will_do)
+        await pair.ask()
+        assert checking.shown == [("judge", "hello", "Perhaps.")]
+        assert pair.routed["model"] == answered_by
+
+    run(scenario)
+
+
+def test_only_close_calls_are_checked_if_that_is_configured() -> None:
+    async def scenario() -> None:
+        pair = Pair(answer("Perhaps."), router=msgspec.structs.replace(AUTO, check_with="judge", near=0.001))
+        pair.corridor.pipeline.escalating.checker = checking = Checking(False)
+        await pair.ask()
+        assert not checking.shown
+
+    run(scenario)

@@ -216,6 +216,19 @@ def test_personal_data_is_not_kept() -> None:
     run(scenario)
 
 
+def test_a_check_is_a_row_of_the_caller() -> None:
+    async def scenario() -> None:
+        one = Shadowed(quiet(check_with="judge"), judge=ScriptedProvider(answer("NO"), name="judge"))
+        one.corridor.pipeline.escalating.checker = Errands(one.corridor.pipeline, one.corridor.clock)
+        visit = await one.ask()
+        assert b"dear words" in visit.body
+        check, asked = one.corridor.journal.appended
+        assert (check.tenant, check.model, check.tags) == ("acme", "judge", ("check",)) and check.cost_picousd > 0
+        assert json.loads(asked.routed)["reason"] == "small: judge did not think that it would do"
+
+    run(scenario)
+
+
 # --- appeals ---
 
 

@@ -151,7 +151,7 @@ def test_a_harder_question_never_gets_less(
 def test_reasons_say_what_was_compared() -> None:
     choice = chosen(0.9)  # medium: 0.55 - 0.15
     assert (choice.model, choice.why, choice.down) == ("large", Why.SCORE, ("medium", "small"))
-    assert choice.reason == "quality 1.00 at 100% of the dearest price is worth 0.50, medium 0.40"
+    assert choice.reason == "large is worth 0.50 at 100% of the dearest price, medium 0.40"
 
 
 @pytest.mark.parametrize("target", [0.8, 0.9, 0.95])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from headgate.judgements import WeakOutcome
-from headgate.policy.judging import Better, outcome, question, read
+from headgate.policy.judging import Better, check, outcome, question, read, read_check
 
 
 @pytest.mark.parametrize(
@@ -33,3 +33,9 @@ def test_who_stood_where() -> None:
 def test_it_is_told_the_question_and_both_answers_and_no_names() -> None:
     asked = question("How {high}?", "one", "two")
     assert asked.index("How {high}?") < asked.index("one") < asked.index("two")
+
+
+@pytest.mark.parametrize(("said", "will_do"), [("YES", True), ("no.", False), ("Hard to say", None)])
+def test_whether_an_answer_will_do(said: str, will_do: bool | None) -> None:
+    assert read_check(said) is will_do
+    assert check("How?", "So.").index("How?") < check("How?", "So.").index("So.")
