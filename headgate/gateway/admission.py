@@ -210,14 +210,16 @@ class Admissions:
         return ask, decision
 
     async def _put(self, journey: Journey, applying: Applying, ask: Ask) -> tuple[Ask, Admission]:
+        tried: tuple[Refusal, ...] = ()
         if applying.caps and not applying.passes_caps(ask):
-            capped = _request_caps(applying.caps, ask)
-            if isinstance(capped, Admission):
-                return ask, capped
-            ask = capped
+            ask, refusal, tried = _request_caps(applying.caps, ask)
+            if refusal is not None:
+                return ask, Admission(refusal, unenforced=tried)
         decision = await self._try(journey, applying.meters, ask)
         if decision.refusal is not None and decision.refusal.verdict is Verdict.HELD:
             decision = await self._wait_for_money(journey, applying.meters, ask, decision)
+        if tried:
+            decision = msgspec.structs.replace(decision, unenforced=(*tried, *decision.unenforced))
         return ask, decision
 
     async def _try(self, journey: Journey, meters: tuple[Meter, ...], ask: Ask) -> Admission:
@@ -293,23 +295,30 @@ def _enter(journey: Journey, ask: Ask, decision: Admission, applying: Applying) 
         journey.lowered_to = decision.output_tokens
 
 
-def _request_caps(rules: Sequence[Rule], ask: Ask) -> Ask | Admission:
-    """The caps on a single request: the ceiling is lowered until it fits; a refusal if it cannot be low enough."""
+def _request_caps(rules: Sequence[Rule], ask: Ask) -> tuple[Ask, Refusal | None, tuple[Refusal, ...]]:
+    """The caps on a single request: the ceiling is lowered until it fits; a refusal if it cannot be low enough.
+
+    And what caps that are only tried would have refused.
+    """
+    tried: list[Refusal] = []
     for rule in rules:
         if rule.scope is not Scope.REQUEST:
             continue
-        meter = Meter(rule.name, rule, "", None, rule.limit)
         is_money = rule.measure is Measure.USD
         base, unit = (ask.input_picousd, ask.output_price) if is_money else (ask.input_tokens, 1)
-        needed = base + unit * ask.output_tokens * ask.choices
-        if needed <= rule.limit or not rule.enforce:
+        if base + unit * ask.output_tokens * ask.choices <= rule.limit:
             continue
         affordable = (rule.limit - base) // (unit * ask.choices) if unit else -1
-        if affordable < ask.least_output_tokens:
-            least = base + unit * ask.least_output_tokens * ask.choices
-            return Admission(Refusal(meter, Verdict.TOO_LARGE, 0, 0, least))
-        ask = msgspec.structs.replace(ask, output_tokens=affordable)
-    return ask
+        if affordable >= ask.least_output_tokens:
+            if rule.enforce:
+                ask = msgspec.structs.replace(ask, output_tokens=affordable)
+            continue
+        least = base + unit * ask.least_output_tokens * ask.choices
+        refusal = Refusal(Meter(rule.name, rule, "", None, rule.limit), Verdict.TOO_LARGE, 0, 0, least)
+        if rule.enforce:
+            return ask, refusal, tuple(tried)
+        tried.append(refusal)
+    return ask, None, tuple(tried)
 
 
 def _cheaper(journey: Journey, refusal: Refusal) -> ServedModel | None:

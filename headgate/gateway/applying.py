@@ -27,7 +27,7 @@ class Applying(NamedTuple):
     has_budget: bool  # that is enforced, a cap on a single request among them
     looks_for_repeats: bool
     request_meters: tuple[Meter, ...]  # those that count requests: all that an answer without a provider passes
-    most_tokens: float  # of a single request, by the caps that are enforced
+    most_tokens: float  # of a single request, by the caps, enforced or tried
     most_picousd: float
 
     def passes_caps(self, ask: Ask) -> bool:

@@ -14,6 +14,7 @@ from headgate.policy import calendar
 from headgate.types import Frozen, Measure, MeterKind, Rule, Scope
 
 _MOVING = (MeterKind.RATE, MeterKind.ROLLING, MeterKind.VELOCITY)  # their windows move with the time
+KEY, USER = "key ", "user "  # before the name of who is not simply called by it
 VARYING = (Scope.SESSION, Scope.TAG)  # what one caller says differently from request to request
 
 
@@ -28,8 +29,17 @@ class Subject(Frozen, frozen=True, gc=False):
 
     @property
     def who(self) -> str:
-        """The user; a key that belongs to nobody and names nobody is a user of its own."""
-        return self.user if self.user else f"key {self.key_id}"
+        return who(self.user, self.key_id)
+
+
+def who(user: str | None, key_id: str) -> str:
+    """The user; a key that belongs to nobody and names nobody is a user of its own.
+
+    The ledger's group `who` says the same. A user who is called like such a key is told from it.
+    """
+    if not user:
+        return f"{KEY}{key_id}"
+    return f"{USER}{user}" if user.startswith((KEY, USER)) else user
 
 
 def session_name(who: str, session: str) -> str:
@@ -75,8 +85,8 @@ def valid_until(rules: Sequence[Rule], zone: tzinfo, now: float) -> float:
 
 
 def request_cap(rules: Sequence[Rule], measure: Measure) -> int | None:
-    """The least that a single request may use, of the rules that are enforced."""
-    caps = [rule.limit for rule in rules if rule.scope is Scope.REQUEST and rule.measure is measure and rule.enforce]
+    """The least that a single request may use, of the rules on one, whether they are enforced or tried."""
+    caps = [rule.limit for rule in rules if rule.scope is Scope.REQUEST and rule.measure is measure]
     return min(caps, default=None)
 
 

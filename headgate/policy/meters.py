@@ -169,13 +169,12 @@ class Concurrency:
 class Budget:
     """Spent and held, in one calendar window or for as long as the thing is remembered."""
 
-    __slots__ = ("ends_at", "held", "mark", "spent", "touched")
+    __slots__ = ("ends_at", "held", "spent", "touched")
 
     def __init__(self, meter: Meter) -> None:
         self.ends_at = meter.resets_at or 0.0  # until then it may not be forgotten
         self.spent = 0
         self.held = 0
-        self.mark = 0  # no crossing is to be told of less
         self.touched = 0.0
 
     def room(self, meter: Meter, now: float) -> int | None:

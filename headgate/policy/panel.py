@@ -73,13 +73,14 @@ class _Rates:
 class Panel:
     """Posts grouped by kind. `is_plain` is False if there is one that the short way cannot serve."""
 
-    __slots__ = ("_budgets", "_concurrencies", "_rates", "_rollings", "_velocities", "is_plain", "posts")
+    __slots__ = ("_budgets", "_concurrencies", "_marks", "_rates", "_rollings", "_velocities", "is_plain", "posts")
 
     def __init__(self, posts: Sequence[Post]) -> None:
         self.posts = tuple(posts)
         self._rates: list[_Rates] = []
         self._concurrencies: list[tuple[Concurrency, int]] = []
         self._budgets: list[tuple[Budget, int, int, Post]] = []
+        self._marks: list[int] = []  # for each of these: no crossing is to be told of less, for its limit here
         # Each with its limit, its measure, and the least that is worth telling about.
         self._rollings: list[tuple[Rolling, int, int, int, Post]] = []
         self._velocities: list[tuple[Velocity, Post]] = []
@@ -120,11 +121,11 @@ class Panel:
                     rates.amend(difference, at)
         for concurrency, _ in self._concurrencies:
             concurrency.held -= 1
-        for budget, _, measure, post in self._budgets:
+        for place, (budget, _, measure, post) in enumerate(self._budgets):
             budget.held -= held[measure]
             budget.spent = spent = budget.spent + actual[measure]
-            if spent >= budget.mark:
-                budget.mark = next_mark(post.meter.limit, spent)
+            if spent >= self._marks[place]:
+                self._marks[place] = next_mark(post.meter.limit, spent)
                 told += _crossings(tenant, post, actual[measure], spent)
         for rolling, _, measure, first_mark, post in self._rollings:
             rolling.settle(post.meter, held[measure], actual[measure], at, now)
@@ -173,7 +174,7 @@ class Panel:
             case Concurrency():
                 self._concurrencies.append((state, limit))
             case Budget():
-                state.mark = 0  # the limit may be another one now
+                self._marks.append(0)
                 self._budgets.append((state, limit, measure, post))
             case Rolling():
                 self._rollings.append((state, limit, measure, next_mark(limit, -1), post))

@@ -20,8 +20,8 @@ class Velocity:
     """A breaker on money: closed, open until little enough is spent, then half open, for one probe at a time."""
 
     __slots__ = (
-        "baseline", "period", "period_ends_at", "period_spent", "periods", "probe_until", "retry_at", "touched",
-        "window",
+        "baseline", "period", "period_ends_at", "period_spent", "periods", "probe_until", "reset_at", "retry_at",
+        "touched", "window",
     )  # fmt: skip
 
     def __init__(self, meter: Meter) -> None:
@@ -33,6 +33,7 @@ class Velocity:
         self.period = -1  # the one that `period_spent` is of
         self.period_spent = 0
         self.period_ends_at = 0.0
+        self.reset_at = 0.0  # what was spent before does not count
         self.touched = 0.0
 
     def room(self, meter: Meter, now: float) -> int | None:
@@ -86,8 +87,9 @@ class Velocity:
         """When the next probe may go."""
         return max(self.retry_at, self.probe_until if self.probe_until > now else 0.0)
 
-    def reset(self) -> None:
+    def reset(self, now: float) -> None:
         """Closed again, by an operator; what was spent until now does not trip it a second time."""
+        self.reset_at = self.touched = now
         self.retry_at = self.probe_until = 0.0
         self.window = SlidingWindow(self.window.period_seconds, VELOCITY_SLICES)
 
@@ -96,6 +98,8 @@ class Velocity:
         return Reading(meter, self.window.used(now), 0, self.waits_until(now) if tripped else None, tripped)
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
+        if now < self.reset_at + self.window.period_seconds:
+            return  # some of it does not count any more, and what does is known
         self.window.add(max(0, spent - self.window.used(now)), now)
         self.touched = now
 

@@ -24,11 +24,6 @@ def check_group(by: str) -> None:
         raise InvalidRequest(f"Usage is grouped by {', '.join(GROUPS)}, not by {by!r}.", param="by")
 
 
-def who(user: str | None, key_id: str) -> str:
-    """As `policy.metered.Subject.who`."""
-    return user if user else f"key {key_id}"
-
-
 def group_name(value: str | int | None) -> str:
     """A day as 2025-01-31; no user as an empty string."""
     if isinstance(value, int):

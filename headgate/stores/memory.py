@@ -11,8 +11,8 @@ import msgspec
 
 from headgate.errors import Conflict, InvalidRequest, LedgerFull, NotFound
 from headgate.metering import UnderWay
-from headgate.policy.metered import session_name
-from headgate.stores.groups import LIVE_GROUPS, SECONDS_PER_DAY, WHO, check_group, day_of, group_name, who
+from headgate.policy.metered import session_name, who
+from headgate.stores.groups import LIVE_GROUPS, SECONDS_PER_DAY, WHO, check_group, day_of, group_name
 from headgate.stores.rows import Rows, records_of
 from headgate.types import KeyRecord, Outcome, RequestRecord, UsageRow
 

@@ -193,10 +193,10 @@ class MemoryCounters:
         account.known = True
 
     async def reset(self, tenant: str, meter: Meter) -> None:
-        self._tick()
+        now = self._tick()
         state = self._home(self._account(tenant), meter).state(meter)
         if isinstance(state, Velocity):
-            state.reset()
+            state.reset(now)
 
     def forget(self) -> None:
         """Nothing is known of anybody any more: everything is rebuilt from the ledger before the next admission."""

@@ -21,9 +21,11 @@ from sqlalchemy import (
     func,
     literal,
     literal_column,
+    or_,
     select,
 )
 
+from headgate.policy.metered import KEY, USER
 from headgate.stores import locks
 from headgate.stores.groups import GROUPS, LIVE_GROUPS, SECONDS_PER_DAY, WHO, day_of, group_name
 from headgate.stores.schema import daily_totals, requests
@@ -129,8 +131,13 @@ def _group(table: Table, by: str) -> ColumnElement[Any]:
         return table.c.tags
     if by not in (WHO, "session"):
         return table.c[GROUPS[by]]
-    nobody = literal("key ").concat(table.c.key_id)
-    name = func.coalesce(func.nullif(table.c.user_name, ""), nobody)
+    user = table.c.user_name
+    alike = or_(*[func.substr(user, 1, len(before)) == before for before in (KEY, USER)])
+    name = case(
+        (func.coalesce(user, "") == "", literal(KEY).concat(table.c.key_id)),
+        (alike, literal(USER).concat(user)),
+        else_=user,
+    )
     if by == WHO:
         return name
     written = func.replace(func.replace(name, "%", "%25"), " ", "%20")  # as `policy.metered.session_name`

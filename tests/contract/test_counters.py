@@ -240,6 +240,23 @@ def test_an_operator_closes_a_velocity(counters: Open) -> None:
     run(counters, scenario)
 
 
+def test_what_a_ledger_says_does_not_trip_a_velocity_again_that_was_closed(counters: Open) -> None:
+    async def scenario() -> None:
+        meter = velocity(100 * 10**6)
+        async with counters() as stand:
+            hold, _ = await stand.admit([meter], ask())
+            stand.counters.settle(hold, "acme", Charge(picousd=150 * 10**6))
+            await stand.counters.reset("acme", meter)
+            stand.clock.at += 10
+            await stand.counters.rebuild("acme", [(meter, 150 * 10**6)])
+            hold, _ = await stand.admit([meter], ask())
+            stand.counters.settle(hold, "acme", Charge(picousd=10**6))
+            (reading,) = await stand.counters.read("acme", [meter])
+            assert (reading.used, reading.tripped) == (10**6, False)
+
+    asyncio.run(scenario())
+
+
 def test_spending_is_unusual_beside_its_own_baseline(counters: Open) -> None:
     async def scenario(stand: Stand) -> None:
         meter = velocity(0, factor=10.0)

@@ -182,16 +182,18 @@ def test_usage_is_grouped_by_whom_budgets_count(stores: Open) -> None:
                 record(2, user=None, key_id="key_2", session="s1"),
                 record(3, session=None, tags=("a", "b")),
                 record(4, user="100% bob", session="s 1"),
+                record(5, user="key key_2", session=None),
             ])  # fmt: skip
 
             async def requests(by: str) -> dict[str, int]:
                 return {row.group: row.requests for row in await opened.ledger.usage(by, tenant="acme")}
 
-            assert await requests("who") == {"100% bob": 1, "alice": 2, "key key_2": 1}
-            assert await requests("session") == {"": 1, "100%25%20bob s 1": 1, "alice s1": 1, "key%20key_2 s1": 1}
-            assert await requests("tags") == {'["a","b"]': 2, "[]": 2}
+            each = {"100% bob": 1, "alice": 2, "key key_2": 1, "user key key_2": 1}
+            assert await requests("who") == each
+            assert await requests("session") == {"": 2, "100%25%20bob s 1": 1, "alice s1": 1, "key%20key_2 s1": 1}
+            assert await requests("tags") == {'["a","b"]': 2, "[]": 3}
             await emptied(opened.ledger)
-            assert await requests("who") == {"100% bob": 1, "alice": 2, "key key_2": 1}
+            assert await requests("who") == each
             assert await requests("session") == {}
 
     asyncio.run(scenario())

@@ -394,11 +394,14 @@ def test_a_limit_that_is_only_tried_is_told_and_nothing_else() -> None:
         room = WaitingRoom(corridor.clock)
         admissions = Admissions(corridor.counters, corridor.ledger, corridor.clock, room, corridor.counter, listening)
         corridor.pipeline._admissions = corridor.pipeline.dispatcher._admissions = admissions
-        alice = caller(per_minute(1, enforce=False), budget(1, enforce=False))
+        tried = budget(1, Scope.REQUEST, enforce=False)
+        alice = caller(per_minute(1, enforce=False), budget(1, enforce=False), tried)
         for _ in range(2):
             visit = await corridor.visit(plain(corridor, max_tokens=5_000), caller=alice)
             assert visit.error is None and visit.head is not None and visit.head.requests is None
-        assert set(listening.heard) == {("unenforced", "requests_per_minute"), ("unenforced", "budgets.tenant")}
+        assert set(listening.heard) == {
+            ("unenforced", name) for name in ("requests_per_minute", "budgets.tenant", "budgets.request")
+        }
 
     run(scenario)
 

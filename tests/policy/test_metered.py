@@ -45,6 +45,12 @@ def test_who_has_no_session_or_tag_has_no_meter_of_one() -> None:
         assert only.subject == "key key_1"
 
 
+def test_nobody_is_called_like_a_key_that_belongs_to_nobody() -> None:
+    users = [None, "alice", "key key_1", "user key key_1", "user alice", "key", "user"]
+    found = [metered.who(user, "key_1") for user in users]
+    assert found[0] == "key key_1" and found[1] == "alice" and len(set(found)) == len(users)
+
+
 def test_a_rule_for_some_models_counts_those_alone() -> None:
     some = rule(Scope.MODEL, only=frozenset({"large", "huge"}))
     counted = {model: [*metered.meters([some], Subject("k", "u", model), UTC, NOW)] for model in ("large", "small")}
@@ -70,10 +76,10 @@ def test_the_first_window_that_ends_says_how_long_meters_are_valid() -> None:
     assert metered.valid_until(rules[2:], UTC, NOW) == float("inf")
 
 
-def test_the_least_cap_on_a_request_counts_if_it_is_enforced() -> None:
+def test_the_least_cap_on_a_request_counts() -> None:
     caps = [Rule("r", MeterKind.BUDGET, USD, Scope.REQUEST, limit, enforce=enforced) for limit, enforced in
             ((5, True), (3, True), (1, False))]  # fmt: skip
-    assert metered.request_cap(caps, USD) == 3 and metered.request_cap(caps, TOKENS) is None
+    assert metered.request_cap(caps, USD) == 1 and metered.request_cap(caps, TOKENS) is None
 
 
 def test_tags_and_models_with_colons_do_not_meet_rules_for_some() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from headgate.metering import Charge, Meter
+from headgate.metering import Ask, Charge, Meter
 from headgate.stores.memory_counters import MemoryCounters
 from tests.contract.counting import START, USD, HandClock, ask, budget, rate, rolling
 
@@ -69,3 +69,18 @@ def test_after_a_restart_a_bucket_is_empty_at_most() -> None:
         assert (await counters.admit("req_late", "acme", [meter], ask())).refusal is not None  # 60 in this minute
 
     run(scenario)
+
+
+def test_two_limits_on_one_budget_each_tell_of_their_own_shares() -> None:
+    async def main() -> None:
+        clock, told = HandClock(), list[tuple[int, int]]()
+        counters = MemoryCounters(clock, lambda crossing: told.append((crossing.meter.limit, crossing.percent)))
+        await counters.rebuild("acme", [])
+        wide, narrow = [budget(1000)], [budget(100)]
+        assert wide[0].name == narrow[0].name
+        for meters, picousd in ((narrow, 10), (wide, 10), (narrow, 40), (wide, 15), (narrow, 10)):
+            await counters.admit("a", "acme", meters, Ask(0, 0))
+            counters.settle("a", "acme", Charge(picousd=picousd))
+        assert told == [(100, 50), (100, 80)]
+
+    asyncio.run(main())

@@ -138,8 +138,7 @@ class RedisCounters:
         arguments = b"".join((bulk(hold_id.encode()), encoding.ask_arguments(ask), group.specs))
         try:
             head, tail = await self._run("admit", tenant, place, (count, group.keys), (3 + count, arguments))
-            if (life := encoding.life_of(head)) not in (0.0, place.life):
-                await self._enter_again(tenant, place, life)
+            await self._live_on(tenant, place, head)
         except BaseException:  # whether it was admitted is not known
             self._note(tenant, Note(_RELEASE, hold_id, self._at(), 0, 0))
             raise
@@ -219,7 +218,7 @@ class RedisCounters:
             head, _ = await self._run(
                 "rebuild", tenant, place, (len(some), keys), (len(arguments), b"".join(arguments))
             )
-        await self._enter_again(tenant, place, encoding.life_of(head))
+        await self._live_on(tenant, place, head)
         place.known_in = generation or self._line.generation
 
     async def reset(self, tenant: str, meter: Meter) -> None:
@@ -231,9 +230,12 @@ class RedisCounters:
         for place in self._places.values():
             place.known_in = _NEVER
 
-    async def _enter_again(self, tenant: str, place: Place, life: float) -> None:
-        """The tenant's counters begin anew, from the ledger, which does not know of requests under way: they are held
-        again, unless the store knows them still."""
+    async def _live_on(self, tenant: str, place: Place, head: bytes) -> None:
+        """If the tenant's counters have begun anew, from the ledger, which does not know of requests under way: those
+        are held again. What the store has closed by itself in the same life stays closed."""
+        life = encoding.life_of(head)
+        if life in (0.0, place.life):
+            return
         place.life = life
         try:
             await asyncio.gather(*[self._enter(tenant, place, *one) for one in place.held.items()])
@@ -382,5 +384,4 @@ class RedisCounters:
 
     async def _work_off(self, tenant: str, place: Place) -> None:
         head, _ = await self._run("work", tenant, place, _NONE, _NONE)
-        if (life := encoding.life_of(head)) not in (0.0, place.life):
-            await self._enter_again(tenant, place, life)
+        await self._live_on(tenant, place, head)

@@ -6,7 +6,7 @@
 --
 -- Fields: t u p  of a rate: theoretical arrival time, turn, promises        s h  spent, held
 --         w o n  of a window: total, oldest and newest slice; and each slice by its number
---         r q b k y v  of a velocity: retry, probe, baseline, periods, period, spent in it        l c  of a repeat: last, times
+--         r q b k y v z  of a velocity: retry, probe, baseline, periods, period, spent in it, reset        l c  of a repeat: last, times
 local call, format, floor, max, min, tonumber, unpack = redis.call, string.format, math.floor, math.max, math.min, tonumber, unpack
 local RATE, CONCURRENCY, BUDGET, ROLLING, VELOCITY, REPEAT = 1, 2, 3, 4, 5, 6
 local REQUESTS, TOKENS, USD = 0, 1, 2
@@ -418,6 +418,7 @@ end
 local function restore(m, spent, now)
   local kind = m.kind
   if kind ~= RATE and kind ~= BUDGET and kind ~= ROLLING and kind ~= VELOCITY then return end
+  if kind == VELOCITY and now < (tonumber(call("HGET", m.key, "z")) or 0) + m.period then return end  -- it was reset
   local counted = reading(m, now)[1]
   local high, low = halves(spent)
   local counted_high, counted_low = halves(counted)
