@@ -27,6 +27,7 @@ LLMROUTER = "multi_model_scores_llmrouter.jsonl.zst"
 ARENA = "multi_model_scores_arena_bench_v1.jsonl.zst"
 
 NOT_TRAINED_ON = {"alpacaeval2", "routerarena"}
+FACTORS = {"llmrouter": 0.4}  # ten tasks with as many metrics, few of them like what people ask a chat model
 TWICE = {"gsm8k", "agentverse-mgsm", "mmlu"}
 LLMROUTER_STRONG = {"llama-3.3-nemotron-super-49b-v1", "llama-3.1-nemotron-51b-instruct"}
 LLMROUTER_UNUSED = {"llama3-chatqa-1.5-70b"}  # large, and worse than the small ones on most tasks
@@ -44,10 +45,13 @@ class Scored(msgspec.Struct):
 
 def judgements(folder: Path) -> list[Judgement]:
     """All rows that the shipped model is trained on."""
-    pairs = [row for row in read_rows(str(folder / PAIRS), Judgement) if row.source not in NOT_TRAINED_ON]
+    everything = read_rows(str(folder / PAIRS), Judgement)
+    kept_apart = {row.text for row in everything if row.source in NOT_TRAINED_ON}
+    pairs = [row for row in everything if row.source not in NOT_TRAINED_ON]
     llmrouter = [row for row in read_rows(str(folder / LLMROUTER), Scored) if row.task not in TWICE]
     arena = read_rows(str(folder / ARENA), Scored)
-    return [*pairs, *_pairs(llmrouter, LLMROUTER_STRONG, LLMROUTER_UNUSED), *_pairs(arena, ARENA_STRONG, ())]
+    scored = [*_pairs(llmrouter, LLMROUTER_STRONG, LLMROUTER_UNUSED), *_pairs(arena, ARENA_STRONG, ())]
+    return [row for row in (*pairs, *scored) if row.text not in kept_apart]
 
 
 def _pairs(rows: list[Scored], strong: Collection[str], unused: Collection[str]) -> Iterator[Judgement]:
@@ -68,7 +72,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, default=PACKAGED)
     options = parser.parse_args()
-    weights = learn(judgements(options.folder))
+    weights = learn(judgements(options.folder), FACTORS)
     options.out.write_bytes(encode(weights))
     sys.stdout.write(f"{options.out}: {weights.trained_on}\n")
 

@@ -37,8 +37,18 @@ def route() -> None:
 @click.argument("files", nargs=-1, required=True, metavar="FILE...")
 @click.option("--out", required=True, metavar="MODEL", help="The file to write.")
 @leave_out_option
+@click.option(
+    "--weight", "weights", type=(str, click.FloatRange(min=0, min_open=True)), multiple=True, metavar="SOURCE FACTOR",
+    help="How much more or less than others a source counts, say your own 3; may be repeated.",
+)  # fmt: skip
 @no_embedding_option
-def train(files: tuple[str, ...], out: str, leave_out: tuple[str, ...], no_embedding: bool) -> None:
+def train(
+    files: tuple[str, ...],
+    out: str,
+    leave_out: tuple[str, ...],
+    weights: tuple[tuple[str, float], ...],
+    no_embedding: bool,
+) -> None:
     """Train a difficulty model on judgements: was the weak model's answer as good as the strong one's?
 
     A row is a JSON object on a line: prompt, weak, strong, weak_outcome (win, tie or lose), source.
@@ -50,10 +60,10 @@ def train(files: tuple[str, ...], out: str, leave_out: tuple[str, ...], no_embed
     rows = [row for row in _read(files) if row.source not in leave_out]
     if not rows:
         raise FileInvalid("There is nothing to learn from: every row's source is left out.")
-    weights = learn(rows, embedded=not no_embedding)
-    Path(out).write_bytes(encode(weights))
+    learned = learn(rows, dict(weights), embedded=not no_embedding)
+    Path(out).write_bytes(encode(learned))
     numbers = ("prompts",)
-    show(("source", *numbers), ((name, f"{count:,}") for name, count in weights.trained_on.items()), numbers=numbers)
+    show(("source", *numbers), ((name, f"{count:,}") for name, count in learned.trained_on.items()), numbers=numbers)
 
 
 def _plan_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -19,7 +19,7 @@ class Settings(msgspec.Struct, frozen=True):
     """How much is learned."""
 
     trees: int = 100
-    rate: float = 0.05  # of each tree's answer that is taken
+    rate: float = 0.03  # of each tree's answer that is taken
     least_weight: float = 40.0  # of the examples in a leaf
     share: float = 0.5  # of the signals that a tree may ask for, chosen by chance
     seed: int = 0

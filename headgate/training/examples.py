@@ -24,6 +24,7 @@ class Examples(msgspec.Struct, frozen=True):
     signals: Array  # examples x signals
     losses: Array  # mean of the rows that judge the prompt, -1 to 1
     vectors: Array | None = None  # examples x dimensions
+    factors: dict[str, float] = {}  # how much more or less than others a source counts; 1 if it is not named
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -38,6 +39,7 @@ class Examples(msgspec.Struct, frozen=True):
             self.signals[numbers],
             self.losses[numbers],
             None if self.vectors is None else self.vectors[numbers],
+            self.factors,
         )
 
     def counts(self) -> dict[str, int]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from headgate.policy.difficulty.model import FORMAT, Head, Part, Tree, Weights
+from headgate.policy.difficulty.signals import Kind
 from headgate.training.examples import Examples
 from headgate.training.marks import marks_of
 from headgate.training.recipe import EMBEDDING_SCALE, Fitted, fit, folds_of, predictions_left_out, source_weights
@@ -44,7 +45,7 @@ def train(examples: Examples, embedder: str, dimensions: int) -> Weights:
 
 def encode(weights: Weights) -> bytes:
     """The content of the file."""
-    return msgspec.json.format(msgspec.json.encode(weights), indent=0) + b"\n"
+    return msgspec.json.encode(weights) + b"\n"
 
 
 def _part(fitted: Fitted, examples: Examples) -> Part:
@@ -55,8 +56,7 @@ def _part(fitted: Fitted, examples: Examples) -> Part:
     logit_slope, logit_level = _logistic(sums, as_good, weights, examples.sources)
     spread = np.quantile(sums, np.linspace(0, 1, QUANTILES), method="inverted_cdf", weights=weights)
     return Part(
-        heads=tuple(_head(fitted, row) for row in fitted.coefficients),
-        trees=tuple(_scaled(tree, fitted.scales[1]) for tree in fitted.trees),
+        heads=tuple(_head(fitted, kind) for kind in Kind),
         loss_intercept=_number(level),
         loss_slope=_number(slope),
         logit_intercept=_number(logit_level),
@@ -65,11 +65,17 @@ def _part(fitted: Fitted, examples: Examples) -> Part:
     )
 
 
-def _head(fitted: Fitted, coefficients: Array) -> Head:
+def _head(fitted: Fitted, kind: Kind) -> Head:
     count = len(fitted.means)
-    row = coefficients / fitted.scales[0]
+    row = fitted.coefficients[kind] / fitted.scales[0]
     embedding = row[count:-1] * EMBEDDING_SCALE
-    return Head(_number(row[-1]), _rounded(row[:count]), _rounded(embedding), _number(float(embedding @ fitted.centre)))
+    return Head(
+        intercept=_number(row[-1]),
+        signals=_rounded(row[:count]),
+        embedding=_rounded(embedding),
+        usual=_number(float(embedding @ fitted.centre)),
+        trees=tuple(_scaled(tree, fitted.scales[1]) for tree in fitted.trees.get(int(kind), ())),
+    )
 
 
 def _scaled(tree: Tree, scale: float) -> Tree:

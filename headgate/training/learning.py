@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -14,9 +14,14 @@ from headgate.training.examples import Examples, examples_of
 from headgate.training.exporting import train
 
 
-def learn(rows: Sequence[Judgement], embedded: bool = True) -> Weights:
-    """Train on all rows. Raises as `embed_texts` if the embedder cannot be had."""
-    return train(embedded_examples(rows) if embedded else examples_of(rows), prepared.NAME, prepared.DIMENSIONS)
+def learn(rows: Sequence[Judgement], factors: Mapping[str, float], embedded: bool = True) -> Weights:
+    """Train on all rows; `factors` says which sources count more or less than others.
+
+    Raises as `embed_texts` if the embedder cannot be had.
+    """
+    examples = embedded_examples(rows) if embedded else examples_of(rows)
+    weighted = msgspec.structs.replace(examples, factors=dict(factors))
+    return train(weighted, prepared.NAME, prepared.DIMENSIONS)
 
 
 def embedded_examples(rows: Sequence[Judgement]) -> Examples:

@@ -2,9 +2,10 @@
 
 1. Losses are taken relative to their source's mean, so that nothing is learned about which source a prompt is from:
    sources differ in their pairs of models and their judges.
-2. A source counts as the square root of its number of prompts, so that a large one does not drown the others.
-3. Ridge regression on signals and embedding (`linear`), and trees on signals (`boosting`); their standardised
-   predictions are added.
+2. A source counts as the square root of its number of prompts, so that a large one does not drown the others; times
+   a factor of its own, if it is given one.
+3. Ridge regression on signals and embedding (`linear`), and for each kind of prompt with enough examples trees on
+   signals (`boosting`); their standardised predictions are added.
 4. What a sum means, as a probability and as a loss, is fitted to predictions on folds that were left out.
 """
 
@@ -27,7 +28,8 @@ from headgate.training.examples import Examples
 Array = npt.NDArray[Any]
 
 FOLDS = 5
-PENALTY = 0.6  # of the ridge regression, for each unit of weight
+PENALTY = 1.0  # of the ridge regression, for each unit of weight
+FEWEST_FOR_TREES = 300  # examples of a kind
 EMBEDDING_SCALE = 20.0  # coordinates of a vector of length one and 384 dimensions, to about one
 
 
@@ -38,14 +40,30 @@ class Fitted(msgspec.Struct, frozen=True):
     deviations: Array
     centre: Array  # mean vector
     coefficients: Array
-    trees: tuple[Tree, ...]
+    trees: dict[int, tuple[Tree, ...]]  # by kind
     scales: tuple[float, float]  # each part is divided by its own
 
     def sums(self, examples: Examples) -> Array:
         """Predicted losses, up to a scale."""
-        straight = linear.predict(self.coefficients, _columns(self, examples), examples.kinds)
-        result: Array = straight / self.scales[0] + boosting.predict(self.trees, examples.signals) / self.scales[1]
+        straight, bent = self.parts(examples)
+        result: Array = straight / self.scales[0] + bent / self.scales[1]
         return result
+
+    def parts(self, examples: Examples) -> tuple[Array, Array]:
+        """What the ridge regression predicts, and what the trees do."""
+        straight = linear.predict(self.coefficients, self.columns(examples), examples.kinds)
+        bent = np.zeros(len(examples))
+        for kind, trees in self.trees.items():
+            rows = examples.kinds == kind
+            bent[rows] = boosting.predict(trees, examples.signals[rows])
+        return straight, bent
+
+    def columns(self, examples: Examples) -> Array:
+        """Of the ridge regression."""
+        standardised = np.clip((examples.signals - self.means) / self.deviations, -model.CLIP, model.CLIP)
+        if examples.vectors is None:
+            return standardised
+        return np.hstack([standardised, (examples.vectors - self.centre) * EMBEDDING_SCALE])
 
 
 def fit(examples: Examples) -> Fitted:
@@ -55,20 +73,30 @@ def fit(examples: Examples) -> Fitted:
     means = np.average(examples.signals, axis=0, weights=weights)
     spread = np.sqrt(np.average((examples.signals - means) ** 2, axis=0, weights=weights))
     vectors = examples.vectors if examples.vectors is not None else np.zeros((len(examples), 0))
-    blank = Fitted(means, np.where(spread > 0, spread, 1.0), vectors.mean(axis=0), np.zeros(0), (), (1.0, 1.0))
-    columns = _columns(blank, examples)
-    coefficients = linear.fit(columns, losses, weights, examples.kinds, PENALTY * weights.sum(), len(Kind))
-    trees = boosting.fit(examples.signals, losses, weights, boosting.Settings())
-    straight = linear.predict(coefficients, columns, examples.kinds)
-    bent = boosting.predict(trees, examples.signals)
-    scales = (float(straight.std()) or 1.0, float(bent.std()) or 1.0)
-    return msgspec.structs.replace(blank, coefficients=coefficients, trees=trees, scales=scales)
+    blank = Fitted(means, np.where(spread > 0, spread, 1.0), vectors.mean(axis=0), np.zeros(0), {}, (1.0, 1.0))
+    penalty = PENALTY * float(weights.sum())
+    coefficients = linear.fit(blank.columns(examples), losses, weights, examples.kinds, penalty, len(Kind))
+    whole = msgspec.structs.replace(blank, coefficients=coefficients, trees=_trees(examples, losses, weights))
+    straight, bent = (float(part.std()) or 1.0 for part in whole.parts(examples))
+    return msgspec.structs.replace(whole, scales=(straight, bent))
+
+
+def _trees(examples: Examples, losses: Array, weights: Array) -> dict[int, tuple[Tree, ...]]:
+    """Each kind's are fitted to what differs within it."""
+    found = {}
+    for kind in Kind:
+        rows = examples.kinds == kind
+        if rows.sum() >= FEWEST_FOR_TREES:
+            own = weights[rows] / weights[rows].mean()
+            level = np.average(losses[rows], weights=own)
+            found[int(kind)] = boosting.fit(examples.signals[rows], losses[rows] - level, own, boosting.Settings())
+    return found
 
 
 def source_weights(examples: Examples) -> Array:
     """One weight for each example, 1 on average."""
-    counts = examples.counts()
-    weights = np.array([counts[source] ** -0.5 for source in examples.sources])
+    each = {source: examples.factors.get(source, 1.0) * count**-0.5 for source, count in examples.counts().items()}
+    weights = np.array([each[source] for source in examples.sources])
     result: Array = weights / weights.mean()
     return result
 
@@ -100,10 +128,3 @@ def predictions_left_out(examples: Examples, groups: Array) -> Array:
     for outside, inside in left_out(examples, groups):
         sums[inside] = fit(examples.only(outside)).sums(examples.only(inside))
     return sums
-
-
-def _columns(fitted: Fitted, examples: Examples) -> Array:
-    standardised = np.clip((examples.signals - fitted.means) / fitted.deviations, -model.CLIP, model.CLIP)
-    if examples.vectors is None:
-        return standardised
-    return np.hstack([standardised, (examples.vectors - fitted.centre) * EMBEDDING_SCALE])

@@ -2,9 +2,10 @@
 
 A score is the sum of two parts. Of the first, each kind of prompt has its own weights for the signals and for the
 embedding, learned together so that kinds with few examples lean on the others (Daumé, "Frustratingly easy domain
-adaptation", 2007). The second is a row of small trees on the signals, for what is not a straight line. Both predict
-the **loss**: the chance that the weak model's answer is worse minus the chance that it is better. Where both models
-guess, nothing is gained by asking the strong one, however hard the prompt; so it is the loss that orders prompts.
+adaptation", 2007). The second is a row of small trees on the signals, for what is not a straight line; kinds with few
+examples have none. Both predict the **loss**: the chance that the weak model's answer is worse minus the chance that it
+is better. Where both models guess, nothing is gained by asking the strong one, however hard the prompt; so it is the
+loss that orders prompts.
 """
 
 from __future__ import annotations
@@ -23,15 +24,6 @@ CLIP = 3.0  # standard deviations: a prompt far from all examples is not extrapo
 REASONS = 3
 
 
-class Head(Frozen, frozen=True, gc=False):
-    """The weights of one kind of prompt."""
-
-    intercept: float
-    signals: tuple[float, ...]  # for standardised signals
-    embedding: tuple[float, ...]  # none in a part that goes by signals alone
-    usual: float  # what the embedding adds for an average prompt; it is taken off again
-
-
 class Tree(Frozen, frozen=True, gc=False):
     """Two questions: is a signal above a threshold? The second depends on the first answer."""
 
@@ -40,11 +32,20 @@ class Tree(Frozen, frozen=True, gc=False):
     leaves: tuple[float, float, float, float]
 
 
+class Head(Frozen, frozen=True, gc=False):
+    """What is added up for one kind of prompt."""
+
+    intercept: float
+    signals: tuple[float, ...]  # for standardised signals
+    embedding: tuple[float, ...]  # none in a part that goes by signals alone
+    usual: float  # what the embedding adds for an average prompt; it is taken off again
+    trees: tuple[Tree, ...]
+
+
 class Part(Frozen, frozen=True, gc=False):
-    """All that is added up, and what the sums mean on prompts that it was not trained on."""
+    """What is added up, and what the sums mean on prompts that it was not trained on."""
 
     heads: tuple[Head, ...]  # by `Kind`
-    trees: tuple[Tree, ...]
     loss_intercept: float  # expected loss = intercept + slope * sum
     loss_slope: float
     logit_intercept: float  # of P(as well) = 1 / (1 + exp(-(intercept + slope * sum)))
@@ -103,7 +104,7 @@ class Difficulty:
         part = weights.embedded if embedded and weights.embedded is not None else weights.plain
         head = part.heads[signals.kind]
         shares = list(map(mul, head.signals, self._standardised(signals)))
-        total = head.intercept + sum(shares) + sum(_answer(tree, signals.values) for tree in part.trees)
+        total = head.intercept + sum(shares) + sum(_answer(tree, signals.values) for tree in head.trees)
         meaning = 0.0
         if embedded and vector is not None:
             meaning = sum(map(mul, head.embedding, memoryview(vector).cast("f"))) - head.usual
@@ -149,7 +150,7 @@ def _check(weights: Weights) -> None:
     for part in filter(None, (weights.embedded, weights.plain)):
         lengths |= {len(head.signals) for head in part.heads}
         dimensions = weights.dimensions if part is weights.embedded else 0
-        asked = {signal for tree in part.trees for signal in tree.signals}
+        asked = {signal for head in part.heads for tree in head.trees for signal in tree.signals}
         if (
             len(part.heads) != len(Kind)
             or any(len(head.embedding) != dimensions for head in part.heads)

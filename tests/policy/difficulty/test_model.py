@@ -17,8 +17,8 @@ SHORT, LONG = signals_of("Hi"), signals_of("Hi " * 200)
 
 def part(signals: dict[int, float], embedding: tuple[float, ...] = (), trees: tuple[Tree, ...] = ()) -> Part:
     weights = tuple(signals.get(number, 0.0) for number in range(len(NAMES)))
-    head = Head(intercept=0.5, signals=weights, embedding=embedding, usual=0.25 if embedding else 0.0)
-    return Part((head,) * len(Kind), trees, 0.1, 0.5, 1.0, -3.0, (-1.0, 0.0, 1.0, 2.0))
+    head = Head(intercept=0.5, signals=weights, embedding=embedding, usual=0.25 if embedding else 0.0, trees=trees)
+    return Part((head,) * len(Kind), 0.1, 0.5, 1.0, -3.0, (-1.0, 0.0, 1.0, 2.0))
 
 
 def model(plain: Part, embedded: Part | None = None) -> Weights:
