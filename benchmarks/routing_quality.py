@@ -147,9 +147,8 @@ def _print(result: Result) -> None:
         ("Prompts left out, signals alone", result.signals_alone),
     ):
         print(f"\n{title}: macro APGR {one.macro_apgr}")
-        print(
-            "| source | APGR | 95 % | length only | difference, 95 % | rows | prompts |\n|---|---:|---|---:|---|---:|---:|"
-        )
+        print("| source | APGR | 95 % | length only | difference, 95 % | rows | prompts |")
+        print("|---|---:|---|---:|---|---:|---:|")
         for name, row in one.by_source.items():
             above = row.above_length or (float("nan"), float("nan"))
             print(
