@@ -206,7 +206,7 @@ class Cache:
             and model is not None
             and kept.answered_by in setup.caches[call.model].models
             and model.origins.get(kept.deployment) == kept.origin
-            and access.may_use(caller.tier, kept.answered_by)
+            and journey.may_have(kept.answered_by)
             and self._clock.now() - kept.stored_at <= ticket.ttl_seconds
         )
 
@@ -281,7 +281,7 @@ class Cache:
             assert flight.error is not None, "it failed with an error"
             raise flight.error.with_traceback(None)
         head = flight.head
-        if landing is Landing.SENT_BACK or head is None or not access.may_use(journey.caller.tier, head.model):
+        if landing is Landing.SENT_BACK or head is None or not journey.may_have(head.model):
             ticket.flight = None
             flight.leave()
             self._admissions.settle(journey)

@@ -16,6 +16,7 @@ from headgate.gateway.routers import ModelChoice, RouterSpec
 from headgate.gateway.watchdog import Watchdog
 from headgate.idempotency_types import OnUnknown
 from headgate.metering import NO_SLOT, Ask, Standing, UnderWay
+from headgate.policy import access
 from headgate.route_types import Routed
 from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
 from headgate.wire import openai, trace
@@ -153,6 +154,13 @@ class Journey:
         """The caller's model, or the one that a router chose."""
         chosen = self.chosen
         return self.setup.models[self.call.model if chosen is None else chosen.choice.model or ""]
+
+    def may_have(self, model: str) -> bool:
+        """Whether the caller may be given an answer of this model: by its own name, or through the router."""
+        router, tier = self.router, self.caller.tier
+        if router is not None and model in router.members:
+            return model in access.members(tier, router.members)
+        return access.may_use(tier, model)
 
     @property
     def counts_tokens_here(self) -> bool:

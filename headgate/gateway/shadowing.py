@@ -20,6 +20,7 @@ from headgate.gateway.errands import Errands
 from headgate.gateway.journey import Journey
 from headgate.gateway.routers import ModelChoice
 from headgate.judgements import WeakOutcome
+from headgate.limit_errors import LimitRefusal
 from headgate.policy import judging, losing
 from headgate.policy.choosing import Why
 from headgate.policy.losing import Loss
@@ -32,6 +33,7 @@ from headgate.types import Call
 from headgate.wire import said
 
 MOST_AT_ONCE = 16  # shadow runs of a process; others are not made
+REST_SECONDS = 60.0  # after a refusal for want of money: each one is a row of the ledger
 LOOK_EVERY_SECONDS = 10.0  # whether another process has closed or opened a router
 SHADOW = "shadow"
 _APPEALS = {Why.APPEAL: "appeal", Why.CHALLENGE: "challenge"}
@@ -80,6 +82,7 @@ class Shadowing:
         self._choosing = choosing
         self._observer = observer
         self._running: set[asyncio.Task[None]] = set()
+        self._rests_until: dict[str, float] = {}  # routers whose money for the day is spent
         self.losses: list[LossSum] = []  # as they were known lately
 
     def answered(self, journey: Journey) -> None:
@@ -153,6 +156,9 @@ class Shadowing:
         router, signals = chosen.router, chosen.signals
         if not router.shadow_share or self._clock.random.random() >= router.shadow_share:
             return ""
+        if self._rests_until.get(router.name, 0.0) > self._clock.monotonic():
+            self._observer.not_judged(router.name, "no_money")
+            return ""
         gate, best = self._choosing.gate(router.name), router.members[-1]
         is_closed = gate is not None and gate.closed and chosen.choice.down
         other = best if model != best else chosen.choice.down[-1] if is_closed else ""
@@ -180,10 +186,12 @@ class Shadowing:
             told = await self._errands.again(router, run.call, run.other)
             weak, strong = (run.answer, told.text) if run.is_weak else (told.text, run.answer)
             first, second = (weak, strong) if weak_first else (strong, weak)
-            asked = judging.question(run.chosen.signals.text, first, second)
+            asked = judging.question(_asked(run), first, second)
             verdict = await self._errands.ask(router, judge, judging.TASK, asked)
         except HeadgateError as error:
             self._observer.not_judged(router.name, error.code)
+            if isinstance(error, LimitRefusal):
+                self._rests_until[router.name] = self._clock.monotonic() + REST_SECONDS
             return
         better = judging.read(verdict.text)
         if better is None:
@@ -253,6 +261,12 @@ def _text(journey: Journey) -> str:
     if attempt is None:
         return ""
     return "".join(attempt.texts) if journey.call.stream else said.text_of(journey.call.route, attempt.body)
+
+
+def _asked(run: Run) -> str:
+    """The question, with the one before it in a conversation."""
+    signals = run.chosen.signals
+    return f"{signals.prior_text}\n\n{signals.text}" if signals.prior_text else signals.text
 
 
 def _kept(run: Run) -> str:

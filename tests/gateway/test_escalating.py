@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Sequence
 from typing import Any
 
@@ -197,6 +198,30 @@ def test_a_stream_that_breaks_while_it_is_held_is_asked_again_elsewhere() -> Non
         visit = await pair.ask(stream=True)
         assert visit.body.count(b"Large ") == 1
         assert [attempt.error for attempt in pair.corridor.record.attempts] == ["stream_incomplete", ""]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_however_a_stream_is_cut_one_whole_answer_is_shown_and_no_more(seed: int) -> None:
+    """Refusals and good answers, in pieces of any size, held or not: the client gets all of one answer, once."""
+
+    async def scenario() -> None:
+        chance = random.Random(seed)
+        said = chance.choice([SORRY, "I'm sorry to hear that you can wait.", "I can do that: 1, 2, 3.", "Sure. " * 40])
+        rest, pieces = said, list[str]()
+        while rest:
+            size = chance.randint(1, 12)
+            pieces.append(rest[:size])
+            rest = rest[size:]
+        router = STRICT if chance.random() < 0.3 else AUTO
+        pair = Pair(saying(*pieces), large=[saying("Large ", "says")], router=router)
+        visit = await pair.ask(stream=True)
+        told = [json.loads(event[6:]) for event in visit.body.split(b"\n\n") if event.startswith(b"data: {")]
+        text = "".join(one["choices"][0]["delta"].get("content", "") for one in told)
+        assert text == ("Large says" if said == SORRY else said)
+        assert sum(one["choices"][0]["finish_reason"] is not None for one in told) == 1
+        assert visit.body.count(DONE) == 1
 
     run(scenario)
 

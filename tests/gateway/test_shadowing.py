@@ -141,7 +141,9 @@ def test_the_days_money_is_never_passed_however_many_ask_at_once() -> None:
         await asyncio.gather(*(one.ask([{"role": "user", "content": f"hello {n}"}], max_tokens=50) for n in range(60)))
         assert 0 < one.spent <= 3_000_000
         assert ("not judged", "budget_exceeded") in one.noted.said or ("not judged", "budget_held") in one.noted.said
-        before = one.spent
+        before, refused = one.spent, len(one.corridor.journal.appended)
+        await one.ask(max_tokens=50)
+        assert len(one.corridor.journal.appended) == refused + 1  # the day's money is not asked for again and again
         await asyncio.sleep(86_400)
         await one.ask(max_tokens=50)
         assert before < one.spent <= 6_000_000
