@@ -371,6 +371,7 @@ class Application:
             cache_size=lambda: self.caching.store.size(),
             router_losses=lambda: self.routing.shadowing.figures,
             routers_closed=lambda: self.routing.shadowing.closed,
+            backlog=lambda: self.working.backlog,
         )
 
     def _of_deployments(self, read: Callable[[Deployment], int]) -> dict[str, int]:

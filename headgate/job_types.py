@@ -170,11 +170,15 @@ class JobFilter(Frozen, frozen=True):
 class Backlog(Frozen, frozen=True, gc=False):
     """What waits for workers now."""
 
-    ready: int  # items that could begin
-    waiting: int  # items whose time has not come
-    leased: int
-    dead: int
-    oldest_age_seconds: float  # of the ready ones; 0: there are none
+    ready: int = 0  # items that could begin
+    waiting: int = 0  # items whose time has not come
+    leased: int = 0
+    dead: int = 0
+    oldest_age_seconds: float = 0.0  # of the ready ones; 0: there are none
+
+    @property
+    def by_state(self) -> dict[str, int]:
+        return {"ready": self.ready, "waiting": self.waiting, "leased": self.leased, "dead": self.dead}
 
 
 class RetryRules(Frozen, frozen=True, gc=False):

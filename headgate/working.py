@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 
 from headgate.config.schema import Config
+from headgate.errors import HeadgateError
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.pipeline import Pipeline
-from headgate.job_types import RetryRules
+from headgate.job_types import Backlog, RetryRules
 from headgate.jobs.desk import JobDesk
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.ports import Clock
 from headgate.stores.database import Database
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_work import SqlWork
+
+LOOK_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Working:
@@ -24,17 +30,27 @@ class Working:
         self, database: Database, pipeline: Pipeline, accounts: Accounts, clock: Clock, config: Callable[[], Config]
     ) -> None:
         self._config = config
-        work = SqlWork(database, clock)
+        self._work = work = SqlWork(database, clock)
         self.worker = Worker(clock.new_id("worker"), work, pipeline, accounts, clock, lambda: _settings(config()))
         self.desk = JobDesk(
             SqlJobs(database, clock), clock, lambda name: pipeline.setup.has(name), self.worker.bell.ring
         )
-        self._task: asyncio.Task[None] | None = None
+        self.backlog = Backlog()  # as it was a few seconds ago
 
     async def run_forever(self) -> None:
-        """Work, if the configuration wants this process to."""
-        if self._config().jobs.workers == "inside":
-            await self.worker.run_forever()
+        """Look at what waits, and work, if the configuration wants this process to."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._look_forever())
+            if self._config().jobs.workers == "inside":
+                group.create_task(self.worker.run_forever())
+
+    async def _look_forever(self) -> None:
+        while True:
+            try:
+                self.backlog = await self._work.backlog()
+            except HeadgateError as error:
+                log.warning("what jobs wait is not known: %s", error.message)
+            await asyncio.sleep(LOOK_SECONDS)
 
     async def drain(self) -> None:
         """Take no more items, and give back what does not end in time."""

@@ -177,6 +177,18 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         ("router",),
         lambda snapshot: single(snapshot.gauges.routers_closed.items()),
     ),
+    Family(
+        "headgate_job_items",
+        "Items of jobs: ready to begin, waiting for their time, leased by a worker, dead letters.",
+        ("state",),
+        lambda snapshot: single(snapshot.gauges.job_items.items()),
+    ),
+    Family(
+        "headgate_job_oldest_seconds",
+        "How long the oldest item that is ready has waited for a worker; 0: none waits.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.job_oldest_seconds)],
+    ),
     *CACHE_FAMILIES,
     HistogramFamily(
         "headgate_event_loop_lag_seconds",

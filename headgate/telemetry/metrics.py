@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from headgate.cache_types import CacheSize
+from headgate.job_types import Backlog
 from headgate.telemetry import totals
 from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.cache_counts import CacheCounts
@@ -45,6 +46,7 @@ class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
     semantic_off: Callable[[], Mapping[str, int]] = dict  # by model: scopes that do not serve
     router_losses: Callable[[], Mapping[tuple[str, ...], float]] = dict
     routers_closed: Callable[[], Mapping[str, int]] = dict
+    backlog: Callable[[], Backlog] = Backlog
 
 
 class Metrics:
@@ -145,7 +147,7 @@ class Metrics:
 
     def _gauges(self) -> Gauges:
         live = self._live
-        cache = live.cache_size()
+        cache, jobs = live.cache_size(), live.backlog()
         return Gauges(
             version=live.version,
             workers=1,
@@ -163,6 +165,8 @@ class Metrics:
             semantic_off=dict(live.semantic_off()),
             router_losses=dict(live.router_losses()),
             routers_closed=dict(live.routers_closed()),
+            job_items=jobs.by_state,
+            job_oldest_seconds=jobs.oldest_age_seconds,
         )
 
     def _sums_of(self, key: RequestKey) -> RequestTotals:

@@ -159,6 +159,8 @@ class Gauges(msgspec.Struct):
     semantic_off: dict[str, int] = {}  # by model: scopes that do not serve
     router_losses: dict[tuple[str, ...], float] = {}  # by router and bound: low, mean, high
     routers_closed: dict[str, int] = {}  # 1: it gives everything to its best model
+    job_items: dict[str, int] = {}  # by state, in the database that all processes share
+    job_oldest_seconds: float = 0.0
 
     def add(self, other: Gauges) -> None:
         """Amounts are summed; of states the worst is kept, for half a breaker is no number."""
@@ -180,6 +182,9 @@ class Gauges(msgspec.Struct):
         self.router_losses.update(other.router_losses)  # of all processes together
         for router, closed in other.routers_closed.items():
             self.routers_closed[router] = max(closed, self.routers_closed.get(router, 0))
+        for place, items in other.job_items.items():
+            self.job_items[place] = max(items, self.job_items.get(place, 0))
+        self.job_oldest_seconds = max(self.job_oldest_seconds, other.job_oldest_seconds)
 
 
 class Snapshot(msgspec.Struct):
