@@ -314,3 +314,14 @@ def test_the_ledger_says_where_to_begin(counters: Open) -> None:
         assert (await stand.counters.read("acme", meters[:1]))[0].used == 850 * 10**6
 
     run(counters, scenario)
+
+
+def test_what_has_expired_does_not_come_back_with_a_rebuild(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meters = [concurrency(1), budget(1000 * 10**6)]
+        await stand.admit(meters, ask())
+        stand.clock.at += 31
+        await stand.counters.rebuild("acme", [])
+        assert [one.used + one.held for one in await stand.counters.read("acme", meters)] == [0, 0]
+
+    run(counters, scenario)
