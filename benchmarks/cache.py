@@ -1,11 +1,11 @@
 """What an answer that is kept costs, beside one that is forwarded: the same gateway with and without an exact cache.
 
-    python -m benchmarks.cache [--seconds 5] [--rounds 3] [--only hit,refresh,redis] [--entries 100000]
+    python -m benchmarks.cache [--seconds 5] [--rounds 3] [--only hit,refresh,redis] [--connections 32]
 
 `none` has no cache configured, `off` has one and asks to leave it alone, `hit` finds the answer in memory, `redis` in
-Redis, `refresh` forwards the request and keeps its answer each time. JSON and streams of 64 events, 32 connections, one
-core for the gateway and one for the upstream, the load and Redis. Prints CPU microseconds a request, as medians of the
-rounds, and the memory of an entry. `--at-once` sends so many identical requests together and counts the upstream's.
+Redis, `refresh` forwards the request and keeps its answer each time. JSON and streams of 64 events, one core for the
+gateway and one for the upstream, the load and Redis. Prints CPU microseconds a request, as medians of the rounds, and
+the memory of an entry. `--at-once` sends so many identical requests together and counts the upstream's.
 """
 
 from __future__ import annotations
@@ -67,10 +67,10 @@ def gateway(variant: str, upstream: int, redis: int) -> Iterator[tuple[int, int]
             yield port, pid
 
 
-def measure(variant: str, stream: bool, upstream: int, redis: int, seconds: float) -> dict[str, Any]:
+def measure(variant: str, stream: bool, upstream: int, redis: int, how: argparse.Namespace) -> dict[str, Any]:
     with gateway(variant, upstream, redis) as (port, pid):
         load = [sys.executable, "-m", "benchmarks.load", "--url", f"http://127.0.0.1:{port}{CHAT}", "--pid", str(pid)]
-        load += ["--concurrency", "32", "--seconds", str(seconds), "--header", HEADERS[0]]
+        load += ["--concurrency", str(how.connections), "--seconds", str(how.seconds), "--header", HEADERS[0]]
         load += ["--stream"] if stream else []
         load += ["--header", f"x-headgate-cache: {MODES[variant]}"] if MODES[variant] else []
         done = subprocess.run(load, capture_output=True, text=True, check=True, cwd=running.ROOT)
@@ -135,6 +135,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="off,hit,refresh,redis", help="of off, hit, refresh and redis, beside none")
+    parser.add_argument("--connections", type=int, default=32)
     parser.add_argument("--entries", type=int, default=100_000, help="to measure the memory of one")
     parser.add_argument("--at-once", type=int, default=1_000, help="identical requests together")
     wanted = parser.parse_args()
@@ -161,7 +162,7 @@ def main() -> None:
         }
         for _ in range(wanted.rounds):
             for variant, stream in rounds:
-                rounds[variant, stream].append(measure(variant, stream, upstream, redis, wanted.seconds))
+                rounds[variant, stream].append(measure(variant, stream, upstream, redis, wanted))
     print(table(rounds))
 
 
