@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 import msgspec
 import pytest
 
-from headgate.cache_types import CachedAnswer, CacheRules, ExactRules
+from headgate.cache_types import CachedAnswer, CacheRules, ExactRules, Sharing
 from headgate.errors import NotCached
 from headgate.gateway.fleet import DeploymentPlan, ModelSpec, assemble
 from headgate.policy import caching as caching_policy
+from headgate.policy import metered
+from headgate.policy.metered import Subject
 from headgate.policy.pii.findings import EVERY_CLASS, PiiClass
 from headgate.policy.pii.rules import Rules
-from headgate.types import CacheControl, CacheMode, Call, Caller, Outcome, Tier
+from headgate.types import CacheControl, CacheMode, Call, Caller, Measure, MeterKind, Outcome, Rule, Scope, Tier
 from tests.gateway import scripted
 from tests.gateway.corridor import ALICE, EVERYTHING, Corridor, Visit, deployment, model, run
 from tests.gateway.scripted import JSON, Reply, ScriptedProvider
@@ -274,5 +277,50 @@ def test_a_store_that_gives_another_answer_is_not_believed(members: dict[str, An
         slot.answer = msgspec.structs.replace(slot.answer, body=b"poison", **members)
         seen = await corridor.visit(corridor.call(stream=False))
         assert caches([seen]) == ["miss"] and seen.body != b"poison"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "share, again",
+    [
+        (Sharing.USER, ["exact", "miss", "miss"]),
+        (Sharing.TENANT, ["exact", "exact", "miss"]),
+        (Sharing.EVERYBODY, ["exact", "exact", "exact"]),
+    ],
+)
+def test_who_gets_what_another_was_given(share: Sharing, again: list[str]) -> None:
+    async def scenario() -> None:
+        corridor = caching(one(ScriptedProvider(scripted.answer())), rules=ExactRules(share=share))
+        await corridor.visit(corridor.call(stream=False))
+        seen = [await corridor.visit(corridor.call(stream=False), caller=caller) for caller in (ALICE, BOB, EVE)]
+        assert caches(seen) == again
+
+    run(scenario)
+
+
+def test_a_hit_counts_as_a_request_and_needs_neither_tokens_nor_money() -> None:
+    def rule(name: str, measure: Measure, limit: int, kind: MeterKind = MeterKind.RATE) -> Rule:
+        return Rule(name, kind, measure, Scope.TENANT, limit, window="day" if kind is MeterKind.BUDGET else "")
+
+    rules = (
+        rule("requests_per_minute", Measure.REQUESTS, 3),
+        rule("tokens_per_minute", Measure.TOKENS, 10_000),
+        rule("budgets.tenant_day", Measure.USD, 10**9, MeterKind.BUDGET),
+    )
+    limited = Caller("key_8", "acme", "eva", Tier("limited", models=frozenset({"*"}), rules=rules))
+
+    async def scenario() -> None:
+        corridor = caching(one(ScriptedProvider(scripted.answer())))
+        seen = [await corridor.visit(corridor.call(stream=False), caller=limited) for _ in range(4)]
+        assert caches(seen) == ["miss", "exact", "exact", "error"]
+        assert seen[3].error is not None and seen[3].error.status == 429
+        first, second = seen[0].head, seen[1].head
+        assert first is not None and second is not None and first.requests is not None and second.requests is not None
+        assert second.requests.remaining == first.requests.remaining - 1
+        meters = list(metered.meters(rules, Subject("key_8", "eva", "small"), UTC, corridor.clock.now()))
+        used = {one.meter.rule.name: one.used for one in await corridor.counters.read("acme", meters)}
+        assert used["budgets.tenant_day"] == corridor.journal.appended[0].cost_picousd
+        assert corridor.counters.holds == 0
 
     run(scenario)
