@@ -11,7 +11,7 @@ from headgate.alerts.channel import Channel
 from headgate.cache_types import CacheRules, ExactRules, Sampled, SemanticRules, Sharing
 from headgate.config import addresses, rules
 from headgate.config.catalogue import Catalogue
-from headgate.config.embedder_checks import LOCAL
+from headgate.config.embedder_checks import LOCAL, embedding_price
 from headgate.config.router_schema import EscalateConfig
 from headgate.config.schema import (
     CacheConfig,
@@ -110,6 +110,7 @@ class Assembly:
             dimensions=chosen.dimensions,
             endpoint=_endpoints(asked, provider)[0],
             api_key=provider.api_keys[0] if provider.api_keys else "",
+            price=embedding_price(config, self._catalogue),
         )
         return ProviderEmbedder(self._provider(chosen.provider, provider, _EMBEDDER_CONNECTIONS), plan, self._clock)
 

@@ -377,13 +377,18 @@ class Problem(Frozen, frozen=True, gc=False):
 
 
 class EmbeddingUse(Frozen, frozen=True, gc=False):
-    """One call of a provider that embedded texts. Times are Unix seconds, durations seconds."""
+    """One call of a provider that embedded texts, as the ledger has it. Times are Unix seconds, durations seconds."""
 
     id: str
     started_at: float
     seconds: float
+    provider: str
+    endpoint: str
     model: str  # the provider's name for it
+    key_fingerprint: str
     usage: Usage
+    cost_picousd: int
+    price_version: str
 
 
 class Neighbour(Frozen, frozen=True, gc=False):

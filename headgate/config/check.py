@@ -30,7 +30,7 @@ def check(config: Config, findings: Findings, catalogue: Catalogue, workers: int
     check_limits(config, findings, catalogue, workers)
     check_billing(config, findings)
     check_pii(config, findings)
-    check_embedder(config, findings)
+    check_embedder(config, findings, catalogue)
     check_routers(config, findings)
     _check_prices(config, findings, catalogue)
     _check_simulated(config, findings)

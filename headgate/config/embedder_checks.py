@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from headgate.config.catalogue import Catalogue
 from headgate.config.problems import Findings, nearest
-from headgate.config.schema import Config
+from headgate.config.schema import Config, DeploymentConfig, ModelConfig, PriceConfig
+from headgate.types import Price
 
 LOCAL = "local"
 KINDS_WITH_EMBEDDINGS = ("openai", "azure", "gemini", "sim")
 
 
-def check_embedder(config: Config, findings: Findings) -> None:
+def embedding_price(config: Config, catalogue: Catalogue) -> Price | None:
+    """What a token of a provider's embedder costs; None: nobody knows."""
+    embedder = config.embedder
+    price = None if embedder.price is None else PriceConfig(input=embedder.price)
+    asked = DeploymentConfig(provider=embedder.provider, model=embedder.model, price=price)
+    return catalogue.price_of(asked, ModelConfig(deployments=[]), config.providers[embedder.provider])
+
+
+def check_embedder(config: Config, findings: Findings, catalogue: Catalogue) -> None:
     """Add an error for an embedder that could not be asked."""
     embedder = config.embedder
     if embedder.provider == LOCAL:
-        for name in ("model", "dimensions"):
+        for name in ("model", "dimensions", "price"):
             if getattr(embedder, name):
                 findings.error(("embedder", name), "the local embedder has a model of its own", "remove it")
         if LOCAL in config.providers:
@@ -29,5 +39,8 @@ def check_embedder(config: Config, findings: Findings) -> None:
         findings.error(place, f"headgate cannot ask the kind {provider.kind} for embeddings", hint)
     if not embedder.model:
         findings.error(("embedder", "model"), "missing", "add e.g. model: text-embedding-3-small")
+    elif provider is not None and embedding_price(config, catalogue) is None:
+        message = f"no price: the packaged list of {catalogue.version} does not have it"
+        findings.error(("embedder", "price"), message, "add price: .. (USD per million tokens), or price: 0")
     if embedder.directory:
         findings.error(("embedder", "directory"), "a provider's model lies in no folder here", "remove it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.config.blocks import Block, Count
+from headgate.config.blocks import Block, Count, Usd
 
 
 class EmbedderConfig(Block, frozen=True):
@@ -12,4 +12,5 @@ class EmbedderConfig(Block, frozen=True):
     provider: str = "local"
     model: str = ""  # of a provider, by its name for it, e.g. text-embedding-3-small
     dimensions: Count | None = None  # of a provider's vectors; default: as many as its model makes
+    price: Usd | None = None  # of a provider, USD per million tokens; default: as the packaged list says
     directory: str = ""  # of the local model; default: ~/.cache/headgate

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import asyncio
+import hashlib
 import math
 import sys
 from collections.abc import Sequence
@@ -12,9 +13,10 @@ import msgspec
 
 from headgate.embedding.memory import RecentVectors, readable
 from headgate.errors import EmbedderUnavailable, HeadgateError
+from headgate.policy import pricing
 from headgate.policy.estimating import estimate_tokens
 from headgate.ports import Clock, Provider, Used, Vector
-from headgate.types import Call, Counted, EmbeddingUse, Frozen, Operation, Route, Usage
+from headgate.types import Call, Counted, EmbeddingUse, Frozen, Operation, Price, Route, Usage
 from headgate.wire import dialects, openai
 from headgate.wire.neutral import Target
 from headgate.wire.openai import CallHeaders
@@ -33,6 +35,7 @@ class EmbeddingPlan(Frozen, frozen=True):
     dimensions: int | None  # None: as many as the model makes
     endpoint: str
     api_key: str
+    price: Price | None = None  # None: free
 
 
 class _Embedding(msgspec.Struct):
@@ -99,8 +102,23 @@ class ProviderEmbedder:
         if used is not None:
             estimate = Usage(input=sum(map(estimate_tokens, texts)), counted=Counted.ESTIMATED)
             seconds = self._clock.monotonic() - started
-            used(EmbeddingUse(call.id, started_at, seconds, self._plan.model, whole.usage or estimate))
+            used(self._use(call.id, started_at, seconds, whole.usage or estimate))
         return vectors
+
+    def _use(self, call_id: str, started_at: float, seconds: float, usage: Usage) -> EmbeddingUse:
+        plan = self._plan
+        return EmbeddingUse(
+            id=call_id,
+            started_at=started_at,
+            seconds=seconds,
+            provider=self._provider.name,
+            endpoint=plan.endpoint,
+            model=plan.model,
+            key_fingerprint=hashlib.sha256(plan.api_key.encode()).hexdigest()[:8] if plan.api_key else "",
+            usage=usage,
+            cost_picousd=0 if plan.price is None else pricing.cost_picousd(usage, plan.price),
+            price_version="free" if plan.price is None else plan.price.version,
+        )
 
     def _call(self, texts: list[str]) -> Call:
         body: dict[str, object] = {"model": self._plan.model, "input": texts, "encoding_format": "float"}

@@ -243,7 +243,7 @@ class Cache:
             deployment=kept.deployment,
             attempts="",
             cache=how,
-            cost_picousd=0,
+            cost_picousd=journey.cost_picousd,  # what the look-up took: a provider may have embedded the question
             requests=journey.requests,
             tokens=journey.tokens,
             age_seconds=int(self._clock.now() - kept.stored_at),

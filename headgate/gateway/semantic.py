@@ -20,6 +20,7 @@ from headgate.policy.semantic.partition import Decision, Settings, Verified
 from headgate.policy.semantic.sketch import sketch
 from headgate.policy.semantic.switch import Switch
 from headgate.ports import CacheStore, Clock, Embedder
+from headgate.types import AttemptRecord, EmbeddingUse, Outcome
 from headgate.vector_ports import EntryLog
 from headgate.wire import texts
 
@@ -96,7 +97,7 @@ class Semantic:
         if rules is None or (text := _text(ticket, rules)) is None:
             return None
         model = journey.call.model
-        vector = await self._embed(text, rules)
+        vector = await self._embed(journey, text, rules)
         if vector is None:
             self._observer.decided(model, "unavailable")
             return None
@@ -140,10 +141,13 @@ class Semantic:
 
     # --- parts ---
 
-    async def _embed(self, text: str, rules: SemanticRules) -> bytes | None:
+    async def _embed(self, journey: Journey, text: str, rules: SemanticRules) -> bytes | None:
+        """What a provider takes for it is booked as an attempt of the request."""
         try:
             async with asyncio.timeout(rules.wait_seconds):
-                (vector,) = await self._embedder.embed([text])
+                (vector,) = await self._embedder.embed(
+                    [text], lambda use: journey.attempts.append(_booked(journey, use))
+                )
                 return vector
         except (EmbedderUnavailable, TimeoutError) as error:
             log.debug("a question was not embedded: %r", error)
@@ -204,6 +208,26 @@ class Semantic:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an answer of the semantic cache was not compared: %r", error, exc_info=error)
+
+
+def _booked(journey: Journey, use: EmbeddingUse) -> AttemptRecord:
+    return AttemptRecord(
+        id=use.id,
+        request_id=journey.call.id,
+        number=journey.attempts_made + 1,
+        started_at=use.started_at,
+        deployment=f"{use.provider}/{use.model}",
+        provider=use.provider,
+        endpoint=use.endpoint,
+        upstream_model=use.model,
+        key_fingerprint=use.key_fingerprint,
+        outcome=Outcome.DONE,
+        status=200,
+        usage=use.usage,
+        cost_picousd=use.cost_picousd,
+        price_version=use.price_version,
+        seconds=use.seconds,
+    )
 
 
 def _text(ticket: Ticket, rules: SemanticRules) -> str | None:

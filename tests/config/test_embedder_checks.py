@@ -22,6 +22,8 @@ providers:
         ("»embedder: {provider: openai}", "embedder.model: missing"),
         ("embedder: {provider: openai, model: m, directory: »/tmp}", "lies in no folder here"),
         ("embedder: {model: »m}", "the local embedder has a model of its own"),
+        ("embedder: {price: »1}", "the local embedder has a model of its own"),
+        ("»embedder: {provider: openai, model: nobody-knows-it}", "embedder.price: no price"),
         ("embedder: {dimensions: »384}", "the local embedder has a model of its own"),
         ("embedder: {provider: openai, model: m, dimensions: »0}", "dimensions"),
     ],

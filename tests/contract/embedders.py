@@ -16,9 +16,11 @@ from headgate.providers.gemini import GeminiProvider
 from headgate.providers.openai import OpenAIProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
+from headgate.types import Price
 from tests.providers.loopback import Peer, serving
 
 DIMENSIONS = 8
+PRICE = Price(input=20_000, version="list")
 
 
 @asynccontextmanager
@@ -68,7 +70,7 @@ async def answer(peer: Peer, status: int, value: object) -> None:
 async def openai() -> AsyncIterator[Embedder]:
     async with serving(speak_openai) as server:
         provider = OpenAIProvider("openai", Connector(ConnectSettings()), PoolSettings(), {})
-        plan = EmbeddingPlan("openai", "text-embedding-3-small", DIMENSIONS, server.url, "sk-contract")
+        plan = EmbeddingPlan("openai", "text-embedding-3-small", DIMENSIONS, server.url, "sk-contract", PRICE)
         embedder = ProviderEmbedder(provider, plan, SystemClock())
         yield embedder
         await embedder.aclose()

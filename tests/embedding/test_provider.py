@@ -30,6 +30,7 @@ def test_what_was_used_is_told_once() -> None:
             await embedder.embed(["b", "a"], told.append)
             (use,) = told
             assert (use.model, use.usage.input, use.usage.counted) == ("text-embedding-3-small", 7, Counted.REPORTED)
+            assert (use.provider, use.cost_picousd, use.price_version) == ("openai", 7 * 20_000, "list")
             assert use.id.startswith("emb_") and use.seconds > 0
 
     run(scenario)

@@ -20,7 +20,7 @@ from headgate.stores.memory_entry_log import MemoryEntryLog
 from headgate.stores.vectors_exact import ExactIndex
 from headgate.telemetry.semantic_counts import SemanticCounts
 from headgate.telemetry.totals import SemanticTotals
-from headgate.types import Call, Operation
+from headgate.types import Call, Counted, EmbeddingUse, Operation, Usage
 from tests.gateway import scripted
 from tests.gateway.corridor import Corridor, deployment, model
 from tests.gateway.scripted import ScriptedProvider, ScriptedResponse
@@ -59,12 +59,20 @@ class TopicEmbedder:
         self.seconds = 0.002
         self.fails = False
         self.asked: list[str] = []
+        self.cost_picousd = 0  # of a call, if a provider charges
 
     async def embed(self, texts: Sequence[str], used: Used | None = None) -> list[Vector]:
         self.asked.extend(texts)
         await asyncio.sleep(self.seconds)
         if self.fails:
             raise EmbedderUnavailable("No vectors today.")
+        if used is not None and self.cost_picousd:
+            usage = Usage(input=12, counted=Counted.REPORTED)
+            used(
+                EmbeddingUse(
+                    f"emb_{len(self.asked)}", 0.0, 0.1, "p", "http://p", "e", "", usage, self.cost_picousd, "l"
+                )
+            )
         return [self._vector(text) for text in texts]
 
     async def aclose(self) -> None:

@@ -250,3 +250,23 @@ def test_looking_costs_one_embedding_and_no_provider_for_alice() -> None:
         assert corridor.embedder.asked[before:] == [LAST.format("badge")]
 
     run(scenario)
+
+
+def test_what_a_provider_takes_for_a_vector_is_an_attempt_of_the_request() -> None:
+    async def scenario() -> None:
+        corridor = Meaning(SemanticRules(bound=0.2, shadow_share=0.0))
+        await corridor.teach()
+        corridor.embedder.cost_picousd = 777
+        hit = await corridor.visit(corridor.asking(LAST.format("badge")))
+        miss = await corridor.visit(corridor.asking("What is the weather like?"))
+        assert hit.head is not None and miss.head is not None
+        assert (hit.head.cache, hit.head.cost_picousd) == ("semantic", 777)
+        rows = {row.id: row for row in corridor.journal.appended}
+        booked, asked = rows[hit.head.request_id], rows[miss.head.request_id]
+        assert [(one.deployment, one.cost_picousd) for one in booked.attempts] == [("p/e", 777)]
+        assert booked.cost_picousd == 777
+        assert [one.deployment for one in asked.attempts] == ["p/e", "up/model"]
+        assert len({one.id for one in asked.attempts}) == len({one.number for one in asked.attempts}) == 2
+        assert asked.cost_picousd == sum(one.cost_picousd for one in asked.attempts) > 777
+
+    run(scenario)
