@@ -53,13 +53,13 @@ class _Rates:
             tat = rate.tat
             rate.tat = tat = (tat if tat > now else now) + amount * seconds_each
             window.add_in(place, amount)
-            left = int((burst_seconds - (tat - now)) * limit / period_seconds)
+            in_bucket = (burst_seconds - (tat - now)) * limit / period_seconds
             in_window = limit - window.total
-            if in_window < left:
-                left = in_window
-            if left < least:
-                least = left
-                tightest = (left, limit, tat - now)
+            if in_bucket < least or in_window < least:
+                left = min(int(in_bucket), in_window)
+                if left < least:
+                    least = left
+                    tightest = (left, limit, tat - now)
         return tightest
 
     def amend(self, difference: int, at: float) -> None:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import msgspec
+
 from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading, Verdict
 from headgate.policy import admission
 from headgate.policy.admission import Entry, Post
@@ -25,18 +27,15 @@ _BASELINE_SECONDS = 14 * 86_400.0  # what is usual is learned slowly
 _GLOBAL = ""
 
 
-class Hold:
+class Hold(msgspec.Struct, eq=False):
     """What one request has taken, until it is settled: all that it asked a panel for, or what the entries say."""
 
-    __slots__ = ("_entries", "ask", "at", "dispatched", "expires_at", "panel")
-
-    def __init__(self, ask: Ask, at: float, expires_at: float) -> None:
-        self.ask = ask
-        self.at = at
-        self.expires_at = expires_at
-        self.dispatched = False
-        self.panel: Panel | None = None
-        self._entries: list[Entry] | None = None
+    ask: Ask
+    at: float
+    expires_at: float
+    panel: Panel | None = None
+    dispatched: bool = False
+    _entries: list[Entry] | None = None
 
     @property
     def entries(self) -> list[Entry]:
@@ -133,9 +132,7 @@ class MemoryCounters:
         account.prune(now)
         panel = self._panel(account, meters)
         if panel.is_plain and (standing := panel.enter(ask, now)) is not None:
-            hold = Hold(ask, now, now + self.hold_seconds)
-            hold.panel = panel
-            self._holds[hold_id] = (tenant, hold)
+            self._holds[hold_id] = (tenant, Hold(ask, now, now + self.hold_seconds, panel))
             return Admission(None, ask.output_tokens, None, *standing)
         posts = panel.posts
         decision = admission.decide(posts, ask, now)
