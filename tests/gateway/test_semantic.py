@@ -10,8 +10,10 @@ import pytest
 
 from headgate.cache_types import Sampled, SemanticRules
 from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG
-from headgate.gateway.semantic_memory import Asked, Learned, Notes
+from headgate.gateway.semantic_memory import Asked, Entered, Learned, Notes, SemanticMemory
 from headgate.policy.semantic.partition import Verified
+from headgate.stores.memory_entry_log import MemoryEntryLog
+from headgate.stores.vectors_hnsw import HnswIndex
 from headgate.types import CacheControl, CacheMode, Caller, Outcome
 from tests.gateway.corridor import ALICE, EVERYTHING, run
 from tests.gateway.meaning import JUDGE, RULES, Meaning, question
@@ -268,5 +270,47 @@ def test_what_a_provider_takes_for_a_vector_is_an_attempt_of_the_request() -> No
         assert [one.deployment for one in asked.attempts] == ["p/e", "up/model"]
         assert len({one.id for one in asked.attempts}) == len({one.number for one in asked.attempts}) == 2
         assert asked.cost_picousd == sum(one.cost_picousd for one in asked.attempts) > 777
+
+    run(scenario)
+
+
+def test_a_replica_that_hears_the_same_notes_decides_the_same() -> None:
+    async def scenario() -> None:
+        corridor, heard = Meaning(), list[bytes]()
+
+        def hear(note: bytes) -> None:
+            heard.append(note)
+            corridor.semantic.apply(note)
+
+        corridor.semantic.connect(MemoryEntryLog(hear))
+        await corridor.teach()
+        replica, notes = SemanticMemory(lambda dimensions: HnswIndex(dimensions, exact_entries=8), 1_000), Notes()
+        for data in heard:
+            replica.apply(notes.read(data))
+        assert len(replica) == len(corridor.memory) > 50
+        assert replica.switches() == corridor.memory.switches()
+        (scope,) = replica.switches()
+        entered = [note for data in heard if isinstance(note := notes.read(data), Entered)]
+        for note in entered[::7]:
+            one, other = (
+                memory.ask(scope, note.partition, note.vector, note.question, 0.5)[0]
+                for memory in (corridor.memory, replica)
+            )
+            assert (one.serve, one.reason) == (other.serve, other.reason)
+            assert one.probability == pytest.approx(other.probability, abs=0.01)
+
+    run(scenario)
+
+
+def test_the_oldest_entries_make_room() -> None:
+    async def scenario() -> None:
+        corridor = Meaning()
+        corridor.memory.most_entries = 20
+        await corridor.teach()
+        assert len(corridor.memory) == 20
+        corridor.memory.most_entries = 5
+        await corridor.ask("What is the weather like?")
+        assert len(corridor.memory) == 5
+        assert corridor.memory.size_bytes > 0
 
     run(scenario)
