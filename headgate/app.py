@@ -204,10 +204,11 @@ class Application:
         A database that goes away later is only reported: it is no better reached from another process.
         """
         usable = any(deployment.usable(self.clock.monotonic()) for deployment in self.pipeline.setup.deployments())
-        trouble = self._trouble()
+        trouble, store = self._trouble(), self.protection.trouble()
         waiting = "rows wait on disk" if self._journal.room() else "the journal is full"
         checks = {
             "database": f"degraded, {waiting}: {trouble}" if trouble and self._database_answered else trouble or "ok",
+            "store": "ok" if store is None else f"degraded: {store.error} {store.effect}",
             "disk": "full: free space in server.data_dir" if self._journal.disk_full else "ok",
             "deployments": "ok" if usable else "none is usable",
             "draining": "yes" if self.edge.draining else "no",
@@ -365,6 +366,8 @@ class Application:
             client_connections=lambda: self._connections(),
             journal_backlog_bytes=lambda: self.ledger_drain.backlog_bytes,
             ledger_healthy=lambda: self.ledger_drain.healthy,
+            store=lambda: self.protection.store_state(),
+            troubles=self._troubles,
             breaker_states=lambda: self._of_deployments(self._gate_number),
             semantic_off=lambda: self.semantics.off(),
             tokens_in_flight=lambda: self._of_deployments(lambda deployment: deployment.tokens_in_flight),
@@ -373,6 +376,10 @@ class Application:
             routers_closed=lambda: self.routing.shadowing.closed,
             backlog=lambda: self.working.backlog,
         )
+
+    def _troubles(self) -> dict[str, int]:
+        lost, dropped, unnoted = self.protection.store_failures, self.alerts.dropped, self._journal.unnoted
+        return {"store_lost": lost, "alert_dropped": dropped, "request_not_noted": unnoted}
 
     def _of_deployments(self, read: Callable[[Deployment], int]) -> dict[str, int]:
         return {deployment.spec.name: read(deployment) for deployment in self.pipeline.setup.deployments()}

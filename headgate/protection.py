@@ -84,6 +84,15 @@ class Protection:
         if not isinstance(self._store, MemoryCounters):
             await self._store.aclose()
 
+    def store_state(self) -> tuple[bool, int]:
+        """Whether the store of limits and budgets answers, and how many notes it does not have yet."""
+        return (True, 0) if isinstance(self._store, MemoryCounters) else (self._store.healthy, self._store.queued)
+
+    @property
+    def store_failures(self) -> int:
+        """How often the store was lost since the start."""
+        return 0 if isinstance(self._store, MemoryCounters) else self._store.failures
+
     def trouble(self) -> StoreFacts | None:
         """What is wrong with the store of limits and budgets, and what follows for requests."""
         if isinstance(self._store, MemoryCounters) or not self._store.last_error:

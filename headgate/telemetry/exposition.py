@@ -247,6 +247,24 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         lambda snapshot: [((), snapshot.gauges.ledger_healthy)],
     ),
     Family(
+        "headgate_store_healthy",
+        "1 if every worker reaches the store of limits and budgets, else 0.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.store_healthy)],
+    ),
+    Family(
+        "headgate_store_queued",
+        "Settlements and signs of life that the store does not have yet.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.store_queued)],
+    ),
+    Family(
+        "headgate_troubles_total",
+        "What went wrong beside requests: store_lost, alert_dropped, request_not_noted.",
+        ("kind",),
+        lambda snapshot: single(snapshot.totals.troubles.items()),
+    ),
+    Family(
         "headgate_workers",
         "Worker processes alive.",
         (),

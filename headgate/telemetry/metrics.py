@@ -40,6 +40,8 @@ class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
     client_connections: Callable[[], int]
     journal_backlog_bytes: Callable[[], int]
     ledger_healthy: Callable[[], bool]
+    store: Callable[[], tuple[bool, int]] = lambda: (True, 0)  # of limits: whether it answers, and what waits for it
+    troubles: Callable[[], Mapping[str, int]] = dict  # since the start, by kind
     breaker_states: Callable[[], Mapping[str, int]]  # by deployment: 0 closed, 1 half-open, 2 open
     tokens_in_flight: Callable[[], Mapping[str, int]]  # by deployment
     cache_size: Callable[[], CacheSize] = lambda: CacheSize(0, 0)
@@ -142,12 +144,14 @@ class Metrics:
         """A copy of all numbers as they are now, which another thread may work on."""
         times = resource.getrusage(resource.RUSAGE_SELF)
         self._totals.cpu_seconds = times.ru_utime + times.ru_stime
+        self._totals.troubles = dict(self._live.troubles())
         self._snapshots += 1
         return totals.decode(totals.encode(Snapshot(self._snapshots, self._totals, self._gauges())))
 
     def _gauges(self) -> Gauges:
         live = self._live
         cache, jobs = live.cache_size(), live.backlog()
+        store_healthy, store_queued = live.store()
         return Gauges(
             version=live.version,
             workers=1,
@@ -156,6 +160,8 @@ class Metrics:
             client_connections=live.client_connections(),
             journal_backlog_bytes=live.journal_backlog_bytes(),
             ledger_healthy=live.ledger_healthy(),
+            store_healthy=store_healthy,
+            store_queued=store_queued,
             resident_bytes=_resident_bytes(),
             breaker_states=dict(live.breaker_states()),
             tokens_in_flight=dict(live.tokens_in_flight()),

@@ -115,6 +115,7 @@ class Totals(msgspec.Struct):
     trips: dict[str, int] = {}  # of spend velocity, by scope
     missing_done: dict[str, int] = {}  # by deployment
     unauthenticated: int = 0
+    troubles: dict[str, int] = {}  # beside requests, by kind
     loop_lag: Histogram = msgspec.field(default_factory=lambda: Histogram.of(LOOP_LAG_SECONDS))
     waited: Histogram = msgspec.field(default_factory=lambda: Histogram.of(WAITED_SECONDS))
     cpu_seconds: float = 0.0
@@ -132,6 +133,7 @@ class Totals(msgspec.Struct):
         _add_counts(self.trips, other.trips)
         _add_counts(self.missing_done, other.missing_done)
         self.unauthenticated += other.unauthenticated
+        _add_counts(self.troubles, other.troubles)
         self.loop_lag.add(other.loop_lag)
         self.waited.add(other.waited)
         self.cpu_seconds += other.cpu_seconds
@@ -150,6 +152,8 @@ class Gauges(msgspec.Struct):
     client_connections: int = 0
     journal_backlog_bytes: int = 0
     ledger_healthy: bool = True
+    store_healthy: bool = True
+    store_queued: int = 0
     resident_bytes: int = 0
     breaker_states: dict[str, int] = {}  # by deployment: 0 closed, 1 half-open, 2 open
     tokens_in_flight: dict[str, int] = {}  # by deployment
@@ -170,6 +174,8 @@ class Gauges(msgspec.Struct):
         self.client_connections += other.client_connections
         self.journal_backlog_bytes += other.journal_backlog_bytes
         self.ledger_healthy = self.ledger_healthy and other.ledger_healthy
+        self.store_healthy = self.store_healthy and other.store_healthy
+        self.store_queued += other.store_queued
         self.resident_bytes += other.resident_bytes
         for deployment, state in other.breaker_states.items():
             self.breaker_states[deployment] = max(state, self.breaker_states.get(deployment, 0))

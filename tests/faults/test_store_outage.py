@@ -106,6 +106,9 @@ def test_a_store_that_is_away_costs_bounded_time(
             await asyncio.to_thread(stop)
             first = await under_way
             during = await callers.ask(OUTAGE_REQUESTS)
+            status, checks = await gateway.readiness()
+            assert status == 200 and checks["store"].startswith("degraded: ")
+            assert await gateway.metric("headgate_store_healthy") == 0
             await asyncio.to_thread(back)
 
             async def serves() -> bool:
@@ -114,6 +117,10 @@ def test_a_store_that_is_away_costs_bounded_time(
 
             await until(serves, 20, "it did not recover by itself")
             after = await callers.ask(OUTAGE_REQUESTS)
+            assert (await gateway.readiness())[1]["store"] == "ok"
+            assert (
+                await gateway.metric("headgate_store_healthy") == 1 <= await gateway.metric("headgate_troubles_total")
+            )
             rows = await gateway.ledger_with(())
             await until_nothing_is_held(gateway)
             used = round(float((await budget(gateway))["used"]) * 1e12)

@@ -116,6 +116,8 @@ def test_gauges_are_read_when_somebody_looks() -> None:
     counted = metrics(
         in_flight=lambda: in_flight[0],
         ledger_healthy=lambda: False,
+        store=lambda: (False, 7),
+        troubles=lambda: {"store_lost": 2},
         breaker_states=lambda: {DEPLOYMENT: 2},
         tokens_in_flight=lambda: {DEPLOYMENT: 900},
     )
@@ -123,6 +125,8 @@ def test_gauges_are_read_when_somebody_looks() -> None:
     in_flight[0] = 4
     assert value(counted, "headgate_in_flight") == 4
     assert value(counted, "headgate_ledger_healthy") == 0
+    assert value(counted, "headgate_store_healthy") == 0 and value(counted, "headgate_store_queued") == 7
+    assert value(counted, "headgate_troubles_total", kind="store_lost") == 2
     assert value(counted, "headgate_breaker_state", deployment=DEPLOYMENT) == 2
     assert value(counted, "headgate_tokens_in_flight", deployment=DEPLOYMENT) == 900
     assert value(counted, "headgate_build_info", version="1.2.3") == 1
