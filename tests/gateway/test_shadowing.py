@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headgate.errors import Forbidden, InvalidRequest, NotFound, UpstreamUnreachable
+from headgate.errors import Forbidden, InvalidRequest, NotFound, StoreUnavailable, UpstreamUnreachable
 from headgate.gateway.errands import Errands
 from headgate.gateway.routers import OPERATOR, RouterSpec
 from headgate.gateway.shadowing import Shadowing
@@ -147,6 +147,22 @@ def test_the_days_money_is_never_passed_however_many_ask_at_once() -> None:
         await asyncio.sleep(86_400)
         await one.ask(max_tokens=50)
         assert before < one.spent <= 6_000_000
+
+    run(scenario)
+
+
+def test_a_store_that_is_away_lets_callers_in_and_no_shadows() -> None:
+    async def scenario() -> None:
+        one = Shadowed()
+        one.corridor.pipeline.setup = msgspec.structs.replace(one.corridor.setup, on_store_failure="allow")
+
+        async def away(*asked: object) -> object:
+            raise StoreUnavailable("The store is away.")
+
+        one.corridor.counters.admit = away  # type: ignore[assignment,method-assign]  # the store is away
+        visit = await one.ask()
+        assert visit.error is None and one.spent == 0 and not one.large.asked
+        assert one.noted.said == [("not judged", "store_unavailable")]
 
     run(scenario)
 
