@@ -12,6 +12,7 @@ from headgate.admin import (
     keys,
     limits,
     models,
+    objects,
     openapi,
     operations,
     reconcile,
@@ -24,6 +25,7 @@ from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
 from headgate.admin.services import Readiness, Services
 
 KEY_PATH = "/admin/keys/{key_id}"
+OBJECT_PATH = "/v1/cache/{namespace}/{key:path}"
 JOB_PATH = "/v1/jobs/{job_id}"
 
 
@@ -46,6 +48,11 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("POST", f"{JOB_PATH}/resume", jobs.resume, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("POST", f"{JOB_PATH}/cancel", jobs.cancel, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("POST", f"{JOB_PATH}/retry", jobs.retry, jobs.JobId, jobs.JobView, Access.CALLER),
+    Endpoint(
+        "PUT", OBJECT_PATH, objects.keep_object, objects.KeepObject, objects.KeptObject, Access.CALLER, is_large=True
+    ),
+    Endpoint("GET", OBJECT_PATH, objects.get_object, objects.ObjectId, objects.FoundObject, Access.CALLER),
+    Endpoint("DELETE", OBJECT_PATH, objects.delete_object, objects.ObjectId, objects.DeletedObject, Access.CALLER),
     Endpoint("GET", "/healthz", operations.alive, Nothing, operations.Health, Access.PUBLIC),
     Endpoint("GET", "/readyz", operations.ready, Nothing, Readiness, Access.PUBLIC),
     Endpoint("GET", "/metrics", operations.metrics, Nothing, None, Access.PUBLIC),

@@ -63,6 +63,7 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
             },
             ("POST", "/admin/route/gate"): {"router": "auto", "closed": True},
             ("PUT", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute", "value": 5},
+            ("PUT", "/v1/cache/{namespace}/{key:path}"): {"value": [1]},
             ("PUT", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month", "value": 0.5},
         }
         queries: dict[tuple[str, str], dict[str, str]] = {
