@@ -91,7 +91,7 @@ def most_in(arrivals: list[tuple[float, int]], seconds: float) -> int:
     return most
 
 
-def judge_windows(name: str, arrivals: list[tuple[float, int]], limit: int) -> None:
+def judge_windows(name: str, arrivals: list[tuple[float, int]], limit: int, least_used: float) -> None:
     """What was let in, against a limit for a minute: never more in a moving minute, and nearly all of it used."""
     came, asked_seconds = sum(amount for _, amount in arrivals), SECONDS + BURST_SECONDS
     expected = limit / 60 * asked_seconds
@@ -102,7 +102,7 @@ def judge_windows(name: str, arrivals: list[tuple[float, int]], limit: int) -> N
         assert most <= limit / 60 * (seconds + BURST_SECONDS + ON_THE_WAY_SECONDS) + 1, "the bucket let too much pass"
     print()
     assert most_in(arrivals, 60 - ON_THE_WAY_SECONDS) <= limit, "more than the limit came in a moving minute"
-    assert came >= expected * (0.99 if FULL else 0.85)
+    assert came >= expected * (0.99 if FULL else least_used)
 
 
 def test_several_processes_let_in_what_one_does(tmp_path: Path, judge_port: int, store: str) -> None:
@@ -123,7 +123,7 @@ def test_several_processes_let_in_what_one_does(tmp_path: Path, judge_port: int,
             slow_store = {503} if FULL else set[int]()  # its processes share their cores with everything else
             assert [set(statuses) - slow_store for statuses in answered] == [{200, 429}] * 2
             assert {status for status, _ in quiet} == {200}, "another tenant was refused"
-            judge_windows("requests", [(at, 1) for at, _ in requests], LIMIT)
-            judge_windows("tokens", tokens, TOKENS)
+            judge_windows("requests", [(at, 1) for at, _ in requests], LIMIT, 0.85)
+            judge_windows("tokens", tokens, TOKENS, 0.6)  # in five seconds, what is reserved is much of them
 
     asyncio.run(scenario())
