@@ -17,7 +17,8 @@ CLIENTS_VENV ?= $(VENV)-clients
 OPTIONS ?=
 PYTEST_OPTIONS ?=
 
-RUN := PYTHONPATH=$(CURDIR) $(VENV)/bin/python
+# Bytecode is written even where the environment says no: tests start the gateway a hundred times.
+RUN := PYTHONDONTWRITEBYTECODE= PYTHONPATH=$(CURDIR) $(VENV)/bin/python
 PIP_INSTALL := -m pip --disable-pip-version-check install --quiet --require-hashes
 INSTALL := $(VENV)/bin/python $(PIP_INSTALL)
 LOCK := uv export --quiet --no-emit-project --no-header --no-annotate
