@@ -28,6 +28,7 @@ class ModelScorer:
         self._load = load
         self._embedder = embedder
         self._models: dict[str, Difficulty] = {}
+        self._told: set[str] = set()  # embedders that are missing
 
     async def score(self, router: RouterSpec, signals: Signals) -> Hardness:
         """Judges what is asked now; of a follow-up that is only a word or two, what was asked before it."""
@@ -37,7 +38,7 @@ class ModelScorer:
         text = signals.text
         if len(text) < SHORT_CHARACTERS and len(signals.prior_text) > len(text):
             text = signals.prior_text
-        vector = await self._vector(text) if router.use_embedder else None
+        vector = await self._vector(text, model.weights.embedder) if router.use_embedder else None
         score = model.score(signals_of(text, signals.turn), vector)
         return Hardness(1.0 - score.easier_than, max(0.0, score.expected_loss), score.reasons)
 
@@ -48,9 +49,13 @@ class ModelScorer:
             log.error("the router %s goes by the packaged model: %s", router.name, error.message)
             return self._load("")
 
-    async def _vector(self, text: str) -> bytes | None:
+    async def _vector(self, text: str, made_for: str) -> bytes | None:
+        """A text's meaning, if there is the embedder that the model was trained with."""
         embedder = self._embedder()
-        if embedder is None:
+        if embedder is None or embedder.name != made_for:
+            if made_for not in self._told:
+                self._told.add(made_for)
+                log.warning("a router goes by words alone: its model was trained with the embedder %s", made_for)
             return None
         try:
             return (await embedder.embed([text]))[0]

@@ -24,12 +24,14 @@ EASY = Signals("What is the capital of France?")
 HARD = Signals("Design a multi-region failover for a bank, compare the trade-offs and write the migration plan.")
 
 
+MODEL = load_difficulty().weights
+
+
 class Embedding:
     """Puts every text at the same place, or fails."""
 
-    name = "test"
-
-    def __init__(self, dimensions: int, fails: bool = False) -> None:
+    def __init__(self, dimensions: int, fails: bool = False, name: str = MODEL.embedder) -> None:
+        self.name = name
         self.dimensions = dimensions
         self.fails = fails
         self.texts: list[str] = []
@@ -65,10 +67,16 @@ def test_a_follow_up_is_as_hard_as_what_it_follows() -> None:
 
 
 def test_by_meaning_where_that_is_configured() -> None:
-    embedder = Embedding(load_difficulty().weights.dimensions)
+    embedder = Embedding(MODEL.dimensions)
     assert scored(HARD, BY_MEANING, embedder) != scored(HARD) and embedder.texts == [HARD.text]
     unused = Embedding(8)
     assert scored(HARD, AUTO, unused) == scored(HARD) and unused.texts == []
+
+
+def test_by_words_alone_when_it_is_another_embedder(caplog: pytest.LogCaptureFixture) -> None:
+    other = Embedding(MODEL.dimensions, name="another")
+    assert scored(HARD, BY_MEANING, other) == scored(HARD) and other.texts == []
+    assert f"its model was trained with the embedder {MODEL.embedder}" in caplog.text
 
 
 def test_by_words_alone_when_the_embedder_does_not_answer(caplog: pytest.LogCaptureFixture) -> None:
