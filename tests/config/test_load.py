@@ -81,7 +81,8 @@ def test_the_report_has_a_line_for_each_problem_and_a_summary(tmp_path: Path) ->
     )
     assert report([]) == "no problems found"
     notes = report(load(str(EXAMPLE), {}).notes).split("\n")
-    assert notes[-1] == f"{len(notes) - 1} notes"
+    count = len(notes) - 1
+    assert notes[-1] == ("1 note" if count == 1 else f"{count} notes")
     assert f"{EXAMPLE}:" in notes[0] and ": note: " in notes[0]
 
 
