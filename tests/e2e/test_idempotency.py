@@ -38,6 +38,18 @@ def test_the_same_key_has_the_same_answer_and_one_charge(gateway: Gateway, upstr
     assert free["attempts"] == []
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_messages_have_keys_too(gateway: Gateway, upstream: Upstream, stream: bool) -> None:
+    upstream.plays(saying("Hello there"))
+    body = {**BODY, "max_tokens": 50, "stream": stream}
+    key = f"messages-{stream}"
+    first, again = (gateway.request("POST", "/v1/messages", body, idempotency_key=key) for _ in range(2))
+    assert (first[0], again[0], upstream.requests) == (200, 200, 1)
+    assert again[1]["idempotent-replayed"] == "true"
+    assert data(first[2]) == data(again[2])
+    assert stream or first[2] == again[2]
+
+
 def test_another_body_another_tenant_and_keys_that_are_none(gateway: Gateway, upstream: Upstream) -> None:
     upstream.plays(saying("Hello"))
     ask = "/v1/chat/completions"
