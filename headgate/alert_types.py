@@ -53,11 +53,20 @@ class StoreFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="store", o
     effect: str  # what it means for requests
 
 
+class CacheFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="cache", omit_defaults=True):
+    """A semantic cache whose bound is broken: it gives no more answers to other questions."""
+
+    model: str  # the public name that is asked for
+    prompt_version: str  # empty: none
+    bound: float  # the share of wrong answers that is accepted
+    reason: str
+
+
 class TrialFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="test"):
     """Nothing happened: somebody wants to know whether alerts arrive."""
 
 
-AlertFacts = BudgetFacts | VelocityFacts | DriftFacts | StoreFacts | TrialFacts
+AlertFacts = BudgetFacts | VelocityFacts | DriftFacts | StoreFacts | CacheFacts | TrialFacts
 
 
 class Alert(Frozen, frozen=True, omit_defaults=True):
@@ -72,7 +81,7 @@ class Alert(Frozen, frozen=True, omit_defaults=True):
 
     @property
     def kind(self) -> str:
-        """`budget`, `velocity`, `drift`, `store` or `test`: what channels subscribe to."""
+        """`budget`, `velocity`, `drift`, `store`, `cache` or `test`: what channels subscribe to."""
         return str(self.facts.__struct_config__.tag)
 
 

@@ -353,7 +353,9 @@ class Application:
     def _caches(self, config: Config) -> tuple[Caching, Semantics]:
         admissions, database = self.protection.admissions, self._database
         caching = Caching(config, database, self.clock, self._settler, admissions, self.metrics)
-        around = Surroundings(self.clock, caching, lambda caller, call: self.pipeline.handle(caller, call))
+        around = Surroundings(
+            self.clock, caching, lambda caller, call: self.pipeline.handle(caller, call), self.alerts.raise_
+        )
         semantics = Semantics(around, self._assembly.embedder, self.metrics.semantic)
         semantics.configure(config)
         return caching, semantics

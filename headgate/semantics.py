@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from headgate.alert_types import Alert, CacheFacts
 from headgate.caching import Caching
 from headgate.config.schema import Config
 from headgate.errors import HeadgateError, MissingExtra
+from headgate.policy.alerting import cache_alert
 from headgate.ports import Clock, Embedder
 from headgate.stores.memory_entry_log import MemoryEntryLog
 from headgate.telemetry.semantic_counts import SemanticCounts
@@ -33,12 +35,15 @@ class Surroundings(msgspec.Struct, frozen=True):
     clock: Clock
     caching: Caching
     handle: Handle  # the pipeline's
+    alert: Callable[[Alert], None]
 
 
 class Watching:
     """Counts, and says aloud when a scope is switched."""
 
-    def __init__(self, counts: SemanticCounts) -> None:
+    def __init__(self, counts: SemanticCounts, clock: Clock, alert: Callable[[Alert], None]) -> None:
+        self._clock = clock
+        self._alert = alert
         self.decided = counts.decided
         self.verified = counts.verified
 
@@ -49,6 +54,8 @@ class Watching:
             log.warning("the semantic cache serves again (%s): answers it would have given were right", of)
         else:
             log.error("the semantic cache serves no more (%s): %s", of, switch.reason)
+            facts = CacheFacts(scope.model, scope.prompt_version, scope.settings.bound, switch.reason)
+            self._alert(cache_alert(scope.tenant or None, facts, self._clock.now()))
 
 
 class Semantics:
@@ -107,7 +114,7 @@ class Semantics:
         self._embedder = embedder = self._make_embedder(config)
         memory = SemanticMemory(_index, config.cache.max_entries)
         checks = Checks(around.handle, embedder, around.clock)
-        watching = Watching(self._counts)
+        watching = Watching(self._counts, around.clock, around.alert)
         self.semantic = Semantic(memory, embedder, around.caching.store, around.clock, checks, watching)
         self._log = _entry_log(config, embedder, self.semantic)
         self.semantic.connect(self._log)

@@ -12,7 +12,16 @@ from email.utils import format_datetime
 
 import msgspec
 
-from headgate.alert_types import Alert, AlertFacts, BudgetFacts, DriftFacts, StoreFacts, TrialFacts, VelocityFacts
+from headgate.alert_types import (
+    Alert,
+    AlertFacts,
+    BudgetFacts,
+    CacheFacts,
+    DriftFacts,
+    StoreFacts,
+    TrialFacts,
+    VelocityFacts,
+)
 from headgate.policy.pricing import format_usd
 from headgate.types import Frozen
 
@@ -64,6 +73,15 @@ class StoreData(Frozen, frozen=True):
     effect: str
 
 
+class CacheData(Frozen, frozen=True):
+    """Of `cache.bound_broken`."""
+
+    model: str
+    prompt_version: str
+    bound: float
+    reason: str
+
+
 class NoData(Frozen, frozen=True):
     """Of `alert.test`."""
 
@@ -75,7 +93,7 @@ class Data(Frozen, frozen=True):
     tenant: str | None
     title: str
     sentence: str
-    facts: BudgetData | VelocityData | DriftData | StoreData | NoData
+    facts: BudgetData | VelocityData | DriftData | StoreData | CacheData | NoData
 
 
 class Event(Frozen, frozen=True):
@@ -121,7 +139,7 @@ def event(alert: Alert) -> Event:
     return Event(kind, _time(alert), Data(alert.key, alert.tenant, alert.title, alert.sentence, facts))
 
 
-def _told(facts: AlertFacts) -> tuple[str, BudgetData | VelocityData | DriftData | StoreData | NoData]:
+def _told(facts: AlertFacts) -> tuple[str, BudgetData | VelocityData | DriftData | StoreData | CacheData | NoData]:
     match facts:
         case BudgetFacts():
             return "budget.threshold", _budget(facts)
@@ -131,6 +149,8 @@ def _told(facts: AlertFacts) -> tuple[str, BudgetData | VelocityData | DriftData
             return "drift.found", _drift(facts)
         case StoreFacts():
             return "store.unreachable", StoreData(facts.store, facts.error, facts.effect)
+        case CacheFacts():
+            return "cache.bound_broken", CacheData(facts.model, facts.prompt_version, facts.bound, facts.reason)
         case TrialFacts():
             return "alert.test", NoData()
 

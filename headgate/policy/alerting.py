@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import hashlib
 
-from headgate.alert_types import Alert, BudgetFacts, DriftFacts, StoreFacts, TrialFacts, VelocityFacts
+from headgate.alert_types import Alert, BudgetFacts, CacheFacts, DriftFacts, StoreFacts, TrialFacts, VelocityFacts
 from headgate.policy.pricing import format_usd
 
+CACHE_WINDOW_SECONDS = 86_400
 STORE_WINDOW_SECONDS = 3600  # a store that stays away is told again after so long
 MAX_KEY_PART = 200  # characters of a name that a caller chose
 
@@ -81,6 +82,21 @@ def store_alert(facts: StoreFacts, at: float) -> Alert:
         title=f"The {facts.store} does not answer",
         sentence=f"The {facts.store} does not answer: {facts.error.rstrip('.')}. {facts.effect}",
         facts=facts,
+    )
+
+
+def cache_alert(tenant: str | None, facts: CacheFacts, at: float) -> Alert:
+    """A semantic cache has turned itself off: told once a day. `tenant` is None if all tenants share it."""
+    version = f", prompt version {facts.prompt_version}" if facts.prompt_version else ""
+    of = f"the model {facts.model}{version}, {f'tenant {tenant}' if tenant else 'all tenants'}"
+    return Alert(
+        key=_key("cache", tenant or "", facts.model, facts.prompt_version, str(int(at // CACHE_WINDOW_SECONDS))),
+        at=at,
+        title=f"The semantic cache of {facts.model} gives no more answers",
+        sentence=f"The semantic cache of {of} has turned itself off: {facts.reason}. Providers are asked instead. It "
+        "goes on comparing, and comes back when its answers are shown to be right again.",
+        facts=facts,
+        tenant=tenant,
     )
 
 

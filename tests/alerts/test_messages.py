@@ -9,7 +9,7 @@ import pytest
 
 from headgate.alert_types import Alert
 from headgate.alerts.messages import mail, message_id, slack_body, webhook_body
-from tests.alerts.samples import AT, budget, drift, store, tokens, trial, velocity
+from tests.alerts.samples import AT, budget, cache, drift, store, tokens, trial, velocity
 
 BUDGET = {
     "budget": "tenant_month", "of": "acme", "window": "2026-11", "percent": 80, "limit_usd": "50", "spent_usd": "40",
@@ -28,6 +28,7 @@ DRIFT = {
     "provider": "openai", "account": "org-1", "day": "2026-11-17", "booked_usd": "10", "billed_usd": "12",
     "difference_usd": "2",
 }  # fmt: skip
+CACHE = {"model": "support", "prompt_version": "", "bound": 0.01, "reason": "5 of 100 verified hits were false"}
 STORE = {"store": "database", "error": "connection refused", "effect": "Requests go on."}
 
 
@@ -39,6 +40,7 @@ STORE = {"store": "database", "error": "connection refused", "effect": "Requests
         (velocity(), "velocity.tripped", VELOCITY),
         (drift(), "drift.found", DRIFT),
         (store(), "store.unreachable", STORE),
+        (cache(), "cache.bound_broken", CACHE),
         (trial(), "alert.test", {}),
     ],
 )

@@ -6,9 +6,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.alert_types import BudgetFacts, DriftFacts, StoreFacts, VelocityFacts
+from headgate.alert_types import BudgetFacts, CacheFacts, DriftFacts, StoreFacts, VelocityFacts
 from headgate.policy.alerting import (
     budget_alert,
+    cache_alert,
     drift_alert,
     store_alert,
     trial_alert,
@@ -79,3 +80,15 @@ NAMES = st.one_of(st.text(max_size=5), st.text(alphabet=":%23A", max_size=5), st
 def test_different_budgets_never_share_a_key(one: tuple[str, str], other: tuple[str, str]) -> None:
     keys = [budget_alert(tenant, msgspec.structs.replace(BUDGET, of=of), 1.0).key for tenant, of in (one, other)]
     assert (keys[0] == keys[1]) == (one == other)
+
+
+def test_a_cache_that_turned_itself_off_is_told_once_a_day() -> None:
+    facts = CacheFacts("support", "v2", 0.01, "5 of 100 verified hits were false")
+    day = 86_400
+    keys = [cache_alert("acme", facts, seconds).key for seconds in (0.0, day - 1.0, float(day))]
+    assert keys[0] == keys[1] != keys[2]
+    told = cache_alert("acme", facts, 0.0)
+    assert (told.kind, told.tenant) == ("cache", "acme")
+    assert "the model support, prompt version v2, tenant acme has turned itself off: 5 of 100" in told.sentence
+    shared = cache_alert(None, CacheFacts("support", "", 0.01, "x"), 0.0)
+    assert "the model support, all tenants has" in shared.sentence and shared.tenant is None
