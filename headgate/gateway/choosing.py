@@ -69,7 +69,10 @@ class Choosing:
         if choice.why is Why.TARGET and router.target_quality is not None:
             exchange = self._exchange.get(router.name, Preference.exchange)
             self._exchange[router.name] = choosing.adjusted(exchange, router.target_quality, choice.quality)
-        self.keep(chosen, choice.model)
+        members, before = router.members, self._sessions.model(chosen.session, self._clock.monotonic())
+        is_new = chosen.signals.turn == 1 and journey.call.session is None
+        if not is_new or before not in members or members.index(before) <= members.index(choice.model):
+            self.keep(chosen, choice.model)  # of two conversations with one beginning, the better model is kept
         return journey.setup.models[choice.model]
 
     def gate(self, router: str) -> RouterGate | None:
@@ -82,7 +85,9 @@ class Choosing:
         signals = read_signals(call)
         session = _session(caller, call, router, signals)
         now = self._clock.monotonic()
-        kept = self._sessions.model(session, now) if router.session_seconds else ""
+        # Who begins anew with words that somebody began with before is another conversation.
+        is_under_way = signals.turn > 1 or call.session is not None
+        kept = self._sessions.model(session, now) if router.session_seconds and is_under_way else ""
         # An unknown conversation that is under way is judged by its beginning, as it was when it began elsewhere.
         judged = signals if kept or signals.turn == 1 or call.session else _at_its_beginning(signals)
         hardness = await self._scorer.score(router, judged)

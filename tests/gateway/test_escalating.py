@@ -306,6 +306,19 @@ def test_a_conversation_that_escalated_stays_with_the_better_model() -> None:
     run(scenario)
 
 
+def test_a_new_conversation_that_begins_alike_is_decided_anew() -> None:
+    async def scenario() -> None:
+        pair = Pair(answer(SORRY), answer("fine"))
+        await pair.ask()
+        await pair.ask()
+        again = [*EASY, {"role": "assistant", "content": "Large says"}, {"role": "user", "content": "thanks"}]
+        await pair.ask(messages=again)
+        models = [json.loads(record.routed)["model"] for record in pair.corridor.journal.appended]
+        assert models == ["large", "small", "large"]
+
+    run(scenario)
+
+
 # --- another model looks at it ---
 
 
