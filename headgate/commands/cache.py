@@ -10,12 +10,16 @@ import msgspec
 from headgate.admin.cache import CacheEntry, CacheStats, Flushed
 from headgate.cache_types import SemanticActivity
 from headgate.commands.asking import ask, url_option
+from headgate.commands.cache_eval import evaluate
 from headgate.commands.options import config_option, json_option
 
 
 @click.group()
 def cache() -> None:
-    """Answers that are given again. The running server is asked, with its key in HEADGATE_ADMIN_KEY."""
+    """Answers that are given again. The running server is asked, with its key in HEADGATE_ADMIN_KEY; eval asks none."""
+
+
+cache.add_command(evaluate)
 
 
 @cache.command()

@@ -15,9 +15,9 @@ from headgate.policy.semantic.boundary import sigmoid
 from headgate.types import Frozen
 
 NEVER = math.inf  # a cut that no score reaches
-_REMEMBERED = 3_000  # verified outcomes
+_REMEMBERED = 1_500  # verified outcomes
 _EVERY = 50  # outcomes between two choices of the cut
-_TRUST = 10.0  # what the boundary's own probability is worth, in outcomes
+_TRUST = 1.0  # false answers that the boundary's own probability is worth
 
 
 class Outcome(Frozen, frozen=True, gc=False):
@@ -25,7 +25,7 @@ class Outcome(Frozen, frozen=True, gc=False):
 
     score: float
     correct: bool
-    weight: float  # one over the chance of being verified
+    weight: float  # one over the chance it had of being verified
 
 
 class Controller:
@@ -48,16 +48,14 @@ class Controller:
 
     def _choose(self) -> float:
         cut = NEVER
-        weights = squares = false = expected = 0.0
+        weights = weighted = false = expected = 0.0
         for outcome in sorted(self._outcomes, key=lambda outcome: -outcome.score):
+            doubt = 1.0 - sigmoid(outcome.score)
             weights += outcome.weight
-            squares += outcome.weight * outcome.weight
-            false += outcome.weight * (not outcome.correct)
-            expected += outcome.weight * (1.0 - sigmoid(outcome.score))
-            seen = weights * weights / squares
-            share = (seen * false + _TRUST * expected) / weights / (seen + _TRUST)
-            least = max(share, 0.3 / (seen + _TRUST))
-            error = math.sqrt(least * (1.0 - share) / (seen + _TRUST))
-            if share + self._caution * error <= self._bound:
+            weighted += outcome.weight * doubt
+            false += not outcome.correct
+            expected += doubt
+            excess = (false + _TRUST + self._caution * math.sqrt(false + _TRUST)) / (expected + _TRUST)
+            if excess * weighted / weights <= self._bound and expected + false + _TRUST > 0:
                 cut = outcome.score
         return cut

@@ -1,8 +1,8 @@
 """What one partition of the semantic cache remembers besides answers, and the decision made from it.
 
-A partition is whatever the cache keeps apart: tenant, model, prompt version and context. It holds a sketch and a
-record for each entry, never a question or an answer. Entries whose answers were verified to be the same are linked, so
-that they vouch for each other. Memory: about 1 kB an entry.
+A partition is whatever the cache keeps apart: tenant, model, prompt version and context. It holds a sketch and a record
+for each entry, never a question or an answer. Entries whose answers were verified to be the same are linked, so that
+they vouch for each other.
 """
 
 from __future__ import annotations
@@ -10,12 +10,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-import msgspec
-
-from headgate.policy.semantic.boundary import Boundary
+from headgate.policy.semantic.boundary import Belief, Boundary
 from headgate.policy.semantic.controller import Controller, Outcome
-from headgate.policy.semantic.evidence import FEATURES, Evidence, Neighbour, closeness
-from headgate.policy.semantic.guards import differences, veto
+from headgate.policy.semantic.evidence import FEATURES, Evidence, Neighbour, around, closeness, weigh
+from headgate.policy.semantic.groups import Group, Record
 from headgate.policy.semantic.sketch import Sketch
 from headgate.policy.semantic.switch import switched_on
 from headgate.policy.semantic.vocabulary import Vocabulary
@@ -24,7 +22,10 @@ from headgate.types import Frozen
 NEIGHBOURS = 10  # how many the index should find
 _CANDIDATES = 3  # different answers that are weighed
 _REACH = 0.05  # cosine over which a neighbour's vote falls to 1/e
-_FAR = 0.3  # the similarity of a neighbour that is not there
+_HOPELESS = 0.03  # a probability below which a miss is seldom worth a comparison
+_SELDOM = 0.1
+_LIFTING_OUTCOMES = 30  # verified outcomes that a partition must have seen before a guard may be lifted in it
+_LIFTING_TOLERANCE = 3.0  # and the false share among them, in bounds
 
 
 class Settings(Frozen, frozen=True, gc=False):
@@ -32,7 +33,7 @@ class Settings(Frozen, frozen=True, gc=False):
 
     bound: float = 0.01  # the share of false answers among the hits that is accepted
     shadow_share: float = 0.02  # of the hits that are verified
-    caution: float = 1.0  # standard errors kept between the estimated false share and the bound
+    caution: float = 0.5  # standard errors kept between the estimated false share and the bound
 
 
 class Decision(Frozen, frozen=True, gc=False):
@@ -54,44 +55,16 @@ class Verified(Frozen, frozen=True, gc=False):
     entered: str = ""  # after a miss: the new entry
 
 
-class _Record:
-    """What is known of an entry."""
-
-    __slots__ = ("_packed", "group", "nearest", "right", "wrong")
-
-    def __init__(self, sketch: Sketch, nearest: float, group: _Group) -> None:
-        self._packed = msgspec.msgpack.encode(sketch)  # a tenth of the objects; reading it takes 8 us
-        self.nearest = nearest  # similarity of its nearest neighbour when it came
-        self.group = group
-        self.right = 0
-        self.wrong = 0
-
-    @property
-    def sketch(self) -> Sketch:
-        """What is to be known of its question."""
-        return msgspec.msgpack.decode(self._packed, type=Sketch)
-
-
-class _Group:
-    """Entries that are verified to have the same answer, and that answer's record."""
-
-    __slots__ = ("entries", "right", "wrong")
-
-    def __init__(self, entry: str) -> None:
-        self.entries = {entry}
-        self.right = 0
-        self.wrong = 0
-
-
 class Partition:
     """One partition's memory. The same calls in the same order make the same memory."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._records: dict[str, _Record] = {}
+        self._records: dict[str, Record] = {}
         self._vocabulary = Vocabulary()
         self._boundary = Boundary([mean for _, mean, _ in FEATURES], [deviation for _, _, deviation in FEATURES])
         self._controller = Controller(settings.bound, settings.caution)
+        self._guards: dict[str, tuple[int, int]] = {}  # outcomes a guard alone kept from being served: right and wrong
         self.switch = switched_on(settings.bound)
 
     def __len__(self) -> int:
@@ -102,103 +75,105 @@ class Partition:
         known = [neighbour for neighbour in neighbours if neighbour.entry in self._records]
         if not known:
             return Decision(False, "nothing_near")
-        best = max(self._candidates(question, known), key=lambda evidence: evidence.score)
-        belief = self._boundary.belief(best.features)
-        if best.veto:
-            return Decision(False, best.veto, best, belief.probability, belief.lower)
+        best, belief = self._best(question, known)
+        served, reason = False, "served"
         if best.score < self._controller.cut:
-            return Decision(False, "unsure", best, belief.probability, belief.lower, verify=True)
-        if not self.switch.on:
-            return Decision(False, "off", best, belief.probability, belief.lower, verify=True)
-        verify = chance < self._settings.shadow_share
-        return Decision(True, "served", best, belief.probability, belief.lower, verify)
+            reason = "unsure"
+            verify = belief.probability >= _HOPELESS or chance < _SELDOM
+        elif best.veto and not self._lifted(best.veto):
+            reason, verify = best.veto, True
+        elif not self.switch.on:
+            reason, verify = "off", True
+        else:
+            served, verify = True, chance < self._settings.shadow_share
+        return Decision(served, reason, best, belief.probability, belief.lower, verify)
+
+    def would_pass(self, decision: Decision, likelihood_ratio: float) -> bool:
+        """Whether a candidate that was not sure enough would be served if a verifier said yes. The ratio: how much more
+        often it says so to a right answer than to a wrong one."""
+        evidence = decision.evidence
+        if decision.reason != "unsure" or evidence is None or (evidence.veto and not self._lifted(evidence.veto)):
+            return False
+        return self.switch.on and evidence.score + math.log(likelihood_ratio) >= self._controller.cut
 
     def enter(self, entry: str, question: Sketch, nearest: float) -> None:
         """A new entry, after a miss. `nearest` is the similarity of the nearest neighbour it had, 0 if none."""
         self.forget(entry)
-        self._records[entry] = _Record(question, nearest, _Group(entry))
+        self._records[entry] = Record(entry, question, nearest)
         self._vocabulary.add(question.words)
 
     def learn(self, verified: Verified) -> None:
         """Take in a verified outcome."""
         evidence, correct = verified.evidence, verified.correct
-        self._boundary.learn(evidence.features, correct)
-        served = not verified.entered
-        weight = 1.0 / max(self._settings.shadow_share, 1e-3) if served else 1.0
         would_serve = evidence.score >= self._controller.cut
-        self._controller.observe(Outcome(evidence.score, correct, weight))
-        if served:
+        self._boundary.learn(evidence.features, correct)
+        if not verified.entered:
+            weight = 1.0 / max(self._settings.shadow_share, 1e-3)
+            self._controller.observe(Outcome(evidence.score, correct, weight))
             self.switch = self.switch.hit(correct)
-        elif would_serve:
-            self.switch = self.switch.would_have_hit(correct)
-        record = self._records.get(evidence.entry)
-        if record is None:
-            return
-        for owner in (record, record.group):
-            owner.right += correct
-            owner.wrong += not correct
-        entered = self._records.get(verified.entered)
-        if correct and entered is not None:
-            self._link(record.group, entered.group)
+        elif evidence.veto and not self._lifted(evidence.veto):
+            if would_serve:
+                right, wrong = self._guards.get(evidence.veto, (0, 0))
+                self._guards[evidence.veto] = (right + correct, wrong + (not correct))
+        else:
+            self._controller.observe(Outcome(evidence.score, correct, 1.0))
+            if would_serve:
+                self.switch = self.switch.would_have_hit(correct)
+        self._remember(verified)
 
     def forget(self, entry: str) -> None:
         """The entry has left the cache."""
         record = self._records.pop(entry, None)
         if record is not None:
-            record.group.entries.discard(entry)
+            record.group.leave(entry)
 
-    def _link(self, group: _Group, other: _Group) -> None:
+    def _remember(self, verified: Verified) -> None:
+        """The outcome, with those it is about."""
+        record, entered = self._records.get(verified.evidence.entry), self._records.get(verified.entered)
+        if record is None:
+            return
+        record.right += verified.correct
+        record.wrong += not verified.correct
+        record.group.observe(closeness(verified.evidence.similarity), verified.correct)
+        if entered is None:
+            return
+        if verified.correct:
+            self._link(record.group, entered.group)
+        else:
+            record.group.differ(entered.group)
+
+    def _link(self, group: Group, other: Group) -> None:
         if group is other:
             return
         if len(group.entries) < len(other.entries):
             group, other = other, group
         for entry in other.entries:
             self._records[entry].group = group
-        group.entries |= other.entries
-        group.right += other.right
-        group.wrong += other.wrong
+        group.absorb(other)
 
-    def _candidates(self, question: Sketch, known: Sequence[Neighbour]) -> list[Evidence]:
-        """The nearest entry of each of the answers with the most votes."""
-        nearest = known[0].similarity
-        votes: dict[int, float] = {}
-        first: dict[int, Neighbour] = {}
-        for neighbour in known:
-            group = id(self._records[neighbour.entry].group)
-            votes[group] = votes.get(group, 0.0) + math.exp((neighbour.similarity - nearest) / _REACH)
-            first.setdefault(group, neighbour)
-        total = sum(votes.values())
-        chosen = sorted(votes, key=lambda group: -votes[group])[:_CANDIDATES]
-        evidence = []
-        for group in chosen:
-            others = (candidate.similarity for other, candidate in first.items() if other != group)
-            candidate = first[group]
-            features = self._features(question, candidate, max(others, default=_FAR), votes[group] / total)
-            cached = self._records[candidate.entry].sketch
-            score = self._boundary.belief(features).score
-            evidence.append(Evidence(candidate.entry, candidate.similarity, veto(question, cached), features, score))
-        return evidence
+    def _lifted(self, guard: str) -> bool:
+        """Whether this partition has shown that a guard keeps nothing wrong out: a help desk's answers, for instance,
+        often do not depend on the numbers in a question."""
+        right, wrong = self._guards.get(guard, (0, 0))
+        total = right + wrong
+        return total >= _LIFTING_OUTCOMES and wrong + 1 <= self._settings.bound * _LIFTING_TOLERANCE * (total + 2)
 
-    def _features(self, question: Sketch, candidate: Neighbour, rival: float, share: float) -> tuple[float, ...]:
-        record = self._records[candidate.entry]
-        group, cached = record.group, record.sketch
-        words = differences(question, cached, self._vocabulary.weight)
-        near = closeness(candidate.similarity)
-        return (
-            1.0,
-            near,
-            near - closeness(rival),
-            share,
-            words.lost,
-            words.gained,
-            words.heaviest,
-            float(words.substituted),
-            float(words.asked_otherwise),
-            float(min(words.names, 2)),
-            float(words.reordered),
-            1.0 / (1.0 + min(len(question.content), len(cached.content))),
-            math.log(len(group.entries)),
-            (group.right - group.wrong) / (group.right + group.wrong + 2.0),
-            near - closeness(record.nearest or _FAR),
-            (record.right - record.wrong) / (record.right + record.wrong + 1.0),
-        )
+    def _best(self, question: Sketch, known: Sequence[Neighbour]) -> tuple[Evidence, Belief]:
+        """The likeliest candidate among the nearest entries of the answers with the most votes."""
+        records = [self._records[neighbour.entry] for neighbour in known]
+        closes = [closeness(neighbour.similarity) for neighbour in known]
+        votes = [math.exp((neighbour.similarity - known[0].similarity) / _REACH) for neighbour in known]
+        totals: dict[Group, float] = {}
+        first: dict[Group, int] = {}
+        for index, record in enumerate(records):
+            totals[record.group] = totals.get(record.group, 0.0) + votes[index]
+            first.setdefault(record.group, index)
+        candidates = []
+        for group in sorted(totals, key=lambda group: -totals[group])[:_CANDIDATES]:
+            index = first[group]
+            seen = around(index, closes, votes, records)
+            failed, features = weigh(question, records[index], seen, self._vocabulary.weight)
+            candidates.append((self._boundary.guess(features), index, failed, features))
+        _, index, failed, features = max(candidates, key=lambda candidate: candidate[0])
+        belief = self._boundary.belief(features)
+        return Evidence(known[index].entry, known[index].similarity, failed, features, belief.score), belief

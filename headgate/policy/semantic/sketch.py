@@ -224,7 +224,7 @@ def _is_title(text: str) -> bool:
 
 
 def _language(text: str, words: list[str]) -> str:
-    for script, first, last in _SCRIPTS:
+    for script, first, last in () if text.isascii() else _SCRIPTS:
         if sum(first <= character <= last for character in text) * 3 > len(text):
             return script
     if len(words) < 3:

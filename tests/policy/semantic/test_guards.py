@@ -10,7 +10,7 @@ from headgate.policy.semantic.sketch import sketch
 VETOED = [
     ("numbers", "Convert 10 miles to kilometers", "Convert 12 miles to kilometers"),
     ("numbers", "What is 15 % of 80?", "What is 25 % of 80?"),
-    ("numbers", "Should people over 90 be allowed to drive?", "Should people over 94 be allowed to drive?"),
+    ("numbers", "May children over 12 row here alone?", "May children over 14 row here alone?"),
     ("numbers", "a list of five books about ships", "a list of 7 books about ships"),
     ("units", "How much is 50 kg of rice?", "How much is 50 lbs of rice?"),
     ("units", "Is $100 a lot for a chair?", "Is €100 a lot for a chair?"),
@@ -24,7 +24,7 @@ VETOED = [
     ("language", "How do I change the password of my account?", "Wie kann ich das Passwort von meinem Konto ändern?"),
     ("names", "Where does Alice Bergmann live?", "Where does Alice Carver live?"),
     ("names", "What is the capital of France?", "What is the capital of Spain?"),
-    ("names", "Does the Lenovo K4 support fast charging?", "Does the Lenovo K3 support fast charging?"),
+    ("names", "Does the Borealis T4 come with a charger?", "Does the Borealis T3 come with a charger?"),
     ("opposites", "How do I enable two-factor login?", "How do I disable two-factor login?"),
     ("opposites", "when should you buy shares", "when should you sell shares"),
     ("roles", "Convert 10 miles to kilometers", "Convert 10 kilometers to miles"),
