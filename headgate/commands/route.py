@@ -130,9 +130,16 @@ def _figure(value: float | None) -> str:
 
 
 def _read(files: tuple[str, ...]) -> list[Judgement]:
+    """All rows that say what was asked: rows of conversations that may not be kept have no prompt."""
     from headgate.evaluating.rows import read_rows
 
-    return [row for file in files for row in read_rows(file, Judgement)]
+    rows = [row for file in files for row in read_rows(file, Judgement)]
+    asked = [row for row in rows if row.prompt]
+    if not asked:
+        raise FileInvalid(f"No row of {', '.join(files)} has a prompt.")
+    if len(asked) < len(rows):
+        click.echo(f"{len(rows) - len(asked)} rows without a prompt are left out.", err=True)
+    return asked
 
 
 def _need_numpy() -> None:

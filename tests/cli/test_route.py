@@ -48,3 +48,16 @@ def test_for_people(judgements: str) -> None:
 def test_nothing_to_learn_from(judgements: str, tmp_path: Path) -> None:
     with pytest.raises(FileInvalid, match="nothing to learn from"):
         run("train", judgements, "--out", str(tmp_path / "m"), "--leave-out", "odd", "--leave-out", "ours")
+
+
+def test_rows_without_a_prompt_are_left_out(judgements: str, tmp_path: Path) -> None:
+    rows = Path(judgements).read_bytes()
+    private = b'{"prompt": "", "weak": "small", "strong": "large", "weak_outcome": "tie", "source": "ours"}'
+    path = tmp_path / "some.jsonl"
+    path.write_bytes(rows + b"\n" + private)
+    answer = run("eval", str(path), "--no-embedding", "--json")
+    assert "1 rows without a prompt are left out." in answer.stderr
+    assert msgspec.json.decode(answer.stdout)["by_source"]["ours"]["n"] == 120
+    path.write_bytes(private)
+    with pytest.raises(FileInvalid, match=r"No row of .* has a prompt"):
+        run("eval", str(path), "--no-embedding")

@@ -1,4 +1,6 @@
-"""What can be seen of a prompt without understanding it: its kind, and some fifty numbers. About 100 us for a page.
+"""What can be seen of a prompt without understanding it: its kind, and some fifty numbers.
+
+Takes about 30 us for a question, and 200 us for pages, however many.
 
 The numbers are chosen to mean the same in any language that is written with spaces; the words counted are English
 ones, so that elsewhere those signals are zero and the embedding has to do.
@@ -13,7 +15,7 @@ from math import log1p
 from headgate.policy.difficulty.lexicon import SIGNS, Sign
 from headgate.types import Frozen
 
-HEAD_CHARACTERS, TAIL_CHARACTERS = 3_000, 1_000  # of a long text are looked at; its length is that of the whole
+HEAD_CHARACTERS, TAIL_CHARACTERS = 1_500, 1_000  # of a long text are looked at; its length is that of the whole
 LONG_WORD_LETTERS = 9
 FEWEST_OPTIONS = 3
 SHORT_CHARACTERS = 160
@@ -84,8 +86,8 @@ def signals_of(text: str, turns: int = 1) -> Signals:
     lower = text.lower()
     words = (_WORD if lower.isascii() else _WORD_OF_ANY_SCRIPT).findall(lower)
     counts = [0] * len(Sign)
-    for word in words:
-        for sign in SIGNS.get(word, ()):
+    for word in filter(SIGNS.__contains__, words):
+        for sign in SIGNS[word]:
             counts[sign] += 1
     numbers = _NUMBER.findall(text)
     options = _OPTION.findall(text)
@@ -93,6 +95,7 @@ def signals_of(text: str, turns: int = 1) -> Signals:
     code_marks = sum(map(lower.count, _CODE_MARKS))
     kind = _kind(text, lower, _Counted(counts, len(numbers), _lettered(options), formulas, code_marks))
     count = max(1, len(words))
+    lengths = list(map(len, words))
     sentences = max(1, len(_SENTENCE_END.findall(text)))
     first = words[0] if words else ""
     values = (
@@ -101,8 +104,8 @@ def signals_of(text: str, turns: int = 1) -> Signals:
         log1p(sentences),
         log1p(text.count("\n")),
         log1p(count / sentences),
-        sum(map(len, words)) / count,
-        sum(len(word) >= LONG_WORD_LETTERS for word in words) / count,
+        sum(lengths) / count,
+        sum(map(LONG_WORD_LETTERS.__le__, lengths)) / count,
         len(set(words)) / count**0.75,  # falls with the length, less than linearly
         log1p(len(numbers)),
         len(numbers) / count,
