@@ -56,7 +56,7 @@ class Idempotency:
         self._owner = clock.new_id("process")
         self._flights: dict[bytes, Flight] = {}  # by key, of requests that this process runs
         self._led: dict[str, Flight] = {}  # the same by request id
-        self._unsaved: dict[bytes, tuple[str, KeyedResult]] = {}
+        self._unsaved: dict[bytes, tuple[str, KeyedResult | None]] = {}  # None: it came to nothing
         self._background: set[asyncio.Task[None]] = set()
 
     async def look_up(self, journey: Journey, settle: Settle) -> Answer | None:
@@ -71,18 +71,25 @@ class Idempotency:
         pause_seconds = FIRST_LOOK_SECONDS
         while True:
             request = self._request(journey, ticket)
+            ticket.is_asking = True
             found = await self._store.claim(request, self._clock.now())
-            if found.request_id == call.id:
+            ticket.is_asking = found.request_id == call.id
+            if ticket.is_asking:
                 self._lead(journey, ticket)
                 return None
             how = idempotency.standing(found, ticket.content, journey.setup.idempotency.on_unknown, self._clock.now())
+            flight = self._flights.get(ticket.key)
+            if flight is not None and how in (Standing.LOST, Standing.UNKNOWN):
+                how = Standing.UNDER_WAY  # here, whatever the clock says
             _refuse(how)
             if how is Standing.DONE and found.result is not None:
                 return await self._replay(journey, found.result, settle)
-            if how is Standing.LOST and await self._store.take_over(found, request):
-                self._lead(journey, ticket)
-                return None
-            flight = self._flights.get(ticket.key)
+            if how is Standing.LOST:
+                ticket.is_asking = True
+                ticket.is_asking = await self._store.take_over(found, request)
+                if ticket.is_asking:
+                    self._lead(journey, ticket)
+                    return None
             if flight is not None and flight.can_be_joined:
                 if (answer := await self._follow(journey, ticket, flight, settle)) is not None:
                     return answer
@@ -106,13 +113,11 @@ class Idempotency:
         if flight is None or ticket is None or ticket.is_finished:
             return
         result = await self._result(journey, flight, body, tail)
-        ticket.is_finished = True
         try:
             journey.is_uncharged = not await self._store.finish(ticket.key, journey.call.id, result)
         except DatabaseUnavailable as error:
-            log.warning("the result of %s waits for the database: %s", journey.call.id, error.message)
-            if len(self._unsaved) < MOST_UNSAVED:
-                self._unsaved[ticket.key] = (journey.call.id, result)
+            self._later(ticket.key, journey.call.id, result, error)
+        ticket.is_finished = True
 
     def answered(self, journey: Journey, body: bytes, tail: bytes = b"", error: HeadgateError | None = None) -> None:
         """It is booked too: give it to those who wait for it. `error`: the stream broke, and that is its end."""
@@ -130,6 +135,8 @@ class Idempotency:
         """A request with a key is over, whatever became of it."""
         ticket = journey.keyed
         if ticket is None or (flight := ticket.flight) is None:
+            if ticket is not None and ticket.is_asking and not ticket.leads:
+                self._run(self._release(ticket.key, journey.call.id))  # left before the store could answer
             return
         if not ticket.leads:
             ticket.flight = None
@@ -158,7 +165,10 @@ class Idempotency:
                 if self._flights:
                     await self._store.keep_alive(self._owner, self._clock.now() + self._alive_seconds)
                 for key, (request_id, result) in list(self._unsaved.items()):
-                    await self._store.finish(key, request_id, result)
+                    if result is None:
+                        await self._store.release(key, request_id)
+                    else:
+                        await self._store.finish(key, request_id, result)
                     del self._unsaved[key]
                 if self._clock.monotonic() - pruned_at >= PRUNE_SECONDS:
                     pruned_at = self._clock.monotonic()
@@ -186,9 +196,10 @@ class Idempotency:
 
     def _forget(self, journey: Journey, ticket: KeyedTicket) -> None:
         """Nobody joins it any more."""
-        ticket.flight = None
+        flight, ticket.flight = ticket.flight, None
         self._led.pop(journey.call.id, None)
-        self._flights.pop(ticket.key, None)
+        if self._flights.get(ticket.key) is flight:
+            del self._flights[ticket.key]
 
     async def _follow(self, journey: Journey, ticket: KeyedTicket, flight: Flight, settle: Settle) -> Answer | None:
         """What the key's request gets; None if that came to nothing."""
@@ -252,7 +263,13 @@ class Idempotency:
         try:
             await self._store.release(key, request_id)
         except DatabaseUnavailable as error:
-            log.warning("the key of %s is not free before this process is thought dead: %s", request_id, error.message)
+            self._later(key, request_id, None, error)
+
+    def _later(self, key: bytes, request_id: str, result: KeyedResult | None, error: DatabaseUnavailable) -> None:
+        """Save a result, or free a key, once the database is back."""
+        log.warning("what came of %s waits for the database: %s", request_id, error.message)
+        if len(self._unsaved) < MOST_UNSAVED:
+            self._unsaved[key] = (request_id, result)
 
     def _run(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

@@ -76,13 +76,14 @@ class Ticket:
 class KeyedTicket:
     """What a request has to do with its idempotency key. Digests of 32 bytes."""
 
-    __slots__ = ("content", "flight", "is_finished", "key", "leads")
+    __slots__ = ("content", "flight", "is_asking", "is_finished", "key", "leads")
 
     def __init__(self, key: bytes, content: bytes) -> None:
         self.key = key
         self.content = content
         self.flight: Flight | None = None  # that it leads or follows
         self.leads = False
+        self.is_asking = False  # the store is asked for the key, and may have given it
         self.is_finished = False  # its result is kept
 
 

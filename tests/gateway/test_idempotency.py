@@ -13,7 +13,7 @@ from headgate.cache_types import CacheRules, ExactRules
 from headgate.errors import DatabaseUnavailable, StreamIncomplete, UpstreamError
 from headgate.gateway.idempotency import ALIVE_SECONDS, Idempotency
 from headgate.idempotency_errors import IdempotencyKeyReused, IdempotencyOutcomeUnknown, IdempotentResultNotKept
-from headgate.idempotency_types import IdempotencyRules, KeyedResult, OnUnknown
+from headgate.idempotency_types import IdempotencyRules, KeyedRequest, KeyedResult, OnUnknown
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.rules import Rules
 from headgate.types import Call, Caller, Measure, MeterKind, Outcome, Route, Rule, Scope, Tier
@@ -270,6 +270,19 @@ def test_a_process_that_lives_keeps_its_keys() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("on_unknown", list(OnUnknown))
+def test_what_this_process_runs_is_not_thought_dead_here(on_unknown: OnUnknown) -> None:
+    async def scenario() -> None:
+        rules = IdempotencyRules(on_unknown=on_unknown)
+        lane, provider = corridor(scripted.answer(seconds_before=3 * ALIVE_SECONDS), idempotency=rules)
+        running = asyncio.ensure_future(lane.visit(keyed(lane)))
+        await asyncio.sleep(2 * ALIVE_SECONDS)  # and nobody has said that it lives
+        assert is_replayed(await lane.visit(keyed(lane)))
+        assert not is_replayed(await running) and len(provider.asked) == 1
+
+    run(scenario)
+
+
 def test_one_that_was_thought_dead_and_was_not_is_not_charged() -> None:
     async def scenario() -> None:
         one, _ = corridor(scripted.answer(seconds_before=ALIVE_SECONDS + 5))
@@ -325,6 +338,51 @@ def test_the_answer_goes_out_while_the_database_is_away_and_its_result_is_saved_
         away = False
         assert is_replayed(await lane.visit(keyed(lane)))
         assert len(provider.asked) == 1
+        living.cancel()
+        await asyncio.wait([living])
+
+    run(scenario)
+
+
+def test_a_client_that_leaves_while_the_key_is_asked_for_leaves_it_free() -> None:
+    async def scenario() -> None:
+        lane, _ = corridor(scripted.answer())
+        claim = lane.keys.claim
+
+        async def slow(request: KeyedRequest, now: float) -> KeyedRequest:
+            found = await claim(request, now)  # as a thread does, whoever waits for it
+            await asyncio.sleep(5)
+            return found
+
+        lane.keys.claim = slow  # type: ignore[method-assign]  # a database that takes its time
+        leaving = asyncio.ensure_future(lane.visit(keyed(lane)))
+        await asyncio.sleep(1)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+        await lane.idempotency.finish()
+        assert not lane.keys._requests
+        assert not is_replayed(await lane.visit(keyed(lane)))
+
+    run(scenario)
+
+
+def test_a_key_is_freed_when_the_database_is_back() -> None:
+    async def scenario() -> None:
+        lane, provider = corridor(scripted.refuse(400), scripted.answer())
+        release, away = lane.keys.release, True
+
+        async def failing(key: bytes, request_id: str) -> None:
+            if away:
+                raise DatabaseUnavailable("away")
+            await release(key, request_id)
+
+        lane.keys.release = failing  # type: ignore[method-assign]  # a database that comes and goes
+        living = asyncio.ensure_future(lane.idempotency.run_forever())
+        assert (await lane.visit(keyed(lane))).error is not None
+        await lane.idempotency.finish()
+        away = False
+        assert not is_replayed(await lane.visit(keyed(lane)))
+        assert len(provider.asked) == 2
         living.cancel()
         await asyncio.wait([living])
 
