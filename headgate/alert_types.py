@@ -62,11 +62,18 @@ class CacheFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="cache", o
     reason: str
 
 
+class RouterFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="router", omit_defaults=True):
+    """A router that lost too much by choosing cheaper models: it gives everything to its best one."""
+
+    router: str
+    reason: str
+
+
 class TrialFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="test"):
     """Nothing happened: somebody wants to know whether alerts arrive."""
 
 
-AlertFacts = BudgetFacts | VelocityFacts | DriftFacts | StoreFacts | CacheFacts | TrialFacts
+AlertFacts = BudgetFacts | VelocityFacts | DriftFacts | StoreFacts | CacheFacts | RouterFacts | TrialFacts
 
 
 class Alert(Frozen, frozen=True, omit_defaults=True):
@@ -81,7 +88,7 @@ class Alert(Frozen, frozen=True, omit_defaults=True):
 
     @property
     def kind(self) -> str:
-        """`budget`, `velocity`, `drift`, `store`, `cache` or `test`: what channels subscribe to."""
+        """`budget`, `velocity`, `drift`, `store`, `cache`, `router` or `test`: what channels subscribe to."""
         return str(self.facts.__struct_config__.tag)
 
 

@@ -227,7 +227,7 @@ class Application:
         entrance, looking = self.protection.admissions, (self.caching.cache, self.caching.idempotency)
         pipeline = Pipeline(setup, self.clock, self._settler, entrance, looking, self.routing.choosing)
         pipeline.missing_done = self.metrics.missing_done
-        self.routing.attach(pipeline, SqlRouteRecords(self._database), self.metrics.routes)
+        self.routing.attach(pipeline, SqlRouteRecords(self._database), self.metrics.routes, self.alerts.raise_)
         return pipeline
 
     def _config(self) -> Config:

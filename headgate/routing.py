@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from headgate.alert_types import Alert, RouterFacts
 from headgate.assembly import Assembly
 from headgate.config.schema import Config
 from headgate.gateway.appealing import Appeals
@@ -14,17 +15,41 @@ from headgate.gateway.escalating import EscalationObserver
 from headgate.gateway.journey import Journey
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.routers import RouterSpec
-from headgate.gateway.shadowing import Shadowing, ShadowObserver
+from headgate.gateway.shadowing import Shadowing
+from headgate.policy.alerting import router_alert
 from headgate.ports import Clock, Embedder
 from headgate.route_ports import RouteRecords
-from headgate.route_types import Hardness, Signals
+from headgate.route_types import Hardness, RouterGate, Signals
 
 if TYPE_CHECKING:
     from headgate.gateway.scoring import ModelScorer
 
 
-class RouteObserver(EscalationObserver, ShadowObserver, Protocol):
+class RouteCounter(EscalationObserver, Protocol):
     """Counts what routers do."""
+
+    def judged(self, router: str, outcome: str) -> None: ...
+
+    def not_judged(self, router: str, reason: str) -> None: ...
+
+    def turned(self, router: str, closed: bool) -> None: ...
+
+
+class Watching:
+    """Counts what comes of shadow runs, and says aloud when a router closes itself."""
+
+    def __init__(self, counts: RouteCounter, clock: Clock, alert: Callable[[Alert], None]) -> None:
+        self._counts = counts
+        self._clock = clock
+        self._alert = alert
+        self.judged = counts.judged
+        self.not_judged = counts.not_judged
+
+    def turned(self, gate: RouterGate) -> None:
+        """A router was closed or opened by what was found."""
+        self._counts.turned(gate.router, gate.closed)
+        if gate.closed:
+            self._alert(router_alert(RouterFacts(gate.router, gate.reason), self._clock.now()))
 
 
 class Routing:
@@ -42,20 +67,23 @@ class Routing:
         self.choosing = Choosing(clock, self)
         self.appeals = Appeals(clock)
 
-    def attach(self, pipeline: Pipeline, records: RouteRecords, observer: RouteObserver) -> None:
+    def attach(
+        self, pipeline: Pipeline, records: RouteRecords, counts: RouteCounter, alert: Callable[[Alert], None]
+    ) -> None:
         """Learn from the answers of a pipeline that chooses by this."""
+        watching = Watching(counts, self._clock, alert)
         self.records = records
         self.choosing.answered = records.answered
         errands = Errands(pipeline, self._clock)
         pipeline.escalating.checker = errands
-        self.shadowing = Shadowing(errands, records, self._clock, self.choosing, observer)
+        self.shadowing = Shadowing(errands, records, self._clock, self.choosing, watching)
 
         def routed(journey: Journey) -> None:
             self.appeals.remember(journey)
             self.shadowing.answered(journey)
 
         pipeline.routed = routed
-        pipeline.escalating.observer = observer
+        pipeline.escalating.observer = counts
 
     async def score(self, router: RouterSpec, signals: Signals) -> Hardness:
         """As `choosing.Scorer`."""

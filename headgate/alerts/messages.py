@@ -18,6 +18,7 @@ from headgate.alert_types import (
     BudgetFacts,
     CacheFacts,
     DriftFacts,
+    RouterFacts,
     StoreFacts,
     TrialFacts,
     VelocityFacts,
@@ -82,8 +83,18 @@ class CacheData(Frozen, frozen=True):
     reason: str
 
 
+class RouterData(Frozen, frozen=True):
+    """Of `router.closed`."""
+
+    router: str
+    reason: str
+
+
 class NoData(Frozen, frozen=True):
     """Of `alert.test`."""
+
+
+EventData = BudgetData | VelocityData | DriftData | StoreData | CacheData | RouterData | NoData
 
 
 class Data(Frozen, frozen=True):
@@ -93,7 +104,7 @@ class Data(Frozen, frozen=True):
     tenant: str | None
     title: str
     sentence: str
-    facts: BudgetData | VelocityData | DriftData | StoreData | CacheData | NoData
+    facts: EventData
 
 
 class Event(Frozen, frozen=True):
@@ -139,7 +150,7 @@ def event(alert: Alert) -> Event:
     return Event(kind, _time(alert), Data(alert.key, alert.tenant, alert.title, alert.sentence, facts))
 
 
-def _told(facts: AlertFacts) -> tuple[str, BudgetData | VelocityData | DriftData | StoreData | CacheData | NoData]:
+def _told(facts: AlertFacts) -> tuple[str, EventData]:
     match facts:
         case BudgetFacts():
             return "budget.threshold", _budget(facts)
@@ -151,6 +162,8 @@ def _told(facts: AlertFacts) -> tuple[str, BudgetData | VelocityData | DriftData
             return "store.unreachable", StoreData(facts.store, facts.error, facts.effect)
         case CacheFacts():
             return "cache.bound_broken", CacheData(facts.model, facts.prompt_version, facts.bound, facts.reason)
+        case RouterFacts():
+            return "router.closed", RouterData(facts.router, facts.reason)
         case TrialFacts():
             return "alert.test", NoData()
 

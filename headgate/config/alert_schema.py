@@ -26,7 +26,7 @@ class EmailConfig(Block, frozen=True):
 class AlertConfig(Block, frozen=True):
     """Somebody to tell when something happens: one of `webhook`, `slack` and `email`."""
 
-    on: list[Literal["budget", "velocity", "drift", "store", "cache"]]  # what happened
+    on: list[Literal["budget", "velocity", "drift", "store", "cache", "router"]]  # what happened
     webhook: str = ""  # a URL that is called with a POST, as Standard Webhooks describes it
     # signs the call, so that the receiver knows whom it is from: whsec_ and the base64 of 24 to 64 random bytes
     secret: str = ""

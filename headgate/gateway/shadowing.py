@@ -48,7 +48,7 @@ class ShadowObserver(Protocol):
 
     def not_judged(self, router: str, reason: str) -> None: ...
 
-    def turned(self, router: str, closed: bool) -> None: ...
+    def turned(self, gate: RouterGate) -> None: ...
 
 
 class Run(msgspec.Struct, frozen=True):
@@ -136,9 +136,9 @@ class Shadowing:
 
     async def turn(self, router: str, *, closed: bool, reason: str) -> RouterGate:
         """Close or open a router, in all processes within LOOK_EVERY_SECONDS. Raises DatabaseUnavailable."""
-        _, is_ours = await turn(self._records, router, closed=closed, reason=reason, at=self._clock.now())
+        gate, is_ours = await turn(self._records, router, closed=closed, reason=reason, at=self._clock.now())
         if is_ours:
-            self._observer.turned(router, closed)
+            self._observer.turned(gate)
             log.error("the router %s is %s: %s", router, "closed" if closed else "open again", reason)
         await self.refresh()
         return self._choosing.gates[router]

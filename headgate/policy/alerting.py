@@ -8,7 +8,16 @@ from __future__ import annotations
 
 import hashlib
 
-from headgate.alert_types import Alert, BudgetFacts, CacheFacts, DriftFacts, StoreFacts, TrialFacts, VelocityFacts
+from headgate.alert_types import (
+    Alert,
+    BudgetFacts,
+    CacheFacts,
+    DriftFacts,
+    RouterFacts,
+    StoreFacts,
+    TrialFacts,
+    VelocityFacts,
+)
 from headgate.policy.pricing import format_usd
 
 CACHE_WINDOW_SECONDS = 86_400
@@ -97,6 +106,18 @@ def cache_alert(tenant: str | None, facts: CacheFacts, at: float) -> Alert:
         "goes on comparing, and comes back when its answers are shown to be right again.",
         facts=facts,
         tenant=tenant,
+    )
+
+
+def router_alert(facts: RouterFacts, at: float) -> Alert:
+    """A router has closed itself: told once a day."""
+    return Alert(
+        key=_key("router", facts.router, str(int(at // CACHE_WINDOW_SECONDS))),
+        at=at,
+        title=f"The router {facts.router} asks only its best model",
+        sentence=f"The router {facts.router} has closed itself: {facts.reason}. Everything goes to its best model, "
+        "which costs more. It goes on comparing, and opens when cheaper models are shown to do as well as they must.",
+        facts=facts,
     )
 
 

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from headgate.alert_types import Alert, BudgetFacts, CacheFacts, DriftFacts, StoreFacts, VelocityFacts
+from headgate.alert_types import Alert, BudgetFacts, CacheFacts, DriftFacts, RouterFacts, StoreFacts, VelocityFacts
 from headgate.alerts.channel import Undelivered
-from headgate.policy.alerting import budget_alert, cache_alert, drift_alert, store_alert, trial_alert, velocity_alert
+from headgate.policy.alerting import (
+    budget_alert,
+    cache_alert,
+    drift_alert,
+    router_alert,
+    store_alert,
+    trial_alert,
+    velocity_alert,
+)
 
 USD = 10**12
 AT = 1_795_000_000.25  # 2026-11-18T11:06:40.25Z
@@ -37,6 +45,10 @@ def drift(at: float = AT) -> Alert:
 
 def store(at: float = AT) -> Alert:
     return store_alert(StoreFacts("database", "connection refused", "Requests go on."), at)
+
+
+def router(at: float = AT) -> Alert:
+    return router_alert(RouterFacts("auto", "it loses at least 12.0%"), at)
 
 
 def cache(at: float = AT) -> Alert:

@@ -9,7 +9,7 @@ import pytest
 
 from headgate.alert_types import Alert
 from headgate.alerts.messages import mail, message_id, slack_body, webhook_body
-from tests.alerts.samples import AT, budget, cache, drift, store, tokens, trial, velocity
+from tests.alerts.samples import AT, budget, cache, drift, router, store, tokens, trial, velocity
 
 BUDGET = {
     "budget": "tenant_month", "of": "acme", "window": "2026-11", "percent": 80, "limit_usd": "50", "spent_usd": "40",
@@ -41,6 +41,7 @@ STORE = {"store": "database", "error": "connection refused", "effect": "Requests
         (drift(), "drift.found", DRIFT),
         (store(), "store.unreachable", STORE),
         (cache(), "cache.bound_broken", CACHE),
+        (router(), "router.closed", {"router": "auto", "reason": "it loses at least 12.0%"}),
         (trial(), "alert.test", {}),
     ],
 )

@@ -16,7 +16,7 @@ from headgate.alerts.delivering import MAX_WAITING_PER_CHANNEL as PER_CHANNEL
 from headgate.alerts.desk import KEEP_SECONDS, MAX_WAITING, UNENTERED_SECONDS
 from headgate.alerts.messages import event, message_id, webhook_body
 from headgate.alerts.signing import secret_bytes, signed_headers
-from tests.alerts.samples import budget, cache, drift, store, tokens, trial, velocity
+from tests.alerts.samples import budget, cache, drift, router, store, tokens, trial, velocity
 from tests.config.reading import BASE, errors
 
 PAGE = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text(encoding="utf-8")
@@ -62,11 +62,11 @@ def test_the_body_is_one_that_is_sent() -> None:
 
 def test_every_type_and_fact_is_listed() -> None:
     rows = dict(re.findall(r"\| `(\w+\.\w+)` \| (.*) \|", PAGE))
-    for alert in (budget(), tokens(), velocity(), drift(), store(), cache(), trial()):
+    for alert in (budget(), tokens(), velocity(), drift(), store(), cache(), router(), trial()):
         told = event(alert)
         for name in told.data.facts.__struct_fields__:
             assert f"`{name}`" in rows[told.type] or name.endswith("_tokens")
-    assert len(rows) == 6
+    assert len(rows) == 7
 
 
 def test_the_numbers_are_those_of_the_code() -> None:

@@ -16,6 +16,7 @@ from headgate.gateway.shadowing import Shadowing
 from headgate.judgements import WeakOutcome
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.rules import Rules
+from headgate.route_types import RouterGate
 from headgate.stores.memory_routes import MemoryRouteRecords
 from headgate.types import Caller
 from tests.gateway.corridor import ALICE, Corridor, Visit, deployment, model, run
@@ -47,8 +48,8 @@ class Noted:
     def not_judged(self, router: str, reason: str) -> None:
         self.said.append(("not judged", reason))
 
-    def turned(self, router: str, closed: bool) -> None:
-        self.said.append(("closed" if closed else "open",))
+    def turned(self, gate: RouterGate) -> None:
+        self.said.append(("closed" if gate.closed else "open",))
 
 
 class Judge(ScriptedProvider):
