@@ -38,6 +38,8 @@ class EntryLog(Protocol):
     were written before it was there, as many as are kept. While a store is away notes reach this process alone.
     """
 
+    healthy: bool  # whether others are reached
+
     def write(self, note: bytes) -> None:
         """Tell all. Never raises and never waits."""
 

@@ -157,7 +157,7 @@ class Semantic:
         """The answer of the best candidate. One that is not there any more is forgotten, by all."""
         assert decision.evidence is not None, "there is a candidate"
         kept = await self._store.get(bytes.fromhex(decision.evidence.entry))
-        if kept is None:
+        if kept is None and self._log is not None and self._log.healthy:  # else the answers may only be out of reach
             left = Left(decision.evidence.entry)
             self.memory.apply(left)
             self._tell(self._notes.write(left))

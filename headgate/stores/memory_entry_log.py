@@ -8,6 +8,8 @@ from collections.abc import Callable
 class MemoryEntryLog:
     """Implements `vector_ports.EntryLog`."""
 
+    healthy = True
+
     def __init__(self, apply: Callable[[bytes], None]) -> None:
         self._apply = apply
         self._closed = False

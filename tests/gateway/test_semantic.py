@@ -151,6 +151,28 @@ def test_an_answer_that_is_gone_is_forgotten() -> None:
     run(scenario)
 
 
+def test_an_answer_that_is_out_of_reach_is_not_forgotten() -> None:
+    async def scenario() -> None:
+        corridor = Meaning()
+        await corridor.teach()
+        log = MemoryEntryLog(corridor.semantic.apply)
+        corridor.semantic.connect(log)
+        entries, get = len(corridor.memory), corridor.answers.get
+
+        async def away(key: bytes) -> None:
+            return None
+
+        log.healthy = False
+        corridor.answers.get = away  # type: ignore[method-assign]  # the store is away
+        assert await corridor.ask(LAST.format("router")) == "miss"
+        log.healthy = True
+        corridor.answers.get = get  # type: ignore[method-assign]  # it is back
+        assert len(corridor.memory) >= entries
+        assert await corridor.ask(LAST.format("printer")) == "semantic"
+
+    run(scenario)
+
+
 def test_an_old_answer_is_not_given_to_another_question() -> None:
     async def scenario() -> None:
         corridor = Meaning(msgspec.structs.replace(RULES, ttl_seconds=600))
