@@ -73,8 +73,16 @@ class Semantics:
         self.semantic: Semantic | None = None
 
     def configure(self, config: Config) -> None:
-        """Look by meaning from now on, if a model or router is configured so, or no more. Raises MissingExtra."""
-        self._around.caching.cache.look_by_meaning(self._configured(config))
+        """Look by meaning from now on, if a model or router is configured so, or no more.
+
+        Without the packages for it everything is a miss, which is said aloud: requests are answered all the same.
+        """
+        try:
+            semantic = self._configured(config)
+        except MissingExtra as error:
+            log.error("no answer is given to a question that means the same: %s", error.message)
+            semantic = None
+        self._around.caching.cache.look_by_meaning(semantic)
 
     def _configured(self, config: Config) -> Semantic | None:
         caches = [model.cache for model in config.models.values()] + [one.cache for one in config.routers.values()]
