@@ -45,10 +45,15 @@ def rank(stream: Stream) -> list[Ranked]:
     return ranked
 
 
+def counted(stream: Stream, ranked: Sequence[Ranked], threshold: float) -> tuple[int, int]:
+    """Hits and false hits of plain cosine at one threshold, which is not below LOWEST."""
+    return _static(stream, ranked, threshold, lambda question, entry: True)
+
+
 def sweep(stream: Stream, ranked: Sequence[Ranked], *, guarded: bool = False) -> dict[float, tuple[int, int]]:
     """Hits and false hits by threshold; `guarded` lets the guards veto."""
     if not guarded:
-        return {threshold: _static(stream, ranked, threshold, lambda question, entry: True) for threshold in THRESHOLDS}
+        return {threshold: counted(stream, ranked, threshold) for threshold in THRESHOLDS}
     known: dict[tuple[int, int], bool] = {}
 
     def agrees(question: int, entry: int) -> bool:
