@@ -8,8 +8,9 @@ from collections.abc import Mapping
 import msgspec
 
 from headgate.alerts.channel import Channel
-from headgate.cache_types import CacheRules, ExactRules, Sampled, SemanticRules, Sharing
+from headgate.cache_types import CacheRules, ExactRules, ProviderCacheRules, Sampled, SemanticRules, Sharing
 from headgate.config import addresses, rules
+from headgate.config.cache_checks import CACHE_POINT_KINDS
 from headgate.config.catalogue import Catalogue
 from headgate.config.embedder_checks import LOCAL, embedding_price
 from headgate.config.router_schema import EscalateConfig
@@ -21,6 +22,7 @@ from headgate.config.schema import (
     IdempotencyConfig,
     ModelConfig,
     PiiConfig,
+    ProviderCacheConfig,
     ProviderConfig,
     RouterConfig,
     ServerConfig,
@@ -33,6 +35,7 @@ from headgate.gateway.http.exchange import EdgeLimits
 from headgate.gateway.routers import Flag, RouterSpec
 from headgate.idempotency_types import IdempotencyRules, OnUnknown
 from headgate.policy.escalating import Doubt, Standard
+from headgate.policy.estimating import BODY_BYTES_PER_TOKEN
 from headgate.policy.health import BreakerRules
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.names import read_names
@@ -139,6 +142,7 @@ class Assembly:
             ask_usage=provider.stream_usage,
             rules=breaker_rules,
             connection=_digest(provider, deployment.max_connections),
+            cache_points=_cache_points(model.cache.provider) if provider.kind in CACHE_POINT_KINDS else None,
         )
         return DeploymentPlan(
             spec=spec,
@@ -255,6 +259,18 @@ def _standard(escalate: EscalateConfig) -> Standard:
     if escalate.min_logprob is not None:
         doubted.add(Doubt.LOW_LOGPROBS)
     return Standard(frozenset(doubted), escalate.min_logprob)
+
+
+def _cache_points(config: ProviderCacheConfig | None) -> ProviderCacheRules | None:
+    if config is None:
+        return None
+    return ProviderCacheRules(
+        tools="tools" in config.points,
+        system="system" in config.points,
+        history="history" in config.points,
+        ttl=config.ttl,
+        least_bytes=config.min_tokens * BODY_BYTES_PER_TOKEN,
+    )
 
 
 def _endpoints(deployment: DeploymentConfig, provider: ProviderConfig) -> tuple[str, ...]:

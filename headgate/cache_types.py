@@ -64,6 +64,16 @@ class SemanticRules(Frozen, frozen=True, gc=False):
     verifier: str = ""  # the model that is asked before an answer is given; "": none
 
 
+class ProviderCacheRules(Frozen, frozen=True, gc=False):
+    """Where a provider is asked to cache a prompt: behind its tools, its system prompt, its newest messages."""
+
+    tools: bool = False
+    system: bool = False
+    history: bool = False
+    ttl: str = "5m"  # or "1h"
+    least_bytes: int = 0  # of JSON before a point
+
+
 class CacheRules(Frozen, frozen=True, gc=False):
     """How requests for one public name are answered without a provider."""
 

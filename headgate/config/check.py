@@ -8,6 +8,7 @@ from __future__ import annotations
 from headgate.config.alert_checks import check_alerts
 from headgate.config.availability import missing_capability
 from headgate.config.billing_checks import check_billing
+from headgate.config.cache_checks import check_caches
 from headgate.config.catalogue import Catalogue
 from headgate.config.embedder_checks import check_embedder
 from headgate.config.limit_checks import check_limits
@@ -29,6 +30,7 @@ def check(config: Config, findings: Findings, catalogue: Catalogue, workers: int
     check_alerts(config, findings)
     check_limits(config, findings, catalogue, workers)
     check_billing(config, findings)
+    check_caches(config, findings)
     check_pii(config, findings)
     check_embedder(config, findings, catalogue)
     check_routers(config, findings)

@@ -249,11 +249,21 @@ class SemanticCacheConfig(Block, frozen=True):
     verifier: str = ""  # a cheap model that is asked before every hit whether the answer still applies; default: none
 
 
+class ProviderCacheConfig(Block, frozen=True):
+    """Asking providers to cache the beginnings of prompts, those that want to be asked: kinds anthropic and bedrock."""
+
+    # up to where: the end of the tools, of the system prompt, of the newest messages; none where a caller sets his own
+    points: list[Literal["tools", "system", "history"]]
+    ttl: Literal["5m", "1h"] = "5m"  # how long it is kept after its last use; an hour costs more to write
+    min_tokens: CountFromZero = 1024  # a shorter beginning is not worth a point: providers cache none below a length
+
+
 class CacheConfig(Block, frozen=True):
-    """Answering without a provider."""
+    """Paying less: answering without a provider, and what the provider itself keeps."""
 
     exact: ExactCacheConfig | None = None  # the same request again; absent: off
     semantic: SemanticCacheConfig | None = None  # a request that means the same; absent: off
+    provider: ProviderCacheConfig | None = None  # the provider's own cache of prompts; absent: only as callers ask
 
 
 class CacheStoreConfig(Block, frozen=True):

@@ -17,8 +17,9 @@ from headgate.types import Call, Route
 # Fewer are not worth asking for; 16 is also the least that OpenAI's Responses take.
 LEAST_OUTPUT_TOKENS = 16
 _WITHOUT_ANSWER = (Route.EMBEDDINGS, Route.COUNT_TOKENS)
-_CACHE_MARKS = (b"cache_control", b"cachePoint")
-_MARKED_FIELDS = ("system", "tools", "messages", "cache_control")
+_CACHE_MARKS = (b"cache_control", b"cachePoint", b"prompt_cache_breakpoint")
+_MARKED_FIELDS = ("system", "tools", "messages", "input")
+_AUTOMATIC_MARK = "cache_control"  # beside the messages: the provider chooses where
 _CONTENT_FIELDS = ("messages", "input", "prompt", "contents", "instructions", "system")
 
 
@@ -49,14 +50,17 @@ def ask(call: Call, model: ServedModel, *, input_tokens: int, output_tokens: int
     if model.flat_price is not None:
         input_price, output_price = model.flat_price
     else:
-        marked = any(_is_marked(bytes(call.fields[name])) for name in _MARKED_FIELDS if name in call.fields)
-        input_price, output_price = pricing.dearest(model.prices, input_tokens, writes_cache=marked)
+        writes_cache = model.writes_cache or _has_marks(call)
+        input_price, output_price = pricing.dearest(model.prices, input_tokens, writes_cache=writes_cache)
     least = output_tokens if output_tokens < LEAST_OUTPUT_TOKENS else LEAST_OUTPUT_TOKENS
     return Ask(input_tokens, output_tokens, call.choices, input_tokens * input_price, output_price, least)
 
 
-def _is_marked(raw: bytes) -> bool:
-    return any(mark in raw for mark in _CACHE_MARKS)
+def _has_marks(call: Call) -> bool:
+    if _AUTOMATIC_MARK in call.fields:
+        return True
+    members = [bytes(call.fields[name]) for name in _MARKED_FIELDS if name in call.fields]
+    return any(mark in member for member in members for mark in _CACHE_MARKS)
 
 
 def fingerprint(call: Call) -> int:

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
-from headgate.cache_types import CacheRules
+from headgate.cache_types import CacheRules, ProviderCacheRules
 from headgate.gateway.quotas import NO_LIMITS, Mark, Quota
 from headgate.gateway.routers import RouterSpec
 from headgate.idempotency_types import IdempotencyRules
@@ -94,6 +94,7 @@ class DeploymentSpec(Frozen, frozen=True):
     rules: BreakerRules = BreakerRules()
     capabilities: Capabilities = Capabilities()
     connection: str = ""  # a digest of everything the provider adapter was built from
+    cache_points: ProviderCacheRules | None = None  # that requests are sent with
 
     @property
     def origin(self) -> str:
@@ -117,7 +118,7 @@ class Deployment:
         self.provider = provider
         self.keys = keys
         self.quota = Quota(limits)
-        self.dialogues = dialects.dialogues(spec.kind, spec.api)
+        self.dialogues = dialects.dialogues(spec.kind, spec.api, spec.cache_points)
         self.target = _target(spec)
         self.breaker: Breaker = health.HEALTHY
         self.tokens_in_flight = 0
@@ -213,7 +214,8 @@ class ServedModel:
     """A public model and its deployments."""
 
     __slots__ = (
-        "deployments", "flat_price", "mute", "origins", "output_ceiling", "prices", "prompt_rules", "spec", "turn"
+        "deployments", "flat_price", "mute", "origins", "output_ceiling", "prices", "prompt_rules", "spec", "turn",
+        "writes_cache",
     )  # fmt: skip
 
     def __init__(self, spec: ModelSpec, deployments: Sequence[Deployment]) -> None:
@@ -221,6 +223,7 @@ class ServedModel:
         self.deployments = tuple(deployments)
         self.prices = tuple(one.spec.price for one in deployments if one.spec.price is not None)
         self.flat_price = pricing.flat(self.prices)  # for a token of the prompt and one of the answer, at most
+        self.writes_cache = any(one.spec.cache_points is not None for one in deployments)  # though no caller asks
         self.output_ceiling = _output_ceiling(deployments)
         self.prompt_rules = prompt_rules(deployment.spec.upstream_model for deployment in deployments)
         self.mute = {route: self._mute(route) for route in Route}  # by index, those that do not serve a route

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from headgate.cache_types import ProviderCacheRules
 from headgate.types import Api, Call, Route, Usage
 from headgate.wire import openai
 from headgate.wire.chat import dialect as chat
@@ -116,8 +117,20 @@ def family(api: Api) -> str:
     return _FAMILIES.get(api, "openai")
 
 
-def dialogues(kind: str, api: str = "auto") -> Mapping[Route, Dialogue]:
-    """How a deployment of this kind of provider serves each route; a route that is not there is not served."""
+def dialogues(kind: str, api: str = "auto", points: ProviderCacheRules | None = None) -> Mapping[Route, Dialogue]:
+    """How a deployment of this kind of provider serves each route; a route that is not there is not served.
+
+    `points` are added to requests in dialects that have cache points.
+    """
+    plain = _dialogues(kind, api)
+    if points is None:
+        return plain
+    from headgate.wire.marking import marking
+
+    return marking(plain, points)
+
+
+def _dialogues(kind: str, api: str) -> Mapping[Route, Dialogue]:
     match kind:
         case "openai" | "azure":
             return _OPENAI[api]

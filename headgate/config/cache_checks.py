@@ -1,0 +1,31 @@
+"""Checks of the block `cache.provider`. Pure."""
+
+from __future__ import annotations
+
+from headgate.config.problems import Findings, Place
+from headgate.config.schema import Config, ModelConfig
+
+CACHE_POINT_KINDS = ("anthropic", "bedrock")  # of providers; all others cache what they like
+
+
+def check_caches(config: Config, findings: Findings) -> None:
+    """Add an error for cache points that nobody can set, and a warning for those that no provider is sent."""
+    for name, model in config.models.items():
+        if model.cache.provider is None:
+            continue
+        place: Place = ("models", name, "cache", "provider")
+        if not model.cache.provider.points:
+            findings.error((*place, "points"), "there are none", "name some of tools, system, history")
+        if not _takes_points(config, model):
+            kinds = " and ".join(CACHE_POINT_KINDS)
+            message = f"has no effect: only providers of the kinds {kinds} take cache points"
+            findings.warning(place, message, "remove it: the others cache by themselves")
+    for name, router in config.routers.items():
+        if router.cache.provider is not None:
+            message = "a router has no provider of its own"
+            findings.error(("routers", name, "cache", "provider"), message, "set it at the router's models")
+
+
+def _takes_points(config: Config, model: ModelConfig) -> bool:
+    providers = [config.providers.get(deployment.provider) for deployment in model.deployments]
+    return any(provider is None or provider.kind in CACHE_POINT_KINDS for provider in providers)
