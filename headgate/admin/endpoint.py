@@ -98,6 +98,8 @@ class Endpoint(msgspec.Struct, Generic[Taken], frozen=True):
         for name in sent:
             if name in path:
                 raise InvalidRequest(f"'{name}' stands in the URL and must not be sent again.", param=name)
+            if not self.reads_body and str(sent[name]).lower() == "null":  # which would count as left out
+                raise InvalidRequest(f"In a URL there is no null: leave '{name}' out.", param=name)
         try:
             return msgspec.convert({**sent, **path}, self.takes, strict=self.reads_body)
         except msgspec.ValidationError as error:

@@ -26,8 +26,6 @@ def check_embedder(config: Config, findings: Findings, catalogue: Catalogue) -> 
         for name in ("model", "dimensions", "price"):
             if getattr(embedder, name):
                 findings.error(("embedder", name), "the local embedder has a model of its own", "remove it")
-        if LOCAL in config.providers:
-            findings.error(("providers", LOCAL), "the embedder of this machine has that name", "give it another one")
         return
     place = ("embedder", "provider")
     provider = config.providers.get(embedder.provider)

@@ -8,7 +8,7 @@ from headgate.config.blocks import Block, Count, Usd
 class EmbedderConfig(Block, frozen=True):
     """Who turns texts into vectors, for the semantic cache and for routers. Runs only if one of them asks."""
 
-    # local: a small model on this machine, prepared by headgate embedder prepare; or a name from the block providers
+    # local: a small model on this machine, prepared by headgate embedder prepare; any other name: one of the providers
     provider: str = "local"
     model: str = ""  # of a provider, by its name for it, e.g. text-embedding-3-small
     dimensions: Count | None = None  # of a provider's vectors; default: as many as its model makes
