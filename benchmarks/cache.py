@@ -14,7 +14,6 @@ import argparse
 import asyncio
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -147,11 +146,7 @@ def main() -> None:
         mock = (sys.executable, "-m", "benchmarks.mock_upstream", "--port", str(upstream), "--interval", "0")
         stack.enter_context(running.started(mock, TOOL_CORE, folder / "mock.log", {}))
         if "redis" in variants:
-            server = shutil.which("redis-server")
-            if server is None:
-                sys.exit("redis-server is not installed (Debian: apt-get install redis-server)")
-            command = (server, "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
-            stack.enter_context(running.started(command, TOOL_CORE, folder / "redis.log", {}))
+            stack.enter_context(running.redis_on(redis, TOOL_CORE, folder))
         with gateway("hit", upstream, redis) as (port, _):
             before = running.upstream_requests(upstream)
             answered = asyncio.run(all_at_once(port, wanted.at_once))

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -140,11 +139,8 @@ def main() -> None:
         mock = (sys.executable, "-m", "benchmarks.mock_upstream", "--port", str(upstream))
         stack.enter_context(running.started(mock, TOOL_CORE, folder / "mock.log", {}))
         if wanted.store == "redis":
-            server, redis = shutil.which("redis-server"), running.free_port()
-            if server is None:
-                sys.exit("redis-server is not installed (Debian: apt-get install redis-server)")
-            command = (server, "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
-            stack.enter_context(running.started(command, TOOL_CORE, folder / "redis.log", {}))
+            redis = running.free_port()
+            stack.enter_context(running.redis_on(redis, TOOL_CORE, folder))
             store = f"redis://127.0.0.1:{redis}/0"
         pid, port = gateway(stack, upstream, store, folder)
         measure(pid, port, port, wanted.seconds, wanted.rounds)  # what is made once is made

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -121,11 +120,7 @@ def main() -> None:
         mock = (sys.executable, "-m", "benchmarks.mock_upstream", "--port", str(upstream))
         stack.enter_context(running.started(mock, TOOL_CORE, folder / "mock.log", {}))
         if "redis" in variants:
-            server = shutil.which("redis-server")
-            if server is None:
-                sys.exit("redis-server is not installed (Debian: apt-get install redis-server)")
-            command = (server, "--port", str(redis), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
-            stack.enter_context(running.started(command, TOOL_CORE, folder / "redis.log", {}))
+            stack.enter_context(running.redis_on(redis, TOOL_CORE, folder))
         rounds: dict[str, list[dict[str, Any]]] = {variant: [] for variant in variants}
         for _ in range(wanted.rounds):
             for variant in variants:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from benchmarks import load, mock_upstream
@@ -48,6 +50,15 @@ def started(command: Sequence[str], core: int, log: Path, environment: Mapping[s
         yield process.pid
     finally:
         end(process)
+
+
+def redis_on(port: int, core: int, folder: Path) -> AbstractContextManager[int]:
+    """A Redis that keeps nothing on the disk. Ends the program if it is not installed."""
+    server = shutil.which("redis-server")
+    if server is None:
+        sys.exit("redis-server is not installed (Debian: apt-get install redis-server)")
+    command = (server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--dir", str(folder))
+    return started(command, core, folder / "redis.log", {})
 
 
 def end(process: subprocess.Popen[bytes]) -> None:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +14,9 @@ import pytest
 from headgate.policy.pricing import format_usd
 from tests.faults import judge
 from tests.faults.gateway import Gateway, configuration, running, until
-from tests.faults.judge import Produced, judge_process
+from tests.faults.judge import Produced
 from tests.faults.spenders import HELD_SECONDS, Mix, Spenders
 from tests.scale import scaled
-from tests.servers import RedisServer
 
 CLIENTS = scaled(2000, 100)
 CAP_USD = scaled(2000, 100) * 0.0004
@@ -30,20 +28,6 @@ FAULTY = Mix(leave=0.1, fail=0.1)
 ON_ITS_WAY_PICOUSD = 4 * judge.WORDS_PER_EVENT * judge.OUTPUT_PICOUSD
 
 pytestmark = pytest.mark.timeout(scaled(900, 60))
-
-
-@pytest.fixture
-def judge_port() -> Iterator[int]:
-    with judge_process() as port:
-        yield port
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.server)])
-def store(request: pytest.FixtureRequest) -> str:
-    if request.param == "memory":
-        return "memory"
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return server.url
 
 
 def gateway_of(folder: Path, judge_port: int, store: str, cap_usd: float = CAP_USD) -> Gateway:

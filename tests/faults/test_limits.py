@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,10 +12,8 @@ import pytest
 from tests.faults import judge
 from tests.faults.client import connected
 from tests.faults.gateway import Gateway, configuration, running
-from tests.faults.judge import judge_process
 from tests.faults.spenders import PATH, Mix, request
 from tests.scale import FULL, scaled
-from tests.servers import RedisServer
 
 LIMIT = scaled(3000, 600)  # a minute
 BURST_SECONDS = 1.0
@@ -29,20 +26,6 @@ WINDOWS_SECONDS = (60, 10, 2)  # moving ones
 ON_THE_WAY_SECONDS = 0.5  # between the gateway's yes and the provider, at most
 
 pytestmark = pytest.mark.timeout(scaled(300, 60))
-
-
-@pytest.fixture
-def judge_port() -> Iterator[int]:
-    with judge_process() as port:
-        yield port
-
-
-@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.server)])
-def store(request: pytest.FixtureRequest) -> str:
-    if request.param == "memory":
-        return "memory"
-    server: RedisServer = request.getfixturevalue("redis_server")
-    return server.url
 
 
 def gateway_of(folder: Path, judge_port: int, store: str) -> Gateway:

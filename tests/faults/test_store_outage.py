@@ -15,7 +15,6 @@ from headgate.policy.pricing import format_usd
 from tests.faults import judge
 from tests.faults.client import connected
 from tests.faults.gateway import Gateway, configuration, running, until
-from tests.faults.judge import judge_process
 from tests.faults.spenders import PATH, Mix, Spenders, request
 from tests.faults.test_budgets import CAP_PICOUSD, CLIENTS, KEYS, budget, gateway_of, until_nothing_is_held
 from tests.scale import scaled
@@ -27,12 +26,6 @@ BOUND_SECONDS = 2.0  # generous; what is promised is 0.3 at p99, and printed
 QUICK = Mix(seconds=0.01)
 
 pytestmark = [pytest.mark.server, pytest.mark.timeout(scaled(600, 60))]
-
-
-@pytest.fixture
-def judge_port() -> Iterator[int]:
-    with judge_process() as port:
-        yield port
 
 
 @pytest.fixture
