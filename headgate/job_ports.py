@@ -5,29 +5,50 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from headgate.job_types import Backlog, Command, Item, ItemEnd, ItemState, Job, JobFilter, Lease, NewJob, RetryRules
+from headgate.job_types import (
+    Backlog,
+    Command,
+    Item,
+    ItemEnd,
+    ItemState,
+    Job,
+    JobFilter,
+    Lease,
+    NewItem,
+    NewJob,
+    RetryRules,
+)
 
 
 class Jobs(Protocol):
     """Jobs as those see them who submit them. Another tenant's job is not found. Raises DatabaseUnavailable."""
 
     async def submit(self, job: NewJob) -> tuple[Job, bool]:
-        """Add a job; False: it is the one that was submitted with the same idempotency key before.
+        """Add a job; False: it is there already, as the one that was submitted with the same idempotency key, or as the
+        child of the same name. A child has the priority, the times and the pause of its parent.
 
-        Raises Conflict if that one was another.
+        Raises Conflict if the idempotency key stands for another.
         """
+
+    async def add(self, job_id: str, items: Sequence[NewItem]) -> int:
+        """Add items to a job that is not sealed; how many were not there before. Raises NotFound, and InvalidRequest
+        if it is sealed or over."""
+
+    async def seal(self, job_id: str) -> None:
+        """No more items come: the job is over when they are. Raises NotFound."""
 
     async def get(self, job_id: str, tenant: str | None = None) -> Job:
         """Raises NotFound."""
 
     async def page(self, wanted: JobFilter, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
-        """Jobs, the newest first, and the cursor of the next page or None."""
+        """Jobs without parents, the newest first, and the cursor of the next page or None."""
 
     async def items(self, job_id: str, limit: int, after: int = 0, state: ItemState | None = None) -> list[Item]:
         """Items with a number above `after`, in their order."""
 
     async def command(self, job_id: str, command: Command, tenant: str | None = None) -> Job:
-        """Do what is asked of a job. Raises NotFound, and InvalidRequest if it makes no sense any more."""
+        """Do what is asked of a job and of its children. Raises NotFound, and InvalidRequest if it makes no sense any
+        more."""
 
 
 class Work(Protocol):
@@ -53,3 +74,19 @@ class Work(Protocol):
 
     async def backlog(self) -> Backlog:
         """What waits."""
+
+
+class Checkpoints(Protocol):
+    """What a worker keeps of an item that takes several steps. Raises DatabaseUnavailable.
+
+    Whoever lost the item writes nothing any more: the statements name the lease's token.
+    """
+
+    async def begin(self, worker: str, lease: Lease, request_id: str) -> bool:
+        """Keep the id of another request before it is sent, as `Work.claim` does for the first; False: it was lost."""
+
+    async def read(self, lease: Lease) -> dict[str, bytes]:
+        """The results of the steps that were done, by name."""
+
+    async def write(self, worker: str, lease: Lease, name: str, result: bytes) -> bool:
+        """Keep what a step came to, unless it was kept before; False: the item was lost."""

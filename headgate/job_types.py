@@ -72,6 +72,22 @@ class Owner(Frozen, frozen=True, gc=False):
     user: str | None = None
 
 
+class Parent(Frozen, frozen=True, gc=False):
+    """The item that submitted a job and waits for it. `root_id` is the job that everything began with."""
+
+    job_id: str
+    number: int
+    root_id: str
+
+
+class NewItem(Frozen, frozen=True, gc=False):
+    """An item to add. `label` is what its submitter calls it."""
+
+    number: int  # from 1
+    request: bytes
+    label: str = ""
+
+
 class NewJob(Frozen, frozen=True):
     """What is submitted. `requests` are the bodies of its items, one after the other."""
 
@@ -85,6 +101,8 @@ class NewJob(Frozen, frozen=True):
     deadline_at: float | None = None
     idempotency_key: str | None = None
     digest: str = ""  # of what was submitted, to tell the same job from another with the same key
+    parent: Parent | None = None
+    sealed: bool = True  # False: items are added to it until it is sealed
 
 
 class Job(Frozen, frozen=True):
@@ -104,7 +122,19 @@ class Job(Frozen, frozen=True):
     error_code: str  # of the last item that failed; empty if none has
     error: str
     version: int
-    cost_picousd: int = 0  # of all rows of the ledger that belong to it
+    cost_picousd: int = 0  # of all rows of the ledger that belong to it and to its children
+    root_id: str = ""
+    below: Counts = Counts()  # the items of all its children and theirs, if it is a root
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more happens to it by itself."""
+        return self.finished_at is not None
+
+    @property
+    def progress(self) -> Counts:
+        """Of the work that was asked for: of its children if it has any, as its own items only wait for them."""
+        return self.below if self.below.total else self.counts
 
 
 class Item(Frozen, frozen=True):
@@ -118,6 +148,7 @@ class Item(Frozen, frozen=True):
     error: str
     result: bytes
     finished_at: float | None
+    label: str = ""
 
 
 class Lease(Frozen, frozen=True):
@@ -134,6 +165,8 @@ class Lease(Frozen, frozen=True):
     deadline_at: float | None
     retries: int  # failures that counted
     lost: int  # workers that were lost with it
+    label: str = ""
+    root_id: str = ""
 
 
 class ItemEnd(Frozen, frozen=True):
@@ -148,6 +181,7 @@ class ItemEnd(Frozen, frozen=True):
     error: str = ""
     next_at: float = 0.0  # of an item that is tried again
     counts_as_retry: bool = False
+    awaits_children: bool = False  # it is claimed again when one of the jobs it submitted is over
 
 
 class Command(StrEnum):

@@ -12,9 +12,12 @@ from headgate.gateway.accounts import Accounts
 from headgate.gateway.pipeline import Pipeline
 from headgate.job_types import Backlog, RetryRules
 from headgate.jobs.desk import JobDesk
+from headgate.jobs.kinds import request_kinds
+from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.ports import Clock
 from headgate.stores.database import Database
+from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_work import SqlWork
 
@@ -30,11 +33,12 @@ class Working:
         self, database: Database, pipeline: Pipeline, accounts: Accounts, clock: Clock, config: Callable[[], Config]
     ) -> None:
         self._config = config
-        self._work = work = SqlWork(database, clock)
-        self.worker = Worker(clock.new_id("worker"), work, pipeline, accounts, clock, lambda: _settings(config()))
-        self.desk = JobDesk(
-            SqlJobs(database, clock), clock, lambda name: pipeline.setup.has(name), self.worker.bell.ring
-        )
+        self._work = SqlWork(database, clock)
+        jobs = SqlJobs(database, clock)
+        kinds = request_kinds(lambda name: pipeline.setup.has(name))
+        means = Means(pipeline, accounts, jobs, SqlCheckpoints(database, clock), clock)
+        self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, lambda: _settings(config()))
+        self.desk = JobDesk(jobs, clock, kinds, self.worker.bell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
 
     async def run_forever(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 
@@ -12,8 +12,8 @@ from headgate.admin.endpoint import Input, Name, Reply, Visit
 from headgate.admin.moments import UnixSeconds
 from headgate.errors import Conflict, InvalidRequest
 from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState
+from headgate.jobs.calls import body_of
 from headgate.jobs.desk import Submission
-from headgate.jobs.kinds import body_of
 from headgate.policy.pricing import format_usd
 from headgate.types import Frozen
 
@@ -26,7 +26,7 @@ class SubmitJob(Input, frozen=True):
     """One `request`, or several `requests`, each the body that the kind's route takes: `chat` chat completions, `embed`
     embeddings, `messages` Anthropic's, `responses` OpenAI's. Times are Unix seconds; higher priorities go first."""
 
-    kind: Literal["chat", "embed", "messages", "responses"] = "chat"
+    kind: Name = "chat"
     request: Any = None
     requests: list[Any] | None = None
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
@@ -108,6 +108,7 @@ class ItemView(Frozen, frozen=True):
     finished_at: float | None
     result: msgspec.Raw
     error: Problem | None
+    label: str | None
 
 
 class ItemList(Frozen, frozen=True):
@@ -156,8 +157,9 @@ async def partial(visit: Visit, query: ItemsQuery) -> ItemList:
 async def result(visit: Visit, query: ItemsQuery) -> Reply:
     """What came of a job that is over: the answer of a job of one request as it is, of several as a page of items."""
     job = await _job(visit, query.job_id)
-    if job.counts.open:
-        raise Conflict(f"The job is {job.state}: {job.counts.done} of {job.counts.total} items are done. Ask for "
+    if not job.is_over:
+        done, total = job.progress.done, job.progress.total
+        raise Conflict(f"The job is {job.state}: {done} of {total} items are done. Ask for "
                        f"/v1/jobs/{job.id}/partial, or later.")  # fmt: skip
     if job.counts.total > 1:
         return Reply(msgspec.json.encode(await partial(visit, query)))
@@ -207,9 +209,9 @@ async def _follow(visit: Visit, job: Job, seen: int) -> AsyncIterator[bytes]:
     while True:
         if job.version > seen:
             seen, quiet_seconds = job.version, 0.0
-            name = b"done" if not job.counts.open else b"job"
+            name = b"done" if job.is_over else b"job"
             yield b"event: %b\nid: %d\ndata: %b\n\n" % (name, seen, msgspec.json.encode(_view(job)))
-        if not job.counts.open:
+        if job.is_over:
             return
         if quiet_seconds >= _KEEP_ALIVE_SECONDS:
             quiet_seconds = 0.0
@@ -227,7 +229,7 @@ def _idempotency_key(visit: Visit) -> str | None:
 
 
 def _view(job: Job) -> JobView:
-    counts = job.counts
+    counts = job.progress
     answered = counts.succeeded + counts.failed + counts.dead
     forecast = job.cost_picousd * counts.total // answered if answered and counts.open else None
     return JobView(
@@ -257,4 +259,5 @@ def _item_view(item: Item) -> ItemView:
         finished_at=item.finished_at,
         result=msgspec.Raw(item.result or b"null"),
         error=Problem(item.error_code, item.error) if item.error_code else None,
+        label=item.label or None,
     )

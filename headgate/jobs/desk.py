@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from headgate.errors import HeadgateError, InvalidRequest, ModelNotFound
+from headgate.errors import HeadgateError, InvalidRequest
 from headgate.job_ports import Jobs
 from headgate.job_types import Command, Job, NewJob, Owner
-from headgate.jobs.kinds import call_of
-from headgate.policy import access
+from headgate.jobs.kinds import Kind, Kinds, kind_named
 from headgate.ports import Clock
 from headgate.types import Caller, Frozen
 
@@ -29,18 +28,18 @@ class Submission(Frozen, frozen=True):
 
 
 class JobDesk:
-    """Takes submissions. `is_model` knows models and routers by name; `ring` wakes the worker of this process."""
+    """Takes submissions of the public `kinds`; `ring` wakes the worker of this process."""
 
-    def __init__(self, jobs: Jobs, clock: Clock, is_model: Callable[[str], bool], ring: Callable[[], None]) -> None:
+    def __init__(self, jobs: Jobs, clock: Clock, kinds: Kinds, ring: Callable[[], None]) -> None:
         self.jobs = jobs
         self._clock = clock
-        self._is_model = is_model
+        self._kinds = {name: kind for name, kind in kinds.items() if kind.public}
         self._ring = ring
 
     async def submit(self, caller: Caller, wanted: Submission, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """The job, and whether it is new. Raises InvalidRequest or ModelNotFound for the first item that is wrong,
         Conflict for an idempotency key that stands for another job, DatabaseUnavailable."""
-        now = self._clock.now()
+        now, kind = self._clock.now(), kind_named(self._kinds, wanted.kind)
         if not wanted.requests:
             raise InvalidRequest("A job needs at least one request.", param="request")
         if len(wanted.requests) > MAX_ITEMS:
@@ -48,7 +47,7 @@ class JobDesk:
         if wanted.deadline_at is not None and wanted.deadline_at <= max(now, wanted.start_at or 0.0):
             raise InvalidRequest("The deadline comes before the job could begin.", param="deadline_at")
         for index, request in enumerate(wanted.requests):
-            self._check(caller, wanted.kind, request, index if len(wanted.requests) > 1 else None)
+            _check(kind, caller, request, index if len(wanted.requests) > 1 else None)
         new = NewJob(
             id=self._clock.new_id("job"),
             owner=Owner(caller.tenant, caller.key_id, caller.user),
@@ -71,15 +70,11 @@ class JobDesk:
         self._ring()
         return job
 
-    def _check(self, caller: Caller, kind: str, request: bytes, index: int | None) -> None:
-        try:
-            call = call_of(kind, request, "")
-            if not self._is_model(call.model) or not access.may_use(caller.tier, call.model):
-                raise ModelNotFound(
-                    f"The model '{call.model}' does not exist or your key may not use it. GET /v1/models lists yours.",
-                    param="model",
-                )
-        except HeadgateError as error:
-            place = "request" if index is None else f"requests[{index}]"
-            error.param = place if error.param in (None, "kind") else f"{place}.{error.param}"
-            raise
+
+def _check(kind: Kind, caller: Caller, request: bytes, index: int | None) -> None:
+    try:
+        kind.check(caller, request)
+    except HeadgateError as error:
+        place = "request" if index is None else f"requests[{index}]"
+        error.param = place if error.param is None else f"{place}.{error.param}"
+        raise

@@ -12,13 +12,11 @@ from collections.abc import Callable
 from functools import partial
 
 from headgate.errors import Draining, HeadgateError, InternalError
-from headgate.gateway.accounts import Accounts
-from headgate.gateway.pipeline import Pipeline
 from headgate.job_ports import Work
 from headgate.job_types import ItemEnd, ItemState, Lease, RetryRules
 from headgate.jobs.failing import end_of
-from headgate.jobs.kinds import call_of
-from headgate.ports import Clock
+from headgate.jobs.kinds import Kinds, kind_named
+from headgate.jobs.tasks import LeaseLost, Means, Task, Waiting
 from headgate.types import Frozen
 
 log = logging.getLogger(__name__)
@@ -63,17 +61,16 @@ class Worker:
         self,
         name: str,
         work: Work,
-        pipeline: Pipeline,
-        accounts: Accounts,
-        clock: Clock,
+        kinds: Kinds,
+        means: Means,
         settings: Callable[[], WorkerSettings],
     ) -> None:
         self.name = name
         self.bell = Bell()
         self._work = work
-        self._pipeline = pipeline
-        self._accounts = accounts
-        self._clock = clock
+        self._kinds = kinds
+        self._means = means
+        self._clock = clock = means.clock
         self._settings = settings
         self._tasks: dict[Held, asyncio.Task[None]] = {}
         self._ends: list[ItemEnd] = []
@@ -143,12 +140,15 @@ class Worker:
 
     async def _do(self, lease: Lease) -> None:
         try:
-            caller = self._accounts.holder(lease.owner.key_id)
-            call = call_of(lease.kind, lease.request, lease.request_id, lease.owner.user)
-            async with self._pipeline.handle(caller, call) as answer:
-                self._say(ItemEnd(lease.job_id, lease.number, lease.token, ItemState.SUCCEEDED, answer.body))
+            result = await kind_named(self._kinds, lease.kind).run(Task(lease, self.name, self._means))
+            self._say(ItemEnd(lease.job_id, lease.number, lease.token, ItemState.SUCCEEDED, result))
         except HeadgateError as error:
             self._failed(lease, error)
+        except Waiting:
+            end = ItemEnd(lease.job_id, lease.number, lease.token, ItemState.RETRYING, awaits_children=True)
+            self._say(end)
+        except LeaseLost:
+            pass  # another worker has it
         except asyncio.CancelledError:
             if self._is_draining:
                 self._failed(lease, Draining("The worker was stopped."))

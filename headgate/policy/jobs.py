@@ -28,6 +28,7 @@ class Event(StrEnum):
     CANCEL = "cancel"
     EXPIRE = "expire"  # its deadline came
     REDRIVE = "redrive"  # an operator wants it tried anew
+    REOPEN = "reopen"  # a job that it had waited for begins anew
 
 
 _S, _E = ItemState, Event
@@ -50,6 +51,7 @@ TRANSITIONS: Mapping[tuple[ItemState, Event], ItemState] = {
     (_S.DEAD, _E.REDRIVE): _S.QUEUED,
     (_S.EXPIRED, _E.REDRIVE): _S.QUEUED,
     (_S.CANCELLED, _E.REDRIVE): _S.QUEUED,
+    (_S.SUCCEEDED, _E.REOPEN): _S.QUEUED,
 }
 OPEN = frozenset({ItemState.QUEUED, ItemState.LEASED, ItemState.RETRYING})
 
@@ -59,9 +61,15 @@ def sources(event: Event) -> tuple[ItemState, ...]:
     return tuple(state for state, possible in TRANSITIONS if possible is event)
 
 
-def job_state(counts: Counts) -> JobState:
-    """Of a job with such items. One that is over is what the worst of its items is, success only if all are one."""
-    if counts.open:
+def is_over(state: JobState) -> bool:
+    """Whether nothing more happens to a job by itself."""
+    return state not in (JobState.QUEUED, JobState.RUNNING, JobState.RETRYING)
+
+
+def job_state(counts: Counts, *, sealed: bool = True) -> JobState:
+    """Of a job with such items. One that is over is what the worst of its items is, success only if all are one.
+    One that is not sealed gets more items yet."""
+    if counts.open or not sealed:
         if counts.leased or counts.done:
             return JobState.RUNNING
         return JobState.RETRYING if counts.retrying else JobState.QUEUED

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, Row, func, select, update
 
 from headgate.job_types import Counts, ItemState
 from headgate.policy import jobs as policy
 from headgate.ports import Clock
-from headgate.stores.jobs_tables import jobs
+from headgate.stores.jobs_tables import job_items, jobs
 
 COUNTED = tuple(state.value for state in ItemState)
 
@@ -28,6 +27,10 @@ class Shifts:
         self._changes[job_id][source] -= items
         self._changes[job_id][target] += items
 
+    def enter(self, job_id: str, target: str, items: int) -> None:
+        """So many items came to a job."""
+        self._changes[job_id][target] += items
+
     def failed(self, job_id: str, code: str, error: str) -> None:
         """Why an item of a job failed."""
         self._errors[job_id] = (code, error)
@@ -42,16 +45,25 @@ class Shifts:
                 values["error_code"], values["error"] = self._errors[job_id]
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(version=jobs.c.version + 1, **values))
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
-            counts = counts_of(row)
-            state, finished_at = policy.job_state(counts), None if counts.open else now
-            if state != row.state or finished_at != row.finished_at:
-                change = update(jobs).where(jobs.c.id == job_id).values(state=state.value, finished_at=finished_at)
-                connection.execute(change)
+            follow(connection, row, now)
+
+
+def follow(connection: Connection, row: Row[Any], now: float) -> None:
+    """The state of a job is what its row's counts say; who waits for it is told when it is over."""
+    state = policy.job_state(counts_of(row), sealed=bool(row.sealed))
+    finished_at = now if policy.is_over(state) else None
+    if state == row.state and (finished_at is None) == (row.finished_at is None):
+        return
+    connection.execute(update(jobs).where(jobs.c.id == row.id).values(state=state.value, finished_at=finished_at))
+    if finished_at is not None and row.parent_id:
+        its = (job_items.c.job_id == row.parent_id, job_items.c.number == row.parent_number)
+        waits = (job_items.c.state == ItemState.RETRYING.value, job_items.c.held == 0)
+        connection.execute(update(job_items).where(*its, *waits).values(ready=1, next_at=now))
 
 
 def counts_of(row: Row[Any]) -> Counts:
     """Of a row of `jobs`."""
-    return msgspec.convert({state: getattr(row, state) for state in COUNTED}, Counts)
+    return Counts(**{state: int(getattr(row, state)) for state in COUNTED})
 
 
 def database_now(connection: Connection, clock: Clock) -> float:

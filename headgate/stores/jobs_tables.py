@@ -40,6 +40,10 @@ jobs = Table(
     Column("dead", BigInteger, nullable=False),
     Column("cancelled", BigInteger, nullable=False),
     Column("expired", BigInteger, nullable=False),
+    Column("parent_id", Text, nullable=False, server_default=""),  # empty: a root
+    Column("parent_number", Integer, nullable=False, server_default="0"),
+    Column("root_id", Text, nullable=False, server_default=""),
+    Column("sealed", SmallInteger, nullable=False, server_default="1"),
 )
 
 job_items = Table(
@@ -65,6 +69,7 @@ job_items = Table(
     Column("error_code", Text, nullable=False),
     Column("error", Text, nullable=False),
     Column("finished_at", Double),
+    Column("label", Text, nullable=False, server_default=""),
 )
 
 job_attempts = Table(
@@ -76,6 +81,16 @@ job_attempts = Table(
     Column("token", BigInteger, nullable=False),
     Column("worker", Text, nullable=False),
     Column("started_at", Double, nullable=False),
+)
+
+job_checkpoints = Table(
+    "job_checkpoints",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("result", Text, nullable=False),
+    Column("at", Double, nullable=False),
 )
 
 job_turns = Table(
@@ -112,4 +127,18 @@ CREATE = (
     "CREATE INDEX job_attempts_job ON job_attempts (job_id)",
     "CREATE TABLE job_turns (tenant TEXT NOT NULL PRIMARY KEY, turn BIGINT NOT NULL)",
     "INSERT INTO job_turns (tenant, turn) VALUES ('', 0)",
+)
+
+TREES = (
+    "ALTER TABLE jobs ADD COLUMN parent_id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE jobs ADD COLUMN parent_number INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN root_id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE jobs ADD COLUMN sealed SMALLINT NOT NULL DEFAULT 1",
+    "UPDATE jobs SET root_id = id",
+    "CREATE INDEX jobs_root ON jobs (root_id)",
+    "CREATE INDEX jobs_parent ON jobs (parent_id, parent_number) WHERE parent_id <> ''",
+    "ALTER TABLE job_items ADD COLUMN label TEXT NOT NULL DEFAULT ''",
+    """CREATE TABLE job_checkpoints (
+        job_id TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, result TEXT NOT NULL, at DOUBLE PRECISION NOT
+        NULL, PRIMARY KEY (job_id, number, name))""",
 )

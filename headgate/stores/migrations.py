@@ -197,6 +197,7 @@ STEPS: tuple[Migration, ...] = (
         name="judgements of routers",
         statements={dialect: _judgements(sequence) for dialect, sequence in _SEQUENCES.items()},
     ),
+    Migration(name="trees of jobs and their checkpoints", statements=dict.fromkeys(_SEQUENCES, jobs_tables.TREES)),
 )
 
 

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
 from headgate.errors import Conflict, InvalidRequest, NotFound
-from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState, NewJob, Owner
+from headgate.job_types import Command, Counts, Item, ItemState, Job, JobFilter, JobState, NewItem, NewJob, Owner
 from headgate.policy import jobs as policy
 from headgate.policy.jobs import OPEN, Event
 from headgate.ports import Clock
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
-from headgate.stores.job_counts import COUNTED, Shifts, counts_of, database_now
-from headgate.stores.jobs_tables import job_attempts, job_items, job_turns, jobs
+from headgate.stores.job_counts import COUNTED, Shifts, counts_of, database_now, follow
+from headgate.stores.jobs_tables import job_attempts, job_checkpoints, job_items, job_turns, jobs
 from headgate.stores.schema import requests
 
 _ITEM_COLUMNS = tuple(column.name for column in job_items.columns)
 _OPEN = tuple(state.value for state in OPEN)
+_INHERITED = ("priority", "start_at", "deadline_at", "paused")
 
 
 class SqlJobs:
@@ -39,13 +41,47 @@ class SqlJobs:
                     raise Conflict("Another job was submitted with this idempotency key.", param="idempotency-key")
                 if known is not None:
                     return _job(connection, known), False
-            now = database_now(connection, self._clock)
-            connection.execute(insert(jobs).values(**_job_values(job)))
-            first = _take_turns(connection, job.owner.tenant, len(job.requests))
-            self._add_items(connection, [_item_values(job, index, first, now) for index in range(len(job.requests))])
+            values = _job_values(job)
+            if job.parent is not None:
+                known = connection.execute(select(jobs).where(jobs.c.id == job.id)).one_or_none()
+                if known is not None:
+                    return _job(connection, known), False
+                parent = _row(connection, job.parent.job_id, None)
+                values |= {name: getattr(parent, name) for name in _INHERITED}
+            connection.execute(insert(jobs).values(**values))
+            row = _row(connection, job.id, None)
+            self._insert(connection, row, [NewItem(index, body) for index, body in enumerate(job.requests, start=1)])
+            follow(connection, row, database_now(connection, self._clock))
             return _job(connection, _row(connection, job.id, None)), True
 
         return await self._database.run(self._database.jobs, work, writes=True)
+
+    async def add(self, job_id: str, items: Sequence[NewItem]) -> int:
+        def work(connection: Connection) -> int:
+            row = _row(connection, job_id, None, for_update=True)
+            if row.sealed or policy.is_over(JobState(row.state)):
+                raise InvalidRequest(f"The job '{job_id}' takes no more items.")
+            numbers = [item.number for item in items]
+            there = select(job_items.c.number).where(
+                job_items.c.job_id == job_id, job_items.c.number.between(min(numbers), max(numbers))
+            )
+            known = set(connection.execute(there).scalars())
+            new = [item for item in items if item.number not in known]
+            self._insert(connection, row, new)
+            shifts = Shifts()
+            shifts.enter(job_id, ItemState.QUEUED.value, len(new))
+            shifts.write(connection, database_now(connection, self._clock))
+            return len(new)
+
+        return await self._database.run(self._database.jobs, work, writes=True)
+
+    async def seal(self, job_id: str) -> None:
+        def work(connection: Connection) -> None:
+            _row(connection, job_id, None)
+            connection.execute(update(jobs).where(jobs.c.id == job_id).values(sealed=1, version=jobs.c.version + 1))
+            follow(connection, _row(connection, job_id, None), database_now(connection, self._clock))
+
+        await self._database.run(self._database.jobs, work, writes=True)
 
     async def get(self, job_id: str, tenant: str | None = None) -> Job:
         def work(connection: Connection) -> Job:
@@ -54,7 +90,7 @@ class SqlJobs:
         return await self._database.run(self._database.reading, work)
 
     async def page(self, wanted: JobFilter, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
-        query = select(jobs).order_by(jobs.c.id.desc()).limit(limit + 1)
+        query = select(jobs).where(jobs.c.parent_id == "").order_by(jobs.c.id.desc()).limit(limit + 1)
         for name in ("tenant", "state", "kind"):
             if (value := getattr(wanted, name)) is not None:
                 query = query.where(jobs.c[name] == str(value))
@@ -81,24 +117,35 @@ class SqlJobs:
 
     async def command(self, job_id: str, command: Command, tenant: str | None = None) -> Job:
         def work(connection: Connection) -> Job:
-            row = _row(connection, job_id, tenant, for_update=True)
+            row = _row(connection, job_id, tenant)
+            if command is Command.PAUSE and policy.is_over(JobState(row.state)):
+                raise InvalidRequest(f"The job is {row.state}: there is nothing left to pause.")
             now = database_now(connection, self._clock)
             shifts = Shifts()
-            _COMMANDS[command](connection, row, shifts, now)
+            whole = select(jobs).where(or_(jobs.c.id == row.id, jobs.c.root_id == row.id)).order_by(jobs.c.id.desc())
+            for each in connection.execute(whole).all():  # children first: their names begin with their parent's
+                _COMMANDS[command](connection, each, shifts, now)
             shifts.write(connection, now)
             return _job(connection, _row(connection, job_id, None))
 
         return await self._database.run(self._database.jobs, work, writes=True)
 
+    def _insert(self, connection: Connection, row: Row[Any], items: Sequence[NewItem]) -> None:
+        """Items that are not there yet; the counts of the job's row are its caller's."""
+        now = database_now(connection, self._clock)
+        first = _take_turns(connection, row.tenant, len(items))
+        self._add_items(connection, [_item_values(row, item, first + at, now) for at, item in enumerate(items)])
+
 
 def _cancel(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:
     _move_all(connection, row.id, shifts, Event.CANCEL, {"ready": 0, "finished_at": now})
+    if not row.sealed:  # nobody is left who would add to it
+        connection.execute(update(jobs).where(jobs.c.id == row.id).values(sealed=1))
+        shifts.enter(row.id, ItemState.CANCELLED.value, 0)
 
 
 def _pause(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:
     """What workers have goes on; what becomes free stays where it is."""
-    if row.state not in (JobState.QUEUED, JobState.RUNNING, JobState.RETRYING):
-        raise InvalidRequest(f"The job is {row.state}: there is nothing left to pause.")
     _hold(connection, row.id, 1)
     still = update(job_items).where(job_items.c.job_id == row.id, job_items.c.ready == 1).values(ready=0)
     connection.execute(still)
@@ -117,20 +164,30 @@ def _redrive(connection: Connection, row: Row[Any], shifts: Shifts, now: float) 
         "ready": 1 - row.paused, "held": row.paused, "next_at": now, "retries": 0, "lost_to": "[]", "error_code": "",
         "error": "", "finished_at": None, "deadline_at": None,
     }  # fmt: skip
-    _move_all(connection, row.id, shifts, Event.REDRIVE, anew)
+    if _move_all(connection, row.id, shifts, Event.REDRIVE, anew) and row.parent_id:
+        its = (job_items.c.job_id == row.parent_id, job_items.c.number == row.parent_number)
+        _move_all(connection, row.parent_id, shifts, Event.REOPEN, anew, *its)
+        steps = (job_checkpoints.c.job_id == row.parent_id, job_checkpoints.c.number == row.parent_number)
+        connection.execute(delete(job_checkpoints).where(*steps))  # what was made of the old results
     connection.execute(update(jobs).where(jobs.c.id == row.id).values(deadline_at=None, error_code="", error=""))
 
 
 _COMMANDS = {Command.CANCEL: _cancel, Command.PAUSE: _pause, Command.RESUME: _resume, Command.REDRIVE: _redrive}
 
 
-def _move_all(connection: Connection, job_id: str, shifts: Shifts, event: Event, values: dict[str, Any]) -> None:
+def _move_all(
+    connection: Connection, job_id: str, shifts: Shifts, event: Event, values: dict[str, Any], *only: Any
+) -> int:
+    """All items of a job to which an event may happen; how many."""
+    count = 0
     for source in policy.sources(event):
         target = policy.TRANSITIONS[source, event]
-        change = update(job_items).where(job_items.c.job_id == job_id, job_items.c.state == source.value)
+        change = update(job_items).where(job_items.c.job_id == job_id, job_items.c.state == source.value, *only)
         moved = connection.execute(change.values(state=target.value, **values)).rowcount
         if moved:
             shifts.move(job_id, source.value, target.value, moved)
+            count += moved
+    return count
 
 
 def _hold(connection: Connection, job_id: str, held: int) -> None:
@@ -162,16 +219,18 @@ def _job_values(job: NewJob) -> dict[str, Any]:
         "priority": job.priority, "idempotency_key": clean(job.idempotency_key), "digest": job.digest,
         "created_at": job.created_at, "start_at": job.start_at, "deadline_at": job.deadline_at, "finished_at": None,
         "error_code": "", "error": "", "version": 1, **dict.fromkeys(COUNTED, 0), "queued": len(job.requests),
+        "parent_id": job.parent.job_id if job.parent else "", "parent_number": job.parent.number if job.parent else 0,
+        "root_id": job.parent.root_id if job.parent else job.id, "sealed": int(job.sealed),
     }  # fmt: skip
 
 
-def _item_values(job: NewJob, index: int, first_turn: int, now: float) -> tuple[Any, ...]:
+def _item_values(job: Row[Any], item: NewItem, turn: int, now: float) -> tuple[Any, ...]:
     """In the order of the table's columns."""
-    ready = int(job.start_at <= now)
+    ready = int(job.start_at <= now and not job.paused)
     return (
-        job.id, index + 1, ItemState.QUEUED.value, ready, 0, -job.priority, first_turn + index,
+        job.id, item.number, ItemState.QUEUED.value, ready, job.paused, -job.priority, turn,
         job.start_at or now, job.deadline_at, 0, 0, "[]", "", 0, 0.0,
-        clean(job.requests[index].decode(errors="replace")), "", "", "", None,
+        clean(item.request.decode(errors="replace")), "", "", "", None, clean(item.label),
     )  # fmt: skip
 
 
@@ -186,8 +245,16 @@ def _row(connection: Connection, job_id: str, tenant: str | None, *, for_update:
     return row
 
 
+def _below(connection: Connection, row: Row[Any]) -> Counts:
+    """The items of all jobs that a root has below it."""
+    sums = [func.coalesce(func.sum(jobs.c[state]), 0).label(state) for state in COUNTED]
+    found = connection.execute(select(*sums).where(jobs.c.root_id == row.id, jobs.c.id != row.id)).one()
+    return counts_of(found)
+
+
 def _job(connection: Connection, row: Row[Any]) -> Job:
-    ours = select(job_attempts.c.request_id).where(job_attempts.c.job_id == row.id)
+    whole = select(jobs.c.id).where(or_(jobs.c.id == row.id, jobs.c.root_id == row.id))
+    ours = select(job_attempts.c.request_id).where(job_attempts.c.job_id.in_(whole))
     cost = select(func.coalesce(func.sum(requests.c.cost_picousd), 0)).where(requests.c.id.in_(ours))
     return Job(
         id=row.id,
@@ -205,6 +272,8 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
         error=row.error,
         version=row.version,
         cost_picousd=int(connection.execute(cost).scalar_one()),
+        root_id=row.root_id,
+        below=_below(connection, row),
     )
 
 
@@ -218,4 +287,5 @@ def _item(row: Row[Any]) -> Item:
         error=row.error,
         result=row.result.encode(),
         finished_at=row.finished_at,
+        label=row.label,
     )

@@ -27,13 +27,14 @@ _ATTEMPT_COLUMNS = tuple(column.name for column in job_attempts.columns)
 _LEASED = ItemState.LEASED.value
 _WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
 _SWEPT_AT_ONCE = 1000
+LOOK_AGAIN_SECONDS = 15.0  # who waits for children is told when one is over, unless both happen in the same moment
 _TAKE = (
     "UPDATE job_items SET state = 'leased', ready = 0, worker = :worker, token = token + 1, lease_until = :until, "
     "attempts = attempts + 1 WHERE job_id = :job_id AND number = :number"
 )
 _END = (
     "UPDATE job_items SET state = :state, error_code = :error_code, error = :error, next_at = :next_at, finished_at = "
-    ":finished_at, result = :result, retries = retries + :counted "
+    ":finished_at, result = :result, retries = retries + :counted, ready = :ready "
     "WHERE job_id = :job_id AND number = :number AND token = :token AND state = 'leased'"
 )
 _NAMES = msgspec.json.Decoder(list[str])
@@ -99,7 +100,7 @@ class SqlWork:
                 if end.error_code:
                     shifts.failed(end.job_id, end.error_code, clean(end.error))
             if standing:
-                connection.execute(text(_END), [_values(end, now) for end in standing])
+                connection.execute(text(_END), [_values(end, now, _is_awaited(connection, end)) for end in standing])
             shifts.write(connection, now)
             return stands
 
@@ -145,9 +146,12 @@ def _next_items(connection: Connection, limit: int) -> Sequence[Row[Any]]:
 
 
 def _leases(connection: Connection, found: Sequence[Row[Any]], request_ids: Sequence[str], until: float) -> list[Lease]:
-    whose = select(jobs.c.id, jobs.c.kind, jobs.c.tenant, jobs.c.key_id, jobs.c.user_name)
+    whose = select(jobs.c.id, jobs.c.kind, jobs.c.tenant, jobs.c.key_id, jobs.c.user_name, jobs.c.root_id)
     named = whose.where(jobs.c.id.in_({row.job_id for row in found}))
-    of = {row.id: (row.kind, Owner(row.tenant, row.key_id, row.user_name)) for row in connection.execute(named)}
+    of = {
+        row.id: (row.kind, Owner(row.tenant, row.key_id, row.user_name), row.root_id)
+        for row in connection.execute(named)
+    }
     return [
         Lease(
             job_id=row.job_id,
@@ -161,15 +165,28 @@ def _leases(connection: Connection, found: Sequence[Row[Any]], request_ids: Sequ
             deadline_at=row.deadline_at,
             retries=row.retries,
             lost=len(_NAMES.decode(row.lost_to)),
+            label=row.label,
+            root_id=of[row.job_id][2],
         )
         for row, request_id in zip(found, request_ids, strict=False)
     ]
 
 
-def _values(end: ItemEnd, now: float) -> dict[str, Any]:
+def _is_awaited(connection: Connection, end: ItemEnd) -> bool:
+    """Whether a job is not over that the item waits for."""
+    if not end.awaits_children:
+        return False
+    open_ones = select(func.count()).where(
+        jobs.c.parent_id == end.job_id, jobs.c.parent_number == end.number, jobs.c.finished_at.is_(None)
+    )
+    return bool(connection.execute(open_ones).scalar_one())
+
+
+def _values(end: ItemEnd, now: float, is_awaited: bool) -> dict[str, Any]:
     return {
         "job_id": end.job_id, "number": end.number, "token": end.token, "state": end.state.value,
-        "error_code": end.error_code, "error": clean(end.error), "next_at": end.next_at,
+        "error_code": end.error_code, "error": clean(end.error), "ready": int(end.awaits_children and not is_awaited),
+        "next_at": now + LOOK_AGAIN_SECONDS * is_awaited if end.awaits_children else end.next_at,
         "finished_at": None if end.state in OPEN else now,
         "result": clean(end.result.decode(errors="replace")), "counted": int(end.counts_as_retry),
     }  # fmt: skip

@@ -31,6 +31,7 @@ from headgate.gateway.choosing import Choosing
 from headgate.gateway.scoring import ModelScorer
 from headgate.gateway.waiting import WaitingRoom
 from headgate.jobs.desk import JobDesk
+from headgate.jobs.kinds import request_kinds
 from headgate.stores.database import Database
 from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
@@ -102,7 +103,7 @@ class Office:
             counters=self.counters,
             cache=self.cache,
             cache_activity=self._cache_activity,
-            job_desk=JobDesk(self.jobs, self.clock, lambda name: name in setup.models, lambda: None),
+            job_desk=JobDesk(self.jobs, self.clock, request_kinds(lambda name: name in setup.models), lambda: None),
             choosing=self.choosing,
             routes=self.routes,
             appeals=Appeals(self.clock),

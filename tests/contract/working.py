@@ -9,10 +9,11 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from headgate.job_ports import Jobs, Work
+from headgate.job_ports import Checkpoints, Jobs, Work
 from headgate.ports import Ledger
 from headgate.stores.database import Database
 from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_work import SqlWork
 from tests.contract.stores import TurnedClock
@@ -24,6 +25,7 @@ class Desk:
 
     jobs: Jobs
     work: Work
+    checkpoints: Checkpoints
     ledger: Ledger
     database: Database
     clock: TurnedClock
@@ -52,7 +54,12 @@ def on_database(url: str, folder: Path) -> Open:
     async def opened() -> AsyncIterator[Desk]:
         database = Database(url, folder)
         try:
-            yield Desk(SqlJobs(database, clock), SqlWork(database, clock), SqlLedger(database), database, clock)
+            jobs, work, checkpoints = (
+                SqlJobs(database, clock),
+                SqlWork(database, clock),
+                SqlCheckpoints(database, clock),
+            )
+            yield Desk(jobs, work, checkpoints, SqlLedger(database), database, clock)
         finally:
             await database.aclose()
 

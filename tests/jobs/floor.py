@@ -15,6 +15,8 @@ from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec
 from headgate.job_types import Counts, Job, NewJob, Owner, RetryRules
 from headgate.jobs.desk import JobDesk
+from headgate.jobs.kinds import Kind, request_kinds
+from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.policy.health import BreakerRules
 from headgate.providers.sim import SimProvider
@@ -23,6 +25,7 @@ from headgate.stores.database import Database
 from headgate.stores.job_counts import COUNTED
 from headgate.stores.jobs_tables import job_items
 from headgate.stores.memory import MemoryKeyStore
+from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_work import SqlWork
 from headgate.types import KeyRecord, Tier
@@ -65,12 +68,15 @@ class Floor:
         self.settings = WorkerSettings(concurrency=4, rules=rules or RetryRules())
         self.accounts = Accounts(MemoryKeyStore(), self.clock)
         self.accounts.configure([KEY], {"pro": EVERYTHING}, None)
-        self.desk = JobDesk(self.jobs, self.clock, lambda name: name == "small", lambda: None)
+        self.kinds: dict[str, Kind] = request_kinds(lambda name: name == "small")
+        self.desk = JobDesk(self.jobs, self.clock, self.kinds, lambda: None)
+        checkpoints = SqlCheckpoints(self.database, self.clock)
+        self.means = Means(self.corridor.pipeline, self.accounts, self.jobs, checkpoints, self.clock)
         self._running: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
 
     def start(self, name: str) -> Worker:
         """Another worker."""
-        worker = Worker(name, self.work, self.corridor.pipeline, self.accounts, self.clock, lambda: self.settings)
+        worker = Worker(name, self.work, self.kinds, self.means, lambda: self.settings)
         self._running[name] = worker, asyncio.get_running_loop().create_task(worker.run_forever())
         return worker
 
@@ -89,7 +95,8 @@ class Floor:
     async def submit(self, items: int = 1, **more: object) -> Job:
         body = b'{"model": "small", "messages": [{"role": "user", "content": "item %d"}]}'
         requests = tuple(body % number for number in range(1, items + 1))
-        job = NewJob(self.clock.new_id("job"), OWNER, "chat", requests, self.clock.now(), **more)  # type: ignore[arg-type]
+        kind = more.pop("kind", "chat")
+        job = NewJob(self.clock.new_id("job"), OWNER, kind, requests, self.clock.now(), **more)  # type: ignore[arg-type]
         return (await self.jobs.submit(job))[0]
 
     async def until_over(self, job: Job, seconds: float = 86_400.0) -> Job:

@@ -1,0 +1,104 @@
+"""One item in a worker's hands, as the kinds of jobs see it: asking models, keeping steps, submitting more work.
+
+A kind may be stopped at any line and run again from its first, by another worker: what it did with `step` is not done
+again, and what it submitted with `child` and `add` is there already.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+
+from headgate.gateway.accounts import Accounts
+from headgate.gateway.pipeline import Pipeline
+from headgate.job_ports import Checkpoints, Jobs
+from headgate.job_types import Job, Lease, NewItem, NewJob, Parent
+from headgate.jobs.calls import call_of
+from headgate.ports import Clock
+from headgate.types import Caller, Frozen
+
+
+class Waiting(Exception):
+    """Raised by a kind whose children are under way: its item begins again when one of them is over."""
+
+
+class LeaseLost(Exception):
+    """The item belongs to another worker, or is over: nothing that is done for it counts any more."""
+
+
+class Means(Frozen, frozen=True):
+    """What a worker works with."""
+
+    pipeline: Pipeline
+    accounts: Accounts
+    jobs: Jobs
+    checkpoints: Checkpoints
+    clock: Clock
+
+
+class Task:
+    """A leased item. `worker` is the name of who has it."""
+
+    def __init__(self, lease: Lease, worker: str, means: Means) -> None:
+        self.lease = lease
+        self.jobs = means.jobs
+        self.clock = means.clock
+        self._worker = worker
+        self._means = means
+        self._request_ids = [lease.request_id]
+        self._steps: dict[str, bytes] | None = None
+
+    @property
+    def caller(self) -> Caller:
+        """Whose item it is, with what the key may do now. Raises Unauthenticated."""
+        return self._means.accounts.holder(self.lease.owner.key_id)
+
+    async def ask(self, kind: str, body: bytes) -> bytes:
+        """The answer to a request of one of the kinds in `calls`, through the corridor, as if the key's holder had
+        sent it. Raises what the corridor raises, InvalidRequest for a body it cannot read, and LeaseLost."""
+        request_id = await self._next_request_id()
+        call = call_of(kind, body, request_id, self.lease.owner.user)
+        async with self._means.pipeline.handle(self.caller, call) as answer:
+            return answer.body
+
+    async def step(self, name: str, work: Callable[[], Awaitable[bytes]]) -> bytes:
+        """What `work` came to, once and for all: after a crash it is read and not done again. The name is the step's
+        own within the item. Raises what `work` raises, and LeaseLost."""
+        if self._steps is None:
+            self._steps = await self._means.checkpoints.read(self.lease)
+        if name not in self._steps:
+            result = await work()
+            if not await self._means.checkpoints.write(self._worker, self.lease, name, result):
+                raise LeaseLost
+            self._steps[name] = result
+        return self._steps[name]
+
+    async def child(self, name: str, kind: str) -> Job:
+        """The job of that name below this item, which is submitted if it is not there: same owner, same priority, same
+        times. It takes items until it is sealed."""
+        lease = self.lease
+        new = NewJob(
+            id=f"{lease.job_id}-{name}",
+            owner=lease.owner,
+            kind=kind,
+            requests=(),
+            created_at=self.clock.now(),
+            parent=Parent(lease.job_id, lease.number, lease.root_id),
+            sealed=False,
+        )
+        return (await self.jobs.submit(new))[0]
+
+    async def add(self, job: Job, items: Sequence[NewItem]) -> None:
+        """Items for a child; those whose numbers are there already stay as they are."""
+        await self.jobs.add(job.id, items)
+
+    async def seal(self, job: Job) -> None:
+        """The child has all of its items."""
+        await self.jobs.seal(job.id)
+
+    async def _next_request_id(self) -> str:
+        if self._request_ids:  # of the first request: on record since the item was claimed
+            return self._request_ids.pop()
+        request_id = self.clock.new_id("req")
+        if not await self._means.checkpoints.begin(self._worker, self.lease, request_id):
+            raise LeaseLost
+        return request_id
