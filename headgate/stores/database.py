@@ -20,7 +20,7 @@ from typing import TypeVar
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.engine import URL, Engine, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, DataError, IntegrityError, OperationalError, SQLAlchemyError
 
 from headgate.errors import DatabaseUnavailable, DataDirUnusable, IncompatibleDatabase, InvalidRequest, MissingExtra
 from headgate.stores.migrations import migrate
@@ -31,6 +31,8 @@ SQLITE_FILE = "headgate.db"
 SQLITE_OLDEST = (3, 32, 0)  # allows the number of parameters that the ledger's inserts have
 BUSY_SECONDS = 5.0  # how long SQLite waits for another process's transaction
 CHECKPOINT_PAGES = 4000  # 16 MB: a page that is changed often meanwhile is moved into the database once
+DEADLOCKS = ("40P01", "40001")  # PostgreSQL's codes for a transaction that was ended in favour of another
+MOST_DEADLOCKS = 3
 LANES = 4  # threads, and therefore connections
 
 
@@ -89,11 +91,21 @@ class Database:
                 if not self._migrated:
                     self._transact(migrate, writes=True)
                     self._migrated = True
-            return self._transact(work, writes)
+            return self._repeat(work, writes)
         except (DataError, IntegrityError, OverflowError, ValueError) as error:
             raise Unstorable(self._sentence(error)) from error
         except SQLAlchemyError as error:
             raise DatabaseUnavailable(f"The database did not answer: {self._sentence(error)}") from error
+
+    def _repeat(self, work: Callable[[Connection], Result], writes: bool) -> Result:
+        """PostgreSQL ends one of two transactions that wait for each other: it did nothing, and is done again."""
+        for _ in range(MOST_DEADLOCKS):
+            try:
+                return self._transact(work, writes)
+            except OperationalError as error:
+                if getattr(error.orig, "sqlstate", None) not in DEADLOCKS:
+                    raise
+        return self._transact(work, writes)
 
     def _transact(self, work: Callable[[Connection], Result], writes: bool) -> Result:
         with self._engine.connect() as connection:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -262,6 +263,40 @@ def test_a_file_that_is_no_database_is_unavailable(tmp_path: Path) -> None:
         database = Database("sqlite", tmp_path)
         with pytest.raises(DatabaseUnavailable, match="not a database"):
             await database.prepare()
+        await database.aclose()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.server
+def test_of_two_transactions_that_wait_for_each_other_both_are_done(
+    postgresql_server: PostgresqlServer, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        database = Database(postgresql_server.new_database(), tmp_path)
+        both_have_one = threading.Barrier(2)
+        tries: list[str] = []
+
+        def transaction(first: str, second: str) -> Callable[[Connection], None]:
+            def work(connection: Connection) -> None:
+                tries.append(first)
+                plus_one = text("UPDATE counters SET value = value + 1 WHERE name = :name")
+                connection.execute(plus_one, {"name": first})
+                if len(tries) <= 2:
+                    both_have_one.wait(10)
+                connection.execute(plus_one, {"name": second})
+
+            return work
+
+        a, b = "keys_version", "changes_version"
+        await database.prepare()
+        await asyncio.gather(
+            database.run(database.jobs, transaction(a, b), writes=True),
+            database.run(database.writing, transaction(b, a), writes=True),
+        )
+        values = text("SELECT value FROM counters WHERE name IN ('keys_version', 'changes_version')")
+        found = await database.run(database.reading, lambda connection: connection.execute(values).scalars().all())
+        assert (list(found), len(tries)) == ([2, 2], 3)
         await database.aclose()
 
     asyncio.run(scenario())
