@@ -76,7 +76,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "difficulty": {*VOCABULARY, "policy"},
     "training": {*VOCABULARY, "policy", "embedding"},
     "evaluating": {*VOCABULARY, "policy", "difficulty", "embedding", "training"},
-    "alerts": {*ADAPTER, "providers"},  # webhooks are called with the HTTP client of providers
+    "outgoing": {*ADAPTER, "providers", "version"},  # URLs are called with the HTTP client of providers
+    "alerts": {*ADAPTER, "providers", "outgoing"},
     "reconciling": {*PORTS, "policy", "wire", "config"},
     "sim": {*GATEWAY, "gateway"},
     "admin": {*GATEWAY, "gateway", "config", "jobs", "reconciling"},

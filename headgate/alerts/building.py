@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from headgate.alerts.channel import Channel
 from headgate.alerts.hooks import SlackHook, Webhook
-from headgate.alerts.postbox import Mailbox, MailServer
+from headgate.alerts.postbox import Mailbox
 from headgate.config.alert_schema import AlertConfig, EmailConfig
+from headgate.outgoing.mailing import MailServer
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.proxy import proxy_settings
 

@@ -6,19 +6,6 @@ from typing import Protocol
 
 from headgate.alert_types import Alert
 
-ATTEMPT_SECONDS = 10.0  # for one attempt of one channel
-MAX_ANSWER_CHARACTERS = 200
-
-
-class Undelivered(Exception):
-    """An attempt was in vain. `final`: another one would be too. `retry_after_seconds` is what was asked for."""
-
-    def __init__(self, answer: str, *, final: bool = False, retry_after_seconds: float = 0.0) -> None:
-        self.answer = short(answer)
-        super().__init__(self.answer)
-        self.final = final
-        self.retry_after_seconds = retry_after_seconds
-
 
 class Channel(Protocol):
     """One entry of the block `alerts`."""
@@ -31,9 +18,3 @@ class Channel(Protocol):
 
     async def aclose(self) -> None:
         """Close connections; what is under way may finish."""
-
-
-def short(text: str) -> str:
-    """One line that fits into a log line and a row."""
-    line = " ".join(text.split())
-    return line if len(line) <= MAX_ANSWER_CHARACTERS else f"{line[: MAX_ANSWER_CHARACTERS - 3]}..."

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Mapping
 import msgspec
 
 from headgate.alert_types import Alert, AlertDelivery, AlertRecord, DeliveryState
-from headgate.alerts.channel import ATTEMPT_SECONDS, Channel, Undelivered
+from headgate.alerts.channel import Channel
+from headgate.outgoing.undelivered import ATTEMPT_SECONDS, Undelivered
 from headgate.ports import Clock
 
 FIRST_BACKOFF_SECONDS = 2.0

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from headgate.alert_types import Alert
-from headgate.alerts.channel import Channel, Undelivered
+from headgate.alerts.channel import Channel
+from headgate.outgoing.undelivered import Undelivered
 from headgate.policy.alerting import trial_alert
 from headgate.ports import Clock
 from headgate.types import Frozen

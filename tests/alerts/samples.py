@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headgate.alert_types import Alert, BudgetFacts, CacheFacts, DriftFacts, RouterFacts, StoreFacts, VelocityFacts
-from headgate.alerts.channel import Undelivered
+from headgate.outgoing.undelivered import Undelivered
 from headgate.policy.alerting import (
     budget_alert,
     cache_alert,

@@ -13,7 +13,6 @@ import pytest
 
 from headgate.alert_types import Alert, AlertDelivery, AlertRecord, DeliveryState
 from headgate.alerts import desk as desk_module
-from headgate.alerts.channel import Undelivered
 from headgate.alerts.delivering import (
     GIVE_UP_SECONDS,
     LEASE_SECONDS,
@@ -23,6 +22,7 @@ from headgate.alerts.delivering import (
 )
 from headgate.alerts.desk import KEEP_SECONDS, MAX_WAITING, UNENTERED_SECONDS, Alerts
 from headgate.errors import DatabaseUnavailable
+from headgate.outgoing.undelivered import Undelivered
 from headgate.sim.clock import SimClock
 from headgate.sim.loop import run_virtual
 from headgate.stores.memory_alerts import MemoryAlertLog

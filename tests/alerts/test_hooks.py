@@ -11,10 +11,11 @@ import msgspec
 import pytest
 from openai import InvalidWebhookSignatureError, OpenAI
 
-from headgate.alerts import hooks
-from headgate.alerts.channel import Channel, Undelivered
+from headgate.alerts.channel import Channel
 from headgate.alerts.hooks import SlackHook, Webhook
 from headgate.alerts.messages import message_id, webhook_body
+from headgate.outgoing import posting
+from headgate.outgoing.undelivered import Undelivered
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.proxy import ProxySettings
 from tests.alerts.samples import EVERYTHING, budget
@@ -128,7 +129,7 @@ def test_what_is_no_success(answered: bytes, said: str, final: bool, retry_after
 
 
 def test_who_is_not_there_and_who_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr(posting, "ATTEMPT_SECONDS", 0.2)
 
     async def silent(peer: Peer) -> None:
         await peer.request()

@@ -15,7 +15,7 @@ from headgate.alerts.delivering import FIRST_BACKOFF_SECONDS, GIVE_UP_SECONDS, L
 from headgate.alerts.delivering import MAX_WAITING_PER_CHANNEL as PER_CHANNEL
 from headgate.alerts.desk import KEEP_SECONDS, MAX_WAITING, UNENTERED_SECONDS
 from headgate.alerts.messages import event, message_id, webhook_body
-from headgate.alerts.signing import secret_bytes, signed_headers
+from headgate.outgoing.signing import secret_bytes, signed_headers
 from tests.alerts.samples import budget, cache, drift, router, store, tokens, trial, velocity
 from tests.config.reading import BASE, errors
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import trustme
 
-from headgate.alerts import postbox
-from headgate.alerts.channel import Undelivered
 from headgate.alerts.postbox import Mailbox
-from headgate.alerts.postbox import MailServer as Settings
+from headgate.outgoing import mailing
+from headgate.outgoing.mailing import MailServer as Settings
+from headgate.outgoing.undelivered import Undelivered
 from tests.alerts.samples import AT, EVERYTHING, budget
 from tests.alerts.smtp import MailServer, mail_server
 
@@ -76,7 +76,7 @@ def test_mail_goes_under_tls_after_logging_in(tls: ssl.SSLContext) -> None:
 def test_tls_from_the_first_byte(tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with mail_server(MailServer(tls, implicit=True, login=("me", "s3cret"))) as server:
-            monkeypatch.setattr(postbox, "TLS_PORT", server.port)
+            monkeypatch.setattr(mailing, "TLS_PORT", server.port)
             assert await sent(server, username="me", password="s3cret", starttls=False) == "accepted"
         assert server.mails[0].under_tls
 
@@ -142,7 +142,7 @@ def test_a_wrong_password_is_not_tried_again() -> None:
 
 
 def test_who_is_not_there_and_who_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(postbox, "ATTEMPT_SECONDS", 0.2)
+    monkeypatch.setattr(mailing, "ATTEMPT_SECONDS", 0.2)
 
     async def scenario() -> None:
         async with mail_server(MailServer(silent=True)) as server:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
+from collections.abc import Sequence
 from typing import cast
 
 from headgate.errors import ConnectTimeout, UpstreamUnreachable
@@ -44,6 +45,10 @@ class Connector:
         """The proxy before a target. Raises UpstreamUnreachable if its URL cannot be used."""
         return proxy_for(target, self.settings.proxy)
 
+    async def located(self, target: Target) -> Sequence[str]:
+        """Where a target is reached without a proxy: names or addresses, tried one after the other."""
+        return (target.host,)
+
     async def open(self, target: Target) -> Connection:
         """A connection ready to send on. Raises UpstreamUnreachable, ConnectTimeout. Cancelling it leaves no socket."""
         proxy = self.proxy_for(target)
@@ -71,12 +76,18 @@ class Connector:
         if target.scheme == "https" and proxy is not None:
             await self._open_tunnel(connection, target, proxy)
             return connection
-        host, port = (target.host, target.port) if proxy is None else (proxy.host, proxy.port)
-        if target.scheme == "https":
-            tls = await self._tls()
-            await loop.create_connection(lambda: connection, host, port, ssl=tls, server_hostname=target.host)
-        else:
-            await loop.create_connection(lambda: connection, host, port)
+        hosts, port = ([proxy.host], proxy.port) if proxy is not None else (await self.located(target), target.port)
+        for index, host in enumerate(hosts, start=1):
+            try:
+                if target.scheme == "https":
+                    tls = await self._tls()
+                    await loop.create_connection(lambda: connection, host, port, ssl=tls, server_hostname=target.host)
+                else:
+                    await loop.create_connection(lambda: connection, host, port)
+                break
+            except OSError as error:
+                if index == len(hosts) or isinstance(error, ssl.SSLError):
+                    raise
         return connection
 
     async def _open_tunnel(self, connection: Connection, target: Target, proxy: Proxy) -> None:

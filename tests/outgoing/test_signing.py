@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai import InvalidWebhookSignatureError, OpenAI
 
-from headgate.alerts.signing import secret_bytes, signature, signed_headers
+from headgate.outgoing.signing import secret_bytes, signature, signed_headers
 
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 BODY = b'{"test": 2432232314}'

@@ -1,0 +1,1 @@
+"""What headgate tells others by itself: POSTs to URLs, signed, and mail. Who is told what is for its callers to say."""
