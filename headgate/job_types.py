@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+from headgate.delivery_types import Target
 from headgate.types import Frozen
 
 
@@ -103,6 +104,7 @@ class NewJob(Frozen, frozen=True):
     digest: str = ""  # of what was submitted, to tell the same job from another with the same key
     parent: Parent | None = None
     sealed: bool = True  # False: items are added to it until it is sealed
+    targets: tuple[Target, ...] = ()  # who is told of it
 
 
 class Job(Frozen, frozen=True):

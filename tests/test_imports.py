@@ -15,6 +15,7 @@ VOCABULARY = {
     "alert_types",
     "bills",
     "cache_types",
+    "delivery_types",
     "change_types",
     "idempotency_types",
     "job_types",
@@ -26,7 +27,7 @@ VOCABULARY = {
     "limit_errors",
     "version",
 }
-PORTS = {*VOCABULARY, "billing_ports", "job_ports", "ports", "route_ports", "vector_ports"}
+PORTS = {*VOCABULARY, "billing_ports", "delivery_ports", "job_ports", "ports", "route_ports", "vector_ports"}
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
@@ -49,7 +50,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "cache_types": {"types"},
     "change_types": {"types"},
     "idempotency_types": {"types"},
-    "job_types": {"types"},
+    "delivery_types": {"types"},
+    "delivery_ports": {"delivery_types"},
+    "job_types": {"types", "delivery_types"},
     "metering": {"types"},
     "route_types": {"types", "judgements"},
     "bills": {"types"},

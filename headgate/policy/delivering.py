@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from headgate.delivery_types import Waiting
 from headgate.types import Frozen
 
 FIRST_BACKOFF_SECONDS = 5.0
@@ -16,18 +17,10 @@ AT_ONCE_PER_LANE = 4
 
 
 class Again(Frozen, frozen=True, gc=False):
-    """Try again at `at` in Unix seconds; None: never. The reason is for people."""
+    """Try again after a pause; None: never. The reason is for people."""
 
-    at: float | None
+    pause_seconds: float | None
     reason: str
-
-
-class Waiting(Frozen, frozen=True, gc=False):
-    """A delivery whose time has come. Its lane is whom it goes to: who does not answer holds up his own lane only."""
-
-    id: str
-    tenant: str
-    lane: str
 
 
 def backoff_seconds(attempts: int, chance: float) -> float:
@@ -40,15 +33,15 @@ def backoff_seconds(attempts: int, chance: float) -> float:
 
 
 def after_failure(
-    attempts: int, *, since: float, now: float, chance: float, final: bool, retry_after_seconds: float
+    attempts: int, *, age_seconds: float, chance: float, final: bool, retry_after_seconds: float
 ) -> Again:
-    """What follows the attempt of number `attempts` that failed; `since` is when what is told happened."""
+    """What follows the attempt of number `attempts` that failed; the age is since what is told happened."""
     if final:
         return Again(None, "the receiver will never take it")
     pause = max(backoff_seconds(attempts, chance), min(retry_after_seconds, LONGEST_BACKOFF_SECONDS))
-    if now + pause > since + GIVE_UP_SECONDS:
+    if age_seconds + pause > GIVE_UP_SECONDS:
         return Again(None, f"{attempts} attempts within a day failed")
-    return Again(now + pause, f"attempt {attempts} failed")
+    return Again(pause, f"attempt {attempts} failed")
 
 
 class Busy(Frozen, frozen=True, gc=False):

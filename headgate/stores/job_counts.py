@@ -7,10 +7,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, select, update
 
-from headgate.job_types import Counts, ItemState
+from headgate.delivery_types import Told
+from headgate.job_types import Counts, ItemState, JobState
 from headgate.policy import jobs as policy
 from headgate.ports import Clock
 from headgate.stores.jobs_tables import job_items, jobs
+from headgate.stores.outbox_tables import AT_THE_END, EVERY_CHANGE, tell
 
 COUNTED = tuple(state.value for state in ItemState)
 
@@ -55,10 +57,25 @@ def follow(connection: Connection, row: Row[Any], now: float) -> None:
     if state == row.state and (finished_at is None) == (row.finished_at is None):
         return
     connection.execute(update(jobs).where(jobs.c.id == row.id).values(state=state.value, finished_at=finished_at))
+    if row.told_when and (finished_at is not None or row.told_when == EVERY_CHANGE):
+        told = _told(connection, row, state, now)
+        tell(connection, row.id, row.version, told, EVERY_CHANGE if finished_at is None else AT_THE_END)
     if finished_at is not None and row.parent_id:
         its = (job_items.c.job_id == row.parent_id, job_items.c.number == row.parent_number)
         waits = (job_items.c.state == ItemState.RETRYING.value, job_items.c.held == 0)
         connection.execute(update(job_items).where(*its, *waits).values(ready=1, next_at=now))
+
+
+def below(connection: Connection, job_id: str) -> Counts:
+    """The items of all jobs that a root has below it."""
+    sums = [func.coalesce(func.sum(jobs.c[state]), 0).label(state) for state in COUNTED]
+    return counts_of(connection.execute(select(*sums).where(jobs.c.root_id == job_id, jobs.c.id != job_id)).one())
+
+
+def _told(connection: Connection, row: Row[Any], state: JobState, now: float) -> Told:
+    children = below(connection, row.id)
+    counts = children if children.total else counts_of(row)
+    return Told(state.value, counts.done, counts.total, now, row.error_code, row.error)
 
 
 def counts_of(row: Row[Any]) -> Counts:

@@ -43,6 +43,7 @@ jobs = Table(
     Column("parent_id", Text, nullable=False, server_default=""),  # empty: a root
     Column("parent_number", Integer, nullable=False, server_default="0"),
     Column("root_id", Text, nullable=False, server_default=""),
+    Column("told_when", SmallInteger, nullable=False, server_default="0"),  # 1: at the end, 2: of every change
     Column("sealed", SmallInteger, nullable=False, server_default="1"),
 )
 

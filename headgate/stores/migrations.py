@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, inspect, select
 
 from headgate.errors import IncompatibleDatabase
-from headgate.stores import jobs_tables, locks
+from headgate.stores import jobs_tables, locks, outbox_tables
 from headgate.stores.schema import migrations
 
 
@@ -198,6 +198,10 @@ STEPS: tuple[Migration, ...] = (
         statements={dialect: _judgements(sequence) for dialect, sequence in _SEQUENCES.items()},
     ),
     Migration(name="trees of jobs and their checkpoints", statements=dict.fromkeys(_SEQUENCES, jobs_tables.TREES)),
+    Migration(
+        name="deliveries",
+        statements={"sqlite": outbox_tables.create("BLOB"), "postgresql": outbox_tables.create("BYTEA")},
+    ),
 )
 
 

@@ -7,16 +7,18 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
 
+from headgate.delivery_types import Target, TargetKind, Told
 from headgate.errors import Conflict, InvalidRequest, NotFound
-from headgate.job_types import Command, Counts, Item, ItemState, Job, JobFilter, JobState, NewItem, NewJob, Owner
+from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState, NewItem, NewJob, Owner
 from headgate.policy import jobs as policy
 from headgate.policy.jobs import OPEN, Event
 from headgate.ports import Clock
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
-from headgate.stores.job_counts import COUNTED, Shifts, counts_of, database_now, follow
+from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
 from headgate.stores.jobs_tables import job_attempts, job_checkpoints, job_items, job_turns, jobs
+from headgate.stores.outbox_tables import AT_THE_END, EVERY_CHANGE, job_targets, tell
 from headgate.stores.schema import requests
 
 _ITEM_COLUMNS = tuple(column.name for column in job_items.columns)
@@ -49,6 +51,7 @@ class SqlJobs:
                 parent = _row(connection, job.parent.job_id, None)
                 values |= {name: getattr(parent, name) for name in _INHERITED}
             connection.execute(insert(jobs).values(**values))
+            _enter_targets(connection, job)
             row = _row(connection, job.id, None)
             self._insert(connection, row, [NewItem(index, body) for index, body in enumerate(job.requests, start=1)])
             follow(connection, row, database_now(connection, self._clock))
@@ -221,7 +224,22 @@ def _job_values(job: NewJob) -> dict[str, Any]:
         "error_code": "", "error": "", "version": 1, **dict.fromkeys(COUNTED, 0), "queued": len(job.requests),
         "parent_id": job.parent.job_id if job.parent else "", "parent_number": job.parent.number if job.parent else 0,
         "root_id": job.parent.root_id if job.parent else job.id, "sealed": int(job.sealed),
+        "told_when": max(map(_told_when, job.targets), default=0),
     }  # fmt: skip
+
+
+def _told_when(target: Target) -> int:
+    return EVERY_CHANGE if target.kind is TargetKind.PUBLISH else AT_THE_END
+
+
+def _enter_targets(connection: Connection, job: NewJob) -> None:
+    """Who is told of a job, and that it is there."""
+    for number, target in enumerate(job.targets, start=1):
+        values = {"tenant": clean(job.owner.tenant), "kind": target.kind.value, "address": clean(target.address)}
+        its = {"job_id": job.id, "number": number, "lane": clean(target.lane), "told_when": _told_when(target)}
+        connection.execute(insert(job_targets).values(**its, **values))
+    if any(target.kind is TargetKind.PUBLISH for target in job.targets):
+        tell(connection, job.id, 1, Told(JobState.QUEUED, 0, len(job.requests), job.created_at), EVERY_CHANGE)
 
 
 def _item_values(job: Row[Any], item: NewItem, turn: int, now: float) -> tuple[Any, ...]:
@@ -245,13 +263,6 @@ def _row(connection: Connection, job_id: str, tenant: str | None, *, for_update:
     return row
 
 
-def _below(connection: Connection, row: Row[Any]) -> Counts:
-    """The items of all jobs that a root has below it."""
-    sums = [func.coalesce(func.sum(jobs.c[state]), 0).label(state) for state in COUNTED]
-    found = connection.execute(select(*sums).where(jobs.c.root_id == row.id, jobs.c.id != row.id)).one()
-    return counts_of(found)
-
-
 def _job(connection: Connection, row: Row[Any]) -> Job:
     whole = select(jobs.c.id).where(or_(jobs.c.id == row.id, jobs.c.root_id == row.id))
     ours = select(job_attempts.c.request_id).where(job_attempts.c.job_id.in_(whole))
@@ -273,7 +284,7 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
         version=row.version,
         cost_picousd=int(connection.execute(cost).scalar_one()),
         root_id=row.root_id,
-        below=_below(connection, row),
+        below=below(connection, row.id),
     )
 
 

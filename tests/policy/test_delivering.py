@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 
+from headgate.delivery_types import Waiting
 from headgate.policy.delivering import (
     AT_ONCE,
     AT_ONCE_PER_LANE,
@@ -13,7 +14,6 @@ from headgate.policy.delivering import (
     GIVE_UP_SECONDS,
     LONGEST_BACKOFF_SECONDS,
     Busy,
-    Waiting,
     after_failure,
     backoff_seconds,
     next_ones,
@@ -22,10 +22,9 @@ from headgate.policy.delivering import (
 NOBODY = Busy({}, {})
 
 
-def failed(
-    attempts: int, since: float = 0.0, now: float = 0.0, final: bool = False, asked: float = 0.0
-) -> float | None:
-    return after_failure(attempts, since=since, now=now, chance=0.5, final=final, retry_after_seconds=asked).at
+def failed(attempts: int, final: bool = False, asked: float = 0.0) -> float | None:
+    again = after_failure(attempts, age_seconds=0.0, chance=0.5, final=final, retry_after_seconds=asked)
+    return again.pause_seconds
 
 
 def test_pauses_grow_to_an_hour() -> None:
@@ -36,15 +35,14 @@ def test_pauses_grow_to_an_hour() -> None:
 
 @pytest.mark.parametrize("chance", [0.0, 0.999])
 def test_it_is_tried_for_a_day_and_not_longer(chance: float) -> None:
-    now, attempts = 100.0, 0
+    age, attempts = 0.0, 0
     while True:
         attempts += 1
-        again = after_failure(attempts, since=100.0, now=now, chance=chance, final=False, retry_after_seconds=0.0)
-        if again.at is None:
+        again = after_failure(attempts, age_seconds=age, chance=chance, final=False, retry_after_seconds=0.0)
+        if again.pause_seconds is None:
             break
-        assert again.at > now
-        now = again.at
-    assert GIVE_UP_SECONDS - LONGEST_BACKOFF_SECONDS <= now - 100.0 <= GIVE_UP_SECONDS
+        age += again.pause_seconds
+    assert GIVE_UP_SECONDS - LONGEST_BACKOFF_SECONDS <= age <= GIVE_UP_SECONDS
     assert 20 < attempts < 60 and f"{attempts} attempts" in again.reason
 
 
