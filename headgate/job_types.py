@@ -105,6 +105,7 @@ class NewJob(Frozen, frozen=True):
     parent: Parent | None = None
     sealed: bool = True  # False: items are added to it until it is sealed
     targets: tuple[Target, ...] = ()  # who is told of it
+    origin: str = ""  # where in which queue it was taken from: one job for each place
 
 
 class Job(Frozen, frozen=True):

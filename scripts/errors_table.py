@@ -9,7 +9,7 @@ import inspect
 import sys
 from collections.abc import Iterator
 
-from headgate import errors, idempotency_errors, limit_errors
+from headgate import errors, idempotency_errors, limit_errors, queue_errors
 from headgate.errors import (
     Forbidden,
     HeadgateError,
@@ -48,7 +48,7 @@ else the provider's sentence is told in the caller's shape. 401 and 403 are abou
 What a limit or a budget refuses also has `limit` beside `code`, with the numbers: `name`, `scope`, `subject`, `unit`,
 `limit`, `used`, `held`, `needed`, and `resets_at` or `retry_after_seconds`. [limits.md](limits.md) explains them.
 
-This page is generated from `headgate/errors.py`, `headgate/limit_errors.py` and `headgate/idempotency_errors.py`.
+This page is generated from `headgate/errors.py` and the other modules of errors.
 """
 
 SECTIONS: tuple[tuple[str, type[HeadgateError] | None], ...] = (
@@ -65,7 +65,7 @@ SECTIONS: tuple[tuple[str, type[HeadgateError] | None], ...] = (
 def all_errors() -> list[type[HeadgateError]]:
     """Every error class but the bases, in the order of the source."""
     found: list[type[HeadgateError]] = []
-    for module in (errors, limit_errors, idempotency_errors):
+    for module in (errors, limit_errors, idempotency_errors, queue_errors):
         classes = [member for _, member in inspect.getmembers(module, inspect.isclass)]
         own = [each for each in classes if issubclass(each, HeadgateError) and each.__module__ == module.__name__]
         found += sorted(own, key=lambda member: inspect.getsourcelines(member)[1])

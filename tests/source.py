@@ -9,7 +9,7 @@ from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PORTS = tuple(f"headgate/{kind}ports.py" for kind in ("", "vector_", "billing_", "job_", "route_"))
+PORTS = tuple(f"headgate/{kind}ports.py" for kind in ("", "vector_", "billing_", "job_", "route_", "queue_"))
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 

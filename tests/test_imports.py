@@ -25,9 +25,13 @@ VOCABULARY = {
     "errors",
     "idempotency_errors",
     "limit_errors",
+    "queue_errors",
+    "queue_types",
     "version",
 }
-PORTS = {*VOCABULARY, "billing_ports", "delivery_ports", "job_ports", "ports", "route_ports", "vector_ports"}
+PORTS = {
+    *VOCABULARY, "billing_ports", "delivery_ports", "job_ports", "ports", "queue_ports", "route_ports", "vector_ports",
+}  # fmt: skip
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
@@ -58,6 +62,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "bills": {"types"},
     "judgements": {"types"},
     "errors": {"types"},
+    "queue_types": {"types"},
+    "queue_errors": {"errors"},
+    "queue_ports": {"queue_types"},
+    "queues": {*ADAPTER, "stores"},
     "idempotency_errors": {"errors"},
     "limit_errors": {"errors", "metering"},
     "billing_ports": {"bills"},

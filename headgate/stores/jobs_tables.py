@@ -45,6 +45,7 @@ jobs = Table(
     Column("root_id", Text, nullable=False, server_default=""),
     Column("told_when", SmallInteger, nullable=False, server_default="0"),  # 1: at the end, 2: of every change
     Column("sealed", SmallInteger, nullable=False, server_default="1"),
+    Column("origin", Text, nullable=False, server_default=""),  # where in which queue it was taken from
 )
 
 job_items = Table(

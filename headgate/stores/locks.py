@@ -12,6 +12,7 @@ MIGRATIONS = 0x68656164_67617465  # "headgate" in ASCII, so that nobody else's l
 LEDGER = MIGRATIONS + 1
 ADJUSTMENTS = MIGRATIONS + 2
 LEASES = MIGRATIONS + 3
+DEAD_LETTERS = MIGRATIONS + 4
 WAIT = "10s"  # a holder that vanished without a word is noticed by the server's keep-alives, not here
 
 

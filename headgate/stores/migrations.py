@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, inspect, select
 
 from headgate.errors import IncompatibleDatabase
-from headgate.stores import jobs_tables, locks, outbox_tables
+from headgate.stores import jobs_tables, locks, outbox_tables, queue_tables
 from headgate.stores.schema import migrations
 
 
@@ -201,6 +201,13 @@ STEPS: tuple[Migration, ...] = (
     Migration(
         name="deliveries",
         statements={"sqlite": outbox_tables.create("BLOB"), "postgresql": outbox_tables.create("BYTEA")},
+    ),
+    Migration(
+        name="queues and dead letters",
+        statements={
+            dialect: queue_tables.create(sequence, {"sqlite": "BLOB", "postgresql": "BYTEA"}[dialect])
+            for dialect, sequence in _SEQUENCES.items()
+        },
     ),
 )
 

@@ -36,6 +36,10 @@ class SqlJobs:
 
     async def submit(self, job: NewJob) -> tuple[Job, bool]:
         def work(connection: Connection) -> tuple[Job, bool]:
+            if job.origin:
+                known = connection.execute(select(jobs).where(jobs.c.origin == job.origin)).one_or_none()
+                if known is not None:
+                    return _job(connection, known), False
             if job.idempotency_key is not None:
                 same = (jobs.c.tenant == job.owner.tenant, jobs.c.idempotency_key == job.idempotency_key)
                 known = connection.execute(select(jobs).where(*same)).one_or_none()
@@ -225,6 +229,7 @@ def _job_values(job: NewJob) -> dict[str, Any]:
         "parent_id": job.parent.job_id if job.parent else "", "parent_number": job.parent.number if job.parent else 0,
         "root_id": job.parent.root_id if job.parent else job.id, "sealed": int(job.sealed),
         "told_when": max(map(_told_when, job.targets), default=0),
+        "origin": job.origin,
     }  # fmt: skip
 
 
