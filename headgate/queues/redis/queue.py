@@ -91,7 +91,7 @@ class RedisQueue:
         lag = mine.get("lag")
         waiting = length - mine["pending"] if lag is None else lag
         last = f"({_text(mine['last-delivered-id'])}"
-        first: list[Any] = await self._answer(self._redis.xrange(self._stream, last, count=1))
+        first: Any = await self._answer(self._redis.xrange(self._stream, last, count=1))
         age = max(0.0, self._clock.now() - _message(first[0][0], first[0][1], 1).sent_at) if first else 0.0
         return QueueBacklog(int(waiting) + int(delayed), age)
 
