@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from headgate.delivery_types import Target
+from headgate.delivery_types import OutboxStanding, Target
 from headgate.types import Frozen
 
 
@@ -126,6 +126,7 @@ class Job(Frozen, frozen=True):
     error: str
     version: int
     cost_picousd: int = 0  # of all rows of the ledger that belong to it and to its children
+    idempotency_key: str | None = None
     root_id: str = ""
     below: Counts = Counts()  # the items of all its children and theirs, if it is a root
 
@@ -212,6 +213,7 @@ class Backlog(Frozen, frozen=True, gc=False):
     leased: int = 0
     dead: int = 0
     oldest_age_seconds: float = 0.0  # of the ready ones; 0: there are none
+    outbox: OutboxStanding = OutboxStanding()  # what is to be told about jobs
 
     @property
     def by_state(self) -> dict[str, int]:

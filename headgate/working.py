@@ -6,7 +6,10 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+import msgspec
+
 from headgate.config.schema import Config
+from headgate.delivering import Deliveries
 from headgate.errors import HeadgateError
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.pipeline import Pipeline
@@ -38,27 +41,32 @@ class Working:
         kinds = request_kinds(lambda name: pipeline.setup.has(name))
         means = Means(pipeline, accounts, jobs, SqlCheckpoints(database, clock), clock)
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, lambda: _settings(config()))
-        self.desk = JobDesk(jobs, clock, kinds, self.worker.bell.ring)
+        self.deliveries = Deliveries(database, jobs, clock, config)
+        self.desk = JobDesk(jobs, self.deliveries.desk, clock, kinds, self.worker.bell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
 
     async def run_forever(self) -> None:
         """Look at what waits, and work, if the configuration wants this process to."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_forever())
+            group.create_task(self.deliveries.relay.run_forever())
             if self._config().jobs.workers == "inside":
                 group.create_task(self.worker.run_forever())
 
     async def _look_forever(self) -> None:
         while True:
             try:
-                self.backlog = await self._work.backlog()
+                backlog, outbox = await self._work.backlog(), await self.deliveries.standing()
+                self.backlog = msgspec.structs.replace(backlog, outbox=outbox)
             except HeadgateError as error:
                 log.warning("what jobs wait is not known: %s", error.message)
             await asyncio.sleep(LOOK_SECONDS)
 
     async def drain(self) -> None:
         """Take no more items, and give back what does not end in time."""
-        await self.worker.drain(self._config().server.drain_seconds)
+        seconds = self._config().server.drain_seconds
+        await self.worker.drain(seconds)
+        await self.deliveries.drain(min(seconds, LOOK_SECONDS))
 
 
 def _settings(config: Config) -> WorkerSettings:

@@ -22,6 +22,7 @@ VOCABULARY = {
     "judgements",
     "metering",
     "route_types",
+    "delivery_errors",
     "errors",
     "idempotency_errors",
     "limit_errors",
@@ -37,7 +38,7 @@ ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
 ROOTS = {  # where adapters are picked
     "app", "assembly", "bookkeeping", "caching", "instruments", "offline", "protection", "routing",
-    "semantics", "working",
+    "semantics", "working", "delivering",
 }  # fmt: skip
 
 # What a composition root ties together.
@@ -66,6 +67,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "queue_errors": {"errors"},
     "queue_ports": {"queue_types"},
     "queues": {*ADAPTER, "stores"},
+    "delivery_errors": {"errors"},
     "idempotency_errors": {"errors"},
     "limit_errors": {"errors", "metering"},
     "billing_ports": {"bills"},
@@ -91,10 +93,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "alerts": {*ADAPTER, "providers", "outgoing"},
     "reconciling": {*PORTS, "policy", "wire", "config"},
     "sim": {*GATEWAY, "gateway"},
-    "admin": {*GATEWAY, "gateway", "config", "jobs", "reconciling"},
-    "jobs": {*GATEWAY, "gateway"},
+    "admin": {*GATEWAY, "gateway", "config", "deliveries", "jobs", "reconciling"},
+    "jobs": {*GATEWAY, "gateway", "deliveries"},
+    "deliveries": {*GATEWAY, "outgoing"},
     "instruments": {*ADAPTER, "telemetry"},
-    "working": {*ADAPTER, "gateway", "jobs", "stores"},
+    "delivering": {*ADAPTER, "deliveries", "outgoing", "providers", "stores"},
+    "working": {*ADAPTER, "gateway", "jobs", "stores", "delivering"},
     "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
     "caching": {*ADAPTER, "gateway", "stores", "telemetry"},
     "semantics": {*ADAPTER, "gateway", "stores", "telemetry", "caching"},

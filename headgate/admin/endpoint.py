@@ -40,6 +40,7 @@ class Access(StrEnum):
 
     PUBLIC = "public"
     CALLER = "caller"  # with a virtual key
+    LINK = "link"  # with a virtual key, or by a signed link: the endpoint looks for itself
     ADMIN = "admin"  # with the admin key
 
 

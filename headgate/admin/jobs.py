@@ -10,6 +10,7 @@ import msgspec
 
 from headgate.admin.endpoint import Input, Name, Reply, Visit
 from headgate.admin.moments import UnixSeconds
+from headgate.deliveries.desk import Wanted
 from headgate.errors import Conflict, InvalidRequest
 from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState
 from headgate.jobs.calls import body_of
@@ -24,7 +25,9 @@ _LONGEST_KEY = 255
 
 class SubmitJob(Input, frozen=True):
     """One `request`, or several `requests`, each the body that the kind's route takes: `chat` chat completions, `embed`
-    embeddings, `messages` Anthropic's, `responses` OpenAI's. Times are Unix seconds; higher priorities go first."""
+    embeddings, `messages` Anthropic's, `responses` OpenAI's. Times are Unix seconds; higher priorities go first.
+    When the job ends, `webhook` is called, `mail` is written to, and its answer is sent to the topic or queue
+    `reply_to`."""
 
     kind: Name = "chat"
     request: Any = None
@@ -32,6 +35,9 @@ class SubmitJob(Input, frozen=True):
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     start_at: UnixSeconds | None = None
     deadline_at: UnixSeconds | None = None
+    webhook: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    mail: str | list[str] | None = None
+    reply_to: Annotated[str, msgspec.Meta(min_length=1, max_length=500)] | None = None
 
 
 class JobId(Input, frozen=True):
@@ -56,6 +62,13 @@ class ItemsQuery(Input, frozen=True):
     state: ItemState | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     after: Annotated[int, msgspec.Meta(ge=0)] = 0
+
+
+class ResultQuery(ItemsQuery, frozen=True):
+    """Which items of a job that is over; `expires` and `signature` stand in links of mails."""
+
+    expires: Annotated[str, msgspec.Meta(max_length=20)] | None = None
+    signature: Annotated[str, msgspec.Meta(max_length=100)] | None = None
 
 
 class Progress(Frozen, frozen=True):
@@ -129,9 +142,14 @@ async def submit(visit: Visit, command: SubmitJob) -> Reply:
         priority=command.priority,
         start_at=command.start_at,
         deadline_at=command.deadline_at,
+        told=Wanted(command.webhook, _addresses(command.mail), command.reply_to),
     )
     job, _ = await visit.services.job_desk.submit(visit.caller(), wanted, _idempotency_key(visit))
     return Reply(msgspec.json.encode(_view(job)), 202)
+
+
+def _addresses(mail: str | list[str] | None) -> tuple[str, ...]:
+    return (mail,) if isinstance(mail, str) else tuple(mail or ())
 
 
 async def list_jobs(visit: Visit, query: JobsQuery) -> JobList:
@@ -149,21 +167,31 @@ async def get_job(visit: Visit, query: JobId) -> JobView:
 async def partial(visit: Visit, query: ItemsQuery) -> ItemList:
     """The items of a job with the answers there are so far."""
     await _job(visit, query.job_id)
+    return await _page(visit, query)
+
+
+async def _page(visit: Visit, query: ItemsQuery) -> ItemList:
     found = await visit.services.job_desk.jobs.items(query.job_id, query.limit + 1, query.after, query.state)
     shown = found[: query.limit]
     return ItemList([_item_view(item) for item in shown], shown[-1].number if len(found) > query.limit else None)
 
 
-async def result(visit: Visit, query: ItemsQuery) -> Reply:
-    """What came of a job that is over: the answer of a job of one request as it is, of several as a page of items."""
-    job = await _job(visit, query.job_id)
+async def result(visit: Visit, query: ResultQuery) -> Reply:
+    """What came of a job that is over: the answer of a job of one request as it is, of several as a page of items. With
+    the key it was submitted with, or with the `expires` and `signature` of a link that headgate made."""
+    jobs = visit.services.job_desk.jobs
+    if query.signature is not None:
+        await visit.services.job_desk.deliveries.check_link(query.job_id, query.expires or "", query.signature)
+        job = await jobs.get(query.job_id)
+    else:
+        job = await _job(visit, query.job_id)
     if not job.is_over:
         done, total = job.progress.done, job.progress.total
         raise Conflict(f"The job is {job.state}: {done} of {total} items are done. Ask for "
                        f"/v1/jobs/{job.id}/partial, or later.")  # fmt: skip
     if job.counts.total > 1:
-        return Reply(msgspec.json.encode(await partial(visit, query)))
-    (item,) = await visit.services.job_desk.jobs.items(job.id, 1)
+        return Reply(msgspec.json.encode(await _page(visit, query)))
+    (item,) = await jobs.items(job.id, 1)
     if not item.result:
         raise Conflict(f"The job has no result, it is {job.state}: {item.error or 'nothing was answered'}")
     return Reply(item.result)

@@ -23,9 +23,15 @@ _REFERENCE = "#/components/schemas/{name}"
 _SECURITY: dict[Access, list[Json]] = {
     Access.PUBLIC: [],
     Access.CALLER: [{"virtualKey": []}],
+    Access.LINK: [{"virtualKey": []}, {}],
     Access.ADMIN: [{"adminKey": []}],
 }
-_TAGS = {Access.PUBLIC: "operations", Access.CALLER: "callers", Access.ADMIN: "admin"}
+_TAGS = {
+    Access.PUBLIC: "operations",
+    Access.CALLER: "callers",
+    Access.LINK: "callers",
+    Access.ADMIN: "admin",
+}
 _STREAM = "text/event-stream"
 _SECURITY_SCHEMES: Json = {
     "virtualKey": {"type": "http", "scheme": "bearer", "description": "A virtual key: hg-..."},

@@ -19,6 +19,7 @@ from headgate.admin.routes import ENDPOINTS
 _TITLES = {
     Access.PUBLIC: "For everybody",
     Access.CALLER: "For callers, with a virtual key",
+    Access.LINK: "For callers, with a virtual key or by a signed link",
     Access.ADMIN: "For operators, with the admin key",
 }
 

@@ -8,6 +8,7 @@ from headgate.admin import (
     alerts,
     audit,
     cache,
+    deliveries,
     jobs,
     keys,
     limits,
@@ -43,7 +44,12 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("GET", JOB_PATH, jobs.get_job, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("GET", f"{JOB_PATH}/events", jobs.events, jobs.JobId, None, Access.CALLER),
     Endpoint("GET", f"{JOB_PATH}/partial", jobs.partial, jobs.ItemsQuery, jobs.ItemList, Access.CALLER),
-    Endpoint("GET", f"{JOB_PATH}/result", jobs.result, jobs.ItemsQuery, None, Access.CALLER),
+    Endpoint("GET", f"{JOB_PATH}/result", jobs.result, jobs.ResultQuery, None, Access.LINK),
+    Endpoint(
+        "GET", f"{JOB_PATH}/deliveries", deliveries.list_deliveries, jobs.JobId, deliveries.DeliveryList, Access.CALLER
+    ),
+    Endpoint("POST", f"{JOB_PATH}/redeliver", deliveries.redeliver, jobs.JobId, deliveries.DeliveryList, Access.CALLER),
+    Endpoint("GET", "/v1/webhooks/secret", deliveries.webhook_secret, Nothing, deliveries.WebhookSecret, Access.CALLER),
     Endpoint("POST", f"{JOB_PATH}/pause", jobs.pause, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("POST", f"{JOB_PATH}/resume", jobs.resume, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("POST", f"{JOB_PATH}/cancel", jobs.cancel, jobs.JobId, jobs.JobView, Access.CALLER),

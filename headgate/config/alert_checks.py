@@ -11,6 +11,7 @@ import re
 from urllib.parse import urlsplit
 
 from headgate.config.alert_schema import AlertConfig, EmailConfig
+from headgate.config.delivery_schema import JobMailConfig
 from headgate.config.problems import Findings, Place
 from headgate.config.schema import Config
 from headgate.config.values import check_url
@@ -89,10 +90,20 @@ def _check_email(email: EmailConfig, place: Place, findings: Findings) -> None:
         for index, address in enumerate([email.to] if isinstance(email.to, str) else email.to)
     ]
     for address, where in addresses:
-        if not _ADDRESS.fullmatch(address):
+        if not is_mail_address(address):
             findings.error(where, "no e-mail address", "write e.g. ops@example.com")
     if len(addresses) == 1 and not findings.is_broken((*place, "to")):
         findings.error((*place, "to"), "empty: nobody would be told", "write e.g. to: ops@example.com")
+    check_mail_server(email, place, findings)
+
+
+def is_mail_address(text: str) -> bool:
+    """Whether it is somebody@somewhere, or `Name <somebody@somewhere>`."""
+    return bool(_ADDRESS.fullmatch(text))
+
+
+def check_mail_server(email: EmailConfig | JobMailConfig, place: Place, findings: Findings) -> None:
+    """Add an error for a server that could not be reached or logged in to."""
     if not _HOST.fullmatch(email.host):
         findings.error((*place, "host"), "no name of a host", "write e.g. host: smtp.example.com")
     if email.port == 0:

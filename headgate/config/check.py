@@ -11,6 +11,7 @@ from headgate.config.billing_checks import check_billing
 from headgate.config.cache_checks import check_caches
 from headgate.config.catalogue import Catalogue
 from headgate.config.embedder_checks import check_embedder
+from headgate.config.jobs_checks import check_jobs
 from headgate.config.limit_checks import check_limits
 from headgate.config.pii_checks import check_pii
 from headgate.config.problems import Findings, Place
@@ -32,6 +33,7 @@ def check(config: Config, findings: Findings, catalogue: Catalogue, workers: int
     check_billing(config, findings)
     check_caches(config, findings)
     check_pii(config, findings)
+    check_jobs(config, findings)
     check_embedder(config, findings, catalogue)
     check_routers(config, findings)
     _check_prices(config, findings, catalogue)

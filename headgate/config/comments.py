@@ -11,9 +11,20 @@ import tokenize
 from pathlib import Path
 from types import ModuleType
 
-from headgate.config import alert_schema, billing_schema, embedder_schema, jobs_schema, router_schema, schema, tiers
+from headgate.config import (
+    alert_schema,
+    billing_schema,
+    delivery_schema,
+    embedder_schema,
+    jobs_schema,
+    router_schema,
+    schema,
+    tiers,
+)
 
-_SOURCES = (schema, tiers, alert_schema, billing_schema, embedder_schema, jobs_schema, router_schema)
+_SOURCES = (
+    schema, tiers, alert_schema, billing_schema, delivery_schema, embedder_schema, jobs_schema, router_schema,
+)  # fmt: skip
 
 
 def field_comments() -> dict[str, dict[str, str]]:

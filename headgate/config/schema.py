@@ -15,6 +15,7 @@ import msgspec
 from headgate.config.alert_schema import AlertConfig
 from headgate.config.billing_schema import BillingConfig, ReconcileConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
+from headgate.config.delivery_schema import PublishConfig
 from headgate.config.embedder_schema import EmbedderConfig
 from headgate.config.jobs_schema import JobsConfig
 from headgate.config.router_schema import EscalateConfig, FlagConfig, ShadowConfig, TargetConfig
@@ -362,4 +363,5 @@ class Config(Block, frozen=True):
     pii: PiiConfig = PiiConfig()  # what may be kept of personal data
     idempotency: IdempotencyConfig = IdempotencyConfig()  # requests that are sent with the header idempotency-key
     jobs: JobsConfig = JobsConfig()  # work that is done later, and who does it
+    publish: PublishConfig = PublishConfig()  # topics that others read along
     queue: str = "sql"  # doorbell and ingestion of jobs: sql | redis:// | amqp:// | kafka:// | sqs://

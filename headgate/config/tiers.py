@@ -99,5 +99,7 @@ class TenantConfig(Block, frozen=True):
     tier: str  # a name from the block `tiers`
     timezone: str = "UTC"  # an IANA name such as Europe/Berlin: where its days and months begin
     keys: list[KeyConfig] = []  # virtual keys; more can be created at run time
+    # what its webhooks are signed with: whsec_ and the base64 of 24 to 64 bytes; default: GET /v1/webhooks/secret
+    webhook_secret: str = ""
     limits: LimitsConfig = LimitsConfig()  # this tenant's own, in place of its tier's
     budgets: BudgetsConfig = BudgetsConfig()  # this tenant's own, in place of its tier's

@@ -26,7 +26,8 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NEW_KEY = "make one with: python3 -c \"import secrets; print('hg-' + secrets.token_urlsafe(24))\""
 _STORES = ("memory", "redis://", "rediss://", "unix://")
 _DATABASES = ("sqlite", "postgresql://")
-_QUEUES = ("sql", "redis://", "rediss://", "amqp://", "amqps://", "kafka://", "sqs://")
+QUEUE_KINDS = ("redis://", "rediss://", "amqp://", "amqps://", "kafka://", "sqs://")
+_QUEUES = ("sql", *QUEUE_KINDS)
 
 
 _REQUEST_PATHS = ("/completions", "/embeddings", "/messages", "/responses")

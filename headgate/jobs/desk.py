@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from headgate.deliveries.desk import DeliveryDesk, Wanted
 from headgate.errors import HeadgateError, InvalidRequest
 from headgate.job_ports import Jobs
 from headgate.job_types import Command, Job, NewJob, Owner
@@ -25,20 +26,25 @@ class Submission(Frozen, frozen=True):
     priority: int = 0
     start_at: float | None = None
     deadline_at: float | None = None
+    told: Wanted = Wanted()
 
 
 class JobDesk:
     """Takes submissions of the public `kinds`; `ring` wakes the worker of this process."""
 
-    def __init__(self, jobs: Jobs, clock: Clock, kinds: Kinds, ring: Callable[[], None]) -> None:
+    def __init__(
+        self, jobs: Jobs, deliveries: DeliveryDesk, clock: Clock, kinds: Kinds, ring: Callable[[], None]
+    ) -> None:
         self.jobs = jobs
+        self.deliveries = deliveries
         self._clock = clock
         self._kinds = {name: kind for name, kind in kinds.items() if kind.public}
         self._ring = ring
 
     async def submit(self, caller: Caller, wanted: Submission, idempotency_key: str | None = None) -> tuple[Job, bool]:
         """The job, and whether it is new. Raises InvalidRequest or ModelNotFound for the first item that is wrong,
-        Conflict for an idempotency key that stands for another job, DatabaseUnavailable."""
+        WebhookRefused, MailRefused or ReplyRefused for somebody who cannot be told, Conflict for an idempotency key
+        that stands for another job, DatabaseUnavailable."""
         now, kind = self._clock.now(), kind_named(self._kinds, wanted.kind)
         if not wanted.requests:
             raise InvalidRequest("A job needs at least one request.", param="request")
@@ -59,6 +65,7 @@ class JobDesk:
             deadline_at=wanted.deadline_at,
             idempotency_key=idempotency_key,
             digest=hashlib.sha256(msgspec.json.encode(wanted)).hexdigest(),
+            targets=await self.deliveries.targets(caller, wanted.told),
         )
         job, is_new = await self.jobs.submit(new)
         self._ring()

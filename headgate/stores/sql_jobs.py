@@ -288,6 +288,7 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
         error=row.error,
         version=row.version,
         cost_picousd=int(connection.execute(cost).scalar_one()),
+        idempotency_key=row.idempotency_key,
         root_id=row.root_id,
         below=below(connection, row.id),
     )

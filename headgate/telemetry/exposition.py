@@ -189,6 +189,18 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         (),
         lambda snapshot: [((), snapshot.gauges.job_oldest_seconds)],
     ),
+    Family(
+        "headgate_deliveries",
+        "What is told about jobs: pending, or dead, which was given up within the last 30 days.",
+        ("state",),
+        lambda snapshot: single(snapshot.gauges.deliveries.items()),
+    ),
+    Family(
+        "headgate_delivery_oldest_seconds",
+        "How long the oldest pending delivery has been one; 0: there is none.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.delivery_oldest_seconds)],
+    ),
     *CACHE_FAMILIES,
     HistogramFamily(
         "headgate_event_loop_lag_seconds",

@@ -173,6 +173,8 @@ class Metrics:
             routers_closed=dict(live.routers_closed()),
             job_items=jobs.by_state,
             job_oldest_seconds=jobs.oldest_age_seconds,
+            deliveries={"pending": jobs.outbox.pending, "dead": jobs.outbox.dead},
+            delivery_oldest_seconds=jobs.outbox.oldest_age_seconds,
         )
 
     def _sums_of(self, key: RequestKey) -> RequestTotals:

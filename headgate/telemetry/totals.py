@@ -165,6 +165,8 @@ class Gauges(msgspec.Struct):
     routers_closed: dict[str, int] = {}  # 1: it gives everything to its best model
     job_items: dict[str, int] = {}  # by state, in the database that all processes share
     job_oldest_seconds: float = 0.0
+    deliveries: dict[str, int] = {}  # by state, in that database too
+    delivery_oldest_seconds: float = 0.0
 
     def add(self, other: Gauges) -> None:
         """Amounts are summed; of states the worst is kept, for half a breaker is no number."""
@@ -191,6 +193,9 @@ class Gauges(msgspec.Struct):
         for place, items in other.job_items.items():
             self.job_items[place] = max(items, self.job_items.get(place, 0))
         self.job_oldest_seconds = max(self.job_oldest_seconds, other.job_oldest_seconds)
+        for place, count in other.deliveries.items():
+            self.deliveries[place] = max(count, self.deliveries.get(place, 0))
+        self.delivery_oldest_seconds = max(self.delivery_oldest_seconds, other.delivery_oldest_seconds)
 
 
 class Snapshot(msgspec.Struct):

@@ -22,6 +22,7 @@ from headgate.clock import SystemClock
 from headgate.config.effective import Effective
 from headgate.config.load import parse
 from headgate.config.rules import tier_rules
+from headgate.delivering import Deliveries
 from headgate.difficulty.loading import load_difficulty
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
@@ -83,6 +84,7 @@ class Office:
         loaded = parse(config, "headgate.yaml", {})
         setup = Assembly(self.clock, {}).setup(loaded.config, loaded.hash, None)
         self.running = Running(loaded, setup, STARTED_AT)
+        self.deliveries = Deliveries(self.database, self.jobs, self.clock, lambda: self.running.loaded.config)
         assembly.configure(self.accounts, loaded.config)
         self.books = bookkeeping.open_bookkeeping(self.database, self.clock, lambda: self.running.loaded.config, {})
         self.settings = Settings(SqlChanges(self.database), loaded.config, self._apply)
@@ -103,7 +105,13 @@ class Office:
             counters=self.counters,
             cache=self.cache,
             cache_activity=self._cache_activity,
-            job_desk=JobDesk(self.jobs, self.clock, request_kinds(lambda name: name in setup.models), lambda: None),
+            job_desk=JobDesk(
+                self.jobs,
+                self.deliveries.desk,
+                self.clock,
+                request_kinds(lambda name: name in setup.models),
+                lambda: None,
+            ),
             choosing=self.choosing,
             routes=self.routes,
             appeals=Appeals(self.clock),

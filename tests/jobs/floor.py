@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, func, select
 
-from headgate.config.schema import SimConfig, SimFaults, Spread
+from headgate.config.schema import Config, SimConfig, SimFaults, Spread
+from headgate.delivering import Deliveries
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec
 from headgate.job_types import Counts, Job, NewJob, Owner, RetryRules
@@ -69,7 +70,8 @@ class Floor:
         self.accounts = Accounts(MemoryKeyStore(), self.clock)
         self.accounts.configure([KEY], {"pro": EVERYTHING}, None)
         self.kinds: dict[str, Kind] = request_kinds(lambda name: name == "small")
-        self.desk = JobDesk(self.jobs, self.clock, self.kinds, lambda: None)
+        self.deliveries = Deliveries(self.database, self.jobs, self.clock, Config)
+        self.desk = JobDesk(self.jobs, self.deliveries.desk, self.clock, self.kinds, lambda: None)
         checkpoints = SqlCheckpoints(self.database, self.clock)
         self.means = Means(self.corridor.pipeline, self.accounts, self.jobs, checkpoints, self.clock)
         self._running: dict[str, tuple[Worker, asyncio.Task[None]]] = {}

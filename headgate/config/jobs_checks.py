@@ -1,0 +1,33 @@
+"""Checks of the blocks `jobs` and `publish`. Pure; never prints a password."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from headgate.config.alert_checks import check_mail_server, is_mail_address
+from headgate.config.problems import Findings
+from headgate.config.schema import Config
+from headgate.config.values import QUEUE_KINDS, check_url
+
+
+def check_jobs(config: Config, findings: Findings) -> None:
+    """Add an error for every value that could not work when a job ends."""
+    jobs = config.jobs
+    if jobs.public_url:
+        check_url(jobs.public_url, ("jobs", "public_url"), findings)
+    for index, network in enumerate(jobs.webhooks.allow_networks):
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError:
+            place = ("jobs", "webhooks", "allow_networks", index)
+            findings.error(place, "no network", "write e.g. 10.1.0.0/16, or one address")
+    if (mail := jobs.mail) is not None:
+        if not is_mail_address(mail.from_):
+            findings.error(("jobs", "mail", "from"), "no e-mail address", "write e.g. headgate@example.com")
+        check_mail_server(mail, ("jobs", "mail"), findings)
+        if not jobs.public_url:
+            findings.warning(("jobs", "mail"), "links in mail begin with this machine's address", "set jobs.public_url")
+    for name in ("usage", "jobs"):
+        address = getattr(config.publish, name)
+        if address and not address.startswith(QUEUE_KINDS):
+            findings.error(("publish", name), "no address of a topic", f"it begins with {' or '.join(QUEUE_KINDS)}")
