@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import smtplib
 import ssl
 from email.message import EmailMessage
+from typing import TYPE_CHECKING
 
 from headgate.outgoing.undelivered import ATTEMPT_SECONDS, Undelivered
 from headgate.types import Frozen
+
+if TYPE_CHECKING:
+    import smtplib
 
 TLS_PORT = 465  # where TLS comes before SMTP (RFC 8314, 3.3)
 PERMANENT = 500  # the first code of answers that another attempt does not change (RFC 5321, 4.2.1)
@@ -30,6 +33,8 @@ async def hand_in(message: EmailMessage, server: MailServer) -> str:
 
 
 def _hand_in(message: EmailMessage, server: MailServer) -> str:
+    import smtplib  # most gateways never send mail
+
     try:
         with _connected(server) as smtp:
             if server.username:
@@ -48,6 +53,8 @@ def _hand_in(message: EmailMessage, server: MailServer) -> str:
 
 
 def _connected(server: MailServer) -> smtplib.SMTP:
+    import smtplib
+
     context = ssl.create_default_context()
     if server.port == TLS_PORT:
         return smtplib.SMTP_SSL(server.host, server.port, timeout=ATTEMPT_SECONDS, context=context)
