@@ -180,3 +180,10 @@ class CacheSize(Frozen, frozen=True, gc=False):
     entries: int
     bytes: int
     evicted: int = 0
+
+
+class Neighbour(Frozen, frozen=True, gc=False):
+    """An entry near to a vector, and the product of the two: 1 is the same direction."""
+
+    key: str
+    similarity: float

@@ -18,6 +18,7 @@ from headgate.job_types import (
     NewJob,
     RetryRules,
 )
+from headgate.types import RequestRecord
 
 
 class Jobs(Protocol):
@@ -72,6 +73,10 @@ class Work(Protocol):
     async def sweep(self, rules: RetryRules) -> int:
         """Take back what lost workers had, end what is too late, and let begin whose time has come; how many."""
 
+    async def book_duplicates(self) -> list[RequestRecord]:
+        """Calls that were lost with their workers and done again are duplicates in the ledger from here on; those whose
+        rows have come since the last time, as they were charged."""
+
     async def backlog(self) -> Backlog:
         """What waits."""
 
@@ -88,5 +93,6 @@ class Checkpoints(Protocol):
     async def read(self, lease: Lease) -> dict[str, bytes]:
         """The results of the steps that were done, by name."""
 
-    async def write(self, worker: str, lease: Lease, name: str, result: bytes) -> bool:
-        """Keep what a step came to, unless it was kept before; False: the item was lost."""
+    async def write(self, worker: str, lease: Lease, name: str, result: bytes, asked: Sequence[str] = ()) -> bool:
+        """Keep what a step came to, unless it was kept before; False: the item was lost. `asked` are the ids of the
+        requests it was made of, which are not made again."""

@@ -125,8 +125,9 @@ class Job(Frozen, frozen=True):
     error_code: str  # of the last item that failed; empty if none has
     error: str
     version: int
-    cost_picousd: int = 0  # of all rows of the ledger that belong to it and to its children
     idempotency_key: str | None = None
+    cost_picousd: int = 0  # of all rows of the ledger that belong to it and to its children, duplicates left out
+    duplicate_picousd: int = 0  # of its duplicates: calls that were lost with their workers and done again
     root_id: str = ""
     below: Counts = Counts()  # the items of all its children and theirs, if it is a root
 

@@ -57,6 +57,7 @@ class Outcome(StrEnum):
     CACHED = "cached"  # answered without a provider
     REJECTED = "rejected"  # the provider said the request is wrong (4xx)
     PROVISIONAL = "provisional"  # its process died: charged with what was held, as nobody knows what was used
+    DUPLICATE = "duplicate"  # it was paid for, and done again for a job: its tenant is charged for the other
 
 
 class Counted(StrEnum):
@@ -279,6 +280,7 @@ class Call(Frozen, frozen=True, gc=False):
     appeal: str | None = None  # the request whose answer was not good enough
     cache: CacheControl = CacheControl()
     idempotency_key: str | None = None
+    is_repeatable: bool = False  # whoever sent it sends it again if it is lost: then it must be known what it cost
 
 
 class AttemptRecord(Frozen, frozen=True, omit_defaults=True):
@@ -341,7 +343,7 @@ class RequestRecord(Frozen, frozen=True, omit_defaults=True):
 
 
 class UsageRow(Frozen, frozen=True):
-    """Totals of one group (a tenant, user, model or day) of ledger rows."""
+    """Totals of one group (a tenant, user, model or day) of ledger rows. Tokens and costs are what is charged for."""
 
     group: str
     requests: int
@@ -354,6 +356,7 @@ class UsageRow(Frozen, frozen=True):
     cost_picousd: int
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
+    duplicate_picousd: int = 0  # what was paid for duplicates, which nobody is charged for
 
 
 class Severity(StrEnum):
@@ -389,10 +392,3 @@ class EmbeddingUse(Frozen, frozen=True, gc=False):
     usage: Usage
     cost_picousd: int
     price_version: str
-
-
-class Neighbour(Frozen, frozen=True, gc=False):
-    """An entry near to a vector, and the product of the two: 1 is the same direction."""
-
-    key: str
-    similarity: float

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from headgate.cache_types import Neighbour
 from headgate.ports import Vector
-from headgate.types import Neighbour
 
 
 class VectorIndex(Protocol):

@@ -86,7 +86,8 @@ class Problem(Frozen, frozen=True):
 
 
 class JobView(Frozen, frozen=True):
-    """A job. Times are Unix seconds. `forecast_usd` is what it will cost if the rest costs what the first did."""
+    """A job. Times are Unix seconds. `forecast_usd` is what it will cost if the rest costs what the first did,
+    `duplicate_cost_usd` what was paid for calls that were lost with their workers and is not charged."""
 
     id: str
     kind: str
@@ -95,6 +96,7 @@ class JobView(Frozen, frozen=True):
     progress: Progress
     items: dict[str, int]
     cost_usd: str
+    duplicate_cost_usd: str
     forecast_usd: str | None
     priority: int
     created_at: float
@@ -268,6 +270,7 @@ def _view(job: Job) -> JobView:
         progress=Progress(counts.done, counts.total),
         items={name: count for name, count in msgspec.structs.asdict(counts).items() if count},
         cost_usd=format_usd(job.cost_picousd),
+        duplicate_cost_usd=format_usd(job.duplicate_picousd),
         forecast_usd=None if forecast is None else format_usd(forecast),
         priority=job.priority,
         created_at=job.created_at,

@@ -61,6 +61,7 @@ class Totals(Frozen, frozen=True):
     output_tokens: int
     reasoning_tokens: int
     cost_usd: str
+    duplicate_cost_usd: str  # what was paid for work that was done again, and is not charged
 
 
 class Usage(Frozen, frozen=True):
@@ -171,8 +172,8 @@ class LedgerPage(Frozen, frozen=True):
 
 def totals(row: UsageRow) -> Totals:
     """A group's totals as they are shown."""
-    fields = {name: value for name, value in msgspec.structs.asdict(row).items() if name != "cost_picousd"}
-    return Totals(**fields, cost_usd=format_usd(row.cost_picousd))
+    fields = {name: value for name, value in msgspec.structs.asdict(row).items() if not name.endswith("_picousd")}
+    return Totals(**fields, cost_usd=format_usd(row.cost_picousd), duplicate_cost_usd=format_usd(row.duplicate_picousd))
 
 
 def sum_of(rows: Sequence[UsageRow]) -> UsageRow:

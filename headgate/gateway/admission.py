@@ -23,9 +23,11 @@ from headgate.gateway.preflight import count_prompt
 from headgate.gateway.routers import OPERATOR
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
+from headgate.policy import metered
 from headgate.policy.calendar import zone_of
+from headgate.policy.metered import Subject
 from headgate.ports import Clock, Counters, TokenCounter
-from headgate.types import Caller, Measure, MeterKind, Outcome, Rule, Scope
+from headgate.types import Caller, Measure, MeterKind, Outcome, RequestRecord, Rule, Scope
 
 KEEP_EVERY_SECONDS = 10.0
 HELD_WAIT_SECONDS = 1.0  # for money that others hold
@@ -179,6 +181,27 @@ class Admissions:
         charge = Charge(tokens, picousd, released)
         self._counters.settle(journey.call.id, journey.caller.tenant, charge)
         self.room.wake(journey.caller.tenant)
+
+    async def take_back(self, caller: Caller, record: RequestRecord) -> None:
+        """What a request was charged is not its caller's to pay after all: its budgets have that much more again, if
+        the windows they are of are still open. Limits that move with the time forget it by themselves.
+
+        Raises StoreUnavailable.
+        """
+        rules = [
+            rule
+            for rule in caller.tier.rules
+            if rule.kind is MeterKind.BUDGET and rule.counts_budget and rule.scope is not Scope.REQUEST
+        ]
+        subject = Subject(record.key_id, record.user, record.model, record.session, record.tags)
+        applied = metered.meters(rules, subject, zone_of(caller.timezone), record.started_at)
+        meters = [meter for meter in applied if meter.resets_at is None or meter.resets_at > self._clock.now()]
+        if not meters:
+            return
+        hold_id = f"{record.id}-back"
+        if (await self._counters.admit(hold_id, caller.tenant, meters, Ask(0, 0))).known:  # else they are rebuilt
+            tokens = record.usage.input + record.usage.output
+            self._counters.settle(hold_id, caller.tenant, Charge(-tokens, -record.cost_picousd))
 
     async def keep_alive(self, under_way: Callable[[], Iterable[Journey]]) -> None:
         """For ever: the holds of requests under way do not expire."""

@@ -8,7 +8,7 @@ import msgspec
 
 from headgate.gateway.applying import Applying
 from headgate.gateway.fleet import ServedModel
-from headgate.gateway.journey import Journey
+from headgate.gateway.journey import Hold, Journey
 from headgate.gateway.preflight import estimate_prompt
 from headgate.metering import Ask
 from headgate.policy import pricing
@@ -35,6 +35,16 @@ def needed(journey: Journey, applying: Applying, input_tokens: int | None = None
         input_tokens = estimate_prompt(call, model.prompt_rules).tokens
     asked = ask(call, model, input_tokens=input_tokens, output_tokens=output_tokens)
     return msgspec.structs.replace(asked, fingerprint=repeated) if repeated else asked
+
+
+def supposed(journey: Journey) -> Hold:
+    """What a routed request would hold if a limit concerned it."""
+    call, model = journey.call, journey.model
+    assert model is not None, "the request was routed"
+    output_tokens, _ = ceiling(call, journey.lowered_to, model)
+    input_tokens = estimate_prompt(call, model.prompt_rules).tokens
+    asked = ask(call, model, input_tokens=input_tokens, output_tokens=output_tokens)
+    return Hold(asked, output_tokens, model)
 
 
 def ceiling(call: Call, lowered_to: int | None, model: ServedModel) -> tuple[int, bool]:

@@ -278,10 +278,10 @@ class Journey:
             "" if self.chosen is None else self._routed_json(),
         )
 
-    def under_way(self) -> UnderWay:
+    def under_way(self, hold: Hold) -> UnderWay:
         """What is noted while a provider is asked, for the case that this process dies before there is a row."""
-        attempt, hold, call = self.attempt, self.hold, self.call
-        assert attempt is not None and hold is not None, "it was admitted, and is dispatched"
+        attempt, call = self.attempt, self.call
+        assert attempt is not None, "it is dispatched"
         spec = attempt.deployment.spec
         return UnderWay(  # in the order of its fields: naming so many takes three times as long
             call.id,

@@ -36,7 +36,7 @@ from headgate.gateway.watchdog import Deadlines, Watchdog
 from headgate.policy import access, pricing
 from headgate.policy.access import Denial
 from headgate.ports import Clock, Take
-from headgate.types import CacheMode, Call, Caller, Features, Outcome, Route
+from headgate.types import CacheMode, Call, Caller, Features, Outcome, RequestRecord, Route
 from headgate.wire import sse
 from headgate.wire.messages.call import write_count
 from headgate.wire.speakers import speaker
@@ -236,6 +236,10 @@ class Pipeline:
         journey = self._journey(caller, call)
         journey.ends(Outcome.REFUSED, error)
         self._settler.record(journey)
+
+    async def take_back(self, caller: Caller, record: RequestRecord) -> None:
+        """As `Admissions.take_back`."""
+        await self._admissions.take_back(caller, record)
 
     def undelivered(self, request_id: str) -> None:
         """The last write of a settled answer did not reach the client."""

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError, WeakAnswer
+from headgate.gateway import asking
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.blaming import outcome_of
 from headgate.gateway.fleet import Deployment
@@ -92,10 +93,13 @@ class Settler:
 
     def begin(self, journey: Journey) -> None:
         """A provider is about to be asked by the journey's attempt: if this process dies, what is held is charged."""
-        if journey.hold is not None and journey.hold.picousd:
+        hold, is_repeatable = journey.hold, journey.call.is_repeatable
+        if is_repeatable and (hold is None or not hold.picousd):
+            hold = asking.supposed(journey)
+        if hold is not None and (hold.picousd or is_repeatable):
             if journey.slot != NO_SLOT:
                 self._journal.end(journey.slot)
-            journey.slot = self._journal.begin(journey.under_way())
+            journey.slot = self._journal.begin(journey.under_way(hold))
 
     def close_failed(self, journey: Journey, attempt: Attempt, error: UpstreamError) -> None:
         """Book an attempt that failed before its commit point: nothing came of it."""

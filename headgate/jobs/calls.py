@@ -24,7 +24,7 @@ def call_of(kind: str, body: bytes, request_id: str, user: str | None = None) ->
     route = ROUTES[kind]
     call = speaker(route).parse_call(route, body, request_id, CallHeaders(user=user))
     if not call.stream:
-        return call
+        return msgspec.structs.replace(call, is_repeatable=True)
     raise InvalidRequest("A job has nobody to stream to: leave out 'stream' and read its events.", param="stream")
 
 

@@ -7,6 +7,8 @@ again, and what it submitted with `child` and `add` is there already.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from typing import ClassVar
 
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.pipeline import Pipeline
@@ -38,6 +40,8 @@ class Means(Frozen, frozen=True):
 class Task:
     """A leased item. `worker` is the name of who has it."""
 
+    _asked: ClassVar[ContextVar[list[str]]] = ContextVar("asked")  # the ids of the requests of the step under way
+
     def __init__(self, lease: Lease, worker: str, means: Means) -> None:
         self.lease = lease
         self.jobs = means.jobs
@@ -56,6 +60,7 @@ class Task:
         """The answer to a request of one of the kinds in `calls`, through the corridor, as if the key's holder had
         sent it. Raises what the corridor raises, InvalidRequest for a body it cannot read, and LeaseLost."""
         request_id = await self._next_request_id()
+        self._asked.get([]).append(request_id)
         call = call_of(kind, body, request_id, self.lease.owner.user)
         async with self._means.pipeline.handle(self.caller, call) as answer:
             return answer.body
@@ -66,8 +71,13 @@ class Task:
         if self._steps is None:
             self._steps = await self._means.checkpoints.read(self.lease)
         if name not in self._steps:
-            result = await work()
-            if not await self._means.checkpoints.write(self._worker, self.lease, name, result):
+            asked: list[str] = []
+            outer = self._asked.set(asked)
+            try:
+                result = await work()
+            finally:
+                self._asked.reset(outer)
+            if not await self._means.checkpoints.write(self._worker, self.lease, name, result, asked):
                 raise LeaseLost
             self._steps[name] = result
         return self._steps[name]

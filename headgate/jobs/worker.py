@@ -210,5 +210,15 @@ class Worker:
             try:
                 if await self._work.sweep(self._settings().rules):
                     self.bell.ring()
+                await self._take_back()
             except HeadgateError as error:
                 log.warning("jobs could not be looked through: %s", error.message)
+
+    async def _take_back(self) -> None:
+        """What duplicates were charged is free again in the budgets of those who were."""
+        for record in await self._work.book_duplicates():
+            try:
+                holder = self._means.accounts.holder(record.key_id)
+                await self._means.pipeline.take_back(holder, record)
+            except HeadgateError as error:
+                log.warning("a duplicate stays counted in budgets until they are rebuilt: %s", error.message)

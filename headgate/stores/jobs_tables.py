@@ -83,7 +83,13 @@ job_attempts = Table(
     Column("token", BigInteger, nullable=False),
     Column("worker", Text, nullable=False),
     Column("started_at", Double, nullable=False),
+    Column("fate", Text, nullable=False, server_default=""),  # one of those below; empty: nothing is special about it
 )
+ATTEMPT_COLUMNS = tuple(column.name for column in job_attempts.columns if column.name != "fate")  # when it begins
+KEPT = "kept"  # what came of it is kept with a step
+LOST = "lost"  # with its worker
+DUPLICATE = "duplicate"  # lost, and repeated
+BOOKED = "booked"  # the ledger's row says so
 
 job_checkpoints = Table(
     "job_checkpoints",
@@ -143,4 +149,11 @@ TREES = (
     """CREATE TABLE job_checkpoints (
         job_id TEXT NOT NULL, number INTEGER NOT NULL, name TEXT NOT NULL, result TEXT NOT NULL, at DOUBLE PRECISION NOT
         NULL, PRIMARY KEY (job_id, number, name))""",
+)
+
+DUPLICATES = (
+    "ALTER TABLE job_attempts ADD COLUMN fate TEXT NOT NULL DEFAULT ''",
+    "CREATE INDEX job_attempts_item ON job_attempts (job_id, number)",
+    "DROP INDEX job_attempts_job",
+    "CREATE INDEX job_attempts_duplicates ON job_attempts (started_at) WHERE fate = 'duplicate'",
 )

@@ -203,6 +203,8 @@ def _usage_row(record: RequestRecord) -> UsageRow:
     failed, refused = record.outcome is Outcome.FAILED, record.outcome is Outcome.REFUSED
     tokens = (usage.input, usage.cached_input, usage.output, usage.reasoning)
     written = (usage.cache_write, usage.cache_write_1h)
+    if record.outcome is Outcome.DUPLICATE:
+        return UsageRow("", 1, 0, 0, 0, 0, 0, 0, 0, duplicate_picousd=record.cost_picousd)
     return UsageRow("", 1, int(failed), int(refused), *tokens, record.cost_picousd, *written)
 
 

@@ -209,6 +209,7 @@ STEPS: tuple[Migration, ...] = (
             for dialect, sequence in _SEQUENCES.items()
         },
     ),
+    Migration(name="duplicates of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DUPLICATES)),
 )
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from sqlalchemy import Connection, select
 
 from headgate.job_types import ItemState, Lease
 from headgate.ports import Clock
+from headgate.stores import duplicates
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import database_now
-from headgate.stores.jobs_tables import job_attempts, job_checkpoints, job_items
+from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, job_attempts, job_checkpoints, job_items
 
-_ATTEMPT_COLUMNS = tuple(column.name for column in job_attempts.columns)
 _STEP_COLUMNS = tuple(column.name for column in job_checkpoints.columns)
 
 
@@ -22,7 +24,7 @@ class SqlCheckpoints:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._add_attempts = inserter(job_attempts, _ATTEMPT_COLUMNS, database.dialect)
+        self._add_attempts = inserter(job_attempts, ATTEMPT_COLUMNS, database.dialect)
         self._add_steps = inserter(job_checkpoints, _STEP_COLUMNS, database.dialect)
 
     async def begin(self, worker: str, lease: Lease, request_id: str) -> bool:
@@ -44,12 +46,13 @@ class SqlCheckpoints:
 
         return await self._database.run(self._database.jobs, work)
 
-    async def write(self, worker: str, lease: Lease, name: str, result: bytes) -> bool:
+    async def write(self, worker: str, lease: Lease, name: str, result: bytes, asked: Sequence[str] = ()) -> bool:
         def work(connection: Connection) -> bool:
             if not _has(connection, worker, lease):
                 return False
             step = (lease.job_id, lease.number, name, clean(result.decode(errors="replace")))
             self._add_steps(connection, [(*step, database_now(connection, self._clock))])
+            duplicates.keep(connection, asked)
             return True
 
         return await self._database.run(self._database.jobs, work, writes=True)

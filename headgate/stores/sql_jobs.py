@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
 
 from headgate.delivery_types import Target, TargetKind, Told
 from headgate.errors import Conflict, InvalidRequest, NotFound
@@ -20,6 +20,7 @@ from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, databa
 from headgate.stores.jobs_tables import job_attempts, job_checkpoints, job_items, job_turns, jobs
 from headgate.stores.outbox_tables import AT_THE_END, EVERY_CHANGE, job_targets, tell
 from headgate.stores.schema import requests
+from headgate.types import Outcome
 
 _ITEM_COLUMNS = tuple(column.name for column in job_items.columns)
 _OPEN = tuple(state.value for state in OPEN)
@@ -271,7 +272,9 @@ def _row(connection: Connection, job_id: str, tenant: str | None, *, for_update:
 def _job(connection: Connection, row: Row[Any]) -> Job:
     whole = select(jobs.c.id).where(or_(jobs.c.id == row.id, jobs.c.root_id == row.id))
     ours = select(job_attempts.c.request_id).where(job_attempts.c.job_id.in_(whole))
-    cost = select(func.coalesce(func.sum(requests.c.cost_picousd), 0)).where(requests.c.id.in_(ours))
+    is_duplicate, cost = requests.c.outcome == Outcome.DUPLICATE, requests.c.cost_picousd
+    sums = [func.sum(case((is_duplicate, 0), else_=cost)), func.sum(case((is_duplicate, cost), else_=0))]
+    charged, twice = tuple(connection.execute(select(*sums).where(requests.c.id.in_(ours))).one())
     return Job(
         id=row.id,
         owner=Owner(row.tenant, row.key_id, row.user_name),
@@ -287,8 +290,9 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
         error_code=row.error_code,
         error=row.error,
         version=row.version,
-        cost_picousd=int(connection.execute(cost).scalar_one()),
         idempotency_key=row.idempotency_key,
+        cost_picousd=int(charged or 0),
+        duplicate_picousd=int(twice or 0),
         root_id=row.root_id,
         below=below(connection, row.id),
     )

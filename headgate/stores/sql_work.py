@@ -13,17 +13,19 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, func, select, text, update
 
+from headgate.errors import Draining
 from headgate.job_types import Backlog, ItemEnd, ItemState, Lease, Owner, RetryRules
 from headgate.policy import jobs as policy
 from headgate.policy.jobs import OPEN, Event
 from headgate.ports import Clock
+from headgate.stores import duplicates
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import Shifts, database_now
-from headgate.stores.jobs_tables import job_attempts, job_items, job_turns, jobs
+from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, job_attempts, job_items, job_turns, jobs
+from headgate.types import RequestRecord
 
-_ATTEMPT_COLUMNS = tuple(column.name for column in job_attempts.columns)
 _LEASED = ItemState.LEASED.value
 _WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
 _SWEPT_AT_ONCE = 1000
@@ -46,7 +48,7 @@ class SqlWork:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._add_attempts = inserter(job_attempts, _ATTEMPT_COLUMNS, database.dialect)
+        self._add_attempts = inserter(job_attempts, ATTEMPT_COLUMNS, database.dialect)
 
     async def claim(self, worker: str, request_ids: Sequence[str], seconds: float) -> list[Lease]:
         def work(connection: Connection) -> list[Lease]:
@@ -101,6 +103,7 @@ class SqlWork:
                     shifts.failed(end.job_id, end.error_code, clean(end.error))
             if standing:
                 connection.execute(text(_END), [_values(end, now, _is_awaited(connection, end)) for end in standing])
+            _tell_calls(connection, standing)
             shifts.write(connection, now)
             return stands
 
@@ -118,6 +121,12 @@ class SqlWork:
             return changed
 
         return await self._database.run(self._database.jobs, work, writes=True)
+
+    async def book_duplicates(self) -> list[RequestRecord]:
+        database, now = self._database, self._clock.now()
+        if not await database.run(database.reading, lambda connection: duplicates.are_open(connection, now)):
+            return []
+        return await database.run(database.jobs, lambda connection: duplicates.book(connection, now), writes=True)
 
     async def backlog(self) -> Backlog:
         def work(connection: Connection) -> Backlog:
@@ -172,6 +181,14 @@ def _leases(connection: Connection, found: Sequence[Row[Any]], request_ids: Sequ
     ]
 
 
+def _tell_calls(connection: Connection, ends: Sequence[ItemEnd]) -> None:
+    """Which calls are done again: those of a worker that was stopped, and those that were lost before one succeeded."""
+    stopped = [end for end in ends if end.error_code == Draining.code and end.state in OPEN]
+    duplicates.lose(connection, [(end.job_id, end.number, end.token) for end in stopped])
+    done = [end for end in ends if end.state is ItemState.SUCCEEDED]
+    duplicates.repeat(connection, [(end.job_id, end.number, end.token) for end in done])
+
+
 def _is_awaited(connection: Connection, end: ItemEnd) -> bool:
     """Whether a job is not over that the item waits for."""
     if not end.awaits_children:
@@ -209,6 +226,9 @@ def _take_back(connection: Connection, shifts: Shifts, rules: RetryRules, now: f
     """Items whose worker let the lease run out."""
     lost = select(job_items).where(job_items.c.state == _LEASED, job_items.c.lease_until < now)
     found = connection.execute(lost.limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)).all()
+    held = [(row.job_id, row.number, row.token) for row in found]
+    duplicates.repeat(connection, held)
+    duplicates.lose(connection, held)
     for row in found:
         lost_to = sorted({*_NAMES.decode(row.lost_to), row.worker})
         verdict = policy.after_loss(len(lost_to), rules)

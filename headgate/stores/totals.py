@@ -122,7 +122,9 @@ def _sum(
         count,
         *(case((table.c.outcome == outcome, count), else_=0) for outcome in (Outcome.FAILED, Outcome.REFUSED)),
     ]
-    numbers = sums([*counts, *(table.c[name] for name in SUMMED)])
+    is_duplicate = table.c.outcome == Outcome.DUPLICATE
+    charged = [case((is_duplicate, 0), else_=table.c[name]) for name in SUMMED]
+    numbers = sums([*counts, *charged, case((is_duplicate, table.c.cost_picousd), else_=0)])
     return connection.execute(select(group, *numbers).where(and_(True, *wanted)).group_by(group)).all()
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from headgate.cache_types import Neighbour
 from headgate.ports import Vector
-from headgate.types import Neighbour
 
 ENTRY_BYTES = 250  # of the lists and keys beside the numbers
 PARTITION_BYTES = 700

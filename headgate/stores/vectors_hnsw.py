@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from headgate.cache_types import Neighbour
 from headgate.errors import MissingExtra
 from headgate.ports import Vector
 from headgate.stores.vectors_exact import ENTRY_BYTES, PARTITION_BYTES, ExactIndex, Row, Rows, read
-from headgate.types import Neighbour
 
 try:
     from usearch.index import Index

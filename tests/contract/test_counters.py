@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from headgate.metering import Charge, Verdict
+from headgate.metering import Ask, Charge, Verdict
 from headgate.types import Measure
 from tests.contract.counting import Open, Stand, ask, budget, concurrency, rate, repeat, rolling, velocity
 
@@ -102,6 +102,19 @@ def test_all_or_nothing(counters: Open) -> None:
             assert refused.refusal.verdict is Verdict.CONCURRENCY and refused.requests.remaining == 99
         stand.counters.settle(hold, "acme", Charge())
         assert (await stand.admit([wide, narrow], ask()))[1].requests.remaining == 98
+
+    run(counters, scenario)
+
+
+def test_a_charge_below_zero_gives_back_what_another_hold_was_charged(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meters = [budget(10**9), budget(10**9, Measure.TOKENS, "tokens")]
+        hold, _ = await stand.admit(meters, ask(100, 100))
+        stand.counters.settle(hold, "acme", Charge(tokens=150, picousd=700))
+        await stand.counters.admit("back", "acme", meters, Ask(0, 0))
+        stand.counters.settle("back", "acme", Charge(-150, -700))
+        stand.counters.settle("back", "acme", Charge(-150, -700))  # twice changes nothing
+        assert [(one.used, one.held) for one in await stand.counters.read("acme", meters)] == [(0, 0), (0, 0)]
 
     run(counters, scenario)
 

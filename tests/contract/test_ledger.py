@@ -138,6 +138,20 @@ def test_usage_counts_tokens_money_and_failures(stores: Open) -> None:
     asyncio.run(scenario())
 
 
+def test_what_was_paid_for_duplicates_stands_beside_what_is_charged(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            usage = Usage(input=100, output=7)
+            twice = record(2, outcome=Outcome.DUPLICATE, usage=usage, cost_picousd=6)
+            await opened.ledger.write([record(1, usage=usage, cost_picousd=5), twice])
+            expected = [UsageRow("acme", 2, 0, 0, 100, 0, 7, 0, 5, duplicate_picousd=6)]
+            assert await opened.ledger.usage("tenant") == expected
+            await opened.ledger.compact(MIDNIGHT + DAY)
+            assert await opened.ledger.usage("tenant") == expected
+
+    asyncio.run(scenario())
+
+
 def test_usage_is_exact_beyond_64_bits(stores: Open) -> None:
     async def scenario() -> None:
         async with stores() as opened:
@@ -268,16 +282,13 @@ def expected_usage(records: list[RequestRecord], by: str, since: float) -> list[
     for row in records:
         if row.started_at >= since:
             usage = row.usage
-            numbers = [
-                1,
-                row.outcome is Outcome.FAILED,
-                row.outcome is Outcome.REFUSED,
-                usage.input,
-                usage.cached_input,
-            ]
-            numbers += [usage.output, usage.reasoning, row.cost_picousd, usage.cache_write, usage.cache_write_1h]
+            counts = [1, row.outcome is Outcome.FAILED, row.outcome is Outcome.REFUSED]
+            charged = [usage.input, usage.cached_input, usage.output, usage.reasoning, row.cost_picousd]
+            charged += [usage.cache_write, usage.cache_write_1h]
+            twice = row.outcome is Outcome.DUPLICATE
+            numbers = [*counts, *([0] * 7 if twice else charged), row.cost_picousd if twice else 0]
             name = getattr(row, names[by]) or ""
-            groups[name] = [a + b for a, b in zip(groups.get(name, [0] * 10), numbers, strict=True)]
+            groups[name] = [a + b for a, b in zip(groups.get(name, [0] * 11), numbers, strict=True)]
     return [UsageRow(name, *numbers) for name, numbers in sorted(groups.items())]
 
 

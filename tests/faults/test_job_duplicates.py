@@ -1,0 +1,115 @@
+"""Jobs whose processes are killed, beside a provider that counts what it was asked: all of it is in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import AsyncIterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.faults.client import ask
+from tests.faults.gateway import KEY, Gateway, configuration, running, until
+from tests.faults.upstream import PROMPT_TOKENS, WHOLE_TOKENS, message
+from tests.providers.loopback import Peer, serving
+from tests.scale import scaled
+
+ITEMS = scaled(4_000, 400)
+KILLS = scaled(20, 2)
+ANSWER_SECONDS = 0.02
+USAGE = {"prompt_tokens": PROMPT_TOKENS, "completion_tokens": WHOLE_TOKENS, "total_tokens": 18}
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "counted"}, "finish_reason": "stop"}
+ANSWER = message(200, {"id": "c", "object": "chat.completion", "choices": [CHOICE], "usage": USAGE})
+
+pytestmark = [pytest.mark.timeout(scaled(600, 100))]
+
+
+@contextlib.asynccontextmanager
+async def counting_upstream() -> AsyncIterator[tuple[int, Counter[str]]]:
+    """Its port, and how often it was asked each question."""
+    asked: Counter[str] = Counter()
+
+    async def answer(peer: Peer) -> None:
+        while True:
+            _, body = await peer.request()
+            asked[json.loads(body)["messages"][0]["content"]] += 1
+            await asyncio.sleep(ANSWER_SECONDS)
+            await peer.send(ANSWER)
+
+    async with serving(answer) as server:
+        yield server.port, asked
+
+
+async def _json(gateway: Gateway, path: str, body: bytes = b"") -> dict[str, Any]:
+    answer = await ask(gateway.port, "POST" if body else "GET", path, KEY, body)
+    assert answer.status < 300, answer.body
+    value: dict[str, Any] = json.loads(answer.body)
+    return value
+
+
+@pytest.mark.parametrize("limited", [True, False], ids=["with a budget", "without limits"])
+def test_what_was_asked_twice_is_booked_as_duplicate(tmp_path: Path, limited: bool) -> None:
+    async def scenario() -> None:
+        async with counting_upstream() as (port, asked):
+            budgets = {"budgets": {"tenant_month": 1000}} if limited else {}
+            config = configuration(
+                port, tmp_path / "data", jobs={"lease_seconds": 1, "concurrency": 16, "lost_workers": 99},
+                tiers={"all": {"models": ["*"], **budgets}},
+            )  # fmt: skip
+            async with running(Gateway(tmp_path, config)) as gateway:
+                job = await _submit_and_kill(gateway)
+                rows = await _rows(gateway, asked)
+                outcomes = Counter(row["outcome"] for row in rows)
+                assert outcomes == {"done": ITEMS, "duplicate": sum(asked.values()) - ITEMS}
+                assert len(asked) == ITEMS and outcomes["duplicate"] <= KILLS * 16
+                cost = {outcome: Decimal(0) for outcome in outcomes}
+                for row in rows:
+                    cost[row["outcome"]] += Decimal(row["cost_usd"])
+                told = await _json(gateway, f"/v1/jobs/{job}")
+                assert Decimal(told["cost_usd"]) == cost["done"] == ITEMS * Decimal("0.000025")
+                assert Decimal(told["duplicate_cost_usd"]) == cost["duplicate"] > 0
+                usage = (await _json(gateway, "/v1/usage"))["total"]
+                assert Decimal(usage["cost_usd"]) == cost["done"]
+                assert Decimal(usage["duplicate_cost_usd"]) == cost["duplicate"]
+                if limited:
+                    (limit,) = (await _json(gateway, "/v1/usage"))["limits"]
+                    assert Decimal(limit["used"]) == cost["done"]
+
+    asyncio.run(scenario())
+
+
+async def _submit_and_kill(gateway: Gateway) -> str:
+    messages = [[{"role": "user", "content": f"item {number}"}] for number in range(ITEMS)]
+    requests = [{"model": "told", "max_tokens": 50, "messages": each} for each in messages]
+    job = str((await _json(gateway, "/v1/jobs", json.dumps({"requests": requests}).encode()))["id"])
+    for number in range(KILLS):
+
+        async def far_enough(share: float = (number + 1) / (KILLS + 1)) -> bool:
+            return bool((await _json(gateway, f"/v1/jobs/{job}"))["progress"]["done"] >= share * ITEMS)
+
+        await until(far_enough, 60, "the job stands still")
+        gateway.kill_all()
+        await gateway.ended()
+        await gateway.start()
+
+    async def is_over() -> bool:
+        return bool((await _json(gateway, f"/v1/jobs/{job}"))["state"] == "succeeded")
+
+    await until(is_over, scaled(300, 60), "the job does not end")
+    return job
+
+
+async def _rows(gateway: Gateway, asked: Counter[str]) -> list[dict[str, Any]]:
+    """The ledger, once everything that was asked is in it and nothing is provisional any more."""
+
+    async def all_booked() -> bool:
+        rows = await gateway.ledger()
+        return len(rows) >= asked.total() and not any(row["outcome"] == "provisional" for row in rows)
+
+    await until(all_booked, 30, "what was asked is not booked")
+    return await gateway.ledger()
