@@ -19,6 +19,7 @@ from headgate.jobs.kinds import request_kinds
 from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.ports import Clock
+from headgate.queues.opening import open_queue
 from headgate.stores.database import Database
 from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_jobs import SqlJobs
@@ -41,7 +42,7 @@ class Working:
         kinds = request_kinds(lambda name: pipeline.setup.has(name))
         means = Means(pipeline, accounts, jobs, SqlCheckpoints(database, clock), clock)
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, lambda: _settings(config()))
-        self.deliveries = Deliveries(database, jobs, clock, config)
+        self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
         self.desk = JobDesk(jobs, self.deliveries.desk, clock, kinds, self.worker.bell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
 

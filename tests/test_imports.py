@@ -98,7 +98,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deliveries": {*GATEWAY, "outgoing"},
     "instruments": {*ADAPTER, "telemetry"},
     "delivering": {*ADAPTER, "deliveries", "outgoing", "providers", "stores"},
-    "working": {*ADAPTER, "gateway", "jobs", "stores", "delivering"},
+    "working": {*ADAPTER, "gateway", "jobs", "stores", "delivering", "queues"},
     "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
     "caching": {*ADAPTER, "gateway", "stores", "telemetry"},
     "semantics": {*ADAPTER, "gateway", "stores", "telemetry", "caching"},

@@ -13,6 +13,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from headgate.admin.deliveries import DeliveryList, WebhookSecret
 from headgate.admin.jobs import ItemList, JobList, JobView
 from headgate.admin.moments import written
 from headgate.commands.asking import Server, server_url, url_option
@@ -50,13 +51,18 @@ def jobs() -> None:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--kind", type=click.Choice(["chat", "embed", "messages", "responses"]), default="chat")
 @click.option("--priority", type=int, default=0, help="Higher goes first.")
-@click.option("--deadline", type=float, metavar="TIME", help="In Unix seconds; what is not done by then expires.")
+@click.option(
+    "--deadline", "deadline_at", type=float, metavar="TIME", help="In Unix seconds; what is not done by then expires."
+)
+@click.option("--webhook", metavar="URL", help="Is called when the job ends, signed.")
+@click.option("--mail", "mail", multiple=True, metavar="ADDRESS", help="Is written to when the job ends.")
+@click.option("--reply-to", metavar="ADDRESS", help="A topic or queue that the answer is sent to.")
 @click.option("--watch", "watches", is_flag=True, help="Follow it to its end.")
 @server_options
-def submit(server: Server, file: Path, kind: str, priority: int, deadline: float | None, watches: bool) -> None:
+def submit(server: Server, file: Path, watches: bool, mail: tuple[str, ...], **wanted: object) -> None:
     """Submit a FILE of requests, one JSON object on each line, and print the job's id."""
     requests = [_request(line, number) for number, line in enumerate(_lines(file), start=1)]
-    body = {"kind": kind, "requests": requests, "priority": priority, "deadline_at": deadline}
+    body = {"requests": requests, "mail": list(mail) or None, **wanted}
     job = _job(server.ask("POST", "/v1/jobs", body))
     click.echo(job.id)
     if watches:
@@ -129,6 +135,37 @@ _command("cancel", "End a job: what waits is not begun, what is under way is sto
 _command("pause", "Begin nothing more of a job until it is resumed.")
 _command("resume", "Go on with a job that was paused.")
 _command("retry", "Begin anew what did not succeed: dead letters, failed, expired and cancelled items.")
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@server_options
+def deliveries(server: Server, job_id: str) -> None:
+    """Print who was or will be told that a job has ended, and what came of it."""
+    _show_deliveries(server.ask("GET", f"/v1/jobs/{job_id}/deliveries"))
+
+
+@jobs.command()
+@click.argument("job_id", metavar="ID")
+@server_options
+def redeliver(server: Server, job_id: str) -> None:
+    """Tell everybody again who is told that a job has ended."""
+    _show_deliveries(server.ask("POST", f"/v1/jobs/{job_id}/redeliver"))
+
+
+@jobs.command("webhook-secret")
+@server_options
+def webhook_secret(server: Server) -> None:
+    """Print the secret that a receiver checks webhooks of the key's tenant with."""
+    click.echo(msgspec.json.decode(server.ask("GET", "/v1/webhooks/secret"), type=WebhookSecret).secret)
+
+
+def _show_deliveries(answer: bytes) -> None:
+    rows = [
+        (told.kind.value, told.address, told.event, told.state.value, str(told.attempts), told.answer)
+        for told in msgspec.json.decode(answer, type=DeliveryList).data
+    ]
+    show(("how", "to", "event", "state", "attempts", "answer"), rows, numbers=("attempts",))
 
 
 def _lines(file: Path) -> list[bytes]:
