@@ -26,7 +26,7 @@ class Jobs(Protocol):
 
     async def submit(self, job: NewJob) -> tuple[Job, bool]:
         """Add a job; False: it is there already, as the one that was submitted with the same idempotency key, or as the
-        child of the same name. A child has the priority, the times and the pause of its parent.
+        child of the same name. A child has the priority, the times and the pause of its parent, or an earlier deadline.
 
         Raises Conflict if the idempotency key stands for another.
         """

@@ -142,6 +142,13 @@ class Job(Frozen, frozen=True):
         return self.below if self.below.total else self.counts
 
 
+class Refusal(Frozen, frozen=True):
+    """What whoever sends such a request themselves would have been answered: an HTTP status, and JSON."""
+
+    status: int
+    body: str
+
+
 class Item(Frozen, frozen=True):
     """An item as it stands. `result` is the body of the answer, b"" if there is none."""
 
@@ -154,6 +161,8 @@ class Item(Frozen, frozen=True):
     result: bytes
     finished_at: float | None
     label: str = ""
+    request_id: str = ""  # of its last attempt
+    refusal: Refusal | None = None  # how that ended, if not well
 
 
 class Lease(Frozen, frozen=True):
@@ -186,6 +195,7 @@ class ItemEnd(Frozen, frozen=True):
     error: str = ""
     next_at: float = 0.0  # of an item that is tried again
     counts_as_retry: bool = False
+    refusal: Refusal | None = None
     awaits_children: bool = False  # it is claimed again when one of the jobs it submitted is over
 
 

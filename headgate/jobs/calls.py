@@ -13,6 +13,7 @@ from headgate.wire.speakers import speaker
 
 ROUTES: Mapping[str, Route] = {
     "chat": Route.CHAT,
+    "completions": Route.COMPLETIONS,
     "responses": Route.RESPONSES,
     "messages": Route.MESSAGES,
     "embed": Route.EMBEDDINGS,

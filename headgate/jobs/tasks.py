@@ -82,9 +82,9 @@ class Task:
             self._steps[name] = result
         return self._steps[name]
 
-    async def child(self, name: str, kind: str) -> Job:
+    async def child(self, name: str, kind: str, deadline_at: float | None = None) -> Job:
         """The job of that name below this item, which is submitted if it is not there: same owner, same priority, same
-        times. It takes items until it is sealed."""
+        times, or with an earlier deadline. It takes items until it is sealed."""
         lease = self.lease
         new = NewJob(
             id=f"{lease.job_id}-{name}",
@@ -92,6 +92,7 @@ class Task:
             kind=kind,
             requests=(),
             created_at=self.clock.now(),
+            deadline_at=deadline_at,
             parent=Parent(lease.job_id, lease.number, lease.root_id),
             sealed=False,
         )

@@ -72,6 +72,7 @@ job_items = Table(
     Column("error", Text, nullable=False),
     Column("finished_at", Double),
     Column("label", Text, nullable=False, server_default=""),
+    Column("refusal", Text, nullable=False, server_default=""),  # JSON, or empty
 )
 
 job_attempts = Table(
@@ -157,3 +158,5 @@ DUPLICATES = (
     "DROP INDEX job_attempts_job",
     "CREATE INDEX job_attempts_duplicates ON job_attempts (started_at) WHERE fate = 'duplicate'",
 )
+
+REFUSALS = ("ALTER TABLE job_items ADD COLUMN refusal TEXT NOT NULL DEFAULT ''",)

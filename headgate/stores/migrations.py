@@ -210,6 +210,7 @@ STEPS: tuple[Migration, ...] = (
         },
     ),
     Migration(name="duplicates of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DUPLICATES)),
+    Migration(name="refusals of items", statements=dict.fromkeys(_SEQUENCES, jobs_tables.REFUSALS)),
 )
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
 
 from headgate.delivery_types import Target, TargetKind, Told
 from headgate.errors import Conflict, InvalidRequest, NotFound
-from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState, NewItem, NewJob, Owner
+from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState, NewItem, NewJob, Owner, Refusal
 from headgate.policy import jobs as policy
 from headgate.policy.jobs import OPEN, Event
 from headgate.ports import Clock
@@ -24,7 +25,7 @@ from headgate.types import Outcome
 
 _ITEM_COLUMNS = tuple(column.name for column in job_items.columns)
 _OPEN = tuple(state.value for state in OPEN)
-_INHERITED = ("priority", "start_at", "deadline_at", "paused")
+_INHERITED = ("priority", "start_at", "paused")
 
 
 class SqlJobs:
@@ -55,6 +56,8 @@ class SqlJobs:
                     return _job(connection, known), False
                 parent = _row(connection, job.parent.job_id, None)
                 values |= {name: getattr(parent, name) for name in _INHERITED}
+                deadlines = [at for at in (job.deadline_at, parent.deadline_at) if at is not None]
+                values["deadline_at"] = min(deadlines, default=None)
             connection.execute(insert(jobs).values(**values))
             _enter_targets(connection, job)
             row = _row(connection, job.id, None)
@@ -119,7 +122,9 @@ class SqlJobs:
         query = query.order_by(job_items.c.number).limit(limit)
 
         def work(connection: Connection) -> list[Item]:
-            return [_item(row) for row in connection.execute(query)]
+            found = connection.execute(query).all()
+            request_ids = _request_ids(connection, found)
+            return [_item(row, request_ids.get(row.number, "")) for row in found]
 
         return await self._database.run(self._database.reading, work)
 
@@ -254,7 +259,7 @@ def _item_values(job: Row[Any], item: NewItem, turn: int, now: float) -> tuple[A
     return (
         job.id, item.number, ItemState.QUEUED.value, ready, job.paused, -job.priority, turn,
         job.start_at or now, job.deadline_at, 0, 0, "[]", "", 0, 0.0,
-        clean(item.request.decode(errors="replace")), "", "", "", None, clean(item.label),
+        clean(item.request.decode(errors="replace")), "", "", "", None, clean(item.label), "",
     )  # fmt: skip
 
 
@@ -298,7 +303,7 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
     )
 
 
-def _item(row: Row[Any]) -> Item:
+def _item(row: Row[Any], request_id: str) -> Item:
     return Item(
         job_id=row.job_id,
         number=row.number,
@@ -309,4 +314,15 @@ def _item(row: Row[Any]) -> Item:
         result=row.result.encode(),
         finished_at=row.finished_at,
         label=row.label,
+        request_id=request_id,
+        refusal=msgspec.json.decode(row.refusal, type=Refusal) if row.refusal else None,
     )
+
+
+def _request_ids(connection: Connection, found: Sequence[Row[Any]]) -> dict[int, str]:
+    """Of the last attempt of each item of a page: ids grow with time."""
+    if not found:
+        return {}
+    of = (job_attempts.c.job_id == found[0].job_id, job_attempts.c.number.between(found[0].number, found[-1].number))
+    query = select(job_attempts.c.number, func.max(job_attempts.c.request_id)).where(*of)
+    return {row[0]: row[1] for row in connection.execute(query.group_by(job_attempts.c.number))}

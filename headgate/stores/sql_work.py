@@ -36,7 +36,7 @@ _TAKE = (
 )
 _END = (
     "UPDATE job_items SET state = :state, error_code = :error_code, error = :error, next_at = :next_at, finished_at = "
-    ":finished_at, result = :result, retries = retries + :counted, ready = :ready "
+    ":finished_at, result = :result, refusal = :refusal, retries = retries + :counted, ready = :ready "
     "WHERE job_id = :job_id AND number = :number AND token = :token AND state = 'leased'"
 )
 _NAMES = msgspec.json.Decoder(list[str])
@@ -206,6 +206,7 @@ def _values(end: ItemEnd, now: float, is_awaited: bool) -> dict[str, Any]:
         "next_at": now + LOOK_AGAIN_SECONDS * is_awaited if end.awaits_children else end.next_at,
         "finished_at": None if end.state in OPEN else now,
         "result": clean(end.result.decode(errors="replace")), "counted": int(end.counts_as_retry),
+        "refusal": clean(msgspec.json.encode(end.refusal).decode()) if end.refusal else "",
     }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from headgate.job_types import (
     NewItem,
     NewJob,
     Parent,
+    Refusal,
     RetryRules,
 )
 from headgate.types import Outcome, RequestRecord
@@ -203,5 +204,37 @@ def test_an_empty_child_is_over_when_it_is_sealed(desk: Open) -> None:
             await opened.jobs.seal(below.id)
             assert (await opened.jobs.get(below.id)).state is JobState.SUCCEEDED
             assert [lease.job_id for lease in await claim(opened)] == ["job_001"]
+
+    asyncio.run(scenario())
+
+
+def test_a_child_may_have_an_earlier_deadline(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as here:
+            now = here.clock.now()
+            for number, parents, its in ((1, None, now + 5), (2, now + 9, now + 5), (3, now + 3, now + 3)):
+                await here.jobs.submit(job(number, deadline_at=parents))
+                (parent,) = await claim(here, "w1", 1)
+                below, _ = await here.jobs.submit(child(parent, deadline_at=now + 5))
+                assert below.deadline_at == its
+
+    asyncio.run(scenario())
+
+
+def test_an_item_knows_how_its_last_attempt_ended(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as here:
+            made, _ = await here.jobs.submit(job(items=3))
+            first, second = await claim(here, "w1", 2)
+            refusal = Refusal(404, '{"error": {"message": "no \\u0000 such"}}')
+            await here.work.finish(
+                "w1", [end(first, ItemState.RETRYING), end(second, ItemState.FAILED, refusal=refusal)]
+            )
+            await here.work.sweep(RetryRules())
+            again = {lease.number: lease for lease in await claim(here, "w2", 2)}
+            found = await here.jobs.items(made.id, 9)
+            assert [item.request_id for item in found] == [again[1].request_id, second.request_id, again[3].request_id]
+            assert [item.refusal for item in found] == [None, refusal, None]
+            assert [item.number for item in await here.jobs.items(made.id, 9, after=3)] == []
 
     asyncio.run(scenario())
