@@ -9,7 +9,15 @@ import inspect
 import sys
 from collections.abc import Iterator
 
-from headgate import delivery_errors, document_errors, errors, idempotency_errors, limit_errors, queue_errors
+from headgate import (
+    delivery_errors,
+    document_errors,
+    errors,
+    file_errors,
+    idempotency_errors,
+    limit_errors,
+    queue_errors,
+)
 from headgate.errors import (
     Forbidden,
     HeadgateError,
@@ -20,6 +28,9 @@ from headgate.errors import (
 )
 from headgate.limit_errors import LimitRefusal
 
+_MODULES = (
+    errors, limit_errors, idempotency_errors, queue_errors, delivery_errors, document_errors, file_errors,
+)  # fmt: skip
 INTRODUCTION = """\
 # Errors
 
@@ -65,7 +76,15 @@ SECTIONS: tuple[tuple[str, type[HeadgateError] | None], ...] = (
 def all_errors() -> list[type[HeadgateError]]:
     """Every error class but the bases, in the order of the source."""
     found: list[type[HeadgateError]] = []
-    for module in (errors, limit_errors, idempotency_errors, queue_errors, delivery_errors, document_errors):
+    for module in (
+        errors,
+        limit_errors,
+        file_errors,
+        idempotency_errors,
+        queue_errors,
+        delivery_errors,
+        document_errors,
+    ):
         classes = [member for _, member in inspect.getmembers(module, inspect.isclass)]
         own = [each for each in classes if issubclass(each, HeadgateError) and each.__module__ == module.__name__]
         found += sorted(own, key=lambda member: inspect.getsourcelines(member)[1])

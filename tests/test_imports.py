@@ -18,6 +18,8 @@ VOCABULARY = {
     "delivery_types",
     "change_types",
     "idempotency_types",
+    "file_errors",
+    "file_types",
     "job_types",
     "judgements",
     "metering",
@@ -32,7 +34,8 @@ VOCABULARY = {
     "version",
 }
 PORTS = {
-    *VOCABULARY, "billing_ports", "delivery_ports", "job_ports", "ports", "queue_ports", "route_ports", "vector_ports",
+    *VOCABULARY, "billing_ports", "delivery_ports", "file_ports", "job_ports", "ports", "queue_ports", "route_ports",
+    "vector_ports",
 }  # fmt: skip
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
@@ -57,6 +60,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "change_types": {"types"},
     "idempotency_types": {"types"},
     "delivery_types": {"types"},
+    "file_types": {"types"},
+    "file_errors": {"errors"},
+    "file_ports": {"file_types"},
     "delivery_ports": {"delivery_types"},
     "job_types": {"types", "delivery_types"},
     "metering": {"types"},

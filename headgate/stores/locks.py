@@ -13,6 +13,7 @@ LEDGER = MIGRATIONS + 1
 ADJUSTMENTS = MIGRATIONS + 2
 LEASES = MIGRATIONS + 3
 DEAD_LETTERS = MIGRATIONS + 4
+FILES = MIGRATIONS + 5
 WAIT = "10s"  # a holder that vanished without a word is noticed by the server's keep-alives, not here
 
 

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, inspect, select
 
 from headgate.errors import IncompatibleDatabase
-from headgate.stores import jobs_tables, locks, outbox_tables, queue_tables
+from headgate.stores import file_tables, jobs_tables, locks, outbox_tables, queue_tables
 from headgate.stores.schema import migrations
 
 
@@ -211,6 +211,10 @@ STEPS: tuple[Migration, ...] = (
     ),
     Migration(name="duplicates of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DUPLICATES)),
     Migration(name="refusals of items", statements=dict.fromkeys(_SEQUENCES, jobs_tables.REFUSALS)),
+    Migration(
+        name="files and batches",
+        statements={"sqlite": file_tables.create("BLOB"), "postgresql": file_tables.create("BYTEA")},
+    ),
 )
 
 
