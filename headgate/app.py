@@ -26,7 +26,7 @@ from headgate.clock import SystemClock
 from headgate.config.effective import Effective
 from headgate.config.load import BUILT_IN, Loaded, load
 from headgate.config.reloading import changed
-from headgate.config.schema import Config, ServerConfig
+from headgate.config.schema import Config
 from headgate.errors import DatabaseUnavailable, Draining, HeadgateError, IncompatibleDatabase
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.fleet import Deployment, Setup
@@ -36,13 +36,12 @@ from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.settling import Audience, Settler
 from headgate.instruments import Instruments
 from headgate.policy.health import Gate
-from headgate.ports import Clock
 from headgate.protection import Protection
 from headgate.routing import Routing
 from headgate.semantics import Semantics, Surroundings
 from headgate.stores.database import Database
 from headgate.stores.drain import CaughtUp, Drain
-from headgate.stores.journal import FileJournal
+from headgate.stores.journal import open_journal
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
@@ -89,7 +88,7 @@ class Application:
         self._alert_log = SqlAlertLog(self._database)
         self.alerts = Alerts(self._alert_log, self.clock)
         self.alerts.configure(assembly.alert_channels(loaded.config, environment))
-        self._journal = _journal(server, self.clock)
+        self._journal = open_journal(server, self.clock)
         self.ledger_drain = self._make_drain(server.ledger.sync_seconds)
         self._workers = 1 if metrics_directory is None else 2  # or more: they are several
         self.settings = Settings(SqlChanges(self._database), loaded.config, self._apply, self._workers)
@@ -116,7 +115,8 @@ class Application:
         self.routing = Routing(self.clock, self._assembly, self._config)
         self.pipeline = self._make_pipeline(setup)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, assembly.edge_limits(server))
-        self.working = Working(self._database, self.pipeline, self.accounts, self.clock, self._config)
+        self.gate = self.protection.background_gate(self.pipeline)
+        self.working = Working(self._database, self.gate, self.accounts, self.clock, self._config)
         self.books = bookkeeping.open_bookkeeping(
             self._database, self.clock, self._config, environment, self.alerts.raise_
         )
@@ -377,6 +377,7 @@ class Application:
             router_losses=lambda: self.routing.shadowing.figures,
             routers_closed=lambda: self.routing.shadowing.closed,
             backlog=lambda: self.working.backlog,
+            background=lambda: self.gate.states(),
         )
 
     def _troubles(self) -> dict[str, int]:
@@ -392,8 +393,3 @@ class Application:
 
 def _shutting_down() -> Draining:
     return Draining("This process is shutting down. Send the request again.", retry_after_seconds=1)
-
-
-def _journal(server: ServerConfig, clock: Clock) -> FileJournal:
-    directory, most = Path(server.data_dir) / "journal", server.ledger.journal_max_bytes
-    return FileJournal(directory, clock, max_bytes=most, slots=server.max_in_flight)

@@ -58,3 +58,9 @@ class LoopDetected(LimitRefusal):
     """An agent's session goes in circles: too many requests, or the same one again and again."""
 
     status, code, kind = 403, "loop_detected", "permission_error"
+
+
+class BackgroundHeld(LimitRefusal):
+    """A request of a job waits, as interactive requests need what is left. It is tried again by itself."""
+
+    status, code, kind, should_retry = 429, "background_held", "rate_limit_error", True

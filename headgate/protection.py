@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 
 from headgate.alert_types import Alert, BudgetFacts, StoreFacts, VelocityFacts
 from headgate.config import rules
+from headgate.config.jobs_schema import BackgroundConfig
 from headgate.config.schema import Config
 from headgate.gateway.admission import Admissions
+from headgate.gateway.background import BackgroundGate, BudgetShares
+from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.rebuilding import Past
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Charge, Crossing, Meter, Refusal, Verdict
 from headgate.policy import alerting
+from headgate.policy.background import GateRules
 from headgate.ports import Clock, Counters, TokenCounter
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.telemetry.metrics import Metrics
@@ -62,6 +66,11 @@ class Protection:
         self.counters: Counters = self._store
         self.room = WaitingRoom(clock, lambda: config().server.max_waiting, metrics.waited)
         self.admissions = Admissions(self.counters, ledger, clock, self.room, counter, self)
+
+    def background_gate(self, pipeline: Pipeline) -> BackgroundGate:
+        """What the requests of jobs have to pass before the corridor."""
+        shares = BudgetShares(self.counters, self.admissions, lambda: pipeline.setup, self._clock)
+        return BackgroundGate(pipeline, shares, self._clock, lambda: gate_rules(self._config().jobs.background))
 
     def rules_of(self, tenant: str) -> tuple[Rule, ...]:
         """Every rule that some key of a tenant may have, whatever its tier."""
@@ -161,3 +170,9 @@ def _log_trouble(trouble: str) -> None:
         log.error("%s", trouble)
     else:
         log.warning("the store of limits and budgets is back")
+
+
+def gate_rules(config: BackgroundConfig) -> GateRules | None:
+    """What background work leaves to others; None: there is no gate."""
+    shares = config.quota_share, config.budget_share, config.in_flight_share
+    return GateRules(*shares, config.ttft_factor, config.max_concurrency) if config.gate else None

@@ -12,12 +12,13 @@ from headgate.config.schema import Config
 from headgate.delivering import Deliveries
 from headgate.errors import HeadgateError
 from headgate.gateway.accounts import Accounts
-from headgate.gateway.pipeline import Pipeline
+from headgate.gateway.background import BackgroundGate
 from headgate.job_types import Backlog, RetryRules
 from headgate.jobs.desk import JobDesk
 from headgate.jobs.kinds import request_kinds
 from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
+from headgate.policy.background import Load, concurrency
 from headgate.ports import Clock
 from headgate.queues.opening import open_queue
 from headgate.stores.database import Database
@@ -34,14 +35,15 @@ class Working:
     """Jobs in one process."""
 
     def __init__(
-        self, database: Database, pipeline: Pipeline, accounts: Accounts, clock: Clock, config: Callable[[], Config]
+        self, database: Database, gate: BackgroundGate, accounts: Accounts, clock: Clock, config: Callable[[], Config]
     ) -> None:
         self._config = config
+        self._gate, pipeline = gate, gate.pipeline
         self._work = SqlWork(database, clock)
         jobs = SqlJobs(database, clock)
         kinds = request_kinds(lambda name: pipeline.setup.has(name))
-        means = Means(pipeline, accounts, jobs, SqlCheckpoints(database, clock), clock)
-        self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, lambda: _settings(config()))
+        means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), clock)
+        self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
         self.desk = JobDesk(jobs, self.deliveries.desk, clock, kinds, self.worker.bell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
@@ -69,11 +71,15 @@ class Working:
         await self.worker.drain(seconds)
         await self.deliveries.drain(min(seconds, LOOK_SECONDS))
 
+    def _settings(self) -> WorkerSettings:
+        jobs = self._config().jobs
+        return WorkerSettings(
+            concurrency=self._concurrency() if jobs.concurrency == "auto" else jobs.concurrency,
+            lease_seconds=jobs.lease_seconds,
+            rules=RetryRules(jobs.retries, jobs.lost_workers),
+        )
 
-def _settings(config: Config) -> WorkerSettings:
-    jobs = config.jobs
-    return WorkerSettings(
-        concurrency=jobs.concurrency,
-        lease_seconds=jobs.lease_seconds,
-        rules=RetryRules(jobs.retries, jobs.lost_workers),
-    )
+    def _concurrency(self) -> int:
+        gate = self._gate
+        load = Load(self.worker.under_way, gate.held, gate.room, self.backlog.oldest_age_seconds)
+        return concurrency(load, self._config().jobs.background.max_concurrency)

@@ -15,6 +15,8 @@ from headgate.errors import (
 from headgate.policy.retrying import is_retryable_status
 from headgate.types import Outcome
 
+_ASKED_TOO_MUCH = (429, 503, 529)
+
 
 def may_go_away(error: UpstreamError) -> bool:
     """Whether the same attempt could go well if made again."""
@@ -26,6 +28,11 @@ def may_go_away(error: UpstreamError) -> bool:
 def blames_key(error: HeadgateError) -> bool:
     """Whether another of the provider's keys could do better: this one is refused, or has used up its quota."""
     return isinstance(error, UpstreamAuth) or (isinstance(error, UpstreamRejected) and error.upstream_status == 429)
+
+
+def is_saturated(error: UpstreamError) -> bool:
+    """Whether the provider said that it is asked too much."""
+    return isinstance(error, UpstreamRejected) and error.upstream_status in _ASKED_TOO_MUCH
 
 
 def callers_fault(error: UpstreamError) -> bool:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from headgate.errors import HeadgateError, InvalidRequest, Untranslatable, UpstreamError
 from headgate.gateway.admission import Admissions
 from headgate.gateway.attempts import Attempt
-from headgate.gateway.blaming import blames_key, callers_fault, may_go_away
+from headgate.gateway.blaming import blames_key, callers_fault, is_saturated, may_go_away
 from headgate.gateway.fleet import Deployment, ServedModel
 from headgate.gateway.journey import Journey
 from headgate.gateway.quota_wait import Promises, QuotaWait, nothing_usable, topic_of
@@ -28,7 +28,7 @@ class Dispatcher:
         self._clock = clock
         self._settler = settler
         self._admissions = admissions
-        self._room = admissions.room
+        self.room = admissions.room
         self._promises = Promises()
 
     async def dispatch(self, journey: Journey) -> None:
@@ -60,6 +60,8 @@ class Dispatcher:
                 return
             except UpstreamError as error:
                 journey.attempt, failure = None, error
+                if is_saturated(error):
+                    self._deployment(journey, index).refusals += 1
                 self._settler.close_failed(journey, attempt, error)
                 step = self._after(journey, index, terms, error, len(fallbacks))
                 if step.move is Move.GIVE_UP:
@@ -124,10 +126,10 @@ class Dispatcher:
         Whoever gets it must begin the attempt before it awaits anything. Raises NoDeployment, ProviderQuota, or
         WaitingRoomFull.
         """
-        is_awaited = self._room.is_awaited(topic_of(journey))
+        is_awaited = self.room.is_awaited(topic_of(journey))
         if not is_awaited and (index := self._pick(journey, fallbacks, terms.demand)) is not None:
             return index
-        wait = QuotaWait(journey, fallbacks, terms, self._room, self._promises)
+        wait = QuotaWait(journey, fallbacks, terms, self.room, self._promises)
         with wait.enter() as place:
             until = NOW if is_awaited else wait.until()
             while await terms.watchdog.during(place.turn(until)):

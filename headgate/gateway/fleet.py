@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from math import log
 from types import MappingProxyType
 
 from headgate.cache_types import CacheRules, ProviderCacheRules
@@ -28,6 +29,9 @@ from headgate.wire.neutral import Target
 AUTH_COOLDOWN_SECONDS = 60.0
 RATE_LIMIT_COOLDOWN_SECONDS = 5.0
 TTFT_WEIGHT = 0.2  # of the newest stream's time to first content
+LATE_TTFT_WEIGHT = 0.1  # the same for the dispatch gate
+USUAL_TTFT_WEIGHT = 0.02  # and for what is usual
+LEAST_TTFT_SECONDS = 0.001
 ANY_DEMAND = Demand()
 DEFAULT_MAX_OUTPUT_TOKENS = 4096  # for an API that insists on a ceiling, when neither caller nor model has one
 
@@ -107,8 +111,9 @@ class Deployment:
     """One upstream that serves a model, with its live state."""
 
     __slots__ = (
-        "_endpoint_turn", "breaker", "dialogues", "keys", "provider", "quota", "requests_in_flight", "spec", "target",
-        "tokens_in_flight", "ttft_seconds",
+        "_endpoint_turn", "background", "breaker", "dialogues", "keys", "log_ttft", "provider", "quiet_streams",
+        "quota", "refusals", "requests_in_flight", "spec", "streams", "target", "tokens_in_flight", "ttft_seconds",
+        "usual_log_ttft",
     )  # fmt: skip
 
     def __init__(
@@ -124,6 +129,12 @@ class Deployment:
         self.tokens_in_flight = 0
         self.requests_in_flight = 0
         self.ttft_seconds: float | None = None  # of streams lately, for routers
+        self.log_ttft = 0.0  # natural logarithm of the same, for the dispatch gate: outliers count for less
+        self.usual_log_ttft = 0.0  # of those while no background work was felt
+        self.background = 0  # models whose background work it feels now
+        self.streams = 0  # that had their first content
+        self.quiet_streams = 0  # of them, those beside which no background work was under way
+        self.refusals = 0  # 429, 503 and 529
         self._endpoint_turn = 0
 
     def next_endpoint(self) -> str:
@@ -169,6 +180,13 @@ class Deployment:
         """A stream had its first content: the newest ones count most."""
         before = self.ttft_seconds
         self.ttft_seconds = ttft_seconds if before is None else before + TTFT_WEIGHT * (ttft_seconds - before)
+        self.streams += 1
+        log_seconds = log(max(ttft_seconds, LEAST_TTFT_SECONDS))
+        self.log_ttft += max(LATE_TTFT_WEIGHT, 1.0 / self.streams) * (log_seconds - self.log_ttft)
+        if not self.background:
+            self.quiet_streams += 1
+            weight = max(USUAL_TTFT_WEIGHT, 1.0 / self.quiet_streams)
+            self.usual_log_ttft += weight * (log_seconds - self.usual_log_ttft)
 
     def end(self, demand: Demand, used_tokens: int, *, healthy: bool | None, began: float, now: float) -> None:
         """The attempt that began then ended now; `healthy` is None when it says nothing of the deployment's health."""

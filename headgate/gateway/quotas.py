@@ -76,6 +76,12 @@ class _KeyQuota:
         self._base = self.sent
         return quota.decide(self._told, demand, now)
 
+    def used_share(self, demand: Demand, now: float) -> float:
+        if now < self.waits_until:
+            return 1.0
+        self.read()
+        return quota.used_share(quota.less(self._told, self.sent.since(self._base), now), demand, now)
+
     def hear(self, headers: Mapping[str, str], mark: Mark, answered: Answered) -> None:
         self.newest = mark.began
         self._unread = _Unread(headers, mark, answered)
@@ -141,6 +147,15 @@ class Quota:
             if best.fits:
                 return minute
         return quota.later(minute, best) if best is not None else minute
+
+    def used_share(self, keys: Sequence[str], demand: Demand, now: float) -> float:
+        """How much is used of the limits, with `demand` that is yet to be sent, if it goes to the key with the most
+        room."""
+        if self.is_free:
+            return 0.0
+        configured = self._minute.used_share(self._limits, demand, now) if self._minute is not None else 0.0
+        known = [self._keys[key].used_share(demand, now) if key in self._keys else 0.0 for key in keys]
+        return max(configured, min(known, default=0.0))
 
     def allows(self, key: str, demand: Demand, now: float) -> bool:
         """Whether a request fits into what is left of a key."""

@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from typing import ClassVar
 
 from headgate.gateway.accounts import Accounts
+from headgate.gateway.background import BackgroundGate
 from headgate.gateway.pipeline import Pipeline
 from headgate.job_ports import Checkpoints, Jobs
 from headgate.job_types import Job, Lease, NewItem, NewJob, Parent
@@ -31,6 +32,7 @@ class Means(Frozen, frozen=True):
     """What a worker works with."""
 
     pipeline: Pipeline
+    gate: BackgroundGate
     accounts: Accounts
     jobs: Jobs
     checkpoints: Checkpoints
@@ -58,11 +60,13 @@ class Task:
 
     async def ask(self, kind: str, body: bytes) -> bytes:
         """The answer to a request of one of the kinds in `calls`, through the corridor, as if the key's holder had
-        sent it. Raises what the corridor raises, InvalidRequest for a body it cannot read, and LeaseLost."""
+        sent it, as soon as the gate lets it. Raises what the corridor raises, BackgroundHeld, InvalidRequest for a body
+        it cannot read, and LeaseLost."""
         request_id = await self._next_request_id()
         self._asked.get([]).append(request_id)
         call = call_of(kind, body, request_id, self.lease.owner.user)
-        async with self._means.pipeline.handle(self.caller, call) as answer:
+        caller, means = self.caller, self._means
+        async with means.gate.passing(caller, call), means.pipeline.handle(caller, call) as answer:
             return answer.body
 
     async def step(self, name: str, work: Callable[[], Awaitable[bytes]]) -> bytes:

@@ -119,6 +119,14 @@ class Minute:
                 decision = later(decision, self._tokens_decision(used, most, tokens, now))
         return decision
 
+    def used_share(self, limits: QuotaLimits, demand: Demand, now: float) -> float:
+        """How much of the configured limits is used, the fuller of them, with `demand` that is yet to be sent."""
+        requests, tokens = limits.requests_per_minute, limits.tokens_per_minute
+        share = (self._requests.used(now) + demand.requests) / requests if requests else 0.0
+        if tokens:
+            share = max(share, (self._tokens.used(now) + self._overdue(now) + demand.tokens) / tokens)
+        return share
+
     def _tokens_decision(self, used: int, most: int, tokens: int, now: float) -> Decision:
         under_way = sum(self._under_way.values())
         leaving = self._tokens.total
@@ -268,6 +276,22 @@ def decide(what: Told, demand: Demand, now: float) -> Decision:
         if bucket is not None:
             worst = later(worst, _decide(bucket, need, demand.requests, unit, now))
     return worst
+
+
+def used_share(what: Told, demand: Demand, now: float) -> float:
+    """How much of what a provider limits is used, by its word: the fullest, with `demand` that is yet to be sent."""
+    parts = (
+        (what.requests, demand.requests),
+        (what.tokens, demand.tokens),
+        (what.input_tokens, demand.input_tokens),
+        (what.output_tokens, demand.likely_output_tokens),
+    )
+    share = 0.0
+    for bucket, need in parts:
+        known = _at(bucket, now) if bucket is not None else None
+        if known is not None and known.limit:
+            share = max(share, (known.limit - known.level + need) / known.limit)
+    return share
 
 
 def later(one: Decision, other: Decision) -> Decision:

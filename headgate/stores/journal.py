@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from headgate.config.schema import ServerConfig
 from headgate.errors import DataDirUnusable, LedgerFull
 from headgate.metering import UnderWay
 from headgate.ports import Clock
@@ -319,3 +320,9 @@ class FileJournal:
 def _write_header(descriptor: int) -> None:
     if os.write(descriptor, file_header()) != FILE_HEADER.size:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def open_journal(server: ServerConfig, clock: Clock) -> FileJournal:
+    """The journal of a process, in its data directory."""
+    directory, most = Path(server.data_dir) / "journal", server.ledger.journal_max_bytes
+    return FileJournal(directory, clock, max_bytes=most, slots=server.max_in_flight)

@@ -201,6 +201,24 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         (),
         lambda snapshot: [((), snapshot.gauges.delivery_oldest_seconds)],
     ),
+    Family(
+        "headgate_background_limit",
+        "Requests of everybody under way for a model up to which those of jobs may be added.",
+        ("model",),
+        lambda snapshot: single(snapshot.gauges.background_limit.items()),
+    ),
+    Family(
+        "headgate_background_requests",
+        "Requests of jobs: under_way, or held at the gate.",
+        ("model", "state"),
+        lambda snapshot: snapshot.gauges.background_requests.items(),
+    ),
+    Family(
+        "headgate_background_held",
+        "Processes whose gate holds requests of jobs back, by the reason.",
+        ("model", "why"),
+        lambda snapshot: snapshot.gauges.background_held_by.items(),
+    ),
     *CACHE_FAMILIES,
     HistogramFamily(
         "headgate_event_loop_lag_seconds",

@@ -16,6 +16,7 @@ import msgspec
 
 from headgate.cache_types import CacheSize
 from headgate.job_types import Backlog
+from headgate.policy.background import GateState
 from headgate.telemetry import totals
 from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.cache_counts import CacheCounts
@@ -49,6 +50,7 @@ class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
     router_losses: Callable[[], Mapping[tuple[str, ...], float]] = dict
     routers_closed: Callable[[], Mapping[str, int]] = dict
     backlog: Callable[[], Backlog] = Backlog
+    background: Callable[[], Mapping[str, GateState]] = dict  # by model
 
 
 class Metrics:
@@ -152,6 +154,7 @@ class Metrics:
         live = self._live
         cache, jobs = live.cache_size(), live.backlog()
         store_healthy, store_queued = live.store()
+        gates = live.background()
         return Gauges(
             version=live.version,
             workers=1,
@@ -175,6 +178,11 @@ class Metrics:
             job_oldest_seconds=jobs.oldest_age_seconds,
             deliveries={"pending": jobs.outbox.pending, "dead": jobs.outbox.dead},
             delivery_oldest_seconds=jobs.outbox.oldest_age_seconds,
+            background_limit={model: gate.limit for model, gate in gates.items()},
+            background_requests={
+                (model, state): getattr(gate, state) for model, gate in gates.items() for state in ("under_way", "held")
+            },
+            background_held_by={(model, gate.why): 1 for model, gate in gates.items() if gate.held},
         )
 
     def _sums_of(self, key: RequestKey) -> RequestTotals:

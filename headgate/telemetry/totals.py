@@ -167,6 +167,9 @@ class Gauges(msgspec.Struct):
     job_oldest_seconds: float = 0.0
     deliveries: dict[str, int] = {}  # by state, in that database too
     delivery_oldest_seconds: float = 0.0
+    background_limit: dict[str, int] = {}  # by model: requests under way up to which jobs may add theirs
+    background_requests: dict[tuple[str, str], int] = {}  # by model and state: under_way, held
+    background_held_by: dict[tuple[str, str], int] = {}  # by model and reason: processes whose gate is shut
 
     def add(self, other: Gauges) -> None:
         """Amounts are summed; of states the worst is kept, for half a breaker is no number."""
@@ -192,6 +195,9 @@ class Gauges(msgspec.Struct):
             self.routers_closed[router] = max(closed, self.routers_closed.get(router, 0))
         for place, items in other.job_items.items():
             self.job_items[place] = max(items, self.job_items.get(place, 0))
+        _add_counts(self.background_limit, other.background_limit)
+        _add_counts(self.background_requests, other.background_requests)
+        _add_counts(self.background_held_by, other.background_held_by)
         self.job_oldest_seconds = max(self.job_oldest_seconds, other.job_oldest_seconds)
         for place, count in other.deliveries.items():
             self.deliveries[place] = max(count, self.deliveries.get(place, 0))

@@ -13,12 +13,14 @@ from sqlalchemy import Connection, func, select
 from headgate.config.schema import Config, SimConfig, SimFaults, Spread
 from headgate.delivering import Deliveries
 from headgate.gateway.accounts import Accounts
+from headgate.gateway.background import BackgroundGate, BudgetShares
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec
 from headgate.job_types import Counts, Job, NewJob, Owner, RetryRules
 from headgate.jobs.desk import JobDesk
 from headgate.jobs.kinds import Kind, request_kinds
 from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
+from headgate.policy.background import GateRules
 from headgate.policy.health import BreakerRules
 from headgate.providers.sim import SimProvider
 from headgate.sim.clock import SimClock
@@ -73,7 +75,10 @@ class Floor:
         self.deliveries = Deliveries(self.database, self.jobs, self.clock, Config)
         self.desk = JobDesk(self.jobs, self.deliveries.desk, self.clock, self.kinds, lambda: None)
         checkpoints = SqlCheckpoints(self.database, self.clock)
-        self.means = Means(self.corridor.pipeline, self.accounts, self.jobs, checkpoints, self.clock)
+        corridor = self.corridor
+        budgets = BudgetShares(corridor.counters, corridor.admissions, lambda: corridor.setup, self.clock)
+        self.gate = BackgroundGate(corridor.pipeline, budgets, self.clock, GateRules)
+        self.means = Means(corridor.pipeline, self.gate, self.accounts, self.jobs, checkpoints, self.clock)
         self._running: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
 
     def start(self, name: str) -> Worker:
