@@ -76,15 +76,7 @@ SECTIONS: tuple[tuple[str, type[HeadgateError] | None], ...] = (
 def all_errors() -> list[type[HeadgateError]]:
     """Every error class but the bases, in the order of the source."""
     found: list[type[HeadgateError]] = []
-    for module in (
-        errors,
-        limit_errors,
-        file_errors,
-        idempotency_errors,
-        queue_errors,
-        delivery_errors,
-        document_errors,
-    ):
+    for module in _MODULES:
         classes = [member for _, member in inspect.getmembers(module, inspect.isclass)]
         own = [each for each in classes if issubclass(each, HeadgateError) and each.__module__ == module.__name__]
         found += sorted(own, key=lambda member: inspect.getsourcelines(member)[1])

@@ -14,7 +14,7 @@ from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.file_tables import batches
 
-_ADD = text(
+_ADD = (
     "INSERT INTO batches (id, tenant, dialect, facts) VALUES (:id, :tenant, :dialect, :facts) "
     "ON CONFLICT (id) DO NOTHING"
 )
@@ -30,7 +30,7 @@ class SqlBatches:
         values = {"id": batch.id, "tenant": clean(batch.tenant), "dialect": batch.asked.dialect.value}
 
         def work(connection: Connection) -> None:
-            connection.execute(_ADD, {**values, "facts": _facts(batch)})
+            connection.execute(text(_ADD), {**values, "facts": _facts(batch)})
 
         await self._database.run(self._database.jobs, work, writes=True)
 

@@ -19,11 +19,11 @@ from headgate.stores.job_counts import database_now
 ORPHAN_SECONDS = 7200.0  # a file is written in less
 DROPPED_AT_ONCE = 16  # pieces: a transaction that others wait for
 _SWEPT_AT_ONCE = 100
-_WRITE = text(
+_WRITE = (
     "INSERT INTO file_pieces (file_id, number, at, data) VALUES (:file_id, :number, :at, :data) "
     "ON CONFLICT (file_id, number) DO UPDATE SET data = :data, at = :at"
 )
-_FINISH = text(
+_FINISH = (
     "INSERT INTO files (id, tenant, user_name, purpose, filename, bytes, created_at, expires_at) VALUES "
     "(:id, :tenant, :user_name, :purpose, :filename, :bytes, :created_at, :expires_at) ON CONFLICT (id) DO NOTHING"
 )
@@ -39,7 +39,7 @@ class SqlFiles:
     async def write(self, file_id: str, number: int, piece: bytes) -> None:
         def work(connection: Connection) -> None:
             now = database_now(connection, self._clock)
-            connection.execute(_WRITE, {"file_id": file_id, "number": number, "at": now, "data": piece})
+            connection.execute(text(_WRITE), {"file_id": file_id, "number": number, "at": now, "data": piece})
 
         await self._database.run(self._database.jobs, work, writes=True)
 
@@ -57,7 +57,7 @@ class SqlFiles:
                 "filename": clean(file.filename), "bytes": file.bytes, "created_at": file.created_at,
                 "expires_at": file.expires_at,
             }  # fmt: skip
-            connection.execute(_FINISH, values)
+            connection.execute(text(_FINISH), values)
 
         await self._database.run(self._database.jobs, work, writes=True)
 
