@@ -28,6 +28,7 @@ COMMANDS = {
     "cache": "headgate.commands.cache:cache",
     "config": "headgate.commands.config:config",
     "jobs": "headgate.commands.jobs:jobs",
+    "dlq": "headgate.commands.dlq:dlq",
     "alerts": "headgate.commands.alerts:alerts",
     "embedder": "headgate.commands.embedder:embedder",
     "route": "headgate.commands.route:route",

@@ -8,6 +8,9 @@ from typing import Protocol
 from headgate.job_types import (
     Backlog,
     Command,
+    DeadFilter,
+    DeadId,
+    DeadItem,
     Item,
     ItemEnd,
     ItemState,
@@ -50,6 +53,19 @@ class Jobs(Protocol):
     async def command(self, job_id: str, command: Command, tenant: str | None = None) -> Job:
         """Do what is asked of a job and of its children. Raises NotFound, and InvalidRequest if it makes no sense any
         more."""
+
+
+class DeadItems(Protocol):
+    """Dead letters: the items that are dead, of all jobs. Raises DatabaseUnavailable."""
+
+    async def page(self, wanted: DeadFilter, limit: int, after: DeadId | None = None) -> list[DeadItem]:
+        """Those of the newest jobs first, after the one where the page before ended."""
+
+    async def redrive(self, wanted: DeadFilter) -> int:
+        """Let them begin anew, and what was made of them too; how many."""
+
+    async def drop(self, wanted: DeadFilter) -> int:
+        """They failed, and that is how it stays; how many."""
 
 
 class Work(Protocol):

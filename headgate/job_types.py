@@ -208,6 +208,33 @@ class Command(StrEnum):
     REDRIVE = "redrive"  # its dead and failed items begin anew
 
 
+DeadId = tuple[str, int]  # job and number
+
+
+class DeadItem(Frozen, frozen=True):
+    """An item that is dead, with what it asked for and why it is."""
+
+    job_id: str
+    number: int
+    owner: Owner
+    kind: str
+    label: str
+    attempts: int
+    error_code: str
+    error: str
+    died_at: float
+    request: bytes
+
+
+class DeadFilter(Frozen, frozen=True):
+    """Which dead items: these, or all of a job, of a tenant, with an error code; None: any."""
+
+    ids: tuple[DeadId, ...] | None = None
+    job_id: str | None = None
+    tenant: str | None = None
+    error_code: str | None = None
+
+
 class JobFilter(Frozen, frozen=True):
     """Which jobs. None: any."""
 

@@ -16,6 +16,7 @@ from headgate.config.load import load
 from headgate.config.schema import Config
 from headgate.gateway.accounts import Accounts
 from headgate.ports import Clock, Ledger
+from headgate.queues.opening import open_queue
 from headgate.reconciling.desk import Reconciler
 from headgate.stores.database import Database
 from headgate.stores.sql import SqlLedger
@@ -76,3 +77,12 @@ async def open_channels(config_path: str | None, environment: Mapping[str, str])
     finally:
         for channel in channels:
             await channel.aclose()
+
+
+async def send_again(address: str, body: bytes, dedupe_id: str) -> None:
+    """Send a message to a queue. Raises InvalidRequest, MissingExtra, QueueUnavailable."""
+    queue = open_queue(address, SystemClock())
+    try:
+        await queue.send(body, dedupe_id)
+    finally:
+        await queue.aclose()

@@ -14,6 +14,7 @@ from headgate.errors import HeadgateError
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.job_types import Backlog, RetryRules
+from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk
 from headgate.jobs.kinds import request_kinds
 from headgate.jobs.tasks import Means
@@ -23,6 +24,8 @@ from headgate.ports import Clock
 from headgate.queues.opening import open_queue
 from headgate.stores.database import Database
 from headgate.stores.sql_checkpoints import SqlCheckpoints
+from headgate.stores.sql_dead_items import SqlDeadItems
+from headgate.stores.sql_dead_letters import SqlDeadLetters
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_work import SqlWork
 
@@ -45,7 +48,8 @@ class Working:
         means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), clock)
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
-        self.desk = JobDesk(jobs, self.deliveries.desk, clock, kinds, self.worker.bell.ring)
+        dead = DeadLetterOffice(SqlDeadItems(database, clock), SqlDeadLetters(database, clock))
+        self.desk = JobDesk(jobs, self.deliveries.desk, dead, clock, kinds, self.worker.bell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
 
     async def run_forever(self) -> None:

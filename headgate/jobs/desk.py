@@ -10,7 +10,8 @@ import msgspec
 from headgate.deliveries.desk import DeliveryDesk, Wanted
 from headgate.errors import HeadgateError, InvalidRequest
 from headgate.job_ports import Jobs
-from headgate.job_types import Command, Job, NewJob, Owner
+from headgate.job_types import Command, DeadFilter, Job, NewJob, Owner
+from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.kinds import Kind, Kinds, kind_named
 from headgate.ports import Clock
 from headgate.types import Caller, Frozen
@@ -33,10 +34,17 @@ class JobDesk:
     """Takes submissions of the public `kinds`; `ring` wakes the worker of this process."""
 
     def __init__(
-        self, jobs: Jobs, deliveries: DeliveryDesk, clock: Clock, kinds: Kinds, ring: Callable[[], None]
+        self,
+        jobs: Jobs,
+        deliveries: DeliveryDesk,
+        dead: DeadLetterOffice,
+        clock: Clock,
+        kinds: Kinds,
+        ring: Callable[[], None],
     ) -> None:
         self.jobs = jobs
         self.deliveries = deliveries
+        self.dead = dead
         self._clock = clock
         self._kinds = {name: kind for name, kind in kinds.items() if kind.public}
         self._ring = ring
@@ -70,6 +78,12 @@ class JobDesk:
         job, is_new = await self.jobs.submit(new)
         self._ring()
         return job, is_new
+
+    async def redrive(self, wanted: DeadFilter) -> int:
+        """As `DeadItems.redrive`."""
+        moved = await self.dead.items.redrive(wanted)
+        self._ring()
+        return moved
 
     async def command(self, job_id: str, command: Command, tenant: str | None = None) -> Job:
         """As `Jobs.command`."""

@@ -28,6 +28,7 @@ class Event(StrEnum):
     CANCEL = "cancel"
     EXPIRE = "expire"  # its deadline came
     REDRIVE = "redrive"  # an operator wants it tried anew
+    DROP = "drop"  # an operator wants it to stay as it is
     REOPEN = "reopen"  # a job that it had waited for begins anew
 
 
@@ -51,6 +52,7 @@ TRANSITIONS: Mapping[tuple[ItemState, Event], ItemState] = {
     (_S.DEAD, _E.REDRIVE): _S.QUEUED,
     (_S.EXPIRED, _E.REDRIVE): _S.QUEUED,
     (_S.CANCELLED, _E.REDRIVE): _S.QUEUED,
+    (_S.DEAD, _E.DROP): _S.FAILED,
     (_S.SUCCEEDED, _E.REOPEN): _S.QUEUED,
 }
 OPEN = frozenset({ItemState.QUEUED, ItemState.LEASED, ItemState.RETRYING})

@@ -160,3 +160,4 @@ DUPLICATES = (
 )
 
 REFUSALS = ("ALTER TABLE job_items ADD COLUMN refusal TEXT NOT NULL DEFAULT ''",)
+DEAD = ("CREATE INDEX job_items_dead ON job_items (job_id, number) WHERE state = 'dead'",)

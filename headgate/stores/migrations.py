@@ -215,6 +215,7 @@ STEPS: tuple[Migration, ...] = (
         name="files and batches",
         statements={"sqlite": file_tables.create("BLOB"), "postgresql": file_tables.create("BYTEA")},
     ),
+    Migration(name="dead letters of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DEAD)),
 )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -151,7 +151,7 @@ class SqlJobs:
 
 
 def _cancel(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:
-    _move_all(connection, row.id, shifts, Event.CANCEL, {"ready": 0, "finished_at": now})
+    move_all(connection, row.id, shifts, Event.CANCEL, {"ready": 0, "finished_at": now})
     if not row.sealed:  # nobody is left who would add to it
         connection.execute(update(jobs).where(jobs.c.id == row.id).values(sealed=1))
         shifts.enter(row.id, ItemState.CANCELLED.value, 0)
@@ -171,24 +171,43 @@ def _resume(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -
     connection.execute(update(job_items).where(*due).values(ready=1))
 
 
-def _redrive(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:
-    """What did not succeed begins anew, behind what waits already."""
-    anew = {
+def redrive(connection: Connection, row: Row[Any], shifts: Shifts, now: float, *only: Any) -> int:
+    """What did not succeed begins anew, behind what waits already, and so does what was made of it; how many items of
+    the job. `only` are conditions on them."""
+    moved = move_all(connection, row.id, shifts, Event.REDRIVE, _anew(row, now), *only)
+    connection.execute(update(jobs).where(jobs.c.id == row.id).values(deadline_at=None, error_code="", error=""))
+    below = row if moved else None
+    while below is not None and below.parent_id:
+        below = _reopen(connection, below, shifts, now)
+    return moved
+
+
+def _reopen(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> Row[Any] | None:
+    """The item that waited for a job does so again; its job, if it was over."""
+    above, parent = (row.parent_id, row.parent_number), _row(connection, row.parent_id, None)
+    its = (job_items.c.job_id == above[0], job_items.c.number == above[1])
+    anew = _anew(parent, now)
+    moved = [move_all(connection, parent.id, shifts, event, anew, *its) for event in (Event.REOPEN, Event.REDRIVE)]
+    if not any(moved):
+        return None
+    steps = (job_checkpoints.c.job_id == above[0], job_checkpoints.c.number == above[1])
+    connection.execute(delete(job_checkpoints).where(*steps))  # what was made of the old results
+    return parent
+
+
+def _anew(row: Row[Any], now: float) -> dict[str, Any]:
+    return {
         "ready": 1 - row.paused, "held": row.paused, "next_at": now, "retries": 0, "lost_to": "[]", "error_code": "",
         "error": "", "finished_at": None, "deadline_at": None,
     }  # fmt: skip
-    if _move_all(connection, row.id, shifts, Event.REDRIVE, anew) and row.parent_id:
-        its = (job_items.c.job_id == row.parent_id, job_items.c.number == row.parent_number)
-        _move_all(connection, row.parent_id, shifts, Event.REOPEN, anew, *its)
-        steps = (job_checkpoints.c.job_id == row.parent_id, job_checkpoints.c.number == row.parent_number)
-        connection.execute(delete(job_checkpoints).where(*steps))  # what was made of the old results
-    connection.execute(update(jobs).where(jobs.c.id == row.id).values(deadline_at=None, error_code="", error=""))
 
 
-_COMMANDS = {Command.CANCEL: _cancel, Command.PAUSE: _pause, Command.RESUME: _resume, Command.REDRIVE: _redrive}
+_COMMANDS: dict[Command, Callable[[Connection, Row[Any], Shifts, float], object]] = {
+    Command.CANCEL: _cancel, Command.PAUSE: _pause, Command.RESUME: _resume, Command.REDRIVE: redrive
+}  # fmt: skip
 
 
-def _move_all(
+def move_all(
     connection: Connection, job_id: str, shifts: Shifts, event: Event, values: dict[str, Any], *only: Any
 ) -> int:
     """All items of a job to which an event may happen; how many."""

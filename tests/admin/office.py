@@ -31,6 +31,7 @@ from headgate.gateway.appealing import Appeals
 from headgate.gateway.choosing import Choosing
 from headgate.gateway.scoring import ModelScorer
 from headgate.gateway.waiting import WaitingRoom
+from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk
 from headgate.jobs.kinds import request_kinds
 from headgate.stores.database import Database
@@ -39,6 +40,8 @@ from headgate.stores.memory_counters import MemoryCounters
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
+from headgate.stores.sql_dead_items import SqlDeadItems
+from headgate.stores.sql_dead_letters import SqlDeadLetters
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.stores.sql_routes import SqlRouteRecords
@@ -76,6 +79,8 @@ class Office:
         self.ledger = SqlLedger(self.database)
         self.jobs = SqlJobs(self.database, self.clock)
         self.work = SqlWork(self.database, self.clock)
+        self.dead_items = SqlDeadItems(self.database, self.clock)
+        self.dead_letters = SqlDeadLetters(self.database, self.clock)
         self.alert_log = SqlAlertLog(self.database)
         self.accounts = Accounts(SqlKeyStore(self.database), self.clock)
         self.readiness = Readiness(True, {"database": "ok"})
@@ -108,6 +113,7 @@ class Office:
             job_desk=JobDesk(
                 self.jobs,
                 self.deliveries.desk,
+                DeadLetterOffice(self.dead_items, self.dead_letters),
                 self.clock,
                 request_kinds(lambda name: name in setup.models),
                 lambda: None,

@@ -9,11 +9,12 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from headgate.job_ports import Checkpoints, Jobs, Work
+from headgate.job_ports import Checkpoints, DeadItems, Jobs, Work
 from headgate.ports import Ledger
 from headgate.stores.database import Database
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_checkpoints import SqlCheckpoints
+from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_work import SqlWork
 from tests.contract.stores import TurnedClock
@@ -26,6 +27,7 @@ class Desk:
     jobs: Jobs
     work: Work
     checkpoints: Checkpoints
+    dead: DeadItems
     ledger: Ledger
     database: Database
     clock: TurnedClock
@@ -54,12 +56,9 @@ def on_database(url: str, folder: Path) -> Open:
     async def opened() -> AsyncIterator[Desk]:
         database = Database(url, folder)
         try:
-            jobs, work, checkpoints = (
-                SqlJobs(database, clock),
-                SqlWork(database, clock),
-                SqlCheckpoints(database, clock),
-            )
-            yield Desk(jobs, work, checkpoints, SqlLedger(database), database, clock)
+            jobs, work = SqlJobs(database, clock), SqlWork(database, clock)
+            checkpoints, dead = SqlCheckpoints(database, clock), SqlDeadItems(database, clock)
+            yield Desk(jobs, work, checkpoints, dead, SqlLedger(database), database, clock)
         finally:
             await database.aclose()
 

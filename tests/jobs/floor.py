@@ -16,6 +16,7 @@ from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate, BudgetShares
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec
 from headgate.job_types import Counts, Job, NewJob, Owner, RetryRules
+from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk
 from headgate.jobs.kinds import Kind, request_kinds
 from headgate.jobs.tasks import Means
@@ -29,6 +30,8 @@ from headgate.stores.job_counts import COUNTED
 from headgate.stores.jobs_tables import job_items
 from headgate.stores.memory import MemoryKeyStore
 from headgate.stores.sql_checkpoints import SqlCheckpoints
+from headgate.stores.sql_dead_items import SqlDeadItems
+from headgate.stores.sql_dead_letters import SqlDeadLetters
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_work import SqlWork
 from headgate.types import KeyRecord, Tier
@@ -73,7 +76,8 @@ class Floor:
         self.accounts.configure([KEY], {"pro": EVERYTHING}, None)
         self.kinds: dict[str, Kind] = request_kinds(lambda name: name == "small")
         self.deliveries = Deliveries(self.database, self.jobs, self.clock, Config)
-        self.desk = JobDesk(self.jobs, self.deliveries.desk, self.clock, self.kinds, lambda: None)
+        dead = DeadLetterOffice(SqlDeadItems(self.database, self.clock), SqlDeadLetters(self.database, self.clock))
+        self.desk = JobDesk(self.jobs, self.deliveries.desk, dead, self.clock, self.kinds, lambda: None)
         checkpoints = SqlCheckpoints(self.database, self.clock)
         corridor = self.corridor
         budgets = BudgetShares(corridor.counters, corridor.admissions, lambda: corridor.setup, self.clock)

@@ -25,8 +25,8 @@ failures = st.builds(
 
 def test_what_is_over_stays_over_unless_it_is_driven_again() -> None:
     for (state, event), target in TRANSITIONS.items():
-        assert (state in OPEN) != (event is Event.REDRIVE)
-        assert event is Event.REDRIVE or target is not ItemState.QUEUED
+        assert (state in OPEN) != (event in (Event.REDRIVE, Event.REOPEN, Event.DROP))
+        assert event in (Event.REDRIVE, Event.REOPEN) or target is not ItemState.QUEUED
 
 
 def test_every_open_state_can_be_cancelled_and_can_expire() -> None:

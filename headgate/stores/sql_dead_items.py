@@ -1,0 +1,98 @@
+"""Dead items of all jobs, in SQL: looking at them, and what operators do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, tuple_
+
+from headgate.job_types import DeadFilter, DeadId, DeadItem, ItemState, Owner
+from headgate.policy.jobs import Event
+from headgate.ports import Clock
+from headgate.stores.database import Database
+from headgate.stores.job_counts import Shifts, database_now
+from headgate.stores.jobs_tables import job_items, jobs
+from headgate.stores.sql_jobs import move_all, redrive
+
+Move = Callable[[Connection, Row[Any], Shifts, float, ColumnElement[bool]], int]
+
+
+class SqlDeadItems:
+    """The port `DeadItems` on a `Database`."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def page(self, wanted: DeadFilter, limit: int, after: DeadId | None = None) -> list[DeadItem]:
+        item = job_items.c
+        query = (
+            select(job_items, jobs.c.tenant, jobs.c.key_id, jobs.c.user_name, jobs.c.kind)
+            .join(jobs, jobs.c.id == item.job_id)
+            .where(_whose(wanted), _which(wanted))
+            .order_by(item.job_id.desc(), item.number)
+            .limit(limit)
+        )
+        if after is not None:
+            job_id, number = after
+            query = query.where(or_(item.job_id < job_id, and_(item.job_id == job_id, item.number > number)))
+
+        def work(connection: Connection) -> list[DeadItem]:
+            return [_dead_item(row) for row in connection.execute(query)]
+
+        return await self._database.run(self._database.reading, work)
+
+    async def redrive(self, wanted: DeadFilter) -> int:
+        return await self._move(wanted, redrive)
+
+    async def drop(self, wanted: DeadFilter) -> int:
+        return await self._move(wanted, _drop)
+
+    async def _move(self, wanted: DeadFilter, move: Move) -> int:
+        which = _which(wanted)
+
+        def work(connection: Connection) -> int:
+            theirs = select(job_items.c.job_id).where(which)
+            whole = select(jobs).where(jobs.c.id.in_(theirs), _whose(wanted)).order_by(jobs.c.id.desc())
+            now, shifts = database_now(connection, self._clock), Shifts()
+            moved = sum([move(connection, row, shifts, now, which) for row in connection.execute(whole).all()])
+            shifts.write(connection, now)
+            return moved
+
+        return await self._database.run(self._database.jobs, work, writes=True)
+
+
+def _drop(connection: Connection, row: Row[Any], shifts: Shifts, now: float, which: ColumnElement[bool]) -> int:
+    return move_all(connection, row.id, shifts, Event.DROP, {}, which)
+
+
+def _whose(wanted: DeadFilter) -> ColumnElement[bool]:
+    return and_(True, *[jobs.c.tenant == name for name in (wanted.tenant,) if name is not None])
+
+
+def _which(wanted: DeadFilter) -> ColumnElement[bool]:
+    """Conditions on items alone."""
+    conditions: list[ColumnElement[bool]] = [job_items.c.state == ItemState.DEAD.value]
+    if wanted.ids is not None:
+        conditions.append(tuple_(job_items.c.job_id, job_items.c.number).in_(wanted.ids))
+    if wanted.job_id is not None:
+        conditions.append(job_items.c.job_id == wanted.job_id)
+    if wanted.error_code is not None:
+        conditions.append(job_items.c.error_code == wanted.error_code)
+    return and_(*conditions)
+
+
+def _dead_item(row: Row[Any]) -> DeadItem:
+    return DeadItem(
+        job_id=row.job_id,
+        number=row.number,
+        owner=Owner(row.tenant, row.key_id, row.user_name),
+        kind=row.kind,
+        label=row.label,
+        attempts=row.attempts,
+        error_code=row.error_code,
+        error=row.error,
+        died_at=row.finished_at or 0.0,
+        request=row.request.encode(),
+    )
