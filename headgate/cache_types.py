@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import StrEnum
 
-from headgate.types import Frozen
+from headgate.types import Frozen, Usage
 
 
 class Sharing(StrEnum):
@@ -22,6 +22,15 @@ class Sampled(StrEnum):
     NEVER = "never"  # only those to requests with a temperature of 0
     UNSET = "unset"  # also those to requests that name no temperature
     ALWAYS = "always"
+
+
+class Hit(StrEnum):
+    """How a request was answered without a provider."""
+
+    EXACT = "exact"  # by an answer that was kept for the same question
+    SEMANTIC = "semantic"  # for one that means the same
+    COALESCED = "coalesced"  # by the answer to a request that asked the same at the same time
+    IDEMPOTENT = "idempotent"  # by the result of the request that came with its idempotency key before
 
 
 class NotKept(StrEnum):
@@ -126,9 +135,10 @@ class CachedAnswer(Frozen, frozen=True, gc=False, array_like=True):
     provider: str
     stored_at: float
     expires_at: float
-    cost_picousd: int  # what the answer came to, and a hit saves
+    cost_picousd: int  # what the answer came to
     body: bytes
     tail: bytes = b""
+    usage: Usage = Usage()  # of the attempt that answered
 
 
 class CacheScope(Frozen, frozen=True, gc=False):
@@ -166,12 +176,19 @@ class SemanticActivity(Frozen, frozen=True, gc=False):
 class CacheActivity(Frozen, frozen=True, gc=False):
     """What became of requests that were looked for among the answers that are kept, since the processes started."""
 
-    found: Mapping[str, int] = {}  # by kind: exact, semantic, coalesced
+    found: Mapping[str, int] = {}  # by kind: exact, semantic, coalesced, idempotent
     missed: int = 0
     kept: int = 0
     not_kept: Mapping[str, int] = {}  # by reason
-    saved_picousd: int = 0  # what the answers that were found had come to
+    saved_picousd: int = 0  # what the answers that were found would have cost at the day's price
     semantic: Mapping[str, SemanticActivity] = {}  # by model, of those whose questions were looked for by their meaning
+
+
+class Neighbour(Frozen, frozen=True, gc=False):
+    """An entry near to a vector, and the product of the two: 1 is the same direction."""
+
+    key: str
+    similarity: float
 
 
 class CacheSize(Frozen, frozen=True, gc=False):
@@ -180,10 +197,3 @@ class CacheSize(Frozen, frozen=True, gc=False):
     entries: int
     bytes: int
     evicted: int = 0
-
-
-class Neighbour(Frozen, frozen=True, gc=False):
-    """An entry near to a vector, and the product of the two: 1 is the same direction."""
-
-    key: str
-    similarity: float

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from headgate.types import Frozen
+from headgate.types import Frozen, Usage
 
 SECONDS_PER_HOUR = 3600.0
 
@@ -38,6 +38,7 @@ class KeyedResult(Frozen, frozen=True, gc=False, array_like=True):
     body: bytes = b""
     tail: bytes = b""
     is_left_out: bool = False
+    usage: Usage = Usage()  # of the attempt that answered, if its provider reported it
 
 
 class KeyedRequest(Frozen, frozen=True, gc=False):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from headgate.types import Frozen, Rule
+from headgate.types import Frozen, Rule, Usage
 
 NO_SLOT = -1  # what a journal that has no slot left answers
 
@@ -151,3 +151,18 @@ class UnderWay(Frozen, frozen=True, gc=False, array_like=True):
     endpoint: str = ""
     key_fingerprint: str = ""  # first 8 hex digits of the provider key's SHA-256
     is_uncharged: bool = False  # the request may be sent again under its idempotency key, and is charged then
+
+
+class EmbeddingUse(Frozen, frozen=True, gc=False):
+    """One call of a provider that embedded texts, as the ledger has it. Times are Unix seconds, durations seconds."""
+
+    id: str
+    started_at: float
+    seconds: float
+    provider: str
+    endpoint: str
+    model: str  # the provider's name for it
+    key_fingerprint: str
+    usage: Usage
+    cost_picousd: int
+    price_version: str

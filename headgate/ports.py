@@ -15,8 +15,8 @@ from headgate.alert_types import AlertRecord
 from headgate.cache_types import CachedAnswer, CacheScope, CacheSize
 from headgate.change_types import AuditEntry, Change, Setting
 from headgate.idempotency_types import KeyedRequest, KeyedResult
-from headgate.metering import Admission, Ask, Charge, Meter, Reading, UnderWay
-from headgate.types import Call, EmbeddingUse, KeyRecord, Operation, RequestRecord, UsageRow
+from headgate.metering import Admission, Ask, Charge, EmbeddingUse, Meter, Reading, UnderWay
+from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
 
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
 Used = Callable[[EmbeddingUse], None]

@@ -340,6 +340,8 @@ class RequestRecord(Frozen, frozen=True, omit_defaults=True):
     traceparent: str = ""  # the caller's header as it came; for spans, no column of the ledger
     attempts: tuple[AttemptRecord, ...] = ()
     routed: str = ""  # how a router chose the model: `route_types.Routed` as JSON
+    hit: str = ""  # a `cache_types.Hit`: how it was answered without a provider
+    saved_picousd: int = 0  # what its answer would have cost from the provider that had given it, at today's price
 
 
 class UsageRow(Frozen, frozen=True):
@@ -357,6 +359,10 @@ class UsageRow(Frozen, frozen=True):
     cache_write_tokens: int = 0
     cache_write_1h_tokens: int = 0
     duplicate_picousd: int = 0  # what was paid for duplicates, which nobody is charged for
+    saved_exact_picousd: int = 0  # by answers that were kept, and so on by `cache_types.Hit`
+    saved_semantic_picousd: int = 0
+    saved_coalesced_picousd: int = 0
+    saved_idempotent_picousd: int = 0
 
 
 class Severity(StrEnum):
@@ -377,18 +383,3 @@ class Problem(Frozen, frozen=True, gc=False):
     message: str  # what is wrong
     hint: str = ""  # the nearest valid name, or what to do
     severity: Severity = Severity.ERROR
-
-
-class EmbeddingUse(Frozen, frozen=True, gc=False):
-    """One call of a provider that embedded texts, as the ledger has it. Times are Unix seconds, durations seconds."""
-
-    id: str
-    started_at: float
-    seconds: float
-    provider: str
-    endpoint: str
-    model: str  # the provider's name for it
-    key_fingerprint: str
-    usage: Usage
-    cost_picousd: int
-    price_version: str

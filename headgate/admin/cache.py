@@ -23,12 +23,12 @@ class CacheStats(Frozen, frozen=True):
     max_entries: int
     max_bytes: int
     evicted: int  # answers dropped to keep others
-    hits: Mapping[str, int]  # by kind: exact, semantic, coalesced
+    hits: Mapping[str, int]  # by kind: exact, semantic, coalesced, idempotent
     misses: int
     hit_rate: float | None  # of requests that were looked for; null: there were none
     kept: int  # answers that were put in
     not_kept: Mapping[str, int]  # by reason
-    saved_usd: str  # what the answers had cost that were given again
+    saved_usd: str  # what they would have cost from a provider
     semantic: Mapping[str, SemanticActivity] = {}  # by model, of those whose questions were looked for by their meaning
 
 

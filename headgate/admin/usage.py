@@ -13,6 +13,7 @@ import msgspec
 from headgate.admin.endpoint import Input, Text, Visit
 from headgate.admin.moments import Moment, moment
 from headgate.admin.standing import LimitStanding, own_standings
+from headgate.cache_types import Hit
 from headgate.errors import Forbidden
 from headgate.policy.pricing import format_usd
 from headgate.route_types import Routed
@@ -47,6 +48,16 @@ class LedgerQuery(Input, frozen=True):
     after: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[0-9A-Za-z_.:-]+$")] | None = None
 
 
+class Saved(Frozen, frozen=True):
+    """What answers would have cost that no provider was asked for, by how they came, at the prices of their day."""
+
+    exact: str
+    semantic: str
+    coalesced: str
+    idempotent: str
+    total: str
+
+
 class Totals(Frozen, frozen=True):
     """Totals of one group of requests."""
 
@@ -62,6 +73,7 @@ class Totals(Frozen, frozen=True):
     reasoning_tokens: int
     cost_usd: str
     duplicate_cost_usd: str  # what was paid for work that was done again, and is not charged
+    saved_usd: Saved
 
 
 class Usage(Frozen, frozen=True):
@@ -161,6 +173,8 @@ class Request(Frozen, frozen=True):
     trace_id: str
     attempts: list[Attempt]
     routed: Routed | None  # how a router chose the model
+    hit: str  # how it was answered without a provider: exact, semantic, coalesced, idempotent; else empty
+    saved_usd: str  # what that answer would have cost
 
 
 class LedgerPage(Frozen, frozen=True):
@@ -172,8 +186,14 @@ class LedgerPage(Frozen, frozen=True):
 
 def totals(row: UsageRow) -> Totals:
     """A group's totals as they are shown."""
-    fields = {name: value for name, value in msgspec.structs.asdict(row).items() if not name.endswith("_picousd")}
-    return Totals(**fields, cost_usd=format_usd(row.cost_picousd), duplicate_cost_usd=format_usd(row.duplicate_picousd))
+    shown = msgspec.structs.asdict(row)
+    saved = {hit.value: shown[f"saved_{hit}_picousd"] for hit in Hit}
+    shown["cost_usd"] = format_usd(row.cost_picousd)
+    shown["duplicate_cost_usd"] = format_usd(row.duplicate_picousd)
+    shown["saved_usd"] = Saved(
+        **{hit: format_usd(picousd) for hit, picousd in saved.items()}, total=format_usd(sum(saved.values()))
+    )
+    return Totals(**{name: shown[name] for name in Totals.__struct_fields__})
 
 
 def sum_of(rows: Sequence[UsageRow]) -> UsageRow:
@@ -230,6 +250,7 @@ def request(record: RequestRecord) -> Request:
     """A row of the ledger as it is shown."""
     shown = msgspec.structs.asdict(record) | _tokens_and_cost(record)
     shown["attempts"] = [attempt(one) for one in record.attempts]
+    shown["saved_usd"] = format_usd(record.saved_picousd)
     shown["routed"] = msgspec.json.decode(record.routed, type=Routed) if record.routed else None
     return Request(**{name: shown[name] for name in Request.__struct_fields__})
 

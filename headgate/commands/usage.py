@@ -28,8 +28,13 @@ def usage(where: Where, by: str, since: str | None, until: str | None, tenant: s
     if as_json:
         click.echo(msgspec.json.encode(answer))
         return
-    numbers = ("requests", "failed", "refused", "input", "cached", "written", "output", "reasoning", "USD")
+    numbers = ("requests", "failed", "refused", "input", "cached", "written", "output", "reasoning", "USD", "saved USD")
     show((by, *numbers), map(_row, answer.data), numbers=numbers, total=_row(answer.total))
+    saved = msgspec.structs.asdict(answer.total.saved_usd)
+    if saved.pop("total") != "0":
+        click.echo(
+            f"Saved USD by answers without a provider: {', '.join(f'{how} {usd}' for how, usd in saved.items())}"
+        )
 
 
 async def _usage(where: Where, by: str, since: str | None, until: str | None, tenant: str | None) -> Usage:
@@ -45,4 +50,4 @@ def _row(totals: Totals) -> tuple[str, ...]:
         totals.requests, totals.failed, totals.refused, totals.input_tokens, totals.cached_input_tokens,
         totals.cache_write_tokens + totals.cache_write_1h_tokens, totals.output_tokens, totals.reasoning_tokens,
     )  # fmt: skip
-    return (totals.group, *(f"{count:,}" for count in counts), totals.cost_usd)
+    return (totals.group, *(f"{count:,}" for count in counts), totals.cost_usd, totals.saved_usd.total)

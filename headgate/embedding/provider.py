@@ -13,10 +13,11 @@ import msgspec
 
 from headgate.embedding.memory import RecentVectors, readable
 from headgate.errors import EmbedderUnavailable, HeadgateError
+from headgate.metering import EmbeddingUse
 from headgate.policy import pricing
 from headgate.policy.estimating import estimate_tokens
 from headgate.ports import Clock, Provider, Used, Vector
-from headgate.types import Call, Counted, EmbeddingUse, Frozen, Operation, Price, Route, Usage
+from headgate.types import Call, Counted, Frozen, Operation, Price, Route, Usage
 from headgate.wire import dialects, openai
 from headgate.wire.neutral import Target
 from headgate.wire.openai import CallHeaders

@@ -21,12 +21,7 @@ from headgate.errors import (
     UpstreamRejected,
 )
 from headgate.gateway.blaming import blames_key, healthy
-from headgate.gateway.fleet import (
-    AUTH_COOLDOWN_SECONDS,
-    RATE_LIMIT_COOLDOWN_SECONDS,
-    Deployment,
-    ModelSpec,
-)
+from headgate.gateway.fleet import AUTH_COOLDOWN_SECONDS, RATE_LIMIT_COOLDOWN_SECONDS, Deployment, ModelSpec
 from headgate.gateway.quotas import Answered
 from headgate.gateway.watchdog import Terms
 from headgate.policy import pricing
@@ -186,6 +181,11 @@ class Attempt:
         """What a whole answer has cost; None: its usage is not known yet."""
         price = self.deployment.spec.price
         return None if self.usage is None else pricing.cost_picousd(self.usage, price) if price else 0
+
+    @property
+    def reported(self) -> Usage | None:
+        """What a whole answer used, if its provider said so."""
+        return self.usage if self._reader is None else self._reader.usage
 
     @property
     def heard(self) -> str:

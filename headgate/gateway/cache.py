@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from headgate.cache_types import CachedAnswer, NotKept, Sharing
+from headgate.cache_types import CachedAnswer, Hit, NotKept, Sharing
 from headgate.errors import (
     Draining,
     HeadgateError,
@@ -24,7 +24,7 @@ from headgate.errors import (
     StreamIncomplete,
     UpstreamError,
 )
-from headgate.gateway import vectors
+from headgate.gateway import saving, vectors
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer
 from headgate.gateway.blaming import callers_fault
@@ -73,16 +73,16 @@ class Cache:
         failures = 0
         while ticket is not None:
             if mode is not CacheMode.REFRESH and (kept := await self._find_same(journey, ticket)) is not None:
-                return await self._give(journey, kept, settle, "exact")
+                return await self._give(journey, kept, settle, Hit.EXACT)
             if mode is CacheMode.ONLY:
                 if (kept := await self._find_alike(journey, ticket)) is not None:
-                    return await self._give(journey, kept, settle, "semantic")
+                    return await self._give(journey, kept, settle, Hit.SEMANTIC)
                 break
             flight = self._flights.get(ticket.flight_key) if ticket.rules.coalesce else None
             if flight is None or mode is CacheMode.REFRESH or not flight.can_be_joined:
                 self._lead(journey, ticket, failures)
                 if mode is not CacheMode.REFRESH and (kept := await self._find_alike(journey, ticket)) is not None:
-                    return await self._give(journey, kept, settle, "semantic")
+                    return await self._give(journey, kept, settle, Hit.SEMANTIC)
                 self._observer.missed()
                 if ticket.inputs is not None:
                     vectors.narrow(journey, ticket.inputs)
@@ -116,6 +116,7 @@ class Cache:
         if ticket.inputs is not None and journey.attempt is not None:
             body = journey.attempt.body = vectors.complete(journey, ticket.inputs, body)
         ticket.flight = None
+        flight.usage = saving.usage_of(journey)
         if journey.call.stream:
             flight.write(tail)
             flight.end()
@@ -229,12 +230,12 @@ class Cache:
             return None
         return await self.semantic.look_up(journey, ticket, lambda kept: self._may_be_given(journey, ticket, kept))
 
-    async def _give(self, journey: Journey, kept: CachedAnswer, settle: Settle, how: str) -> Answer:
+    async def _give(self, journey: Journey, kept: CachedAnswer, settle: Settle, how: Hit) -> Answer:
         """`how` it was found: exact or semantic."""
         call, ticket = journey.call, journey.ticket
         await self._let_in(journey)
         journey.cache = how
-        self._observer.found(how, kept.cost_picousd)
+        saving.note(journey, how, kept.answered_by, kept.deployment, kept.usage, kept.cost_picousd)
         head = AnswerHead(
             request_id=call.id,
             stream=call.stream,
@@ -248,7 +249,7 @@ class Cache:
             tokens=journey.tokens,
             age_seconds=int(self._clock.now() - kept.stored_at),
         )
-        if how == "semantic" and ticket is not None and self.semantic is not None:
+        if how is Hit.SEMANTIC and ticket is not None and self.semantic is not None:
             self._land(journey, head, kept)
             self.semantic.served(journey, ticket, kept)
         if call.stream:
@@ -286,13 +287,15 @@ class Cache:
             flight.leave()
             self._admissions.settle(journey)
             return None
-        journey.cache = "coalesced"
+        journey.cache = Hit.COALESCED
+        note = partial(_note_coalesced, journey, flight)
         head = msgspec.structs.replace(
             head, request_id=journey.call.id, attempts="", cache="coalesced", cost_picousd=0,
             requests=journey.requests, tokens=journey.tokens,
         )  # fmt: skip
         if head.stream:
-            return Answer(head, stream=SharedStream(journey, flight.log, settle))
+            return Answer(head, stream=SharedStream(journey, flight.log, settle, note))
+        note()
         journey.sent_bytes = len(flight.body)
         await settle(journey, Outcome.CACHED, None)
         return Answer(head, flight.body)
@@ -304,6 +307,7 @@ class Cache:
             return
         self._forget(journey, flight)
         journey.ticket.flight = None
+        flight.usage = kept.usage
         if kept.stream:
             flight.write(kept.body)
             flight.write(kept.tail)
@@ -321,6 +325,11 @@ class Cache:
 def _is_answer_to(ticket: Ticket, kept: CachedAnswer) -> bool:
     """It is in the key that was asked for; it is made sure of, whatever a store does."""
     return kept.key in (ticket.question.key, ticket.private_key)
+
+
+def _note_coalesced(journey: Journey, flight: Flight) -> None:
+    if (head := flight.head) is not None:
+        saving.note(journey, Hit.COALESCED, head.model, head.deployment, flight.usage)
 
 
 def _led_by(journey: Journey) -> Flight | None:

@@ -14,6 +14,7 @@ from enum import Enum, auto
 from headgate.errors import HeadgateError
 from headgate.gateway.events import EventLog
 from headgate.gateway.journey import AnswerHead
+from headgate.types import Usage
 
 LOG_BYTES = 4_000_000  # how far a follower may fall behind, and how long a stream may be that is kept
 
@@ -32,7 +33,7 @@ class Flight:
 
     __slots__ = (
         "_abandoned", "_epoch", "_landed", "_log_bytes", "body", "error", "failures", "followers", "head", "landing",
-        "leader_id", "log",
+        "leader_id", "log", "usage",
     )  # fmt: skip
 
     def __init__(self, leader_id: str, failures: int = 0, log_bytes: int = LOG_BYTES) -> None:
@@ -42,6 +43,7 @@ class Flight:
         self.landing = Landing.IN_FLIGHT
         self.head: AnswerHead | None = None
         self.body = b""
+        self.usage = Usage()  # of the answer, once it is whole
         self.error: HeadgateError | None = None
         self.log = EventLog(log_bytes)
         self._log_bytes = log_bytes

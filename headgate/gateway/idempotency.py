@@ -10,10 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine
+from functools import partial
 
 import msgspec
 
+from headgate.cache_types import Hit
 from headgate.errors import ClientGone, DatabaseUnavailable, Draining, HeadgateError, StreamIncomplete
+from headgate.gateway import saving
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer
 from headgate.gateway.flights import Flight, Landing
@@ -25,7 +28,7 @@ from headgate.idempotency_types import SECONDS_PER_HOUR, KeyedRequest, KeyedResu
 from headgate.policy import idempotency
 from headgate.policy.idempotency import Standing
 from headgate.ports import Clock, IdempotencyStore
-from headgate.types import Outcome
+from headgate.types import Outcome, Usage
 from headgate.wire import endings
 
 ALIVE_SECONDS = 15.0  # a process that says nothing for so long is thought dead
@@ -125,6 +128,7 @@ class Idempotency:
         if flight is None or ticket is None:
             return
         self._forget(journey, ticket)
+        flight.usage = saving.usage_of(journey)
         if not journey.call.stream:
             flight.answered(journey.head(), body)
         elif error is None:
@@ -213,13 +217,16 @@ class Idempotency:
             self._admissions.settle(journey)
             return None
         head = self._head(journey, KeyedResult(head.stream, head.model, head.provider, head.deployment, 0.0))
+        note = partial(_note, journey, head, flight)
         if head.stream:
-            return Answer(head, stream=SharedStream(journey, flight.log, settle))
+            return Answer(head, stream=SharedStream(journey, flight.log, settle, note))
+        note()
         return await self._give(journey, head, flight.body, settle)
 
     async def _replay(self, journey: Journey, result: KeyedResult, settle: Settle) -> Answer:
         await self._let_in(journey)
         head = self._head(journey, result)
+        _note(journey, head, result)
         if result.stream:
             return Answer(head, stream=KeptStream(journey, result.body, result.tail, settle))
         return await self._give(journey, head, result.body, settle)
@@ -253,7 +260,11 @@ class Idempotency:
         head = journey.head()
         if journey.call.stream:
             body = b"" if flight.log.has_dropped else b"".join(flight.log.kept())
-        kept = KeyedResult(head.stream, head.model, head.provider, head.deployment, self._clock.now(), body, tail)
+        usage = journey.attempt.reported if journey.attempt is not None else None
+        kept = KeyedResult(
+            head.stream, head.model, head.provider, head.deployment, self._clock.now(), body, tail,
+            usage=Usage() if usage is None else msgspec.structs.replace(usage, raw=b""),
+        )  # fmt: skip
         fits = idempotency.fits(kept, journey.setup.idempotency.max_result_bytes) and not flight.log.has_dropped
         if fits and not await _holds_what_is_never_kept(journey, body + tail):
             return kept
@@ -280,6 +291,10 @@ class Idempotency:
 def is_a_result(error: HeadgateError) -> bool:
     """Whether a stream that broke is the result of its request: unless it was its client or this process that left."""
     return not isinstance(error, ClientGone | Draining)
+
+
+def _note(journey: Journey, head: AnswerHead, answered: Flight | KeyedResult) -> None:
+    saving.note(journey, Hit.IDEMPOTENT, head.model, head.deployment, answered.usage)
 
 
 def _led_by(journey: Journey) -> Flight | None:

@@ -110,9 +110,9 @@ class Journey:
 
     __slots__ = (
         "attempt", "attempts", "batch", "cache", "call", "caller", "chosen", "counting", "degraded_from", "doubt",
-        "error", "hold", "is_let_in", "is_settled", "is_short_of_money", "is_uncharged", "keyed",
-        "lowered_to", "model", "outcome", "requests", "retries_used", "router", "sent_bytes", "set_aside", "setup",
-        "slot", "started", "started_at", "ticket", "tokens", "tried", "watchdog",
+        "error", "hit", "hold", "is_let_in", "is_settled", "is_short_of_money", "is_uncharged", "keyed",
+        "lowered_to", "model", "outcome", "requests", "retries_used", "router", "saved_picousd", "sent_bytes",
+        "set_aside", "setup", "slot", "started", "started_at", "ticket", "tokens", "tried", "watchdog",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
@@ -144,6 +144,8 @@ class Journey:
         self.keyed: KeyedTicket | None = None  # what it has to do with its idempotency key
         self.is_uncharged = False  # another request has its key by now, and is charged
         self.sent_bytes = 0  # of an answer that no provider was asked for
+        self.hit = ""  # how such an answer came
+        self.saved_picousd = 0  # what it would have cost
         self.router: RouterSpec | None = None  # that was asked for
         self.chosen: ModelChoice | None = None  # by it
         self.set_aside: Sequence[Attempt] = ()  # answers that were not good enough, while a better model is asked
@@ -276,6 +278,8 @@ class Journey:
             call.traceparent or "",
             tuple(self.attempts),
             "" if self.chosen is None else self._routed_json(),
+            self.hit,
+            self.saved_picousd if self.outcome is Outcome.CACHED else 0,
         )
 
     def under_way(self, hold: Hold) -> UnderWay:

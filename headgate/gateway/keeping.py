@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 import msgspec
 
 from headgate.cache_types import CachedAnswer, NotKept
-from headgate.gateway import vectors
+from headgate.gateway import saving, vectors
 from headgate.gateway.journey import Journey, Ticket
 from headgate.gateway.vectors import Inputs
 from headgate.policy import caching
@@ -27,10 +27,7 @@ _NARROWEST_LAST = tuple(Scope)
 
 
 class CacheObserver(Protocol):
-    """Told what becomes of requests that were looked for."""
-
-    def found(self, kind: str, saved_picousd: int) -> None:
-        """An answer was there; `kind` is exact, semantic or coalesced."""
+    """Told what becomes of requests that were looked for and not found."""
 
     def missed(self) -> None: ...
 
@@ -143,6 +140,7 @@ class Keeper:
             cost_picousd=journey.cost_picousd,
             body=body,
             tail=tail,
+            usage=saving.usage_of(journey),
         )
 
 

@@ -49,13 +49,14 @@ class KeptStream:
 
 
 class SharedStream:
-    """A stream that another request receives too, read from its log."""
+    """A stream that another request receives too, read from its log. `whole` is called when all of it is there."""
 
-    __slots__ = ("_events", "_journey", "_settle", "_shared", "log")
+    __slots__ = ("_events", "_journey", "_settle", "_shared", "_whole", "log")
 
-    def __init__(self, journey: Journey, shared: EventLog, settle: Settle) -> None:
+    def __init__(self, journey: Journey, shared: EventLog, settle: Settle, whole: Callable[[], None]) -> None:
         self._journey = journey
         self._shared = shared
+        self._whole = whole
         self._events = shared.read()
         self._settle = settle
         self.log: EventLog | None = None
@@ -68,6 +69,7 @@ class SharedStream:
         try:
             async for number, piece in self._events:
                 if shared.is_complete and number == shared.last:
+                    self._whole()
                     last = await _end(journey, piece, self._settle)
                     take(last)
                     return True

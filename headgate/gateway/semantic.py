@@ -16,11 +16,12 @@ from headgate.errors import EmbedderUnavailable
 from headgate.gateway.journey import Journey, Ticket
 from headgate.gateway.semantic_checks import Checks, Comparison, said_by
 from headgate.gateway.semantic_memory import Asked, Entered, Learned, Left, Notes, Scope, SemanticMemory
+from headgate.metering import EmbeddingUse
 from headgate.policy.semantic.partition import Decision, Settings, Verified
 from headgate.policy.semantic.sketch import sketch
 from headgate.policy.semantic.switch import Switch
 from headgate.ports import CacheStore, Clock, Embedder
-from headgate.types import AttemptRecord, EmbeddingUse, Outcome
+from headgate.types import AttemptRecord, Outcome
 from headgate.vector_ports import EntryLog
 from headgate.wire import texts
 

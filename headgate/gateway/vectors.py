@@ -11,6 +11,7 @@ from headgate.errors import StreamMalformed
 from headgate.gateway.journey import Journey, Ticket
 from headgate.policy import caching
 from headgate.ports import CacheStore
+from headgate.types import Usage
 from headgate.wire import embedding_inputs
 from headgate.wire.embedding_inputs import KeptVector
 
@@ -65,6 +66,7 @@ async def look(store: CacheStore, inputs: Inputs, may_be_given: Callable[[Cached
         answers[0],
         body=embedding_inputs.answer_of(vectors),
         cost_picousd=sum(one.cost_picousd for one in answers),
+        usage=Usage(input=sum(one.usage.input for one in answers)),
         stored_at=min(one.stored_at for one in answers),
     )
 
@@ -97,13 +99,15 @@ def parts(answer: CachedAnswer, inputs: Inputs, body: bytes) -> Sequence[tuple[i
         vectors = embedding_inputs.read_vectors(body, len(inputs.texts))
     except ValueError:
         return NotKept.UNREADABLE
-    cost_picousd = answer.cost_picousd // len(inputs.asked)
-    return [(place, _part(answer, inputs.keys[place], vectors[place], cost_picousd)) for place in inputs.asked]
+    asked = len(inputs.asked)
+    share = msgspec.structs.replace(
+        answer, cost_picousd=answer.cost_picousd // asked, usage=Usage(input=answer.usage.input // asked)
+    )
+    return [(place, _part(share, inputs.keys[place], vectors[place])) for place in inputs.asked]
 
 
-def _part(answer: CachedAnswer, key: bytes, vector: KeptVector, cost_picousd: int) -> CachedAnswer:
-    body = embedding_inputs.write_kept(vector)
-    return msgspec.structs.replace(answer, key=key, body=body, cost_picousd=cost_picousd)
+def _part(share: CachedAnswer, key: bytes, vector: KeptVector) -> CachedAnswer:
+    return msgspec.structs.replace(share, key=key, body=embedding_inputs.write_kept(vector))
 
 
 def _kept(inputs: Inputs, place: int) -> KeptVector:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from headgate.cache_types import Hit
 from headgate.errors import Conflict, InvalidRequest, LedgerFull, NotFound
 from headgate.metering import UnderWay
 from headgate.policy.metered import session_name, who
@@ -205,7 +206,8 @@ def _usage_row(record: RequestRecord) -> UsageRow:
     written = (usage.cache_write, usage.cache_write_1h)
     if record.outcome is Outcome.DUPLICATE:
         return UsageRow("", 1, 0, 0, 0, 0, 0, 0, 0, duplicate_picousd=record.cost_picousd)
-    return UsageRow("", 1, int(failed), int(refused), *tokens, record.cost_picousd, *written)
+    saved = [record.saved_picousd if record.hit == hit else 0 for hit in Hit]
+    return UsageRow("", 1, int(failed), int(refused), *tokens, record.cost_picousd, *written, 0, *saved)
 
 
 def _add(total: UsageRow | None, row: UsageRow, group: str) -> UsageRow:

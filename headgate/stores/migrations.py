@@ -143,6 +143,14 @@ def _judgements(sequence: str) -> tuple[str, ...]:
     )
 
 
+_SAVED = (
+    "ALTER TABLE requests ADD COLUMN hit TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE requests ADD COLUMN saved_picousd BIGINT NOT NULL DEFAULT 0",
+    *(
+        f"ALTER TABLE daily_totals ADD COLUMN saved_{hit}_picousd BIGINT NOT NULL DEFAULT 0"
+        for hit in ("exact", "semantic", "coalesced", "idempotent")
+    ),
+)
 _ROUTED = ("ALTER TABLE requests ADD COLUMN routed TEXT NOT NULL DEFAULT ''",)
 
 
@@ -216,6 +224,7 @@ STEPS: tuple[Migration, ...] = (
         statements={"sqlite": file_tables.create("BLOB"), "postgresql": file_tables.create("BYTEA")},
     ),
     Migration(name="dead letters of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DEAD)),
+    Migration(name="what answers without a provider saved", statements=dict.fromkeys(_SEQUENCES, _SAVED)),
 )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.dialects import sqlite
 from headgate.stores import locks
 from headgate.stores.cleaning import MAX_INTEGER
 from headgate.stores.schema import daily_totals, other_attempts, requests
-from headgate.stores.totals import SUMMED, joined, sums
+from headgate.stores.totals import NUMBERS, joined, numbers_of_rows, sums
 
 if TYPE_CHECKING:
     from sqlalchemy.dialects import postgresql
@@ -48,17 +48,17 @@ def _add_to_totals(connection: Connection, chosen: ColumnElement[bool]) -> None:
         requests.c.outcome,
     )
     names = [column.name for column in group]
-    found = connection.execute(
-        select(*group, func.count(), *sums(requests.c[name] for name in SUMMED)).where(chosen).group_by(*group)
-    )
+    found = connection.execute(select(*group, func.count(), *sums(numbers_of_rows())).where(chosen).group_by(*group))
     values = [
         dict(zip(names, row, strict=False))
         | {"requests": row[len(names)]}
-        | {name: min(total, MAX_INTEGER) for name, total in zip(SUMMED, joined(row[len(names) + 1 :]), strict=True)}
+        | {name: min(total, MAX_INTEGER) for name, total in zip(NUMBERS, joined(row[len(names) + 1 :]), strict=True)}
         for row in found
     ]
     addition = _insert(connection)
-    added = {name: _sum_within_64_bits(daily_totals.c[name], addition.excluded[name]) for name in ("requests", *SUMMED)}
+    added = {
+        name: _sum_within_64_bits(daily_totals.c[name], addition.excluded[name]) for name in ("requests", *NUMBERS)
+    }
     connection.execute(addition.on_conflict_do_update(index_elements=names, set_=added), values)
 
 

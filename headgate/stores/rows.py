@@ -27,7 +27,7 @@ ATTEMPT_COLUMNS = tuple(column.name for column in other_attempts.columns)
 NULL = math.nan
 
 # What rows of releases before lack at their end.
-ADDED_TO_REQUESTS: Values = (0, 0, "", "")
+ADDED_TO_REQUESTS: Values = (0, 0, "", "", "", 0)
 ADDED_TO_ATTEMPTS: Values = (0, 0, "")
 
 MAX_RAW_BYTES = 4096  # of a provider's usage object: the largest seen has 1,100; a longer one is not kept
@@ -147,6 +147,8 @@ def request_row(record: RequestRecord, told: AttemptRecord) -> Values:
         usage.cache_write_1h,
         _raw_text(usage.raw) if usage.raw else "",
         record.routed,
+        str(record.hit),
+        record.saved_picousd,
     )
 
 
@@ -237,6 +239,8 @@ def request_record(row: Mapping[str, Any], others: Sequence[AttemptRecord]) -> R
         trace_id=row["trace_id"],
         undelivered=bool(row["undelivered"]),
         routed=row["routed"],
+        hit=row["hit"],
+        saved_picousd=row["saved_picousd"],
         attempts=(*others, _told(row, usage)) if row["attempt"] else tuple(others),
     )
 

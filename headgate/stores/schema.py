@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, MetaData, SmallInteger, Table, Text
 
+from headgate.cache_types import Hit
+
 metadata = MetaData()
 
 requests = Table(
@@ -63,6 +65,8 @@ requests = Table(
     Column("cache_write_1h_tokens", BigInteger, nullable=False),  # likewise, for an hour
     Column("usage_raw", Text, nullable=False),  # the provider's usage object when it says more than our columns
     Column("routed", Text, nullable=False),  # JSON: how a router chose the model; empty: none did
+    Column("hit", Text, nullable=False),  # how it was answered without a provider; empty: it was not
+    Column("saved_picousd", BigInteger, nullable=False),  # what its answer would have cost
 )
 
 other_attempts = Table(
@@ -111,6 +115,7 @@ daily_totals = Table(
     Column("cost_picousd", BigInteger, nullable=False),
     Column("cache_write_tokens", BigInteger, nullable=False),
     Column("cache_write_1h_tokens", BigInteger, nullable=False),
+    *[Column(f"saved_{hit}_picousd", BigInteger, nullable=False) for hit in Hit],
 )
 
 keys = Table(

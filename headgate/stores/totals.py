@@ -25,6 +25,7 @@ from sqlalchemy import (
     select,
 )
 
+from headgate.cache_types import Hit
 from headgate.policy.metered import KEY, USER
 from headgate.stores import locks
 from headgate.stores.groups import GROUPS, LIVE_GROUPS, SECONDS_PER_DAY, WHO, day_of, group_name
@@ -36,6 +37,8 @@ SUMMED = (
     "input_tokens", "cached_input_tokens", "output_tokens", "reasoning_tokens", "cost_picousd", "cache_write_tokens",
     "cache_write_1h_tokens",
 )  # fmt: skip
+SAVED = {f"saved_{hit}_picousd": hit for hit in Hit}  # columns of folded days; of a row it is one number
+NUMBERS = (*SUMMED, *SAVED)
 SEEKS = 400  # so many days are looked up one by one for a tenant, rather than read through for all tenants
 
 
@@ -68,6 +71,15 @@ def sums(columns: Iterable[ColumnElement[int]]) -> list[ColumnElement[int]]:
     return [func.sum(half) for column in columns for half in (column.op("/")(part), column.op("%")(part))]
 
 
+def numbers_of_rows() -> list[ColumnElement[int]]:
+    """Of rows that are not folded, what a day has columns for, in the order of `NUMBERS`."""
+    row = requests.c
+    return [
+        *(row[name] for name in SUMMED),
+        *(case((row.hit == hit, row.saved_picousd), else_=literal(0, BigInteger)) for hit in SAVED.values()),
+    ]
+
+
 def joined(parts: Sequence[int]) -> list[int]:
     """The whole sums again, in the order of the columns."""
     return [int(high) * PART + int(low) for high, low in zip(parts[::2], parts[1::2], strict=True)]
@@ -90,7 +102,7 @@ def _sum_rows(connection: Connection, question: Question) -> Sequence[Row[Any]]:
         wanted.append(requests.c.day.in_(range(first, last + 1)))
     else:
         wanted.append(requests.c.day.between(first, last))
-    return _sum(connection, requests, literal(1, BigInteger), question, wanted)
+    return _sum(connection, question, wanted, literal(1, BigInteger), numbers_of_rows())
 
 
 def _sum_days(connection: Connection, question: Question) -> Sequence[Row[Any]]:
@@ -102,7 +114,8 @@ def _sum_days(connection: Connection, question: Question) -> Sequence[Row[Any]]:
         wanted.append(daily_totals.c.day >= -(-question.since // SECONDS_PER_DAY))
     if question.until is not None:
         wanted.append(daily_totals.c.day < -(-question.until // SECONDS_PER_DAY))
-    return _sum(connection, daily_totals, daily_totals.c.requests, question, wanted)
+    numbers = [daily_totals.c[name] for name in NUMBERS]
+    return _sum(connection, question, wanted, daily_totals.c.requests, numbers)
 
 
 def _wanted(table: Table, question: Question) -> list[ColumnElement[bool]]:
@@ -112,20 +125,22 @@ def _wanted(table: Table, question: Question) -> list[ColumnElement[bool]]:
 
 def _sum(
     connection: Connection,
-    table: Table,
-    count: ColumnElement[int],
     question: Question,
     wanted: list[ColumnElement[bool]],
+    count: ColumnElement[int],
+    numbers: Sequence[ColumnElement[int]],
 ) -> Sequence[Row[Any]]:
+    table = daily_totals if count is daily_totals.c.requests else requests
     group = _group(table, question.by)
     counts = [
         count,
         *(case((table.c.outcome == outcome, count), else_=0) for outcome in (Outcome.FAILED, Outcome.REFUSED)),
     ]
     is_duplicate = table.c.outcome == Outcome.DUPLICATE
-    charged = [case((is_duplicate, 0), else_=table.c[name]) for name in SUMMED]
-    numbers = sums([*counts, *charged, case((is_duplicate, table.c.cost_picousd), else_=0)])
-    return connection.execute(select(group, *numbers).where(and_(True, *wanted)).group_by(group)).all()
+    charged = [case((is_duplicate, 0), else_=number) for number in numbers]
+    paid_twice = case((is_duplicate, table.c.cost_picousd), else_=0)
+    summed = sums([*counts, *charged[: len(SUMMED)], paid_twice, *charged[len(SUMMED) :]])
+    return connection.execute(select(group, *summed).where(and_(True, *wanted)).group_by(group)).all()
 
 
 def _group(table: Table, by: str) -> ColumnElement[Any]:

@@ -13,7 +13,7 @@ class CacheCounts:
         self._totals = totals
 
     def found(self, kind: str, saved_picousd: int) -> None:
-        """An answer was there; `kind` is exact, semantic or coalesced."""
+        """A request was answered without a provider; `kind` is a `cache_types.Hit`."""
         found = self._totals.found
         found[kind] = found.get(kind, 0) + 1
         self._totals.saved_picousd += saved_picousd

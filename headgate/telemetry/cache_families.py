@@ -21,7 +21,7 @@ def _false_hits(snapshot: Snapshot) -> Iterator[tuple[Labels, float]]:
 CACHE_FAMILIES: tuple[Family, ...] = (
     Family(
         "headgate_cache_hits_total",
-        "Requests answered without a provider: exact, semantic, or coalesced with one under way.",
+        "Requests answered without a provider: exact, semantic, coalesced with one under way, or idempotent replays.",
         ("kind",),
         lambda snapshot: single(snapshot.totals.cache.found.items()),
     ),
@@ -45,7 +45,7 @@ CACHE_FAMILIES: tuple[Family, ...] = (
     ),
     Family(
         "headgate_cache_saved_usd_total",
-        "What the answers had cost that were given again.",
+        "What requests that were answered without a provider would have cost, at the prices of the day.",
         (),
         lambda snapshot: [((), snapshot.totals.cache.saved_picousd / PICO_PER_USD)],
     ),

@@ -103,6 +103,8 @@ class Metrics:
             self._count_attempt((attempt.deployment, attempt.outcome, attempt.error))
         if record.routed:
             self.routes.routed(record.routed)
+        if record.hit and record.outcome is Outcome.CACHED:
+            self.cache.found(record.hit, record.saved_picousd)
         if record.outcome is Outcome.REFUSED:
             self.refused(record.error)
 

@@ -65,11 +65,11 @@ class RequestTotals(msgspec.Struct, array_like=True):
 class CacheTotals(msgspec.Struct):
     """What became of requests that were looked for among the answers that are kept."""
 
-    found: dict[str, int] = {}  # by kind: exact, semantic, coalesced
+    found: dict[str, int] = {}  # by kind: exact, semantic, coalesced, idempotent
     missed: int = 0
     kept: int = 0
     not_kept: dict[str, int] = {}  # by reason
-    saved_picousd: int = 0  # what the answers that were found had come to
+    saved_picousd: int = 0  # what the answers that were found would have cost
 
     def add(self, other: CacheTotals) -> None:
         _add_counts(self.found, other.found)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from headgate.cache_types import Hit
 from headgate.errors import InvalidRequest
 from headgate.ports import Ledger
 from headgate.types import Outcome, RequestRecord, Usage, UsageRow
@@ -129,11 +130,21 @@ def test_usage_counts_tokens_money_and_failures(stores: Open) -> None:
                 record(2, outcome=Outcome.FAILED, usage=usage, cost_picousd=6),
                 record(3, outcome=Outcome.REFUSED, usage=Usage(), cost_picousd=0),
                 record(4, outcome=Outcome.DISCONNECTED, usage=usage, cost_picousd=7, tenant="hobby"),
+                *[
+                    record(
+                        5 + place, tenant="cached", outcome=Outcome.CACHED, usage=Usage(), cost_picousd=0,
+                        attempts=(), hit=hit, saved_picousd=10**place,
+                    )
+                    for place, hit in enumerate((*Hit, Hit.EXACT))
+                ],
             ])  # fmt: skip
             assert await opened.ledger.usage("tenant") == [
                 UsageRow("acme", 3, 1, 1, 200, 80, 14, 6, 11, 40, 20),
+                UsageRow("cached", 5, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 10_001, 10, 100, 1_000),
                 UsageRow("hobby", 1, 0, 0, 100, 40, 7, 3, 7, 20, 10),
             ]
+            (hit,) = [row for row in await everything(opened.ledger) if row.saved_picousd == 100]
+            assert hit.hit == Hit.COALESCED
 
     asyncio.run(scenario())
 
@@ -287,8 +298,9 @@ def expected_usage(records: list[RequestRecord], by: str, since: float) -> list[
             charged += [usage.cache_write, usage.cache_write_1h]
             twice = row.outcome is Outcome.DUPLICATE
             numbers = [*counts, *([0] * 7 if twice else charged), row.cost_picousd if twice else 0]
+            numbers += [row.saved_picousd * (row.hit == hit and not twice) for hit in Hit]
             name = getattr(row, names[by]) or ""
-            groups[name] = [a + b for a, b in zip(groups.get(name, [0] * 11), numbers, strict=True)]
+            groups[name] = [a + b for a, b in zip(groups.get(name, [0] * 15), numbers, strict=True)]
     return [UsageRow(name, *numbers) for name, numbers in sorted(groups.items())]
 
 

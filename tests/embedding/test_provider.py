@@ -10,10 +10,11 @@ import pytest
 from headgate.clock import SystemClock
 from headgate.embedding.provider import EmbeddingPlan, ProviderEmbedder
 from headgate.errors import EmbedderUnavailable
+from headgate.metering import EmbeddingUse
 from headgate.providers.openai import OpenAIProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
 from headgate.providers.upstream.pool import PoolSettings
-from headgate.types import Counted, EmbeddingUse
+from headgate.types import Counted
 from tests.contract.embedders import answer, openai
 from tests.providers.loopback import Peer, serving
 

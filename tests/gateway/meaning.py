@@ -14,13 +14,14 @@ from headgate.errors import EmbedderUnavailable
 from headgate.gateway.semantic import Semantic
 from headgate.gateway.semantic_checks import Checks
 from headgate.gateway.semantic_memory import Scope, SemanticMemory
+from headgate.metering import EmbeddingUse
 from headgate.policy.semantic.switch import Switch
 from headgate.ports import UpstreamResponse, Used, Vector
 from headgate.stores.memory_entry_log import MemoryEntryLog
 from headgate.stores.vectors_exact import ExactIndex
 from headgate.telemetry.semantic_counts import SemanticCounts
 from headgate.telemetry.totals import SemanticTotals
-from headgate.types import Call, Counted, EmbeddingUse, Operation, Usage
+from headgate.types import Call, Counted, Operation, Usage
 from tests.gateway import scripted
 from tests.gateway.corridor import Corridor, deployment, model
 from tests.gateway.scripted import ScriptedProvider, ScriptedResponse

@@ -188,6 +188,8 @@ def records_with(number: int) -> st.SearchStrategy[RequestRecord]:
         trace_id=texts,
         undelivered=st.booleans(),
         routed=st.sampled_from(["", '{"router":"auto"}']),
+        hit=st.sampled_from(["", "exact", "coalesced"]),
+        saved_picousd=st.integers(0, 2**40),
         attempts=attempts_of(identity),
     )
     return any_record | any_record.map(as_the_last_attempt)

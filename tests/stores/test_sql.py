@@ -336,7 +336,7 @@ def test_folding_gives_the_room_of_a_sqlite_file_back(tmp_path: Path) -> None:
         ledger = SqlLedger(database)
         assert await ledger.compact(MIDNIGHT + DAY) == 10_000
         await database.aclose()
-        assert (tmp_path / SQLITE_FILE).stat().st_size < full / 10
+        assert (tmp_path / SQLITE_FILE).stat().st_size < full / 6
 
     asyncio.run(scenario())
 
