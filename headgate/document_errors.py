@@ -46,3 +46,9 @@ class DocumentMissing(InvalidRequest):
     """The document was there when the job was prepared, and is not there any more or may not be read."""
 
     code = "document_missing"
+
+
+class PartsFailed(InvalidRequest):
+    """Nothing of what a result would be made of succeeded; its parts say why."""
+
+    code = "parts_failed"

@@ -130,6 +130,7 @@ class Job(Frozen, frozen=True):
     duplicate_picousd: int = 0  # of its duplicates: calls that were lost with their workers and done again
     root_id: str = ""
     below: Counts = Counts()  # the items of all its children and theirs, if it is a root
+    sealed: bool = True  # no more items come
 
     @property
     def is_over(self) -> bool:
@@ -163,6 +164,7 @@ class Item(Frozen, frozen=True):
     label: str = ""
     request_id: str = ""  # of its last attempt
     refusal: Refusal | None = None  # how that ended, if not well
+    request: bytes = b""
 
 
 class Lease(Frozen, frozen=True):

@@ -17,6 +17,8 @@ from headgate.job_types import Backlog, RetryRules
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk
 from headgate.jobs.kinds import request_kinds
+from headgate.jobs.models import Models
+from headgate.jobs.summarize import summary_kinds
 from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.policy.background import Load, concurrency
@@ -44,7 +46,7 @@ class Working:
         self._gate, pipeline = gate, gate.pipeline
         self._work = SqlWork(database, clock)
         jobs = SqlJobs(database, clock)
-        kinds = request_kinds(lambda name: pipeline.setup.has(name))
+        kinds = request_kinds(lambda name: pipeline.setup.has(name)) | summary_kinds(Models(lambda: pipeline.setup))
         means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), clock)
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))

@@ -319,6 +319,7 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
         duplicate_picousd=int(twice or 0),
         root_id=row.root_id,
         below=below(connection, row.id),
+        sealed=bool(row.sealed),
     )
 
 
@@ -335,6 +336,7 @@ def _item(row: Row[Any], request_id: str) -> Item:
         label=row.label,
         request_id=request_id,
         refusal=msgspec.json.decode(row.refusal, type=Refusal) if row.refusal else None,
+        request=row.request.encode(),
     )
 
 

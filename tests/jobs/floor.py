@@ -19,6 +19,8 @@ from headgate.job_types import Counts, Job, NewJob, Owner, RetryRules
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk
 from headgate.jobs.kinds import Kind, request_kinds
+from headgate.jobs.models import Models
+from headgate.jobs.summarize import summary_kinds
 from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.policy.background import GateRules
@@ -75,6 +77,7 @@ class Floor:
         self.accounts = Accounts(MemoryKeyStore(), self.clock)
         self.accounts.configure([KEY], {"pro": EVERYTHING}, None)
         self.kinds: dict[str, Kind] = request_kinds(lambda name: name == "small")
+        self.kinds |= summary_kinds(Models(lambda: self.corridor.setup))
         self.deliveries = Deliveries(self.database, self.jobs, self.clock, Config)
         dead = DeadLetterOffice(SqlDeadItems(self.database, self.clock), SqlDeadLetters(self.database, self.clock))
         self.desk = JobDesk(self.jobs, self.deliveries.desk, dead, self.clock, self.kinds, lambda: None)

@@ -1,0 +1,125 @@
+"""Documents as items of a job: the job below a coordinator that has one item for each.
+
+They come with the coordinator's request, or in portions while it waits (`open`), so that nobody ever holds all of them.
+A document that could not be read is an item too, which fails with what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import msgspec
+
+from headgate import document_errors
+from headgate.errors import InvalidRequest
+from headgate.job_ports import Jobs
+from headgate.job_types import Item, ItemState, Job, NewItem, NewJob, Parent
+from headgate.jobs.tasks import Task
+from headgate.types import Frozen
+
+PORTION = 200  # items that are added or read at once
+ENDED_BADLY = (ItemState.FAILED, ItemState.DEAD, ItemState.EXPIRED, ItemState.CANCELLED)
+_ERRORS = {
+    kind.code: kind
+    for kind in vars(document_errors).values()
+    if isinstance(kind, type) and issubclass(kind, InvalidRequest)
+}
+
+
+class Document(Frozen, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A document, or why it could not be read. Documents without a name are called by their numbers."""
+
+    name: str = ""
+    text: str = ""
+    error_code: str = ""
+    error: str = ""
+
+    def check(self) -> None:
+        """Raises an error of `document_errors` if there is nothing to read."""
+        if self.error_code or self.error:
+            raise _ERRORS.get(self.error_code, document_errors.DocumentBroken)(self.error or "It could not be read.")
+        if not self.text.strip():
+            raise document_errors.DocumentEmpty(f"'{self.name}' is empty.")
+
+
+_document = msgspec.json.Decoder(Document)
+
+
+def read_document(request: bytes) -> Document:
+    """The document of an item. Raises an error of `document_errors`."""
+    document = _document.decode(request)
+    document.check()
+    return document
+
+
+def items_of(documents: Sequence[Document], first: int = 1) -> list[NewItem]:
+    """Documents as items, numbered from `first`."""
+    named = (
+        (number, msgspec.structs.replace(each, name=each.name or f"document {number}"))
+        for number, each in enumerate(documents, start=first)
+    )
+    return [NewItem(number, msgspec.json.encode(each), each.name) for number, each in named]
+
+
+def read_options(request: bytes, kind: type[Options]) -> Options:
+    """What a coordinator is asked to do. Raises InvalidRequest, naming the member."""
+    try:
+        return msgspec.json.decode(request, type=kind)
+    except msgspec.DecodeError as error:
+        what, _, place = str(error).partition(" - at `$")
+        raise InvalidRequest(f"{what}.", param=place.strip(".`") or None) from None
+
+
+class Options(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all coordinators over documents have."""
+
+    documents: tuple[Document, ...] = ()
+    open: bool = False  # more documents come, in portions
+
+
+async def open_documents(jobs: Jobs, root: Job, kind: str, now: float) -> Job:
+    """The job of a coordinator's documents, which takes items until it is sealed; the same each time."""
+    new = NewJob(
+        id=documents_id(root.id), owner=root.owner, kind=kind, requests=(), created_at=now, sealed=False,
+        parent=Parent(root.id, 1, root.id),
+    )  # fmt: skip
+    return (await jobs.submit(new))[0]
+
+
+def documents_id(root_id: str) -> str:
+    """What the job of a coordinator's documents is called."""
+    return f"{root_id}-documents"
+
+
+async def documents_below(task: Task, options: Options, kind: str) -> Job:
+    """The job of the documents, with those that came with the request in it; sealed unless more come."""
+    job = await task.child("documents", kind)
+    if job.sealed:
+        return job
+    items = items_of(options.documents)
+    if options.open:
+        await add_all(task, job, items)
+    else:
+        await fill(task, job, items)
+    return job
+
+
+async def add_all(task: Task, job: Job, items: Sequence[NewItem]) -> None:
+    """Items for a child, in portions."""
+    for start in range(0, len(items), PORTION):
+        await task.add(job, items[start : start + PORTION])
+
+
+async def fill(task: Task, job: Job, items: Sequence[NewItem]) -> None:
+    """All items of a child."""
+    await add_all(task, job, items)
+    await task.seal(job)
+
+
+async def all_items(jobs: Jobs, job_id: str, state: ItemState | None = None) -> AsyncIterator[Item]:
+    """The items of a job, in portions."""
+    after = 0
+    while page := await jobs.items(job_id, PORTION, after, state):
+        for item in page:
+            yield item
+        after = page[-1].number
