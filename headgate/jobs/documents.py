@@ -7,6 +7,7 @@ A document that could not be read is an item too, which fails with what is wrong
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -61,20 +62,23 @@ def items_of(documents: Sequence[Document], first: int = 1) -> list[NewItem]:
     return [NewItem(number, msgspec.json.encode(each), each.name) for number, each in named]
 
 
-def read_options(request: bytes, kind: type[Options]) -> Options:
+class Options(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What all coordinators over documents have."""
+
+    documents: tuple[Document, ...] = ()
+    open: bool = False  # more documents come, in portions
+
+
+Wanted = TypeVar("Wanted", bound=Options)
+
+
+def read_options(request: bytes, kind: type[Wanted]) -> Wanted:
     """What a coordinator is asked to do. Raises InvalidRequest, naming the member."""
     try:
         return msgspec.json.decode(request, type=kind)
     except msgspec.DecodeError as error:
         what, _, place = str(error).partition(" - at `$")
         raise InvalidRequest(f"{what}.", param=place.strip(".`") or None) from None
-
-
-class Options(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What all coordinators over documents have."""
-
-    documents: tuple[Document, ...] = ()
-    open: bool = False  # more documents come, in portions
 
 
 async def open_documents(jobs: Jobs, root: Job, kind: str, now: float) -> Job:

@@ -16,7 +16,6 @@ class ModelFacts(Frozen, frozen=True):
     """Of a public model or of a router, which is as weak and as dear as any of its models."""
 
     context_tokens: int  # prompt and answer together
-    max_output_tokens: int | None
     prices: tuple[Price, ...]
 
     def most_picousd(self, input_tokens: int, output_tokens: int) -> int:
@@ -49,11 +48,8 @@ class Models:
             raise ModelNotFound(f"The model '{name}' does not exist any more.", param="model")
         deployments = [one.spec for model in served for one in model.deployments]
         contexts = [one.capabilities.context_tokens for one in deployments]
-        outputs = [model.spec.max_output_tokens for model in served if model.spec.max_output_tokens is not None]
-        outputs += [model.output_ceiling for model in served if model.output_ceiling is not None]
         return ModelFacts(
             context_tokens=min((each for each in contexts if each is not None), default=UNKNOWN_CONTEXT_TOKENS),
-            max_output_tokens=min(outputs, default=None),
             prices=tuple(price for model in served for price in model.prices),
         )
 
