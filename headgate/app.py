@@ -116,7 +116,7 @@ class Application:
         self.pipeline = self._make_pipeline(setup)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, assembly.edge_limits(server))
         self.gate = self.protection.background_gate(self.pipeline)
-        self.working = Working(self._database, self.gate, self.accounts, self.clock, self._config)
+        self.working = Working(self._database, self.gate, self.accounts, self.clock, self._config, self.metrics.jobs)
         self.books = bookkeeping.open_bookkeeping(
             self._database, self.clock, self._config, environment, self.alerts.raise_
         )
@@ -378,6 +378,7 @@ class Application:
             routers_closed=lambda: self.routing.shadowing.closed,
             backlog=lambda: self.working.backlog,
             background=lambda: self.gate.states(),
+            work=lambda: self.working.load,
         )
 
     def _troubles(self) -> dict[str, int]:

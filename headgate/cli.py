@@ -18,6 +18,7 @@ from headgate.serving.failures import sentence
 
 COMMANDS = {
     "serve": "headgate.commands.serve:serve",
+    "work": "headgate.commands.work:work",
     "check": "headgate.commands.config:check",
     "keys": "headgate.commands.keys:keys",
     "limits": "headgate.commands.limits:limits",

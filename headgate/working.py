@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
 
@@ -19,7 +20,7 @@ from headgate.jobs.desk import JobDesk
 from headgate.jobs.kinds import request_kinds
 from headgate.jobs.models import Models
 from headgate.jobs.summarize import summary_kinds
-from headgate.jobs.tasks import Means
+from headgate.jobs.tasks import JobObserver, Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.policy.background import Load, concurrency
 from headgate.ports import Clock
@@ -30,36 +31,63 @@ from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_work import SqlWork
+from headgate.types import Frozen
 
 LOOK_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
 
 
+class Hired(Frozen, frozen=True, gc=False):
+    """How a process works that does nothing else; None: as the configuration says."""
+
+    concurrency: int | Literal["auto"] | None = None
+
+
 class Working:
-    """Jobs in one process."""
+    """Jobs in one process. `observer` is told of what its worker does."""
 
     def __init__(
-        self, database: Database, gate: BackgroundGate, accounts: Accounts, clock: Clock, config: Callable[[], Config]
+        self,
+        database: Database,
+        gate: BackgroundGate,
+        accounts: Accounts,
+        clock: Clock,
+        config: Callable[[], Config],
+        observer: JobObserver,
     ) -> None:
         self._config = config
         self._gate, pipeline = gate, gate.pipeline
         self._work = SqlWork(database, clock)
         jobs = SqlJobs(database, clock)
         kinds = request_kinds(lambda name: pipeline.setup.has(name)) | summary_kinds(Models(lambda: pipeline.setup))
-        means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), clock)
+        means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), clock, observer)
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
         dead = DeadLetterOffice(SqlDeadItems(database, clock), SqlDeadLetters(database, clock))
         self.desk = JobDesk(jobs, self.deliveries.desk, dead, clock, kinds, self.worker.bell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
+        self._hired: Hired | None = None
+
+    def hire(self, hired: Hired) -> None:
+        """This process is there to work, whatever the configuration says of gateways. Before it starts."""
+        self._hired = hired
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """Items that the worker has under way, and how many it would have; nothing if there is none."""
+        return (self.worker.under_way, self._settings().concurrency) if self._works else (0, 0)
+
+    @property
+    def _works(self) -> bool:
+        return self._hired is not None or self._config().jobs.workers == "inside"
 
     async def run_forever(self) -> None:
         """Look at what waits, and work, if the configuration wants this process to."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_forever())
             group.create_task(self.deliveries.relay.run_forever())
-            if self._config().jobs.workers == "inside":
+            if self._works:
                 group.create_task(self.worker.run_forever())
 
     async def _look_forever(self) -> None:
@@ -79,8 +107,9 @@ class Working:
 
     def _settings(self) -> WorkerSettings:
         jobs = self._config().jobs
+        wanted = jobs.concurrency if self._hired is None or self._hired.concurrency is None else self._hired.concurrency
         return WorkerSettings(
-            concurrency=self._concurrency() if jobs.concurrency == "auto" else jobs.concurrency,
+            concurrency=self._concurrency() if wanted == "auto" else wanted,
             lease_seconds=jobs.lease_seconds,
             rules=RetryRules(jobs.retries, jobs.lost_workers),
         )

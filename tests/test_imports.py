@@ -127,7 +127,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "bookkeeping",
         "reconciling",
     },
-    "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app"},
+    "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app", "working"},
     "commands": {
         *VOCABULARY,
         "config",

@@ -136,6 +136,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
 METRICS_ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("GET", "/metrics", operations.own_metrics, Nothing, None, Access.PUBLIC),
     Endpoint("GET", "/healthz", operations.alive, Nothing, operations.Health, Access.PUBLIC),
+    Endpoint("GET", "/readyz", operations.ready, Nothing, Readiness, Access.PUBLIC),
 )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
@@ -28,6 +28,18 @@ class LeaseLost(Exception):
     """The item belongs to another worker, or is over: nothing that is done for it counts any more."""
 
 
+class JobObserver(Protocol):
+    """Told of what becomes of items."""
+
+    def claimed(self, items: int) -> None: ...
+
+    def ended(self, how: str, items: int = 1) -> None: ...
+
+    def asked(self, cost_picousd: int) -> None: ...
+
+    def duplicated(self, cost_picousd: int) -> None: ...
+
+
 class Means(Frozen, frozen=True):
     """What a worker works with."""
 
@@ -37,6 +49,7 @@ class Means(Frozen, frozen=True):
     jobs: Jobs
     checkpoints: Checkpoints
     clock: Clock
+    observer: JobObserver
 
 
 class Task:
@@ -67,6 +80,7 @@ class Task:
         call = call_of(kind, body, request_id, self.lease.owner.user)
         caller, means = self.caller, self._means
         async with means.gate.passing(caller, call), means.pipeline.handle(caller, call) as answer:
+            means.observer.asked(answer.head.cost_picousd or 0)
             return answer.body
 
     async def step(self, name: str, work: Callable[[], Awaitable[bytes]]) -> bytes:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
+from itertools import compress
 
 from headgate.errors import Draining, HeadgateError, InternalError
 from headgate.job_ports import Work
@@ -132,6 +134,8 @@ class Worker:
             held = (lease.job_id, lease.number, lease.token)
             task = self._tasks[held] = asyncio.get_running_loop().create_task(self._do(lease))
             task.add_done_callback(partial(self._over, held))
+        if leases:
+            self._means.observer.claimed(len(leases))
         return len(leases)
 
     def _over(self, held: Held, _task: asyncio.Task[None]) -> None:
@@ -180,7 +184,10 @@ class Worker:
         ends = tuple(self._ends)
         stood = await self._work.finish(self.name, ends)
         del self._ends[: len(ends)]
+        for how, items in Counter(map(_how, compress(ends, stood))).items():
+            self._means.observer.ended(how, items)
         if lost := stood.count(False):
+            self._means.observer.ended("lost", lost)
             log.warning("%d results came too late: their items belong to others or are over", lost)
 
     async def _keep_forever(self) -> None:
@@ -203,6 +210,7 @@ class Worker:
             for held in mine:
                 if held not in kept and held in self._tasks:
                     self._tasks[held].cancel()
+                    self._means.observer.ended("lost")
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -217,8 +225,18 @@ class Worker:
     async def _take_back(self) -> None:
         """What duplicates were charged is free again in the budgets of those who were."""
         for record in await self._work.book_duplicates():
+            self._means.observer.duplicated(record.cost_picousd)
             try:
                 holder = self._means.accounts.holder(record.key_id)
                 await self._means.pipeline.take_back(holder, record)
             except HeadgateError as error:
                 log.warning("a duplicate stays counted in budgets until they are rebuilt: %s", error.message)
+
+
+def _how(end: ItemEnd) -> str:
+    """What became of a lease, as it is counted."""
+    if end.state is not ItemState.RETRYING:
+        return end.state.value
+    if end.awaits_children:
+        return "waiting"
+    return "retried" if end.counts_as_retry else "postponed"

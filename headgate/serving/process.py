@@ -28,7 +28,8 @@ from headgate.serving.failures import sentence
 from headgate.serving.link import Link
 from headgate.serving.listener import Listener
 from headgate.serving.sockets import url_of
-from headgate.serving.welcome import welcome
+from headgate.serving.welcome import told_to_work, welcome
+from headgate.working import Hired
 
 LOOK_SECONDS = 0.05  # how often a draining process looks whether it is done
 LAST_WORDS_SECONDS = 5.0  # how long interrupted streams have to say so
@@ -39,13 +40,15 @@ log = logging.getLogger(__name__)
 
 
 class Place(msgspec.Struct, frozen=True):
-    """Where a process stands in its service. Only the first one of a service says welcome."""
+    """Where a process stands in its service. Only the first one of a service says welcome. One that was `hired` works
+    and serves nothing but metrics and health."""
 
     listen: socket.socket
     metrics: socket.socket | None = None
     metrics_directory: Path | None = None
     parent: socket.socket | None = None  # the link to it, if there is one
     is_first: bool = True
+    hired: Hired | None = None
 
 
 def run_process(loaded: Loaded, environment: Mapping[str, str], place: Place) -> None:
@@ -79,9 +82,13 @@ class Process:
             metrics_directory=place.metrics_directory,
             reload_others=self._reload_others,
         )
-        self._listeners = [
-            Listener(place.listen, application.asgi, application.protocol(lambda: self._listeners[0].connections))
-        ]
+        self._listeners: list[Listener] = []
+        if place.hired is None:
+            protocol = application.protocol(lambda: self._listeners[0].connections)
+            self._listeners.append(Listener(place.listen, application.asgi, protocol))
+        else:
+            application.working.hire(place.hired)
+            self._listeners.append(Listener(place.listen, application.metrics_asgi, HttpToolsProtocol))
         if place.metrics is not None:
             self._listeners.append(Listener(place.metrics, application.metrics_asgi, HttpToolsProtocol))
         self._link: Link | None = None
@@ -193,7 +200,9 @@ class Process:
         while True:
             try:
                 await self._application.accounts.refresh()
-                if self._place.is_first:
+                if self._place.hired is not None:
+                    text = told_to_work(url_of(self._place.listen), self._admin_secret)
+                elif self._place.is_first:
                     text = await welcome(self._application, url_of(self._place.listen), self._admin_secret)
                 break
             except DatabaseUnavailable:

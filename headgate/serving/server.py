@@ -10,6 +10,7 @@ import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -20,6 +21,7 @@ from headgate.serving.sockets import bind, bind_for_workers
 from headgate.serving.supervisor import Supervisor
 from headgate.telemetry.directory import start_directory
 from headgate.telemetry.log import configure_logging
+from headgate.working import Hired
 
 METRICS_SETTING = "server.metrics.port"
 METRICS_DIRECTORY = "metrics"  # in data_dir: where workers show each other their numbers
@@ -59,6 +61,27 @@ def serve(options: ServeOptions, environment: Mapping[str, str]) -> int:
             return await Supervisor(posts, sockets.close, loaded, environment).run()
 
         return asyncio.run(supervise())
+
+
+class WorkOptions(msgspec.Struct, frozen=True):
+    """What the command line says of a process that only works; None: what the configuration says."""
+
+    config: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    concurrency: int | Literal["auto"] | None = None
+
+
+def work(options: WorkOptions, environment: Mapping[str, str]) -> int:
+    """Work on jobs until told to end, beside gateways on the same database; returns the exit code.
+
+    Raises what `serve` raises; ConfigInvalid too if limits would be counted by each process for itself.
+    """
+    loaded = load(options.config, environment, workers=2)
+    configure_logging(loaded.config.server.log)
+    with bind(options.host, options.port) as listen:
+        run_process(loaded, environment, Place(listen, hired=Hired(options.concurrency)))
+    return 0
 
 
 def _posts(

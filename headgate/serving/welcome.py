@@ -70,6 +70,12 @@ async def welcome(application: Application, url: str, admin_secret: str | None) 
     ).text()
 
 
+def told_to_work(url: str, admin_secret: str | None) -> str:
+    """What a process prints that only works."""
+    made = f"\n  admin key     {admin_secret} (shown this once)" if admin_secret else ""
+    return f"headgate {__version__} works on jobs; {url}/metrics and {url}/readyz tell how it is{made}"
+
+
 async def _first_key(application: Application) -> str | None:
     """Make the first virtual key, if this is the first start without a configuration."""
     accounts = application.accounts

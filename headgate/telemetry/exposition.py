@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from headgate.telemetry.buckets import E2E_SECONDS, ITL_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.cache_families import CACHE_FAMILIES
 from headgate.telemetry.families import Family, HistogramFamily, Labels, single
+from headgate.telemetry.job_families import JOB_FAMILIES
 from headgate.telemetry.totals import Histogram, RequestTotals, Snapshot
 from headgate.types import PICO_PER_USD, Outcome
 
@@ -219,6 +220,7 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         ("model", "why"),
         lambda snapshot: snapshot.gauges.background_held_by.items(),
     ),
+    *JOB_FAMILIES,
     *CACHE_FAMILIES,
     HistogramFamily(
         "headgate_event_loop_lag_seconds",

@@ -20,6 +20,7 @@ from headgate.policy.background import GateState
 from headgate.telemetry import totals
 from headgate.telemetry.buckets import E2E_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.cache_counts import CacheCounts
+from headgate.telemetry.job_counts import JobCounts
 from headgate.telemetry.route_counts import RouteCounts
 from headgate.telemetry.semantic_counts import SemanticCounts
 from headgate.telemetry.totals import AttemptKey, CostKey, Gauges, RequestKey, RequestTotals, Snapshot, Totals
@@ -50,6 +51,7 @@ class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
     router_losses: Callable[[], Mapping[tuple[str, ...], float]] = dict
     routers_closed: Callable[[], Mapping[str, int]] = dict
     backlog: Callable[[], Backlog] = Backlog
+    work: Callable[[], tuple[int, int]] = lambda: (0, 0)  # items under way, and how many a worker would have
     background: Callable[[], Mapping[str, GateState]] = dict  # by model
 
 
@@ -69,6 +71,7 @@ class Metrics:
         self.cache = CacheCounts(self._totals.cache)
         self.semantic = SemanticCounts(self._totals.semantic)
         self.routes = RouteCounts(self._totals.routes)
+        self.jobs = JobCounts(self._totals.jobs)
         self._requests = self._totals.requests
         self._costs = self._totals.costs_picousd
         self._attempts = self._totals.attempts
@@ -155,6 +158,7 @@ class Metrics:
     def _gauges(self) -> Gauges:
         live = self._live
         cache, jobs = live.cache_size(), live.backlog()
+        under_way, concurrency = live.work()
         store_healthy, store_queued = live.store()
         gates = live.background()
         return Gauges(
@@ -178,6 +182,8 @@ class Metrics:
             routers_closed=dict(live.routers_closed()),
             job_items=jobs.by_state,
             job_oldest_seconds=jobs.oldest_age_seconds,
+            job_under_way=under_way,
+            job_concurrency=concurrency,
             deliveries={"pending": jobs.outbox.pending, "dead": jobs.outbox.dead},
             delivery_oldest_seconds=jobs.outbox.oldest_age_seconds,
             background_limit={model: gate.limit for model, gate in gates.items()},

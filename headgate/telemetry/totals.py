@@ -104,6 +104,25 @@ class RouteTotals(msgspec.Struct):
             _add_counts(getattr(self, name), getattr(other, name))
 
 
+class JobTotals(msgspec.Struct):
+    """What workers did."""
+
+    claimed: int = 0
+    ended: dict[str, int] = {}  # by how
+    calls: int = 0
+    cost_picousd: int = 0
+    duplicates: int = 0
+    duplicate_picousd: int = 0
+
+    def add(self, other: JobTotals) -> None:
+        self.claimed += other.claimed
+        _add_counts(self.ended, other.ended)
+        self.calls += other.calls
+        self.cost_picousd += other.cost_picousd
+        self.duplicates += other.duplicates
+        self.duplicate_picousd += other.duplicate_picousd
+
+
 class Totals(msgspec.Struct):
     """Everything that only ever grows."""
 
@@ -122,6 +141,7 @@ class Totals(msgspec.Struct):
     cache: CacheTotals = msgspec.field(default_factory=CacheTotals)
     semantic: SemanticTotals = msgspec.field(default_factory=SemanticTotals)
     routes: RouteTotals = msgspec.field(default_factory=RouteTotals)
+    jobs: JobTotals = msgspec.field(default_factory=JobTotals)
 
     def add(self, other: Totals) -> None:
         for key, totals in other.requests.items():
@@ -140,6 +160,7 @@ class Totals(msgspec.Struct):
         self.cache.add(other.cache)
         self.semantic.add(other.semantic)
         self.routes.add(other.routes)
+        self.jobs.add(other.jobs)
 
 
 class Gauges(msgspec.Struct):
@@ -165,6 +186,8 @@ class Gauges(msgspec.Struct):
     routers_closed: dict[str, int] = {}  # 1: it gives everything to its best model
     job_items: dict[str, int] = {}  # by state, in the database that all processes share
     job_oldest_seconds: float = 0.0
+    job_under_way: int = 0
+    job_concurrency: int = 0
     deliveries: dict[str, int] = {}  # by state, in that database too
     delivery_oldest_seconds: float = 0.0
     background_limit: dict[str, int] = {}  # by model: requests under way up to which jobs may add theirs
@@ -195,6 +218,8 @@ class Gauges(msgspec.Struct):
             self.routers_closed[router] = max(closed, self.routers_closed.get(router, 0))
         for place, items in other.job_items.items():
             self.job_items[place] = max(items, self.job_items.get(place, 0))
+        self.job_under_way += other.job_under_way
+        self.job_concurrency += other.job_concurrency
         _add_counts(self.background_limit, other.background_limit)
         _add_counts(self.background_requests, other.background_requests)
         _add_counts(self.background_held_by, other.background_held_by)

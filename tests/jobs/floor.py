@@ -36,6 +36,8 @@ from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_work import SqlWork
+from headgate.telemetry.job_counts import JobCounts
+from headgate.telemetry.totals import JobTotals
 from headgate.types import KeyRecord, Tier
 from tests.gateway.corridor import PRICE, Corridor, model
 
@@ -85,7 +87,9 @@ class Floor:
         corridor = self.corridor
         budgets = BudgetShares(corridor.counters, corridor.admissions, lambda: corridor.setup, self.clock)
         self.gate = BackgroundGate(corridor.pipeline, budgets, self.clock, GateRules)
-        self.means = Means(corridor.pipeline, self.gate, self.accounts, self.jobs, checkpoints, self.clock)
+        self.counts = JobTotals()
+        means = corridor.pipeline, self.gate, self.accounts, self.jobs, checkpoints, self.clock
+        self.means = Means(*means, JobCounts(self.counts))
         self._running: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
 
     def start(self, name: str) -> Worker:
