@@ -73,6 +73,13 @@ class Owner(Frozen, frozen=True, gc=False):
     user: str | None = None
 
 
+class OffPeak(Frozen, frozen=True, gc=False):
+    """In which hours a job's items may begin: `01:00-06:00`, and the name of a time zone."""
+
+    window: str
+    timezone: str
+
+
 class Parent(Frozen, frozen=True, gc=False):
     """The item that submitted a job and waits for it. `root_id` is the job that everything began with."""
 
@@ -104,6 +111,7 @@ class NewJob(Frozen, frozen=True):
     digest: str = ""  # of what was submitted, to tell the same job from another with the same key
     parent: Parent | None = None
     sealed: bool = True  # False: items are added to it until it is sealed
+    off_peak: OffPeak | None = None  # None: at any time
     targets: tuple[Target, ...] = ()  # who is told of it
     origin: str = ""  # where in which queue it was taken from: one job for each place
 
@@ -131,6 +139,8 @@ class Job(Frozen, frozen=True):
     root_id: str = ""
     below: Counts = Counts()  # the items of all its children and theirs, if it is a root
     sealed: bool = True  # no more items come
+    off_peak: OffPeak | None = None
+    opens_at: float | None = None  # when its window opens; None: it is open, or there is none
 
     @property
     def is_over(self) -> bool:

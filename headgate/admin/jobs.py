@@ -25,7 +25,8 @@ _LONGEST_KEY = 255
 
 class SubmitJob(Input, frozen=True):
     """One `request`, or several `requests`, each the body that the kind's route takes: `chat` chat completions, `embed`
-    embeddings, `messages` Anthropic's, `responses` OpenAI's. Times are Unix seconds; higher priorities go first.
+    embeddings, `messages` Anthropic's, `responses` OpenAI's. Times are Unix seconds; higher priorities go first. Items
+    begin within the hours of `window` only, such as `01:00-06:00` in `timezone`, by default the tenant's.
     When the job ends, `webhook` is called, `mail` is written to, and its answer is sent to the topic or queue
     `reply_to`."""
 
@@ -35,6 +36,8 @@ class SubmitJob(Input, frozen=True):
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     start_at: UnixSeconds | None = None
     deadline_at: UnixSeconds | None = None
+    window: Name | None = None
+    timezone: Name | None = None
     webhook: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     mail: str | list[str] | None = None
     reply_to: Annotated[str, msgspec.Meta(min_length=1, max_length=500)] | None = None
@@ -102,6 +105,9 @@ class JobView(Frozen, frozen=True):
     created_at: float
     start_at: float | None
     deadline_at: float | None
+    window: str | None
+    timezone: str | None
+    opens_at: float | None
     finished_at: float | None
     error: Problem | None
     version: int
@@ -144,6 +150,8 @@ async def submit(visit: Visit, command: SubmitJob) -> Reply:
         priority=command.priority,
         start_at=command.start_at,
         deadline_at=command.deadline_at,
+        window=command.window,
+        timezone=command.timezone,
         told=Wanted(command.webhook, _addresses(command.mail), command.reply_to),
     )
     job, _ = await visit.services.job_desk.submit(visit.caller(), wanted, _idempotency_key(visit))
@@ -276,6 +284,9 @@ def _view(job: Job) -> JobView:
         created_at=job.created_at,
         start_at=job.start_at or None,
         deadline_at=job.deadline_at,
+        window=None if job.off_peak is None else job.off_peak.window,
+        timezone=None if job.off_peak is None else job.off_peak.timezone,
+        opens_at=job.opens_at if counts.open else None,
         finished_at=job.finished_at,
         error=Problem(job.error_code, job.error) if job.error_code else None,
         version=job.version,

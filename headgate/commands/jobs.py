@@ -54,6 +54,8 @@ def jobs() -> None:
 @click.option(
     "--deadline", "deadline_at", type=float, metavar="TIME", help="In Unix seconds; what is not done by then expires."
 )
+@click.option("--window", metavar="HOURS", help="Items begin within these hours only: 01:00-06:00.")
+@click.option("--timezone", metavar="NAME", help="Of the window; default: the tenant's.")
 @click.option("--webhook", metavar="URL", help="Is called when the job ends, signed.")
 @click.option("--mail", "mail", multiple=True, metavar="ADDRESS", help="Is written to when the job ends.")
 @click.option("--reply-to", metavar="ADDRESS", help="A topic or queue that the answer is sent to.")

@@ -10,9 +10,10 @@ import msgspec
 from headgate.deliveries.desk import DeliveryDesk, Wanted
 from headgate.errors import HeadgateError, InvalidRequest
 from headgate.job_ports import Jobs
-from headgate.job_types import Command, DeadFilter, Job, NewJob, Owner
+from headgate.job_types import Command, DeadFilter, Job, NewJob, OffPeak, Owner
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.kinds import Kind, Kinds, kind_named
+from headgate.policy.off_peak import opens_at, read_hours
 from headgate.ports import Clock
 from headgate.types import Caller, Frozen
 
@@ -28,6 +29,8 @@ class Submission(Frozen, frozen=True):
     start_at: float | None = None
     deadline_at: float | None = None
     told: Wanted = Wanted()
+    window: str | None = None  # the hours in which its items may begin, as 01:00-06:00
+    timezone: str | None = None  # of the window; None: the tenant's
 
 
 class JobDesk:
@@ -58,7 +61,11 @@ class JobDesk:
             raise InvalidRequest("A job needs at least one request.", param="request")
         if len(wanted.requests) > MAX_ITEMS:
             raise InvalidRequest(f"A job has at most {MAX_ITEMS} requests, not {len(wanted.requests)}.")
-        if wanted.deadline_at is not None and wanted.deadline_at <= max(now, wanted.start_at or 0.0):
+        begins, off_peak = max(now, wanted.start_at or 0.0), None
+        if wanted.window is not None:
+            hours = read_hours(wanted.window, wanted.timezone or caller.timezone)
+            begins, off_peak = opens_at(hours, begins), OffPeak(wanted.window, hours.zone_name)
+        if wanted.deadline_at is not None and wanted.deadline_at <= begins:
             raise InvalidRequest("The deadline comes before the job could begin.", param="deadline_at")
         for index, request in enumerate(wanted.requests):
             _check(kind, caller, request, index if len(wanted.requests) > 1 else None)
@@ -73,6 +80,7 @@ class JobDesk:
             deadline_at=wanted.deadline_at,
             idempotency_key=idempotency_key,
             digest=hashlib.sha256(msgspec.json.encode(wanted)).hexdigest(),
+            off_peak=off_peak,
             targets=await self.deliveries.targets(caller, wanted.told),
         )
         job, is_new = await self.jobs.submit(new)

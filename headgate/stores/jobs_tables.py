@@ -45,6 +45,10 @@ jobs = Table(
     Column("root_id", Text, nullable=False, server_default=""),
     Column("told_when", SmallInteger, nullable=False, server_default="0"),  # 1: at the end, 2: of every change
     Column("sealed", SmallInteger, nullable=False, server_default="1"),
+    Column("hours", Text, nullable=False, server_default=""),  # of an off-peak window; empty: any
+    Column("timezone", Text, nullable=False, server_default=""),
+    Column("closed", SmallInteger, nullable=False, server_default="0"),  # 1: out of its window
+    Column("edge_at", Double, nullable=False, server_default="0"),  # when the window opens or closes next
     Column("origin", Text, nullable=False, server_default=""),  # where in which queue it was taken from
 )
 
@@ -55,7 +59,7 @@ job_items = Table(
     Column("number", Integer, primary_key=True),
     Column("state", Text, nullable=False),
     Column("ready", SmallInteger, nullable=False),
-    Column("held", SmallInteger, nullable=False),  # 1: its job is paused
+    Column("held", SmallInteger, nullable=False),  # why not: PAUSED and OUT_OF_HOURS, added up
     Column("rank", Integer, nullable=False),  # the negative priority: lower goes first
     Column("turn", BigInteger, nullable=False),
     Column("next_at", Double, nullable=False),
@@ -109,6 +113,8 @@ job_turns = Table(
     Column("turn", BigInteger, nullable=False),
 )
 
+PAUSED, OUT_OF_HOURS = 1, 2
+
 _OPEN = "state IN ('queued', 'retrying')"
 CREATE = (
     """CREATE TABLE jobs (
@@ -161,3 +167,11 @@ DUPLICATES = (
 
 REFUSALS = ("ALTER TABLE job_items ADD COLUMN refusal TEXT NOT NULL DEFAULT ''",)
 DEAD = ("CREATE INDEX job_items_dead ON job_items (job_id, number) WHERE state = 'dead'",)
+
+OFF_PEAK = (
+    "ALTER TABLE jobs ADD COLUMN hours TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE jobs ADD COLUMN timezone TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE jobs ADD COLUMN closed SMALLINT NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN edge_at DOUBLE PRECISION NOT NULL DEFAULT 0",
+    "CREATE INDEX jobs_edge ON jobs (edge_at) WHERE hours <> '' AND finished_at IS NULL",
+)

@@ -225,6 +225,7 @@ STEPS: tuple[Migration, ...] = (
     ),
     Migration(name="dead letters of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DEAD)),
     Migration(name="what answers without a provider saved", statements=dict.fromkeys(_SEQUENCES, _SAVED)),
+    Migration(name="off-peak windows of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.OFF_PEAK)),
 )
 
 

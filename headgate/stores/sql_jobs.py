@@ -6,26 +6,39 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, or_, select, update
 
 from headgate.delivery_types import Target, TargetKind, Told
 from headgate.errors import Conflict, InvalidRequest, NotFound
-from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState, NewItem, NewJob, Owner, Refusal
+from headgate.job_types import (
+    Command,
+    Item,
+    ItemState,
+    Job,
+    JobFilter,
+    JobState,
+    NewItem,
+    NewJob,
+    OffPeak,
+    Owner,
+    Refusal,
+)
 from headgate.policy import jobs as policy
 from headgate.policy.jobs import OPEN, Event
 from headgate.ports import Clock
+from headgate.stores import off_peak
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
-from headgate.stores.jobs_tables import job_attempts, job_checkpoints, job_items, job_turns, jobs
+from headgate.stores.jobs_tables import PAUSED, job_attempts, job_checkpoints, job_items, job_turns, jobs
 from headgate.stores.outbox_tables import AT_THE_END, EVERY_CHANGE, job_targets, tell
 from headgate.stores.schema import requests
 from headgate.types import Outcome
 
 _ITEM_COLUMNS = tuple(column.name for column in job_items.columns)
 _OPEN = tuple(state.value for state in OPEN)
-_INHERITED = ("priority", "start_at", "paused")
+_INHERITED = ("priority", "start_at", "paused", "hours", "timezone", "closed", "edge_at")
 
 
 class SqlJobs:
@@ -49,7 +62,8 @@ class SqlJobs:
                     raise Conflict("Another job was submitted with this idempotency key.", param="idempotency-key")
                 if known is not None:
                     return _job(connection, known), False
-            values = _job_values(job)
+            now = database_now(connection, self._clock)
+            values = _job_values(job, now)
             if job.parent is not None:
                 known = connection.execute(select(jobs).where(jobs.c.id == job.id)).one_or_none()
                 if known is not None:
@@ -62,7 +76,7 @@ class SqlJobs:
             _enter_targets(connection, job)
             row = _row(connection, job.id, None)
             self._insert(connection, row, [NewItem(index, body) for index, body in enumerate(job.requests, start=1)])
-            follow(connection, row, database_now(connection, self._clock))
+            follow(connection, row, now)
             return _job(connection, _row(connection, job.id, None)), True
 
         return await self._database.run(self._database.jobs, work, writes=True)
@@ -159,16 +173,14 @@ def _cancel(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -
 
 def _pause(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:
     """What workers have goes on; what becomes free stays where it is."""
-    _hold(connection, row.id, 1)
+    _hold(connection, row.id, 1, off_peak.with_reason(PAUSED))
     still = update(job_items).where(job_items.c.job_id == row.id, job_items.c.ready == 1).values(ready=0)
     connection.execute(still)
 
 
 def _resume(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:
-    _hold(connection, row.id, 0)
-    waiting = (ItemState.QUEUED.value, ItemState.RETRYING.value)
-    due = (job_items.c.job_id == row.id, job_items.c.state.in_(waiting), job_items.c.next_at <= now)
-    connection.execute(update(job_items).where(*due).values(ready=1))
+    _hold(connection, row.id, 0, off_peak.without_reason(PAUSED))
+    off_peak.free_those_due(connection, row.id, now)
 
 
 def redrive(connection: Connection, row: Row[Any], shifts: Shifts, now: float, *only: Any) -> int:
@@ -196,8 +208,9 @@ def _reopen(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -
 
 
 def _anew(row: Row[Any], now: float) -> dict[str, Any]:
+    held = off_peak.held_now(row, now)
     return {
-        "ready": 1 - row.paused, "held": row.paused, "next_at": now, "retries": 0, "lost_to": "[]", "error_code": "",
+        "ready": int(not held), "held": held, "next_at": now, "retries": 0, "lost_to": "[]", "error_code": "",
         "error": "", "finished_at": None, "deadline_at": None,
     }  # fmt: skip
 
@@ -222,11 +235,11 @@ def move_all(
     return count
 
 
-def _hold(connection: Connection, job_id: str, held: int) -> None:
+def _hold(connection: Connection, job_id: str, paused: int, held: ColumnElement[int]) -> None:
     connection.execute(
         update(job_items).where(job_items.c.job_id == job_id, job_items.c.state.in_(_OPEN)).values(held=held)
     )
-    connection.execute(update(jobs).where(jobs.c.id == job_id).values(paused=held, version=jobs.c.version + 1))
+    connection.execute(update(jobs).where(jobs.c.id == job_id).values(paused=paused, version=jobs.c.version + 1))
 
 
 def _take_turns(connection: Connection, tenant: str, count: int) -> int:
@@ -244,7 +257,8 @@ def _take_turns(connection: Connection, tenant: str, count: int) -> int:
     return first
 
 
-def _job_values(job: NewJob) -> dict[str, Any]:
+def _job_values(job: NewJob, now: float) -> dict[str, Any]:
+    hours, timezone = (job.off_peak.window, job.off_peak.timezone) if job.off_peak is not None else ("", "")
     return {
         "id": job.id, "tenant": clean(job.owner.tenant), "key_id": job.owner.key_id,
         "user_name": clean(job.owner.user), "kind": job.kind, "state": JobState.QUEUED.value, "paused": 0,
@@ -254,7 +268,7 @@ def _job_values(job: NewJob) -> dict[str, Any]:
         "parent_id": job.parent.job_id if job.parent else "", "parent_number": job.parent.number if job.parent else 0,
         "root_id": job.parent.root_id if job.parent else job.id, "sealed": int(job.sealed),
         "told_when": max(map(_told_when, job.targets), default=0),
-        "origin": job.origin,
+        "origin": job.origin, **off_peak.standing(hours, timezone, now),
     }  # fmt: skip
 
 
@@ -274,9 +288,10 @@ def _enter_targets(connection: Connection, job: NewJob) -> None:
 
 def _item_values(job: Row[Any], item: NewItem, turn: int, now: float) -> tuple[Any, ...]:
     """In the order of the table's columns."""
-    ready = int(job.start_at <= now and not job.paused)
+    held = off_peak.held_of(job)
+    ready = int(job.start_at <= now and not held)
     return (
-        job.id, item.number, ItemState.QUEUED.value, ready, job.paused, -job.priority, turn,
+        job.id, item.number, ItemState.QUEUED.value, ready, held, -job.priority, turn,
         job.start_at or now, job.deadline_at, 0, 0, "[]", "", 0, 0.0,
         clean(item.request.decode(errors="replace")), "", "", "", None, clean(item.label), "",
     )  # fmt: skip
@@ -320,6 +335,8 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
         root_id=row.root_id,
         below=below(connection, row.id),
         sealed=bool(row.sealed),
+        off_peak=OffPeak(row.hours, row.timezone) if row.hours else None,
+        opens_at=row.edge_at if row.closed else None,
     )
 
 

@@ -24,6 +24,7 @@ from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import Shifts, database_now
 from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, job_attempts, job_items, job_turns, jobs
+from headgate.stores.off_peak import turn_windows
 from headgate.types import RequestRecord
 
 _LEASED = ItemState.LEASED.value
@@ -36,7 +37,8 @@ _TAKE = (
 )
 _END = (
     "UPDATE job_items SET state = :state, error_code = :error_code, error = :error, next_at = :next_at, finished_at = "
-    ":finished_at, result = :result, refusal = :refusal, retries = retries + :counted, ready = :ready "
+    ":finished_at, result = :result, refusal = :refusal, retries = retries + :counted, "
+    "ready = CASE WHEN held = 0 THEN :ready ELSE 0 END "
     "WHERE job_id = :job_id AND number = :number AND token = :token AND state = 'leased'"
 )
 _NAMES = msgspec.json.Decoder(list[str])
@@ -114,6 +116,7 @@ class SqlWork:
             now = database_now(connection, self._clock)
             shifts = Shifts()
             changed = _expire(connection, shifts, now) + _take_back(connection, shifts, rules, now)
+            changed += turn_windows(connection, now)
             due = (job_items.c.ready == 0, job_items.c.held == 0, job_items.c.state.in_(_WAITING))
             due_now = update(job_items).where(*due, job_items.c.next_at <= now).values(ready=1)
             changed += connection.execute(due_now).rowcount
