@@ -17,7 +17,7 @@ from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.routers import RouterSpec
 from headgate.gateway.shadowing import Shadowing
 from headgate.policy.alerting import router_alert
-from headgate.ports import Clock, Embedder
+from headgate.ports import Clock, Embedder, Used
 from headgate.route_ports import RouteRecords
 from headgate.route_types import Hardness, RouterGate, Signals
 
@@ -85,14 +85,14 @@ class Routing:
         pipeline.routed = routed
         pipeline.escalating.observer = counts
 
-    async def score(self, router: RouterSpec, signals: Signals) -> Hardness:
+    async def score(self, router: RouterSpec, signals: Signals, used: Used) -> Hardness:
         """As `choosing.Scorer`."""
         if self._scorer is None:
             from headgate.difficulty.loading import load_difficulty  # few gateways have routers
             from headgate.gateway.scoring import ModelScorer
 
             self._scorer = ModelScorer(lambda path: load_difficulty(path or None), self._make_embedder)
-        return await self._scorer.score(router, signals)
+        return await self._scorer.score(router, signals, used)
 
     def reconfigured(self) -> None:
         """Files of models may be others now."""

@@ -15,7 +15,7 @@ from headgate.caching import Caching
 from headgate.config.schema import Config
 from headgate.errors import HeadgateError, MissingExtra
 from headgate.policy.alerting import cache_alert
-from headgate.ports import Clock, Embedder
+from headgate.ports import Clock, Embedder, Used
 from headgate.stores.memory_entry_log import MemoryEntryLog
 from headgate.telemetry.semantic_counts import SemanticCounts
 from headgate.vector_ports import EntryLog, VectorIndex
@@ -36,6 +36,7 @@ class Surroundings(msgspec.Struct, frozen=True):
     caching: Caching
     handle: Handle  # the pipeline's
     alert: Callable[[Alert], None]
+    embedded: Used  # told what a provider is paid for vectors that are for no request
 
 
 class Watching:
@@ -121,12 +122,12 @@ class Semantics:
         around = self._around
         self._embedder = embedder = self._make_embedder(config)
         memory = SemanticMemory(_index, config.cache.max_entries)
-        checks = Checks(around.handle, embedder, around.clock)
+        checks = Checks(around.handle, embedder, around.clock, around.embedded)
         watching = Watching(self._counts, around.clock, around.alert)
         self.semantic = Semantic(memory, embedder, around.caching.store, around.clock, checks, watching)
         self._log = _entry_log(config, embedder, self.semantic)
         self.semantic.connect(self._log)
-        self._warming = asyncio.get_running_loop().create_task(_warm(embedder))
+        self._warming = asyncio.get_running_loop().create_task(_warm(embedder, around.embedded))
 
 
 def _entry_log(config: Config, embedder: Embedder, semantic: Semantic) -> EntryLog:
@@ -143,9 +144,9 @@ def _index(dimensions: int) -> VectorIndex:
     return HnswIndex(dimensions)
 
 
-async def _warm(embedder: Embedder) -> None:
+async def _warm(embedder: Embedder, embedded: Used) -> None:
     """The first request should not wait until the model is loaded, and an embedder that cannot work is told at once."""
     try:
-        await embedder.embed(["headgate"])
+        await embedder.embed(["headgate"], embedded)
     except HeadgateError as error:
         log.error("the semantic cache finds nothing, because nothing can be embedded: %s", error.message)

@@ -147,7 +147,7 @@ class _Question(msgspec.Struct):
 
 
 async def explain_route(visit: Visit, command: ExplainRoute) -> ExplainedRoute:
-    """What a router would choose for a request, with reasons and scores. Nothing is sent and nothing is counted."""
+    """What a router would choose for a request, with reasons and scores. No model is asked and nothing is counted."""
     route, setup = Route(command.api), visit.services.running().setup
     headers = CallHeaders(session=command.session, user=command.user)
     call = speaker(route).parse_call(route, msgspec.json.encode(command.body), visit.request_id, headers)

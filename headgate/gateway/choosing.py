@@ -11,6 +11,7 @@ from typing import Protocol
 
 from headgate.errors import Forbidden, InvalidRequest, NotFound, RouteNotServed
 from headgate.gateway import asking
+from headgate.gateway.embedded import booked_on
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.journey import Journey
 from headgate.gateway.preflight import estimate_prompt
@@ -19,7 +20,7 @@ from headgate.gateway.routers import ModelChoice, RouterSpec, Sessions
 from headgate.policy import access, choosing
 from headgate.policy.choosing import Preference, Why, Wish
 from headgate.policy.quota import Demand
-from headgate.ports import Clock
+from headgate.ports import Clock, Used
 from headgate.route_types import Answered, Candidate, Hardness, RouterGate, Signals
 from headgate.types import Call, Caller, Route, Tier
 from headgate.wire.signals import read_signals
@@ -30,8 +31,8 @@ USUAL_OUTPUT_TOKENS = 300  # of an answer, to compare prices by
 class Scorer(Protocol):
     """Says how hard a question is."""
 
-    async def score(self, router: RouterSpec, signals: Signals) -> Hardness:
-        """Never raises."""
+    async def score(self, router: RouterSpec, signals: Signals, used: Used) -> Hardness:
+        """Never raises. `used` is told of every call that a provider may charge for."""
 
 
 class Question(Protocol):
@@ -52,6 +53,7 @@ class Choosing:
         self.gates: Mapping[str, RouterGate] = {}  # by router
         # who finds out whose request it was that somebody appeals against
         self.answered: Callable[[str], Awaitable[Answered | None]] = _nobody
+        self.embedded: Used = lambda use: None  # told what a provider is paid for where there is no request
         self._exchange: dict[str, float] = {}  # of routers with a target, as it has turned out here
 
     async def route(self, journey: Journey, router: RouterSpec) -> ServedModel:
@@ -59,7 +61,7 @@ class Choosing:
         appealed = ""
         if journey.call.appeal is not None:
             appealed = await self._appealed(journey.caller, journey.call, router)
-        chosen = await self.consider(journey, router, appealed)
+        chosen = await self.consider(journey, router, appealed, booked_on(journey))
         choice = chosen.choice
         if appealed and choice.why is not Why.APPEAL:
             raise RouteNotServed(f"No better model of '{router.name}' than '{appealed}' can answer this now.")
@@ -79,8 +81,11 @@ class Choosing:
         """Whether a router is closed, as far as this process knows; None: it never was."""
         return self.gates.get(router)
 
-    async def consider(self, question: Question, router: RouterSpec, appealed: str = "") -> ModelChoice:
-        """The decision on a call, without any effect. `appealed` is the model whose answer was not good enough."""
+    async def consider(
+        self, question: Question, router: RouterSpec, appealed: str = "", used: Used | None = None
+    ) -> ModelChoice:
+        """The decision on a call, without any effect. `appealed` is the model whose answer was not good enough, `used`
+        is told what a provider is paid for, else it gets a row of its own."""
         caller, call, models = question.caller, question.call, question.setup.models
         signals = read_signals(call)
         session = _session(caller, call, router, signals)
@@ -90,7 +95,7 @@ class Choosing:
         kept = self._sessions.model(session, now) if router.session_seconds and is_under_way else ""
         # An unknown conversation that is under way is judged by its beginning, as it was when it began elsewhere.
         judged = signals if kept or signals.turn == 1 or call.session else _at_its_beginning(signals)
-        hardness = await self._scorer.score(router, judged)
+        hardness = await self._scorer.score(router, judged, used or self.embedded)
         demand = demand_of(call)
         candidates = [
             self._candidate(call, models[name], demand, now) for name in _members(router, caller.tier, models)

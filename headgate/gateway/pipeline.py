@@ -212,6 +212,7 @@ class Pipeline:
         self.missing_done: Callable[[str], None] = lambda deployment: None
         self.dispatcher = Dispatcher(clock, settler, admissions)
         self.choosing = choosing
+        choosing.embedded = settler.embedded
         self.escalating = Escalating(self.dispatcher, admissions, settler, self.choosing)
 
     # --- from outside ---

@@ -12,7 +12,7 @@ from headgate.errors import EmbedderUnavailable, FileInvalid
 from headgate.gateway.routers import RouterSpec
 from headgate.policy.difficulty.model import Difficulty
 from headgate.policy.difficulty.signals import signals_of
-from headgate.ports import Embedder
+from headgate.ports import Embedder, Used
 from headgate.route_types import Hardness, Signals
 
 SHORT_CHARACTERS = 60  # "why?" and "go on" are as hard as what they follow
@@ -30,7 +30,7 @@ class ModelScorer:
         self._models: dict[str, Difficulty] = {}
         self._told: set[str] = set()  # embedders that are missing
 
-    async def score(self, router: RouterSpec, signals: Signals) -> Hardness:
+    async def score(self, router: RouterSpec, signals: Signals, used: Used) -> Hardness:
         """Judges what is asked now; of a follow-up that is only a word or two, what was asked before it."""
         model = self._models.get(router.difficulty_model)
         if model is None:
@@ -38,7 +38,7 @@ class ModelScorer:
         text = signals.text
         if len(text) < SHORT_CHARACTERS and len(signals.prior_text) > len(text):
             text = signals.prior_text
-        vector = await self._vector(text, model.weights.embedder) if router.use_embedder else None
+        vector = await self._vector(text, model.weights.embedder, used) if router.use_embedder else None
         score = model.score(signals_of(text, signals.turn), vector)
         return Hardness(1.0 - score.easier_than, max(0.0, score.expected_loss), score.reasons)
 
@@ -49,7 +49,7 @@ class ModelScorer:
             log.error("the router %s goes by the packaged model: %s", router.name, error.message)
             return self._load("")
 
-    async def _vector(self, text: str, made_for: str) -> bytes | None:
+    async def _vector(self, text: str, made_for: str, used: Used) -> bytes | None:
         """A text's meaning, if there is the embedder that the model was trained with."""
         embedder = self._embedder()
         if embedder is None or embedder.name != made_for:
@@ -58,7 +58,7 @@ class ModelScorer:
                 log.warning("a router goes by words alone: its model was trained with the embedder %s", made_for)
             return None
         try:
-            return (await embedder.embed([text]))[0]
+            return (await embedder.embed([text], used))[0]
         except EmbedderUnavailable as error:
             log.warning("a router goes by words alone: %s", error.message)
             return None

@@ -13,15 +13,14 @@ from typing import Protocol
 
 from headgate.cache_types import CachedAnswer, SemanticRules, Sharing
 from headgate.errors import EmbedderUnavailable
+from headgate.gateway.embedded import booked_on
 from headgate.gateway.journey import Journey, Ticket
 from headgate.gateway.semantic_checks import Checks, Comparison, said_by
 from headgate.gateway.semantic_memory import Asked, Entered, Learned, Left, Notes, Scope, SemanticMemory
-from headgate.metering import EmbeddingUse
 from headgate.policy.semantic.partition import Decision, Settings, Verified
 from headgate.policy.semantic.sketch import sketch
 from headgate.policy.semantic.switch import Switch
 from headgate.ports import CacheStore, Clock, Embedder
-from headgate.types import AttemptRecord, Outcome
 from headgate.vector_ports import EntryLog
 from headgate.wire import texts
 
@@ -146,9 +145,7 @@ class Semantic:
         """What a provider takes for it is booked as an attempt of the request."""
         try:
             async with asyncio.timeout(rules.wait_seconds):
-                (vector,) = await self._embedder.embed(
-                    [text], lambda use: journey.attempts.append(_booked(journey, use))
-                )
+                (vector,) = await self._embedder.embed([text], booked_on(journey))
                 return vector
         except (EmbedderUnavailable, TimeoutError) as error:
             log.debug("a question was not embedded: %r", error)
@@ -209,26 +206,6 @@ class Semantic:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an answer of the semantic cache was not compared: %r", error, exc_info=error)
-
-
-def _booked(journey: Journey, use: EmbeddingUse) -> AttemptRecord:
-    return AttemptRecord(
-        id=use.id,
-        request_id=journey.call.id,
-        number=journey.attempts_made + 1,
-        started_at=use.started_at,
-        deployment=f"{use.provider}/{use.model}",
-        provider=use.provider,
-        endpoint=use.endpoint,
-        upstream_model=use.model,
-        key_fingerprint=use.key_fingerprint,
-        outcome=Outcome.DONE,
-        status=200,
-        usage=use.usage,
-        cost_picousd=use.cost_picousd,
-        price_version=use.price_version,
-        seconds=use.seconds,
-    )
 
 
 def _text(ticket: Ticket, rules: SemanticRules) -> str | None:

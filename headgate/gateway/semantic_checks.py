@@ -17,7 +17,7 @@ from headgate.cache_types import CachedAnswer
 from headgate.errors import EmbedderUnavailable, HeadgateError
 from headgate.gateway.answers import Answer
 from headgate.policy.semantic.agreement import agreement, identical
-from headgate.ports import Clock, Embedder
+from headgate.ports import Clock, Embedder, Used
 from headgate.types import CacheControl, CacheMode, Call, Caller, Frozen, Route
 from headgate.wire import openai, texts
 from headgate.wire.openai import CallHeaders
@@ -50,12 +50,13 @@ class Comparison(Frozen, frozen=True, gc=False):
 
 
 class Checks:
-    """Asks through the corridor. `handle` is the pipeline's."""
+    """Asks through the corridor. `handle` is the pipeline's, `embedded` is told what a provider is paid for vectors."""
 
-    def __init__(self, handle: Handle, embedder: Embedder, clock: Clock) -> None:
+    def __init__(self, handle: Handle, embedder: Embedder, clock: Clock, embedded: Used) -> None:
         self._handle = handle
         self._embedder = embedder
         self._clock = clock
+        self._embedded = embedded
 
     async def agree(self, caller: Caller, judge: str, compared: Comparison) -> bool | None:
         """Whether two answers say the same: by a model, or without one by their words and embeddings. None: unknown."""
@@ -68,7 +69,7 @@ class Checks:
             )
             return await self._verdict(caller, judge, _JUDGE, asked, JUDGE_TAG)
         try:
-            one, other = await self._embedder.embed([compared.fresh, compared.kept])
+            one, other = await self._embedder.embed([compared.fresh, compared.kept], self._embedded)
         except EmbedderUnavailable:
             return None
         similarity = sum(map(_product, array.array("f", one), array.array("f", other)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from typing import NamedTuple
@@ -10,18 +11,20 @@ from typing import NamedTuple
 import msgspec
 
 from headgate.errors import DatabaseUnavailable, LedgerFull, UpstreamError, WeakAnswer
-from headgate.gateway import asking
+from headgate.gateway import asking, embedded
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.blaming import outcome_of
 from headgate.gateway.fleet import Deployment
 from headgate.gateway.journey import Journey
 from headgate.gateway.preflight import count_prompt
-from headgate.metering import NO_SLOT
+from headgate.metering import NO_SLOT, EmbeddingUse
 from headgate.ports import Clock, Journal, Observer, TokenCounter, Witness
 from headgate.types import Call, Counted, Outcome, Route, Usage
 from headgate.writing import Batch
 
 _TRY_AGAIN_SECONDS = 5.0
+
+log = logging.getLogger(__name__)
 
 
 class Audience(NamedTuple):
@@ -121,6 +124,13 @@ class Settler:
             self._held[batch] = []
             batch.before(partial(self._write_held, batch))
         self._held[batch].append(journey)
+
+    def embedded(self, use: EmbeddingUse) -> None:
+        """Write the row of texts that a provider was paid for embedding, and that are for no request."""
+        try:
+            self._journal.append(embedded.row(use))
+        except LedgerFull:
+            log.error("a call for embeddings of %d pico-dollars was not booked: the ledger is full", use.cost_picousd)
 
     def undelivered(self, request_id: str) -> None:
         """Note that the last write of a settled answer did not reach the client."""

@@ -31,6 +31,7 @@ def test_the_same_key_has_the_same_answer_and_one_charge(gateway: Gateway, upstr
     assert upstream.requests == 1
     assert (first[0], again[0]) == (200, 200)
     assert "idempotent-replayed" not in first[1] and again[1]["idempotent-replayed"] == "true"
+    assert "x-headgate-attempts" in first[1] and "x-headgate-attempts" not in again[1]
     assert data(first[2]) == data(again[2])
     assert stream or first[2] == again[2]
     paid, free = gateway.rows([answer[1]["x-request-id"] for answer in (first, again)])

@@ -60,10 +60,12 @@ class TopicEmbedder:
         self.seconds = 0.002
         self.fails = False
         self.asked: list[str] = []
+        self.calls = 0
         self.cost_picousd = 0  # of a call, if a provider charges
 
     async def embed(self, texts: Sequence[str], used: Used | None = None) -> list[Vector]:
         self.asked.extend(texts)
+        self.calls += 1
         await asyncio.sleep(self.seconds)
         if self.fails:
             raise EmbedderUnavailable("No vectors today.")
@@ -126,7 +128,7 @@ class Meaning(Corridor):
         counts = SemanticCounts(self.counted)
         self.decided, self.verified = counts.decided, counts.verified
         self.memory = SemanticMemory(ExactIndex, 1_000)
-        checks = Checks(self.pipeline.handle, self.embedder, self.clock)
+        checks = Checks(self.pipeline.handle, self.embedder, self.clock, self.settler.embedded)
         self.semantic = Semantic(self.memory, self.embedder, self.answers, self.clock, checks, self)
         self.semantic.connect(MemoryEntryLog(self.semantic.apply))
         self.pipeline.cache.look_by_meaning(self.semantic)

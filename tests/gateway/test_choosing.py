@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import pytest
 
 from headgate.errors import ModelNotFound, RouteNotServed
+from headgate.gateway import embedded
+from headgate.gateway.choosing import Choosing
+from headgate.gateway.fleet import Setup
 from headgate.gateway.routers import Flag, RouterSpec
-from headgate.route_types import Routed
-from headgate.types import Caller, Capabilities, Measure, MeterKind, Price, Route, Rule, Scope, Tier
+from headgate.metering import EmbeddingUse
+from headgate.ports import Used
+from headgate.route_types import Hardness, Routed, Signals
+from headgate.types import (
+    Call,
+    Caller,
+    Capabilities,
+    Counted,
+    Measure,
+    MeterKind,
+    Price,
+    Route,
+    Rule,
+    Scope,
+    Tier,
+    Usage,
+)
 from tests.gateway.corridor import ALICE, Corridor, Visit, deployment, model, run
 from tests.gateway.scripted import ScriptedProvider, answer, refuse, stream
 
@@ -68,6 +86,42 @@ def test_easy_to_small_and_hard_to_large_with_a_reason_everywhere() -> None:
             assert routed.why == "score" and "is worth" in routed.reason
             assert [scored.model for scored in routed.candidates] == ["small", "large"]
         assert one.corridor.at_rest()
+
+    run(scenario)
+
+
+class PaidScorer:
+    """Implements `choosing.Scorer`: a provider is paid for the vector of each question."""
+
+    async def score(self, router: RouterSpec, signals: Signals, used: Used) -> Hardness:
+        usage = Usage(input=9, counted=Counted.REPORTED)
+        used(EmbeddingUse("emb_1", 0.0, 0.1, "p", "http://p", "e", "", usage, 777, "l"))
+        return Hardness(0.1, 0.0, ())
+
+
+def test_what_a_provider_takes_for_a_vector_is_an_attempt_of_the_request() -> None:
+    async def scenario() -> None:
+        one = Ladder()
+        pipeline = one.corridor.pipeline
+        pipeline.choosing = Choosing(one.corridor.clock, PaidScorer())
+        pipeline.choosing.embedded = one.corridor.settler.embedded
+        visit = await one.ask()
+        record = one.corridor.record
+        assert [attempt.deployment for attempt in record.attempts] == ["p/e", "small/model"]
+        assert [attempt.number for attempt in record.attempts] == [1, 2]
+        assert record.attempts[0].cost_picousd == 777
+        assert record.cost_picousd == sum(attempt.cost_picousd for attempt in record.attempts)
+        assert visit.head is not None and visit.head.cost_picousd == record.cost_picousd
+
+        class Explained(NamedTuple):
+            caller: Caller
+            call: Call
+            setup: Setup
+
+        asked = Explained(ALICE, one.corridor.call(model="auto"), one.corridor.setup)
+        await pipeline.choosing.consider(asked, AUTO)
+        row = one.corridor.journal.appended[-1]
+        assert (row.tenant, row.cost_picousd, row.tags) == ("headgate", 777, (embedded.TAG,))
 
     run(scenario)
 

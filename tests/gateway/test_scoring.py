@@ -15,7 +15,7 @@ from headgate.errors import EmbedderUnavailable, FileInvalid
 from headgate.gateway.routers import RouterSpec
 from headgate.gateway.scoring import ModelScorer
 from headgate.policy.difficulty.model import Difficulty
-from headgate.ports import Vector
+from headgate.ports import Used, Vector
 from headgate.route_types import Hardness, Signals
 
 AUTO = RouterSpec("auto", ("small", "large"))
@@ -36,7 +36,7 @@ class Embedding:
         self.fails = fails
         self.texts: list[str] = []
 
-    async def embed(self, texts: Sequence[str]) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], used: Used | None = None) -> list[Vector]:
         self.texts.extend(texts)
         if self.fails:
             raise EmbedderUnavailable("Nothing is prepared.")
@@ -53,7 +53,7 @@ def load(path: str) -> Difficulty:
 
 
 def scored(signals: Signals, router: RouterSpec = AUTO, embedder: Embedding | None = None) -> Hardness:
-    return asyncio.run(ModelScorer(load, lambda: embedder).score(router, signals))
+    return asyncio.run(ModelScorer(load, lambda: embedder).score(router, signals, lambda use: None))
 
 
 def test_hard_questions_are_harder() -> None:

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from headgate.cache_types import Sampled, SemanticRules
-from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG
+from headgate.gateway import embedded
+from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG, Checks, Comparison
 from headgate.gateway.semantic_memory import Asked, Entered, Learned, Notes, SemanticMemory
 from headgate.policy.semantic.partition import Verified
 from headgate.stores.memory_entry_log import MemoryEntryLog
@@ -292,6 +293,22 @@ def test_what_a_provider_takes_for_a_vector_is_an_attempt_of_the_request() -> No
         assert [one.deployment for one in asked.attempts] == ["p/e", "up/model"]
         assert len({one.id for one in asked.attempts}) == len({one.number for one in asked.attempts}) == 2
         assert asked.cost_picousd == sum(one.cost_picousd for one in asked.attempts) > 777
+
+    run(scenario)
+
+
+def test_what_a_provider_takes_for_comparing_answers_is_a_row_of_headgate_itself() -> None:
+    async def scenario() -> None:
+        corridor = Meaning()
+        corridor.embedder.cost_picousd = 777
+        checks = Checks(corridor.pipeline.handle, corridor.embedder, corridor.clock, corridor.settler.embedded)
+        for word in ("printer", "badge"):
+            compared = Comparison(LAST.format(word), f"Press reset on your {word}.", f"Your {word} has a reset button.")
+            await checks.agree(ALICE, "", compared)
+        rows = [row for row in corridor.journal.appended if row.tags == (embedded.TAG,)]
+        assert len({row.id for row in rows}) == len(rows) == corridor.embedder.calls == 2
+        assert {(row.tenant, row.route, row.cost_picousd) for row in rows} == {("headgate", "embeddings", 777)}
+        assert all(attempt.request_id == row.id for row in rows for attempt in row.attempts)
 
     run(scenario)
 

@@ -134,7 +134,7 @@ def answer_head(head: AnswerHead, route: Route) -> bytes:
         f"{_request_id(head.request_id, route)}\r\n"
         f"x-headgate-model: {_ascii(head.model)}\r\n"
         f"x-headgate-provider: {_ascii(head.provider)}\r\n"
-        f"x-headgate-attempts: {_ascii(head.attempts)}\r\n"
+        f"{f'x-headgate-attempts: {_ascii(head.attempts)}{_END}' if head.attempts else ''}"
         f"x-headgate-cache: {head.cache}\r\n"
         f"{_REPLAYED if head.is_replayed else ''}"
         f"{'' if head.age_seconds is None else f'age: {head.age_seconds}{_END}'}"
