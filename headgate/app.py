@@ -354,11 +354,7 @@ class Application:
         admissions, database = self.protection.admissions, self._database
         caching = Caching(config, database, self.clock, self._settler, admissions, self.metrics)
         around = Surroundings(
-            self.clock,
-            caching,
-            lambda caller, call: self.pipeline.handle(caller, call),
-            self.alerts.raise_,
-            self._settler.embedded,
+            self.clock, caching, lambda *asked: self.pipeline.handle(*asked), self.alerts.raise_, self._settler.embedded
         )
         semantics = Semantics(around, self._assembly.embedder, self.metrics.semantic)
         semantics.configure(config)
