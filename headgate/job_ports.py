@@ -19,6 +19,7 @@ from headgate.job_types import (
     Lease,
     NewItem,
     NewJob,
+    Prospects,
     RetryRules,
 )
 from headgate.types import RequestRecord
@@ -66,6 +67,16 @@ class DeadItems(Protocol):
 
     async def drop(self, wanted: DeadFilter) -> int:
         """They failed, and that is how it stays; how many."""
+
+
+class JobProspects(Protocol):
+    """How far jobs are, with all that is below them. Raises DatabaseUnavailable."""
+
+    async def version(self, job_id: str) -> int:
+        """A number that grows with every change of a job or of one below it; cheap enough to be asked often."""
+
+    async def of(self, job_id: str) -> Prospects:
+        """What a forecast is made from."""
 
 
 class Work(Protocol):

@@ -253,6 +253,47 @@ class JobFilter(Frozen, frozen=True):
     tenant: str | None = None
     state: JobState | None = None
     kind: str | None = None
+    user: str | None = None
+    since: float | None = None  # submitted then or later, in Unix seconds
+    until: float | None = None  # submitted before
+
+
+class Sampled(Frozen, frozen=True, gc=False):
+    """An item that is done: the bytes of its request, and what it cost."""
+
+    size_bytes: int
+    cost_picousd: int
+
+
+class Group(Frozen, frozen=True):
+    """Items of one kind in a job and all its children.
+
+    `cost_picousd` is of those that are done, all of them; `sample` has as many as were looked at. `rest_bytes` is the
+    size of those that are left, together.
+    """
+
+    done: int
+    rest: int
+    cost_picousd: int
+    rest_bytes: float
+    sample: tuple[Sampled, ...] = ()
+
+
+class Step(Frozen, frozen=True, gc=False):
+    """A step of an item that is done. One that is called "3/12 sections" says how many there are."""
+
+    name: str
+    at: float
+
+
+class Prospects(Frozen, frozen=True):
+    """How far a job is with all that is below it. `ended_at` are ends of items in order, of every `stride`th item."""
+
+    groups: tuple[Group, ...]
+    ended_at: tuple[float, ...]
+    stride: int
+    steps: tuple[Step, ...]  # the newest first
+    ahead: int | None  # items that go before the first one that waits; None: none of them could begin
 
 
 class Backlog(Frozen, frozen=True, gc=False):

@@ -16,9 +16,10 @@ from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.job_types import Backlog, RetryRules
 from headgate.jobs.dead import DeadLetterOffice
-from headgate.jobs.desk import JobDesk
+from headgate.jobs.desk import JobDesk, Offices
 from headgate.jobs.kinds import request_kinds
 from headgate.jobs.models import Models
+from headgate.jobs.outlook import Outlooks
 from headgate.jobs.summarize import summary_kinds
 from headgate.jobs.tasks import JobObserver, Means
 from headgate.jobs.worker import Worker, WorkerSettings
@@ -30,6 +31,7 @@ from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
 from headgate.stores.sql_jobs import SqlJobs
+from headgate.stores.sql_prospects import SqlProspects
 from headgate.stores.sql_work import SqlWork
 from headgate.types import Frozen
 
@@ -65,7 +67,8 @@ class Working:
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
         dead = DeadLetterOffice(SqlDeadItems(database, clock), SqlDeadLetters(database, clock))
-        self.desk = JobDesk(jobs, self.deliveries.desk, dead, clock, kinds, self.worker.bell.ring)
+        offices = Offices(self.deliveries.desk, dead, Outlooks(SqlProspects(database), clock))
+        self.desk = JobDesk(jobs, offices, clock, kinds, self.worker.bell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
         self._hired: Hired | None = None
 

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import msgspec
 
 from headgate.admin.endpoint import Input, Name, Reply, Visit
-from headgate.admin.moments import UnixSeconds
+from headgate.admin.moments import Moment, UnixSeconds, moment
 from headgate.deliveries.desk import Wanted
 from headgate.errors import Conflict, InvalidRequest
 from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState
 from headgate.jobs.calls import body_of
 from headgate.jobs.desk import Submission
+from headgate.jobs.outlook import NOTHING, Outlook
 from headgate.policy.pricing import format_usd
 from headgate.types import Frozen
 
@@ -54,6 +55,9 @@ class JobsQuery(Input, frozen=True):
 
     state: JobState | None = None
     kind: Name | None = None
+    user: Name | None = None
+    since: Moment | None = None
+    until: Moment | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     after: Name | None = None
 
@@ -74,11 +78,12 @@ class ResultQuery(ItemsQuery, frozen=True):
     signature: Annotated[str, msgspec.Meta(max_length=100)] | None = None
 
 
-class Progress(Frozen, frozen=True):
-    """How many items are over, of how many."""
+class Progress(Frozen, frozen=True, omit_defaults=True):
+    """How many items are over, of how many. `text` is how far a job of steps is: "3/12 sections"."""
 
     done: int
     total: int
+    text: str | None = None
 
 
 class Problem(Frozen, frozen=True):
@@ -89,8 +94,13 @@ class Problem(Frozen, frozen=True):
 
 
 class JobView(Frozen, frozen=True):
-    """A job. Times are Unix seconds. `forecast_usd` is what it will cost if the rest costs what the first did,
-    `duplicate_cost_usd` what was paid for calls that were lost with their workers and is not charged."""
+    """A job. Times are Unix seconds. `duplicate_cost_usd` is what was paid for calls that were lost with their workers
+    and is not charged.
+
+    Of a single job that is not over, not in lists: `forecast_usd` is what it will cost and `eta` when it will be over,
+    if the rest is like what is done, each with the interval in which it is with 95 % probability; `queue_position` is
+    the place of a job that waits, among the items of everybody. Null where nothing can be said yet.
+    """
 
     id: str
     kind: str
@@ -101,6 +111,10 @@ class JobView(Frozen, frozen=True):
     cost_usd: str
     duplicate_cost_usd: str
     forecast_usd: str | None
+    forecast_usd_between: tuple[str, str] | None
+    eta: float | None
+    eta_between: tuple[float, float] | None
+    queue_position: int | None
     priority: int
     created_at: float
     start_at: float | None
@@ -164,14 +178,23 @@ def _addresses(mail: str | list[str] | None) -> tuple[str, ...]:
 
 async def list_jobs(visit: Visit, query: JobsQuery) -> JobList:
     """The tenant's jobs, the newest first."""
-    wanted = JobFilter(visit.caller().tenant, query.state, query.kind)
+    now = visit.services.clock.now()
+    wanted = JobFilter(
+        tenant=visit.caller().tenant,
+        state=query.state,
+        kind=query.kind,
+        user=query.user,
+        since=moment(query.since, now, "since"),
+        until=moment(query.until, now, "until"),
+    )
     jobs, cursor = await visit.services.job_desk.jobs.page(wanted, query.limit, query.after)
     return JobList([_view(job) for job in jobs], cursor)
 
 
 async def get_job(visit: Visit, query: JobId) -> JobView:
-    """How far a job is, and what it has cost."""
-    return _view(await _job(visit, query.job_id))
+    """How far a job is, what it has cost and will, when it will be over, and its place in the queue."""
+    job = await _job(visit, query.job_id)
+    return _view(job, await visit.services.job_desk.outlooks.of(job))
 
 
 async def partial(visit: Visit, query: ItemsQuery) -> ItemList:
@@ -243,12 +266,14 @@ async def _job(visit: Visit, job_id: str) -> Job:
 
 
 async def _follow(visit: Visit, job: Job, seen: int) -> AsyncIterator[bytes]:
-    quiet_seconds = 0.0
+    desk, quiet_seconds = visit.services.job_desk, 0.0
     while True:
-        if job.version > seen:
-            seen, quiet_seconds = job.version, 0.0
-            name = b"done" if job.is_over else b"job"
-            yield b"event: %b\nid: %d\ndata: %b\n\n" % (name, seen, msgspec.json.encode(_view(job)))
+        version = await desk.outlooks.version(job.id)
+        if version > seen:
+            seen, quiet_seconds = version, 0.0
+            job = await desk.jobs.get(job.id)
+            view = msgspec.json.encode(_view(job, await desk.outlooks.of(job)))
+            yield b"event: %b\nid: %d\ndata: %b\n\n" % (b"done" if job.is_over else b"job", version, view)
         if job.is_over:
             return
         if quiet_seconds >= _KEEP_ALIVE_SECONDS:
@@ -256,7 +281,6 @@ async def _follow(visit: Visit, job: Job, seen: int) -> AsyncIterator[bytes]:
             yield b": still at it\n\n"
         await asyncio.sleep(EVENT_SECONDS)
         quiet_seconds += EVENT_SECONDS
-        job = await visit.services.job_desk.jobs.get(job.id)
 
 
 def _idempotency_key(visit: Visit) -> str | None:
@@ -266,20 +290,22 @@ def _idempotency_key(visit: Visit) -> str | None:
     return key
 
 
-def _view(job: Job) -> JobView:
-    counts = job.progress
-    answered = counts.succeeded + counts.failed + counts.dead
-    forecast = job.cost_picousd * counts.total // answered if answered and counts.open else None
+def _view(job: Job, outlook: Outlook = NOTHING) -> JobView:
+    counts, cost, eta = job.progress, outlook.cost, outlook.eta
     return JobView(
         id=job.id,
         kind=job.kind,
         state=job.state,
         paused=job.paused,
-        progress=Progress(counts.done, counts.total),
+        progress=Progress(counts.done, counts.total, outlook.text or None),
         items={name: count for name, count in msgspec.structs.asdict(counts).items() if count},
         cost_usd=format_usd(job.cost_picousd),
         duplicate_cost_usd=format_usd(job.duplicate_picousd),
-        forecast_usd=None if forecast is None else format_usd(forecast),
+        forecast_usd=None if cost is None else format_usd(cost.cost_picousd),
+        forecast_usd_between=None if cost is None else (format_usd(cost.low_picousd), format_usd(cost.high_picousd)),
+        eta=None if eta is None else eta.at,
+        eta_between=None if eta is None else (eta.low_at, eta.high_at),
+        queue_position=outlook.queue_position,
         priority=job.priority,
         created_at=job.created_at,
         start_at=job.start_at or None,

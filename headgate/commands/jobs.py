@@ -189,14 +189,15 @@ def _request(line: bytes, number: int) -> msgspec.Raw:
 def _watch(server: Server, job_id: str) -> None:
     columns = (
         TextColumn("{task.fields[state]}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-        TextColumn("{task.fields[cost]} USD"),
+        TextColumn("{task.fields[cost]} USD{task.fields[rest]}"),
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        shown = bar.add_task("", total=None, state="", cost="0")
+        shown = bar.add_task("", total=None, state="", cost="0", rest="")
         for told in server.follow(f"/v1/jobs/{job_id}/events"):
             job = _job(told)
             state = f"{job.state}, paused" if job.paused else job.state.value
-            bar.update(shown, total=job.progress.total, completed=job.progress.done, state=state, cost=job.cost_usd)
+            done, total = job.progress.done, job.progress.total
+            bar.update(shown, total=total, completed=done, state=state, cost=job.cost_usd, rest=_outlook(job))
     click.echo(_sentence(job), err=True)
     sys.exit(0 if job.state is _ENDED_WELL else 1)
 
@@ -205,8 +206,22 @@ def _job(told: bytes) -> JobView:
     return msgspec.json.decode(told, type=JobView)
 
 
+def _outlook(job: JobView) -> str:
+    """What is to come, for one line: `, 0.8 to 1.1 in the end, over at about 2026-11-01 04:10 UTC, 2/9 sections`."""
+    parts = []
+    if job.forecast_usd_between is not None:
+        parts.append(f"{' to '.join(job.forecast_usd_between)} in the end")
+    if job.eta is not None:
+        parts.append(f"over at about {written(job.eta)}")
+    if job.queue_position is not None:
+        parts.append(f"number {job.queue_position} in the queue")
+    if job.progress.text:
+        parts.append(job.progress.text)
+    return "".join(f", {part}" for part in parts)
+
+
 def _sentence(job: JobView) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in job.items.items())
-    forecast = f", of about {job.forecast_usd}" if job.forecast_usd else ""
+    forecast = _outlook(job)
     why = f"; last error: {job.error.message}" if job.error else ""
     return f"{job.id} is {'paused' if job.paused else job.state}: {counts}; {job.cost_usd} USD{forecast}{why}"

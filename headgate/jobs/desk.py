@@ -13,6 +13,7 @@ from headgate.job_ports import Jobs
 from headgate.job_types import Command, DeadFilter, Job, NewJob, OffPeak, Owner
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.kinds import Kind, Kinds, kind_named
+from headgate.jobs.outlook import Outlooks
 from headgate.policy.off_peak import opens_at, read_hours
 from headgate.ports import Clock
 from headgate.types import Caller, Frozen
@@ -33,21 +34,29 @@ class Submission(Frozen, frozen=True):
     timezone: str | None = None  # of the window; None: the tenant's
 
 
+class Offices(Frozen, frozen=True):
+    """What has to do with jobs besides doing them."""
+
+    deliveries: DeliveryDesk
+    dead: DeadLetterOffice
+    outlooks: Outlooks
+
+
 class JobDesk:
     """Takes submissions of the public `kinds`; `ring` wakes the worker of this process."""
 
     def __init__(
         self,
         jobs: Jobs,
-        deliveries: DeliveryDesk,
-        dead: DeadLetterOffice,
+        offices: Offices,
         clock: Clock,
         kinds: Kinds,
         ring: Callable[[], None],
     ) -> None:
         self.jobs = jobs
-        self.deliveries = deliveries
-        self.dead = dead
+        self.deliveries = offices.deliveries
+        self.dead = offices.dead
+        self.outlooks = offices.outlooks
         self._clock = clock
         self._kinds = {name: kind for name, kind in kinds.items() if kind.public}
         self._ring = ring

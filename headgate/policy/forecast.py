@@ -13,32 +13,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from headgate.job_types import Group, Sampled
 from headgate.types import Frozen
 
 Z_95 = 1.96
 FEWEST_FOR_A_LINE = 8  # done items before sizes are believed to say anything
 FEWEST_FOR_A_PACE = 2
-
-
-class Sampled(Frozen, frozen=True, gc=False):
-    """An item that is done: the bytes of its request, and what it cost."""
-
-    size_bytes: int
-    cost_picousd: int
-
-
-class Group(Frozen, frozen=True):
-    """Items of one kind in a job and all its children.
-
-    `cost_picousd` is of those that are done, all of them; `sample` has as many as were looked at. `rest_bytes` is the
-    size of those that are left, together.
-    """
-
-    done: int
-    rest: int
-    cost_picousd: int
-    rest_bytes: float
-    sample: tuple[Sampled, ...] = ()
 
 
 class CostForecast(Frozen, frozen=True, gc=False):

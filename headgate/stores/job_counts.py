@@ -23,6 +23,7 @@ class Shifts:
     def __init__(self) -> None:
         self._changes: dict[str, Counter[str]] = defaultdict(Counter)
         self._errors: dict[str, tuple[str, str]] = {}
+        self._results: Counter[str] = Counter()  # bytes
 
     def move(self, job_id: str, source: str, target: str, items: int = 1) -> None:
         """So many items of a job went from one state to another."""
@@ -37,6 +38,10 @@ class Shifts:
         """Why an item of a job failed."""
         self._errors[job_id] = (code, error)
 
+    def kept(self, job_id: str, result_bytes: int) -> None:
+        """A result of so many bytes came to a job."""
+        self._results[job_id] += result_bytes
+
     def write(self, connection: Connection, now: float) -> None:
         """Last in the transaction, as jobs with many items are waited for; in one order, so that nobody deadlocks."""
         for job_id in sorted(self._changes):
@@ -45,6 +50,8 @@ class Shifts:
             }
             if job_id in self._errors:
                 values["error_code"], values["error"] = self._errors[job_id]
+            if kept := self._results[job_id]:
+                values["result_bytes"] = jobs.c.result_bytes + kept
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(version=jobs.c.version + 1, **values))
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
             follow(connection, row, now)

@@ -44,6 +44,8 @@ jobs = Table(
     Column("parent_number", Integer, nullable=False, server_default="0"),
     Column("root_id", Text, nullable=False, server_default=""),
     Column("told_when", SmallInteger, nullable=False, server_default="0"),  # 1: at the end, 2: of every change
+    Column("request_bytes", BigInteger, nullable=False, server_default="0"),  # of all of its items
+    Column("result_bytes", BigInteger, nullable=False, server_default="0"),
     Column("sealed", SmallInteger, nullable=False, server_default="1"),
     Column("hours", Text, nullable=False, server_default=""),  # of an off-peak window; empty: any
     Column("timezone", Text, nullable=False, server_default=""),
@@ -77,6 +79,7 @@ job_items = Table(
     Column("finished_at", Double),
     Column("label", Text, nullable=False, server_default=""),
     Column("refusal", Text, nullable=False, server_default=""),  # JSON, or empty
+    Column("request_bytes", Integer, nullable=False, server_default="0"),
 )
 
 job_attempts = Table(
@@ -174,4 +177,10 @@ OFF_PEAK = (
     "ALTER TABLE jobs ADD COLUMN closed SMALLINT NOT NULL DEFAULT 0",
     "ALTER TABLE jobs ADD COLUMN edge_at DOUBLE PRECISION NOT NULL DEFAULT 0",
     "CREATE INDEX jobs_edge ON jobs (edge_at) WHERE hours <> '' AND finished_at IS NULL",
+)
+
+SIZES = (
+    "ALTER TABLE job_items ADD COLUMN request_bytes INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN request_bytes BIGINT NOT NULL DEFAULT 0",
+    "ALTER TABLE jobs ADD COLUMN result_bytes BIGINT NOT NULL DEFAULT 0",
 )

@@ -226,6 +226,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="dead letters of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DEAD)),
     Migration(name="what answers without a provider saved", statements=dict.fromkeys(_SEQUENCES, _SAVED)),
     Migration(name="off-peak windows of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.OFF_PEAK)),
+    Migration(name="sizes of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.SIZES)),
 )
 
 

@@ -116,9 +116,13 @@ class SqlJobs:
 
     async def page(self, wanted: JobFilter, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
         query = select(jobs).where(jobs.c.parent_id == "").order_by(jobs.c.id.desc()).limit(limit + 1)
-        for name in ("tenant", "state", "kind"):
-            if (value := getattr(wanted, name)) is not None:
-                query = query.where(jobs.c[name] == str(value))
+        for column in (jobs.c.tenant, jobs.c.state, jobs.c.kind, jobs.c.user_name):
+            if (value := getattr(wanted, column.name.removesuffix("_name"))) is not None:
+                query = query.where(column == str(value))
+        if wanted.since is not None:
+            query = query.where(jobs.c.created_at >= wanted.since)
+        if wanted.until is not None:
+            query = query.where(jobs.c.created_at < wanted.until)
         if after is not None:
             query = query.where(jobs.c.id < after)
 
@@ -162,6 +166,8 @@ class SqlJobs:
         now = database_now(connection, self._clock)
         first = _take_turns(connection, row.tenant, len(items))
         self._add_items(connection, [_item_values(row, item, first + at, now) for at, item in enumerate(items)])
+        more = jobs.c.request_bytes + sum(len(item.request) for item in items)
+        connection.execute(update(jobs).where(jobs.c.id == row.id).values(request_bytes=more))
 
 
 def _cancel(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:
@@ -294,6 +300,7 @@ def _item_values(job: Row[Any], item: NewItem, turn: int, now: float) -> tuple[A
         job.id, item.number, ItemState.QUEUED.value, ready, held, -job.priority, turn,
         job.start_at or now, job.deadline_at, 0, 0, "[]", "", 0, 0.0,
         clean(item.request.decode(errors="replace")), "", "", "", None, clean(item.label), "",
+        len(item.request),
     )  # fmt: skip
 
 

@@ -101,6 +101,7 @@ class SqlWork:
             shifts = Shifts()
             for end in (standing := list(compress(ends, stands))):
                 shifts.move(end.job_id, _LEASED, end.state.value)
+                shifts.kept(end.job_id, len(end.result))
                 if end.error_code:
                     shifts.failed(end.job_id, end.error_code, clean(end.error))
             if standing:

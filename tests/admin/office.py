@@ -32,8 +32,9 @@ from headgate.gateway.choosing import Choosing
 from headgate.gateway.scoring import ModelScorer
 from headgate.gateway.waiting import WaitingRoom
 from headgate.jobs.dead import DeadLetterOffice
-from headgate.jobs.desk import JobDesk
+from headgate.jobs.desk import JobDesk, Offices
 from headgate.jobs.kinds import request_kinds
+from headgate.jobs.outlook import Outlooks
 from headgate.stores.database import Database
 from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
@@ -44,6 +45,7 @@ from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_keys import SqlKeyStore
+from headgate.stores.sql_prospects import SqlProspects
 from headgate.stores.sql_routes import SqlRouteRecords
 from headgate.stores.sql_work import SqlWork
 from headgate.types import AttemptRecord, Call, Caller, Counted, Outcome, RequestRecord, Rule, Usage
@@ -112,8 +114,11 @@ class Office:
             cache_activity=self._cache_activity,
             job_desk=JobDesk(
                 self.jobs,
-                self.deliveries.desk,
-                DeadLetterOffice(self.dead_items, self.dead_letters),
+                Offices(
+                    self.deliveries.desk,
+                    DeadLetterOffice(self.dead_items, self.dead_letters),
+                    Outlooks(SqlProspects(self.database), self.clock),
+                ),
                 self.clock,
                 request_kinds(lambda name: name in setup.models),
                 lambda: None,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from headgate.job_types import ItemEnd, ItemState, Lease
-from tests.admin.office import ALICE, CAROL, Office, error_of, in_office
+from tests.admin.office import ALICE, CAROL, Office, error_of, in_office, ledger_row
 
 CHAT = {"model": "small", "messages": [{"role": "user", "content": "hello"}]}
 ONE = {"kind": "chat", "request": CHAT}
@@ -148,5 +148,44 @@ def test_events_follow_a_job_to_its_end_and_can_be_resumed(tmp_path: Path) -> No
         assert json.loads(told[-1]["data"])["state"] == "succeeded"
         rest = await made.get(at, headers={**ALICE, "last-event-id": told[-1]["id"]})
         assert rest.text == ""
+
+    in_office(tmp_path, scenario)
+
+
+def test_a_job_that_is_under_way_says_what_is_to_come(tmp_path: Path) -> None:
+    async def scenario(made: Office) -> None:
+        job = (await made.post("/v1/jobs", {"requests": [CHAT] * 12}, headers=ALICE)).json()
+        at = f"/v1/jobs/{job['id']}"
+        first = (await made.get(at, headers=ALICE)).json()
+        assert (first["forecast_usd"], first["eta"], first["queue_position"]) == (None, None, 1)
+        leases = await made.work.claim("w1", [f"req_{number}" for number in range(1, 10)], 30.0)
+        await made.ledger.write([ledger_row(number, cost_picousd=number * 10**6) for number in range(1, 10)])
+        ends = [ItemEnd(lease.job_id, lease.number, lease.token, ItemState.SUCCEEDED, ANSWER) for lease in leases]
+        for end in ends:
+            await made.work.finish("w1", [end])
+        made.clock.monotonic = lambda: 1e9  # a moment later
+        then = (await made.get(at, headers=ALICE)).json()
+        assert then["cost_usd"] == "0.000045" and float(then["forecast_usd"]) == pytest.approx(0.000060)
+        low, high = map(float, then["forecast_usd_between"])
+        assert 0.000045 <= low < 0.000060 < high and then["eta_between"][0] <= then["eta"] <= then["eta_between"][1]
+        assert then["eta"] > first["created_at"] and then["queue_position"] is None
+
+    in_office(tmp_path, scenario)
+
+
+def test_jobs_of_a_user_and_of_a_time(tmp_path: Path) -> None:
+    async def scenario(made: Office) -> None:
+        job = (await made.post("/v1/jobs", ONE, headers=ALICE)).json()
+
+        async def found(**query: object) -> list[str]:
+            answer = await made.get("/v1/jobs", headers=ALICE, **query)
+            return [each["id"] for each in answer.json()["data"]]
+
+        mine, none = [job["id"]], []
+        assert await found(user="alice") == mine and await found(user="bob") == none
+        assert await found(since="1h") == mine and await found(until="1h") == none
+        assert await found(since=job["created_at"], until=job["created_at"] + 1) == mine
+        assert await found(since="2100-01-01") == none
+        error_of(await made.get("/v1/jobs", headers=ALICE, since="soon"), 400)
 
     in_office(tmp_path, scenario)

@@ -17,9 +17,10 @@ from headgate.gateway.background import BackgroundGate, BudgetShares
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec
 from headgate.job_types import Counts, Job, NewJob, Owner, RetryRules
 from headgate.jobs.dead import DeadLetterOffice
-from headgate.jobs.desk import JobDesk
+from headgate.jobs.desk import JobDesk, Offices
 from headgate.jobs.kinds import Kind, request_kinds
 from headgate.jobs.models import Models
+from headgate.jobs.outlook import Outlooks
 from headgate.jobs.summarize import summary_kinds
 from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
@@ -35,6 +36,7 @@ from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
 from headgate.stores.sql_jobs import SqlJobs
+from headgate.stores.sql_prospects import SqlProspects
 from headgate.stores.sql_work import SqlWork
 from headgate.telemetry.job_counts import JobCounts
 from headgate.telemetry.totals import JobTotals
@@ -82,7 +84,8 @@ class Floor:
         self.kinds |= summary_kinds(Models(lambda: self.corridor.setup))
         self.deliveries = Deliveries(self.database, self.jobs, self.clock, Config)
         dead = DeadLetterOffice(SqlDeadItems(self.database, self.clock), SqlDeadLetters(self.database, self.clock))
-        self.desk = JobDesk(self.jobs, self.deliveries.desk, dead, self.clock, self.kinds, lambda: None)
+        offices = Offices(self.deliveries.desk, dead, Outlooks(SqlProspects(self.database), self.clock))
+        self.desk = JobDesk(self.jobs, offices, self.clock, self.kinds, lambda: None)
         checkpoints = SqlCheckpoints(self.database, self.clock)
         corridor = self.corridor
         budgets = BudgetShares(corridor.counters, corridor.admissions, lambda: corridor.setup, self.clock)

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from headgate.policy.forecast import Group, Sampled, cost_forecast, eta
+from headgate.job_types import Group, Sampled
+from headgate.policy.forecast import cost_forecast, eta
 
 Item = tuple[int, int]  # bytes and cost
 
