@@ -7,6 +7,7 @@ import zlib
 import msgspec
 
 from headgate.gateway.applying import Applying
+from headgate.gateway.cache_writes import cache_writes
 from headgate.gateway.fleet import ServedModel
 from headgate.gateway.journey import Hold, Journey
 from headgate.gateway.preflight import estimate_prompt
@@ -17,9 +18,6 @@ from headgate.types import Call, Route
 # Fewer are not worth asking for; 16 is also the least that OpenAI's Responses take.
 LEAST_OUTPUT_TOKENS = 16
 _WITHOUT_ANSWER = (Route.EMBEDDINGS, Route.COUNT_TOKENS)
-_CACHE_MARKS = (b"cache_control", b"cachePoint", b"prompt_cache_breakpoint")
-_MARKED_FIELDS = ("system", "tools", "messages", "input")
-_AUTOMATIC_MARK = "cache_control"  # beside the messages: the provider chooses where
 _CONTENT_FIELDS = ("messages", "input", "prompt", "contents", "instructions", "system")
 
 
@@ -59,18 +57,14 @@ def ask(call: Call, model: ServedModel, *, input_tokens: int, output_tokens: int
     """Priced as the dearest of the deployments that may answer."""
     if model.flat_price is not None:
         input_price, output_price = model.flat_price
+        input_picousd = input_tokens * input_price
     else:
-        writes_cache = model.writes_cache or _has_marks(call)
-        input_price, output_price = pricing.dearest(model.prices, input_tokens, writes_cache=writes_cache)
+        written, for_an_hour = cache_writes(call, model, input_tokens)
+        most = pricing.dearest(model.prices, input_tokens, for_an_hour=for_an_hour)
+        input_picousd = (input_tokens - written) * most.input + written * most.cache_write
+        output_price = most.output
     least = output_tokens if output_tokens < LEAST_OUTPUT_TOKENS else LEAST_OUTPUT_TOKENS
-    return Ask(input_tokens, output_tokens, call.choices, input_tokens * input_price, output_price, least)
-
-
-def _has_marks(call: Call) -> bool:
-    if _AUTOMATIC_MARK in call.fields:
-        return True
-    members = [bytes(call.fields[name]) for name in _MARKED_FIELDS if name in call.fields]
-    return any(mark in member for member in members for mark in _CACHE_MARKS)
+    return Ask(input_tokens, output_tokens, call.choices, input_picousd, output_price, least)
 
 
 def fingerprint(call: Call) -> int:

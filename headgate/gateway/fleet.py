@@ -232,8 +232,8 @@ class ServedModel:
     """A public model and its deployments."""
 
     __slots__ = (
-        "deployments", "flat_price", "mute", "origins", "output_ceiling", "prices", "prompt_rules", "spec", "turn",
-        "writes_cache",
+        "cache_points", "deployments", "flat_price", "mute", "origins", "output_ceiling", "prices", "prompt_rules",
+        "spec", "turn",
     )  # fmt: skip
 
     def __init__(self, spec: ModelSpec, deployments: Sequence[Deployment]) -> None:
@@ -241,7 +241,8 @@ class ServedModel:
         self.deployments = tuple(deployments)
         self.prices = tuple(one.spec.price for one in deployments if one.spec.price is not None)
         self.flat_price = pricing.flat(self.prices)  # for a token of the prompt and one of the answer, at most
-        self.writes_cache = any(one.spec.cache_points is not None for one in deployments)  # though no caller asks
+        points = [one.spec.cache_points for one in deployments]
+        self.cache_points = tuple(dict.fromkeys(one for one in points if one is not None))  # though no caller asks
         self.output_ceiling = _output_ceiling(deployments)
         self.prompt_rules = prompt_rules(deployment.spec.upstream_model for deployment in deployments)
         self.mute = {route: self._mute(route) for route in Route}  # by index, those that do not serve a route

@@ -20,8 +20,8 @@ class ModelFacts(Frozen, frozen=True):
 
     def most_picousd(self, input_tokens: int, output_tokens: int) -> int:
         """The most that a request of so many tokens costs."""
-        of_input, of_output = pricing.dearest(self.prices, input_tokens, writes_cache=False)
-        return input_tokens * of_input + output_tokens * of_output
+        most = pricing.dearest(self.prices, input_tokens, for_an_hour=False)
+        return input_tokens * most.input + output_tokens * most.output
 
 
 class Models:

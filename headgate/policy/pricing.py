@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from headgate.types import PICO_PER_USD, Price, Usage
 
@@ -48,29 +49,34 @@ def _cache_writes(usage: Usage, price: Price) -> int:
     return usage.cache_write * short_price + usage.cache_write_1h * long_price
 
 
-def dearest(prices: Iterable[Price], input_tokens: int, *, writes_cache: bool) -> tuple[int, int]:
-    """The most that a token of the prompt and one of the answer can cost at any of these prices, in pico-dollars: what
-    is held for them.
+class Dearest(NamedTuple):
+    """The most that a token can cost at any of some prices, in pico-dollars: what is held for it."""
 
-    `writes_cache` tells that the request asks for cache points, whose writing may cost more than plain input.
-    """
-    inputs, outputs = [0], [0]
+    input: int
+    cache_write: int  # one of the input that may be written to a provider's cache
+    output: int
+
+
+def dearest(prices: Iterable[Price], input_tokens: int, *, for_an_hour: bool) -> Dearest:
+    """Of a prompt of so many tokens, whose writes to a cache may be `for_an_hour`: dearer than for five minutes."""
+    inputs, writes, outputs = [0], [0], [0]
     for price in prices:
         long_context = price.long_context
         longer = (long_context.price,) if long_context and input_tokens > long_context.above_tokens else ()
         for each in (price, *longer):
             inputs.append(each.input)
-            if writes_cache:
-                inputs += [write for write in (each.cache_write, each.cache_write_1h) if write is not None]
+            kinds = (each.cache_write, each.cache_write_1h) if for_an_hour else (each.cache_write,)
+            writes += [each.input, *(write for write in kinds if write is not None)]
             outputs.append(max(each.output, each.reasoning or 0))
-    return max(inputs), max(outputs)
+    return Dearest(max(inputs), max(writes), max(outputs))
 
 
 def flat(prices: Sequence[Price]) -> tuple[int, int] | None:
-    """What `dearest` says of every request, None if it depends on the request."""
+    """The most that a token of input and one of output can cost, whatever the request; None if it depends on it."""
     if any(price.long_context or price.cache_write or price.cache_write_1h for price in prices):
         return None
-    return dearest(prices, 0, writes_cache=False)
+    most = dearest(prices, 0, for_an_hour=False)
+    return most.input, most.output
 
 
 @functools.lru_cache(maxsize=1024)  # a request's cost is told in a header and in its line of the log

@@ -29,7 +29,7 @@ def test_they_become_the_deployments_rules() -> None:
         text = model("{points: [tools, history], ttl: 1h, min_tokens: 2048}", provider)
         setup = Assembly(SystemClock(), {}).setup(config(text), "hash", None)
         rules[provider] = setup.models["a"].deployments[0].spec.cache_points
-        assert setup.models["a"].writes_cache is (provider == "claude")
+        assert bool(setup.models["a"].cache_points) is (provider == "claude")
     points = ProviderCacheRules(tools=True, system=False, history=True, ttl="1h", least_bytes=8192)
     assert rules == {"claude": points, "gpt": None}
 
