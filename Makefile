@@ -32,10 +32,10 @@ embedder: $(VENV)/.embedder-installed
 	$(RUN) -m headgate embedder prepare
 
 test: check
-	$(RUN) -m pytest -n 3 -m "not full" $(PYTEST_OPTIONS)
+	$(RUN) -m pytest -n 3 --dist loadgroup -m "not full" $(PYTEST_OPTIONS)
 
 test-full: check $(CLIENTS_VENV)/.installed
-	HEADGATE_FULL=1 $(RUN) -m pytest -n 2 $(PYTEST_OPTIONS)
+	HEADGATE_FULL=1 $(RUN) -m pytest -n 2 --dist loadgroup $(PYTEST_OPTIONS)
 	PYTHONPATH=$(CURDIR) $(CLIENTS_VENV)/bin/python -m pytest -W ignore tests/e2e/apart $(PYTEST_OPTIONS)
 
 check: $(VENV)/.dev-installed

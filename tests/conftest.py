@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.brokers import AWS, KafkaBroker, RabbitServer, rabbitmq, sqs
 from tests.servers import PostgresqlServer, RedisServer, postgresql, redis
 
 
@@ -35,6 +36,38 @@ def redis_server(running_redis: RedisServer | None) -> RedisServer:
         pytest.skip("needs the Debian package redis-server")
     running_redis.ask("FLUSHALL")
     return running_redis
+
+
+@pytest.fixture(scope="session")
+def running_rabbitmq() -> Iterator[RabbitServer | None]:
+    with rabbitmq() as server:
+        yield server
+
+
+@pytest.fixture
+def rabbitmq_server(running_rabbitmq: RabbitServer | None) -> RabbitServer:
+    if running_rabbitmq is None:
+        pytest.skip("needs the Debian package rabbitmq-server")
+    return running_rabbitmq
+
+
+@pytest.fixture(scope="session")
+def kafka_broker() -> KafkaBroker:
+    return KafkaBroker()
+
+
+@pytest.fixture(scope="session")
+def running_sqs() -> Iterator[str]:
+    with sqs() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def sqs_endpoint(running_sqs: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where queues may be made, with credentials for it in the environment."""
+    for name, value in AWS.items():
+        monkeypatch.setenv(name, value)
+    return running_sqs
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])

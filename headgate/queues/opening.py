@@ -16,6 +16,18 @@ def open_queue(address: str | Place, clock: Clock, lease_seconds: float = LEASE_
     MissingExtra.
     """
     place = address if isinstance(address, Place) else place_of(address)
+    if place.scheme in ("amqp", "amqps"):
+        from headgate.queues.rabbit import RabbitQueue
+
+        return RabbitQueue(place, clock, lease_seconds)
+    if place.scheme == "kafka":
+        from headgate.queues.kafka.queue import KafkaQueue
+
+        return KafkaQueue(place, clock, lease_seconds)
+    if place.scheme == "sqs":
+        from headgate.queues.sqs import SqsQueue
+
+        return SqsQueue(place, clock, lease_seconds)
     from headgate.queues.redis.queue import RedisQueue
 
     return RedisQueue(place, clock, lease_seconds)

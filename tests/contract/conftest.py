@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from headgate.queues.kafka.queue import KafkaQueue
+from headgate.queues.rabbit import RabbitQueue
 from headgate.queues.redis.queue import RedisQueue
+from headgate.queues.sqs import SqsQueue
+from tests.brokers import KafkaBroker, RabbitServer
 from tests.contract import counting, queueing, working
 from tests.contract.stores import Open, memory, on_database
 from tests.servers import PostgresqlServer, RedisServer, redis
@@ -42,27 +46,57 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> working.Open:
     return working.on_database(server.new_database(), tmp_path)
 
 
-@pytest.fixture(params=["sqlite", *(pytest.param(name, marks=pytest.mark.server) for name in ("postgresql", "redis"))])
+RABBIT = (pytest.mark.server, pytest.mark.xdist_group("rabbitmq"))  # one of it is enough for a machine
+BROKERS = {
+    "sqlite": (),
+    "postgresql": (pytest.mark.server,),
+    "redis": (pytest.mark.server,),
+    "rabbitmq": RABBIT,
+    "kafka": (),
+    "sqs": (),
+}
+
+
+@pytest.fixture(params=[pytest.param(name, marks=marks) for name, marks in BROKERS.items()])
 def broker(request: pytest.FixtureRequest, tmp_path: Path) -> queueing.Broker:
     """An empty queue."""
+    name = queueing.new_name()
     if request.param == "sqlite":
         return queueing.on_database("sqlite", tmp_path)
     if request.param == "postgresql":
         server: PostgresqlServer = request.getfixturevalue("postgresql_server")
         return queueing.on_database(server.new_database(), tmp_path)
-    redis_server: RedisServer = request.getfixturevalue("redis_server")
-    return queueing.at(f"{redis_server.url}?queue={queueing.new_name()}", RedisQueue, 0.4)
+    if request.param == "redis":
+        redis_server: RedisServer = request.getfixturevalue("redis_server")
+        return queueing.at(f"{redis_server.url}?queue={name}", RedisQueue, 0.4)
+    if request.param == "rabbitmq":
+        rabbit: RabbitServer = request.getfixturevalue("rabbitmq_server")
+        return queueing.at(f"{rabbit.url}?queue={name}", RabbitQueue, 0.4)
+    if request.param == "kafka":
+        kafka: KafkaBroker = request.getfixturevalue("kafka_broker")
+        return queueing.at(kafka.make_topic(name), KafkaQueue, 0.4, patience_seconds=20.0)
+    endpoint = request.getfixturevalue("sqs_endpoint")
+    return queueing.at(f"sqs://us-east-1/{name}?endpoint={endpoint}", SqsQueue, 1.0, is_in_order=False)
 
 
-@pytest.fixture(params=["postgresql", "redis"])
+@pytest.fixture(params=["postgresql", "redis", pytest.param("rabbitmq", marks=RABBIT), "kafka"])
 def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[queueing.Broker]:
     """An empty queue of a broker that can be stopped and started again."""
+    name = queueing.new_name()
     if request.param == "postgresql":
         server: PostgresqlServer = request.getfixturevalue("postgresql_server")
         yield queueing.on_database(server.new_database(), tmp_path, stop=server.stop, start=server.start)
-        return
-    with redis("--appendonly", "yes", "--appendfsync", "always") as lasting:
-        if lasting is None:
-            pytest.skip("needs the Debian package redis-server")
-        address = f"{lasting.url}?queue={queueing.new_name()}"
-        yield queueing.at(address, RedisQueue, 0.4, stop=lasting.stop, start=lasting.start)
+    elif request.param == "rabbitmq":
+        rabbit: RabbitServer = request.getfixturevalue("rabbitmq_server")
+        address = f"{rabbit.url}?queue={name}"
+        yield queueing.at(address, RabbitQueue, 0.4, stop=rabbit.stop, start=rabbit.start)
+    elif request.param == "kafka":
+        kafka: KafkaBroker = request.getfixturevalue("kafka_broker")
+        more = {"stop": kafka.stop, "start": kafka.start}
+        yield queueing.at(kafka.make_topic(name), KafkaQueue, 0.4, patience_seconds=20.0, **more)
+    else:
+        with redis("--appendonly", "yes", "--appendfsync", "always") as lasting:
+            if lasting is None:
+                pytest.skip("needs the Debian package redis-server")
+            more = {"stop": lasting.stop, "start": lasting.start}
+            yield queueing.at(f"{lasting.url}?queue={name}", RedisQueue, 0.4, **more)
