@@ -1,6 +1,6 @@
 """How much the semantic cache answers, and how much of that is wrong, beside plain cosine and GPTCache's default.
 
-    python -m benchmarks.semantic_quality FOLDER [--seeds 5] [--only NAME] [--json]
+    python -m benchmarks.semantic_quality FOLDER [--seeds 5] [--only NAME] [--curves] [--json]
 
 FOLDER holds the question sets that docs/semantic-cache.md names. Takes some minutes a set on one core. GPTCache takes
 part where it is installed (pip install --no-deps gptcache cachetools): its own similarity evaluation and default
@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from headgate.embedding.offline import embed_texts
-from headgate.evaluating.caching import CachePlan, CacheReport, evaluate
+from headgate.evaluating.caching import CachePlan, CacheReport, Curves, evaluate
 from headgate.evaluating.questions import Question, read_questions, shuffled
 from headgate.evaluating.replaying import Stream, Vectors
 from headgate.evaluating.thresholds import Point, counted, rank
@@ -86,6 +86,21 @@ def show(row: Row) -> None:
         peer = row.gptcache
         print(f"  GPTCache       hits {peer.hit_rate:6.2%}  false {peer.false_hit_rate:6.2%} (cosine {peer.at})")
     print(f"  verified       {report.verified_misses:,} after misses, {report.verified_hits:,} of hits")
+    if report.curves is not None:
+        draw(report.curves)
+
+
+def draw(curves: Curves) -> None:
+    """Hits and their false share, by threshold or by bound."""
+    named = (
+        ("cosine", curves.cosine[::5]),
+        ("cosine with guards", curves.guards[::5]),
+        ("learned, by bound", curves.learned),
+        ("learned with a verifier, by bound", curves.verifier),
+    )
+    for name, points in named:
+        told = "  ".join(f"{point.at:g}: {point.hit_rate:.1%} / {point.false_hit_rate:.1%}" for point in points)
+        print(f"  {name}, hits / false: {told}")
 
 
 def main() -> None:
@@ -93,11 +108,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--only", default="")
+    parser.add_argument("--curves", action="store_true", help="ten more replays of each stream")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     for name, limit, bound in SETS:
         if options.only in ("", name):
-            plan = CachePlan(bound, SHADOW_SHARE, limit, tuple(range(options.seeds)))
+            plan = CachePlan(bound, SHADOW_SHARE, limit, tuple(range(options.seeds)), options.curves)
             row = measure(name, read_questions(str(options.folder / f"{name}.jsonl.zst")), plan)
             if options.json:
                 print(msgspec.json.encode(row).decode())

@@ -14,6 +14,7 @@ from operator import mul
 from headgate.types import Frozen
 
 _LEAST_INFORMATION = 1e-3  # of an outcome the boundary was sure of: a surprise must still be able to move it
+_FAR_BELOW = 0.1  # what an outcome teaches whose answer was sooner wrong than right: far from where answers are served
 
 
 class Belief(Frozen, frozen=True, gc=False):
@@ -46,14 +47,19 @@ class Boundary:
         return math.fsum(map(mul, self.means, features))
 
     def learn(self, features: Sequence[float], correct: bool) -> None:
-        """Take in one verified outcome."""
+        """Take in one verified outcome.
+
+        Most outcomes are of answers that nobody would serve. With their full weight they would bend the boundary to
+        tell the hopeless from the improbable; it is needed where the probable is told from the certain.
+        """
         spread = self._spread(features)
         variance = sum(map(mul, features, spread))
         mean = sum(map(mul, self.means, features))
         probability = sigmoid(mean / math.sqrt(1.0 + math.pi * variance / 8.0))
-        information = max(probability * (1.0 - probability), _LEAST_INFORMATION)
+        weight = 1.0 if mean > 0.0 else _FAR_BELOW
+        information = weight * max(probability * (1.0 - probability), _LEAST_INFORMATION)
         gain = 1.0 / (1.0 / information + variance)
-        step = gain / information * (correct - probability)
+        step = gain / information * weight * (correct - probability)
         self.means = [weight + step * moved for weight, moved in zip(self.means, spread, strict=True)]
         for row, moved in zip(self.covariance, spread, strict=True):
             factor = gain * moved

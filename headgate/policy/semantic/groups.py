@@ -31,7 +31,9 @@ class Record:
 class Group:
     """Entries that are verified to have the same answer, and that answer's record."""
 
-    __slots__ = ("_pairs", "_total", "different", "entries", "farthest_right", "nearest_wrong", "right", "wrong")
+    __slots__ = (
+        "_pairs", "_total", "_vouched", "different", "entries", "farthest_right", "nearest_wrong", "right", "wrong",
+    )  # fmt: skip
 
     def __init__(self, entry: str) -> None:
         self.entries = {entry}
@@ -42,6 +44,7 @@ class Group:
         self.nearest_wrong: float | None = None
         self._total = 0.0
         self._pairs = 0
+        self._vouched: dict[str, int] = {}  # by guard, right outcomes that were counted against it
 
     @property
     def usual(self) -> float:
@@ -59,6 +62,14 @@ class Group:
             self.wrong += 1
             self.nearest_wrong = near if self.nearest_wrong is None else max(self.nearest_wrong, near)
 
+    def vouch(self, guard: str, most: int) -> bool:
+        """Whether one more right outcome of this answer counts against a guard."""
+        counted = self._vouched.get(guard, 0)
+        if counted >= most:
+            return False
+        self._vouched[guard] = counted + 1
+        return True
+
     def differ(self, other: Group) -> None:
         """The answers of both are verified to be different."""
         if other is not self:
@@ -73,6 +84,8 @@ class Group:
             self.differ(third)
         self.right += other.right
         self.wrong += other.wrong
+        for guard, counted in other._vouched.items():
+            self._vouched[guard] = self._vouched.get(guard, 0) + counted
         self._total += other._total
         self._pairs += other._pairs
         farthest = [near for near in (self.farthest_right, other.farthest_right) if near is not None]

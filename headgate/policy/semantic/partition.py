@@ -26,6 +26,7 @@ _HOPELESS = 0.03  # a probability below which a miss is seldom worth a compariso
 _SELDOM = 0.1
 _LIFTING_OUTCOMES = 30  # verified outcomes that a partition must have seen before a guard may be lifted in it
 _LIFTING_TOLERANCE = 3.0  # and the false share among them, in bounds
+_LIFTING_EACH = 2  # right outcomes of one answer that count: who repeats one question lifts nothing for the others
 
 
 class Settings(Frozen, frozen=True, gc=False):
@@ -33,7 +34,7 @@ class Settings(Frozen, frozen=True, gc=False):
 
     bound: float = 0.01  # the share of false answers among the hits that is accepted
     shadow_share: float = 0.02  # of the hits that are verified
-    caution: float = 0.5  # standard errors kept between the estimated false share and the bound
+    caution: float = 0.25  # standard errors kept between the estimated false share and the bound
 
 
 class Decision(Frozen, frozen=True, gc=False):
@@ -64,7 +65,7 @@ class Partition:
         self._vocabulary = Vocabulary()
         self._boundary = Boundary([mean for _, mean, _ in FEATURES], [deviation for _, _, deviation in FEATURES])
         self._controller = Controller(settings.bound, settings.caution)
-        self._guards: dict[str, tuple[int, int]] = {}  # outcomes a guard alone kept from being served: right and wrong
+        self._guards: dict[str, tuple[int, int]] = {}  # outcomes that but for a guard were sure enough: right, wrong
         self.switch = switched_on(settings.bound)
 
     def __len__(self) -> int:
@@ -106,16 +107,15 @@ class Partition:
         """Take in a verified outcome."""
         evidence, correct = verified.evidence, verified.correct
         would_serve = evidence.score >= self._controller.cut
+        lifted = not evidence.veto or self._lifted(evidence.veto)
         self._boundary.learn(evidence.features, correct)
+        if evidence.veto and (would_serve or not verified.entered):
+            self._judge_guard(evidence, correct)
         if not verified.entered:
             weight = 1.0 / max(self._settings.shadow_share, 1e-3)
             self._controller.observe(Outcome(evidence.score, correct, weight))
             self.switch = self.switch.hit(correct)
-        elif evidence.veto and not self._lifted(evidence.veto):
-            if would_serve:
-                right, wrong = self._guards.get(evidence.veto, (0, 0))
-                self._guards[evidence.veto] = (right + correct, wrong + (not correct))
-        else:
+        elif lifted:
             self._controller.observe(Outcome(evidence.score, correct, 1.0))
             if would_serve:
                 self.switch = self.switch.would_have_hit(correct)
@@ -150,6 +150,16 @@ class Partition:
         for entry in other.entries:
             self._records[entry].group = group
         group.absorb(other)
+
+    def _judge_guard(self, evidence: Evidence, correct: bool) -> None:
+        """Count an outcome that only a guard spoke against. It is counted as well once the guard is lifted, so that the
+        guard comes back when it would have kept something wrong out."""
+        right, wrong = self._guards.get(evidence.veto, (0, 0))
+        record = self._records.get(evidence.entry)
+        if not correct:
+            self._guards[evidence.veto] = (right, wrong + 1)
+        elif record is not None and record.group.vouch(evidence.veto, _LIFTING_EACH):
+            self._guards[evidence.veto] = (right + 1, wrong)
 
     def _lifted(self, guard: str) -> bool:
         """Whether this partition has shown that a guard keeps nothing wrong out: a help desk's answers, for instance,

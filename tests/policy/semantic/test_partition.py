@@ -8,7 +8,6 @@ import random
 import pytest
 
 from headgate.policy.semantic.boundary import Boundary, sigmoid
-from headgate.policy.semantic.controller import NEVER, Controller, Outcome
 from headgate.policy.semantic.evidence import FEATURES, Neighbour, closeness
 from headgate.policy.semantic.partition import Decision, Partition, Settings, Verified
 from headgate.policy.semantic.sketch import sketch
@@ -94,13 +93,54 @@ def test_a_failed_guard_is_a_miss_with_its_name_until_it_is_shown_to_be_harmless
     assert partition.decide(sketch("cancel my order 17"), near, 0.99).reason in ("served", "unsure")
     reasons = {partition.decide(sketch("cancel my order 18"), near, 0.99).reason for _ in range(5)}
     assert reasons <= {"numbers", "unsure"}
-    lifted = False
-    for number in range(60):
-        decision = partition.decide(sketch("cancel my order 18"), near, 0.99)
-        lifted = lifted or decision.serve
-        if decision.evidence is not None and not decision.serve:
-            partition.learn(Verified(decision.evidence, True, entered=f"none {number}"))
-    assert lifted
+
+
+ANSWERS = 24
+
+
+def guarded(partition: Partition, answer: int) -> Decision:
+    """A question that but for its number has an answer in the cache."""
+    question = sketch(f"{TOPICS[answer % len(TOPICS)]} 18")
+    return partition.decide(question, [Neighbour(f"ticket {answer}", 0.99)], 0.99)
+
+
+def tell(partition: Partition, decision: Decision, correct: bool) -> None:
+    assert decision.evidence is not None
+    partition.learn(Verified(decision.evidence, correct, entered="" if decision.serve else "not kept"))
+
+
+@pytest.fixture
+def numbered() -> Partition:
+    """A partition that is sure of what is near, with answers to questions that have a number."""
+    world = World(1, Settings(bound=0.05, shadow_share=0.1))
+    for _ in range(500):
+        world.ask()
+    for answer in range(ANSWERS):
+        world.partition.enter(f"ticket {answer}", sketch(f"{TOPICS[answer % len(TOPICS)]} 17"), 0.5)
+    return world.partition
+
+
+def test_a_guard_is_lifted_by_many_answers_and_comes_back(numbered: Partition) -> None:
+    for number in range(2 * ANSWERS):
+        decision = guarded(numbered, number % ANSWERS)
+        if not decision.serve:
+            assert decision.reason == "numbers"
+            tell(numbered, decision, True)
+    assert guarded(numbered, 0).serve
+    wrong = 0
+    while guarded(numbered, wrong).serve:
+        tell(numbered, guarded(numbered, wrong), False)
+        wrong += 1
+    assert wrong <= 6 and guarded(numbered, wrong).reason in ("numbers", "unsure")
+
+
+def test_who_repeats_one_question_lifts_no_guard_for_the_others(numbered: Partition) -> None:
+    """A poisoner has one answer compared again and again that does not depend on its number."""
+    for number in range(300):
+        decision = guarded(numbered, number % 3)
+        assert decision.reason == "numbers"
+        tell(numbered, decision, True)
+    assert guarded(numbered, 5).reason == "numbers"
 
 
 def test_the_same_calls_make_the_same_decisions() -> None:
@@ -126,42 +166,29 @@ def test_what_has_left_is_passed_over() -> None:
 
 
 def test_the_boundary_finds_the_weights_of_a_logistic_world() -> None:
-    chance, boundary = random.Random(5), Boundary([0.0, 0.0], [2.0, 2.0])
-    before = boundary.belief((1.0, 1.0))
-    for _ in range(3_000):
-        value = chance.gauss(0.0, 1.5)
-        boundary.learn((1.0, value), chance.random() < sigmoid(-1.0 + 2.0 * value))
-    assert boundary.means[0] == pytest.approx(-1.0, abs=0.25)
-    assert boundary.means[1] == pytest.approx(2.0, abs=0.35)
-    after = boundary.belief((1.0, 1.0))
-    assert after.probability - after.lower < before.probability - before.lower
+    found = []
+    for seed in range(5):
+        chance, boundary = random.Random(seed), Boundary([0.0, 0.0], [2.0, 2.0])
+        before = boundary.belief((1.0, 1.0))
+        for _ in range(2_000):
+            value = chance.gauss(0.0, 1.5)
+            boundary.learn((1.0, value), chance.random() < sigmoid(-1.0 + 2.0 * value))
+        after = boundary.belief((1.0, 1.0))
+        assert after.probability - after.lower < before.probability - before.lower
+        found.append(boundary.means)
+    assert sum(bias for bias, _ in found) / 5 == pytest.approx(-1.0, abs=0.2)
+    assert sum(weight for _, weight in found) / 5 == pytest.approx(2.0, abs=0.2)
 
 
-def false_share(overconfidence: float) -> tuple[float, float]:
-    """Of what a controller with a bound of 5 % serves, and its lowest cut, over several worlds."""
-    shares, cuts = [], []
-    for seed in range(8):
-        chance, controller = random.Random(seed), Controller(bound=0.05, caution=0.5)
-        assert controller.cut == NEVER
-        scores = [chance.gauss(1.0, 2.0) for _ in range(1_500)]
-        for score in scores:
-            controller.observe(Outcome(score, chance.random() < sigmoid(score - overconfidence), 1.0))
-        above = [1.0 - sigmoid(score - overconfidence) for score in scores if score >= controller.cut]
-        shares.append(sum(above) / len(above))
-        cuts.append(controller.cut)
-    return sum(shares) / len(shares), min(cuts)
+def test_what_nobody_would_serve_teaches_little() -> None:
+    """The same surprise moves the boundary more where answers are probable."""
 
+    def moved(bias: float) -> float:
+        boundary = Boundary([bias], [1.0])
+        boundary.learn((1.0,), bias < 0)
+        return abs(boundary.means[0] - bias)
 
-def test_the_cut_is_where_the_hits_together_keep_the_bound() -> None:
-    share, cut = false_share(overconfidence=0.0)
-    assert 0.035 < share <= 0.052
-    assert sigmoid(cut) < 0.95, "the least certain hit is less certain than the bound on all of them"
-
-
-def test_a_boundary_that_is_too_sure_is_held_back() -> None:
-    """Every score is a logit too high: the controller sees more false answers than it was promised."""
-    share, _ = false_share(overconfidence=1.0)
-    assert share <= 0.055
+    assert moved(1.0) > 4 * moved(-1.0) > 0
 
 
 def test_rare_words_weigh_more_and_memory_is_bounded() -> None:
