@@ -43,7 +43,7 @@ def run(configs: list[Config]) -> tuple[list[object], TopicEmbedder]:
 
     async def scenario() -> None:
         nobody: Any = None
-        around = Surroundings(SystemClock(), kept, nobody, nobody)  # type: ignore[arg-type]  # it stands in
+        around = Surroundings(SystemClock(), kept, nobody, nobody, nobody)  # type: ignore[arg-type]  # it stands in
         semantics = Semantics(around, lambda _: embedder, SemanticCounts(SemanticTotals()))
         for one in configs:
             semantics.configure(one)
