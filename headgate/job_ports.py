@@ -11,11 +11,13 @@ from headgate.job_types import (
     DeadFilter,
     DeadId,
     DeadItem,
+    EraseScope,
     Item,
     ItemEnd,
     ItemState,
     Job,
     JobFilter,
+    JobsHeld,
     Lease,
     NewItem,
     NewJob,
@@ -67,6 +69,25 @@ class DeadItems(Protocol):
 
     async def drop(self, wanted: DeadFilter) -> int:
         """They failed, and that is how it stays; how many."""
+
+
+class JobUpkeep(Protocol):
+    """What jobs take, and erasing them. Raises DatabaseUnavailable."""
+
+    async def held(self, tenant: str) -> JobsHeld:
+        """What a tenant's jobs take now."""
+
+    async def open(self, scope: EraseScope, limit: int) -> list[str]:
+        """Jobs without parents that are not over, or have something below them that is not."""
+
+    async def erase(self, scope: EraseScope) -> int:
+        """Erase some of those that are over; how many, 0 when none is left."""
+
+    async def expire(self, seconds: float) -> int:
+        """Erase some of those that were over so long ago; how many."""
+
+    async def erase_belongings(self, scope: EraseScope) -> int:
+        """Erase what else a tenant or user left here; how much."""
 
 
 class JobProspects(Protocol):

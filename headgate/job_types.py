@@ -296,6 +296,35 @@ class Prospects(Frozen, frozen=True):
     ahead: int | None  # items that go before the first one that waits; None: none of them could begin
 
 
+class EraseScope(Frozen, frozen=True, gc=False):
+    """A job, or all of a tenant, or of one of its users. A job's tenant may stand beside it: another's is not found."""
+
+    job_id: str | None = None
+    tenant: str | None = None
+    user: str | None = None
+
+
+class Erased(Frozen, frozen=True, gc=False):
+    """What is gone: jobs, each with all below it, and files and answers kept by idempotency key."""
+
+    jobs: int
+    belongings: int
+
+
+class JobsHeld(Frozen, frozen=True, gc=False):
+    """What a tenant's jobs take: bytes of requests and results, and items that are not over."""
+
+    bytes: int = 0
+    open_items: int = 0
+
+
+class JobQuota(Frozen, frozen=True, gc=False):
+    """What they may take; None: any amount."""
+
+    bytes: int | None = None
+    open_items: int | None = None
+
+
 class Backlog(Frozen, frozen=True, gc=False):
     """What waits for workers now."""
 

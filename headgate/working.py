@@ -14,9 +14,10 @@ from headgate.delivering import Deliveries
 from headgate.errors import HeadgateError
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
-from headgate.job_types import Backlog, RetryRules
+from headgate.job_types import Backlog, JobQuota, RetryRules
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
+from headgate.jobs.erasing import Upkeep
 from headgate.jobs.kinds import request_kinds
 from headgate.jobs.models import Models
 from headgate.jobs.outlook import Outlooks
@@ -30,12 +31,14 @@ from headgate.stores.database import Database
 from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
+from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_prospects import SqlProspects
 from headgate.stores.sql_work import SqlWork
-from headgate.types import Frozen
+from headgate.types import Caller, Frozen
 
 LOOK_SECONDS = 5.0
+EXPIRE_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
 
@@ -58,7 +61,7 @@ class Working:
         config: Callable[[], Config],
         observer: JobObserver,
     ) -> None:
-        self._config = config
+        self._config, self._clock = config, clock
         self._gate, pipeline = gate, gate.pipeline
         self._work = SqlWork(database, clock)
         jobs = SqlJobs(database, clock)
@@ -67,7 +70,9 @@ class Working:
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
         dead = DeadLetterOffice(SqlDeadItems(database, clock), SqlDeadLetters(database, clock))
-        offices = Offices(self.deliveries.desk, dead, Outlooks(SqlProspects(database), clock))
+        outlooks = Outlooks(SqlProspects(database), clock)
+        self.upkeep = Upkeep(jobs, SqlJobUpkeep(database, clock), clock, lambda caller: quota_of(config(), caller))
+        offices = Offices(self.deliveries.desk, dead, outlooks, self.upkeep)
         self.desk = JobDesk(jobs, offices, clock, kinds, self.worker.bell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
         self._hired: Hired | None = None
@@ -90,6 +95,7 @@ class Working:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_forever())
             group.create_task(self.deliveries.relay.run_forever())
+            group.create_task(self._expire_forever())
             if self._works:
                 group.create_task(self.worker.run_forever())
 
@@ -101,6 +107,16 @@ class Working:
             except HeadgateError as error:
                 log.warning("what jobs wait is not known: %s", error.message)
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _expire_forever(self) -> None:
+        while True:
+            await asyncio.sleep(EXPIRE_SECONDS * (0.5 + self._clock.random.random()))
+            days = self._config().jobs.retention_days
+            try:
+                if erased := await self.upkeep.expire(days * 86_400.0):
+                    log.info("%d jobs that were over %d days ago were erased", erased, days)
+            except HeadgateError as error:
+                log.warning("old jobs were not erased: %s", error.message)
 
     async def drain(self) -> None:
         """Take no more items, and give back what does not end in time."""
@@ -121,3 +137,10 @@ class Working:
         gate = self._gate
         load = Load(self.worker.under_way, gate.held, gate.room, self.backlog.oldest_age_seconds)
         return concurrency(load, self._config().jobs.background.max_concurrency)
+
+
+def quota_of(config: Config, caller: Caller) -> JobQuota:
+    """How much a caller's tenant may leave here: as its tier says, else as the configuration says for all."""
+    tier = config.tiers.get(caller.tier.name)
+    quota = config.jobs.quota if tier is None or tier.jobs is None else tier.jobs
+    return JobQuota(quota.bytes, quota.open_items)

@@ -15,6 +15,7 @@ from headgate import (
     errors,
     file_errors,
     idempotency_errors,
+    job_errors,
     limit_errors,
     queue_errors,
 )
@@ -29,7 +30,14 @@ from headgate.errors import (
 from headgate.limit_errors import LimitRefusal
 
 _MODULES = (
-    errors, limit_errors, idempotency_errors, queue_errors, delivery_errors, document_errors, file_errors,
+    errors,
+    limit_errors,
+    idempotency_errors,
+    queue_errors,
+    delivery_errors,
+    document_errors,
+    file_errors,
+    job_errors,
 )  # fmt: skip
 INTRODUCTION = """\
 # Errors

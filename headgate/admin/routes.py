@@ -10,6 +10,7 @@ from headgate.admin import (
     cache,
     dead_letters,
     deliveries,
+    erasing,
     jobs,
     keys,
     limits,
@@ -55,6 +56,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("POST", f"{JOB_PATH}/resume", jobs.resume, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("POST", f"{JOB_PATH}/cancel", jobs.cancel, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("POST", f"{JOB_PATH}/retry", jobs.retry, jobs.JobId, jobs.JobView, Access.CALLER),
+    Endpoint("DELETE", JOB_PATH, erasing.erase_job, erasing.EraseJob, erasing.ErasedView, Access.CALLER),
     Endpoint(
         "PUT", OBJECT_PATH, objects.keep_object, objects.KeepObject, objects.KeptObject, Access.CALLER, is_large=True
     ),
@@ -122,6 +124,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
         dead_letters.DeadLetterId,
         dead_letters.DeadLetterView,
     ),
+    Endpoint("POST", "/admin/erase", erasing.erase, erasing.Erase, erasing.ErasedView),
     Endpoint("GET", "/admin/audit", audit.trail, audit.AuditQuery, audit.Trail),
     Endpoint("POST", "/v1/appeal", routers.appeal, routers.Appeal, None, Access.CALLER),
     Endpoint("POST", "/admin/route/explain", routers.explain_route, routers.ExplainRoute, routers.ExplainedRoute),

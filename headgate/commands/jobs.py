@@ -14,9 +14,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from headgate.admin.deliveries import DeliveryList, WebhookSecret
+from headgate.admin.erasing import ErasedView
 from headgate.admin.jobs import ItemList, JobList, JobView
 from headgate.admin.moments import written
-from headgate.commands.asking import Server, server_url, url_option
+from headgate.commands.asking import Server, ask, server_url, url_option
 from headgate.commands.options import config_option, json_option
 from headgate.commands.tables import show
 from headgate.errors import InvalidRequest
@@ -160,6 +161,19 @@ def redeliver(server: Server, job_id: str) -> None:
 def webhook_secret(server: Server) -> None:
     """Print the secret that a receiver checks webhooks of the key's tenant with."""
     click.echo(msgspec.json.decode(server.ask("GET", "/v1/webhooks/secret"), type=WebhookSecret).secret)
+
+
+@jobs.command()
+@click.option("--job", metavar="ID", help="This job.")
+@click.option("--tenant", metavar="NAME", help="Everything of this tenant.")
+@click.option("--user", metavar="NAME", help="Only of this user of the tenant.")
+@click.option("--cancel", is_flag=True, help="End first what is not over.")
+@url_option
+@config_option
+def erase(url: str | None, config_path: str | None, **what: object) -> None:
+    """Erase requests, results, files and kept answers; the ledger keeps its rows. Needs HEADGATE_ADMIN_KEY."""
+    told = msgspec.json.decode(ask("POST", "/admin/erase", what, url=url, config_path=config_path), type=ErasedView)
+    click.echo(f"Erased: {told.jobs:,} jobs, {told.files_and_keys:,} files and keys, {told.cached:,} kept answers.")
 
 
 def _show_deliveries(answer: bytes) -> None:

@@ -23,6 +23,13 @@ class BackgroundConfig(Block, frozen=True):
     max_concurrency: Count = 256  # requests of jobs for one model, and items of a worker whose concurrency is auto
 
 
+class JobsQuotaConfig(Block, frozen=True):
+    """How much a tenant's jobs may take."""
+
+    bytes: Count | None = None  # of requests and results that are kept; default: no limit
+    open_items: Count | None = None  # items that are not over; default: no limit
+
+
 class JobsConfig(Block, frozen=True):
     """Work that is done later, and who does it."""
 
@@ -39,3 +46,5 @@ class JobsConfig(Block, frozen=True):
     # topics that callers may have answers sent to, e.g. kafka://broker:9092/answers-*; a * at the end: any ending
     reply_to: list[str] = []
     background: BackgroundConfig = BackgroundConfig()  # what jobs leave to requests that somebody waits for
+    quota: JobsQuotaConfig = JobsQuotaConfig()  # how much a tenant's jobs may take; a tier may say otherwise
+    retention_days: Count = 30  # jobs that were over so long ago are erased; the ledger keeps its rows

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from headgate.config.blocks import Block, Count, Positive, Usd
+from headgate.config.jobs_schema import JobsQuotaConfig
 
 
 class FeaturesConfig(Block, frozen=True):
@@ -81,6 +82,7 @@ class TierConfig(LimitsConfig, frozen=True, kw_only=True):
     on_exceed: Literal["reject"] | dict[Literal["degrade"], str] = "reject"
     velocity: VelocityConfig = VelocityConfig()  # a trip wire for money that is spent unusually fast
     loop_guard: LoopGuardConfig = LoopGuardConfig()  # a trip wire for agents that run in circles
+    jobs: JobsQuotaConfig | None = None  # how much a tenant's jobs may take; default: jobs.quota
     enforce: bool = True  # false: count and report what would have been refused
 
 

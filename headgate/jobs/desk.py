@@ -12,6 +12,7 @@ from headgate.errors import HeadgateError, InvalidRequest
 from headgate.job_ports import Jobs
 from headgate.job_types import Command, DeadFilter, Job, NewJob, OffPeak, Owner
 from headgate.jobs.dead import DeadLetterOffice
+from headgate.jobs.erasing import Upkeep
 from headgate.jobs.kinds import Kind, Kinds, kind_named
 from headgate.jobs.outlook import Outlooks
 from headgate.policy.off_peak import opens_at, read_hours
@@ -40,6 +41,7 @@ class Offices(Frozen, frozen=True):
     deliveries: DeliveryDesk
     dead: DeadLetterOffice
     outlooks: Outlooks
+    upkeep: Upkeep
 
 
 class JobDesk:
@@ -57,6 +59,7 @@ class JobDesk:
         self.deliveries = offices.deliveries
         self.dead = offices.dead
         self.outlooks = offices.outlooks
+        self.upkeep = offices.upkeep
         self._clock = clock
         self._kinds = {name: kind for name, kind in kinds.items() if kind.public}
         self._ring = ring
@@ -78,6 +81,7 @@ class JobDesk:
             raise InvalidRequest("The deadline comes before the job could begin.", param="deadline_at")
         for index, request in enumerate(wanted.requests):
             _check(kind, caller, request, index if len(wanted.requests) > 1 else None)
+        await self.upkeep.admit(caller, sum(map(len, wanted.requests)), len(wanted.requests))
         new = NewJob(
             id=self._clock.new_id("job"),
             owner=Owner(caller.tenant, caller.key_id, caller.user),

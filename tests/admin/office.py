@@ -31,8 +31,10 @@ from headgate.gateway.appealing import Appeals
 from headgate.gateway.choosing import Choosing
 from headgate.gateway.scoring import ModelScorer
 from headgate.gateway.waiting import WaitingRoom
+from headgate.job_types import JobQuota
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
+from headgate.jobs.erasing import Upkeep
 from headgate.jobs.kinds import request_kinds
 from headgate.jobs.outlook import Outlooks
 from headgate.stores.database import Database
@@ -43,12 +45,14 @@ from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
+from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.stores.sql_prospects import SqlProspects
 from headgate.stores.sql_routes import SqlRouteRecords
 from headgate.stores.sql_work import SqlWork
 from headgate.types import AttemptRecord, Call, Caller, Counted, Outcome, RequestRecord, Rule, Usage
+from headgate.working import quota_of
 
 ADMIN = {"authorization": "Bearer hg-admin-for-tests"}
 ALICE = {"authorization": "Bearer hg-acme-alice-0001"}
@@ -112,17 +116,7 @@ class Office:
             counters=self.counters,
             cache=self.cache,
             cache_activity=self._cache_activity,
-            job_desk=JobDesk(
-                self.jobs,
-                Offices(
-                    self.deliveries.desk,
-                    DeadLetterOffice(self.dead_items, self.dead_letters),
-                    Outlooks(SqlProspects(self.database), self.clock),
-                ),
-                self.clock,
-                request_kinds(lambda name: name in setup.models),
-                lambda: None,
-            ),
+            job_desk=self._desk(),
             choosing=self.choosing,
             routes=self.routes,
             appeals=Appeals(self.clock),
@@ -142,6 +136,19 @@ class Office:
     async def post(self, url: str, body: object = None, headers: dict[str, str] = ADMIN) -> httpx.Response:
         content = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
         return await self.client.post(url, headers=headers, content=content)
+
+    def _desk(self) -> JobDesk:
+        dead = DeadLetterOffice(self.dead_items, self.dead_letters)
+        outlooks = Outlooks(SqlProspects(self.database), self.clock)
+        upkeep = Upkeep(self.jobs, SqlJobUpkeep(self.database, self.clock), self.clock, self._quota_of)
+        offices = Offices(self.deliveries.desk, dead, outlooks, upkeep)
+        return JobDesk(self.jobs, offices, self.clock, request_kinds(self._is_model), lambda: None)
+
+    def _is_model(self, name: str) -> bool:
+        return name in self.running.setup.models
+
+    def _quota_of(self, caller: Caller) -> JobQuota:
+        return quota_of(self.running.loaded.config, caller)
 
     def _rules_of(self, tenant: str) -> list[Rule]:
         config = self.settings.in_force.config

@@ -56,6 +56,7 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
         bodies: dict[tuple[str, str], dict[str, Any]] = {
             ("POST", "/admin/keys"): {"tenant": "acme"},
             ("POST", "/v1/jobs"): job,
+            ("POST", "/admin/erase"): {"tenant": "nobody"},
             ("PATCH", KEY_PATH): {"expires_at": None},
             ("POST", "/admin/velocity/reset"): {"tenant": "acme"},
             ("POST", "/admin/route/explain"): {
@@ -68,6 +69,7 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
         }
         queries: dict[tuple[str, str], dict[str, str]] = {
             ("GET", "/admin/usage/limits"): {"tenant": "acme"},
+            ("DELETE", "/v1/jobs/{job_id}"): {"cancel": "true"},
             ("DELETE", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute"},
             ("DELETE", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month"},
         }

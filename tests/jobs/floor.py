@@ -15,9 +15,10 @@ from headgate.delivering import Deliveries
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate, BudgetShares
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec
-from headgate.job_types import Counts, Job, NewJob, Owner, RetryRules
+from headgate.job_types import Counts, Job, JobQuota, NewJob, Owner, RetryRules
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
+from headgate.jobs.erasing import Upkeep
 from headgate.jobs.kinds import Kind, request_kinds
 from headgate.jobs.models import Models
 from headgate.jobs.outlook import Outlooks
@@ -35,6 +36,7 @@ from headgate.stores.memory import MemoryKeyStore
 from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
+from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_prospects import SqlProspects
 from headgate.stores.sql_work import SqlWork
@@ -84,7 +86,9 @@ class Floor:
         self.kinds |= summary_kinds(Models(lambda: self.corridor.setup))
         self.deliveries = Deliveries(self.database, self.jobs, self.clock, Config)
         dead = DeadLetterOffice(SqlDeadItems(self.database, self.clock), SqlDeadLetters(self.database, self.clock))
-        offices = Offices(self.deliveries.desk, dead, Outlooks(SqlProspects(self.database), self.clock))
+        outlooks = Outlooks(SqlProspects(self.database), self.clock)
+        upkeep = Upkeep(self.jobs, SqlJobUpkeep(self.database, self.clock), self.clock, lambda caller: JobQuota())
+        offices = Offices(self.deliveries.desk, dead, outlooks, upkeep)
         self.desk = JobDesk(self.jobs, offices, self.clock, self.kinds, lambda: None)
         checkpoints = SqlCheckpoints(self.database, self.clock)
         corridor = self.corridor

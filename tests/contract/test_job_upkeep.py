@@ -1,0 +1,126 @@
+"""What every `job_ports.JobUpkeep` must do, here SqlJobUpkeep."""
+
+from __future__ import annotations
+
+import asyncio
+
+import msgspec
+
+from headgate.delivery_types import Target, TargetKind
+from headgate.idempotency_types import KeyedRequest, KeyedResult
+from headgate.job_types import EraseScope, JobsHeld, NewItem, NewJob, Owner, Parent
+from headgate.stores import sql_job_upkeep
+from headgate.stores.sql_checkpoints import SqlCheckpoints
+from headgate.stores.sql_idempotency import SqlIdempotencyStore
+from headgate.stores.sql_job_upkeep import SqlJobUpkeep
+from headgate.stores.sql_outbox import SqlOutbox
+from tests.admin.office import ledger_row
+from tests.contract.test_jobs import claim, end, job
+from tests.contract.working import Desk, Open
+
+HOOK = Target(TargetKind.WEBHOOK, "https://hooks.example.com/", "acme hooks")
+TABLES = ("jobs", "job_items", "job_checkpoints", "job_targets", "outbox", "job_attempts")
+
+
+async def rows(desk: Desk) -> dict[str, int]:
+    def count(connection: object) -> dict[str, int]:
+        return {name: connection.exec_driver_sql(f"SELECT count(*) FROM {name}").scalar_one() for name in TABLES}  # type: ignore[attr-defined]
+
+    return await desk.database.run(desk.database.jobs, count)
+
+
+async def done(desk: Desk, most: int = 50, result: bytes = b"12345") -> None:
+    await desk.work.finish("w1", [end(lease, result=result) for lease in await claim(desk, most=most)])
+
+
+def told(number: int, items: int = 1, user: str | None = "alice", tenant: str = "acme") -> NewJob:
+    return msgspec.structs.replace(job(number, items, Owner(tenant, "key_1", user)), targets=(HOOK,))
+
+
+def test_what_a_tenants_jobs_take(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            upkeep = SqlJobUpkeep(opened.database, opened.clock)
+            assert await upkeep.held("acme") == JobsHeld(0, 0)
+            await opened.jobs.submit(msgspec.structs.replace(told(1), requests=(b"x" * 10, b"x" * 20)))
+            await opened.jobs.submit(told(2, tenant="other"))
+            assert await upkeep.held("acme") == JobsHeld(30, 2)
+            await done(opened, 1)
+            assert await upkeep.held("acme") == JobsHeld(35, 1)
+
+    asyncio.run(scenario())
+
+
+def test_a_job_is_erased_with_all_that_belongs_to_it_and_the_ledger_stays(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            upkeep, mine = SqlJobUpkeep(opened.database, opened.clock), EraseScope(job_id="job_001", tenant="acme")
+            await opened.jobs.submit(told(1))
+            (lease,) = await opened.work.claim("w1", ["req_1"], 30.0)
+            await SqlCheckpoints(opened.database, opened.clock).write("w1", lease, "plan", b"secret")
+            child = NewJob("job_001-a", lease.owner, "chat", (), 1.0, parent=Parent("job_001", 1, "job_001"))
+            await opened.jobs.submit(msgspec.structs.replace(child, sealed=False))
+            await opened.jobs.add("job_001-a", [NewItem(1, b"{}")])
+            await opened.jobs.seal("job_001-a")
+            await opened.ledger.write([ledger_row(1)])
+            assert await upkeep.erase(mine) == 0 and await upkeep.open(mine, 9) == ["job_001"]
+            await opened.work.finish("w1", [end(lease)])
+            assert await upkeep.erase(mine) == 0 and await upkeep.open(mine, 9) == ["job_001"]  # its child is not over
+            await done(opened)
+            assert await upkeep.erase(EraseScope(job_id="job_001", tenant="other")) == 0
+            assert await upkeep.erase(mine) == 1 and await upkeep.erase(mine) == 0
+            assert set((await rows(opened)).values()) == {0}
+            assert await opened.ledger.known(["req_1"]) == {"req_1"}
+
+    asyncio.run(scenario())
+
+
+def test_of_a_tenant_and_of_a_user(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            upkeep = SqlJobUpkeep(opened.database, opened.clock)
+            for number, user in enumerate(("alice", "bob", None), start=1):
+                await opened.jobs.submit(told(number, user=user))
+            await opened.jobs.submit(told(4, tenant="other"))
+            await done(opened)
+            assert await upkeep.erase(EraseScope(tenant="acme", user="bob")) == 1
+            assert await upkeep.erase(EraseScope(tenant="acme")) == 2
+            assert (await opened.jobs.get("job_004")).id == "job_004" and (await rows(opened))["jobs"] == 1
+
+    asyncio.run(scenario())
+
+
+def test_jobs_that_were_over_long_ago(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            upkeep, count = SqlJobUpkeep(opened.database, opened.clock), sql_job_upkeep.AT_ONCE + 3
+            for number in range(count):
+                await opened.jobs.submit(told(number))
+            await done(opened)
+            await opened.jobs.submit(told(900))
+            assert await upkeep.expire(60.0) == 0
+            assert await upkeep.expire(-1.0) == sql_job_upkeep.AT_ONCE
+            assert await upkeep.expire(-1.0) == 3 and await upkeep.expire(-1.0) == 0
+            assert (await rows(opened))["jobs"] == 1
+            assert await SqlOutbox(opened.database, opened.clock).standing()
+
+    asyncio.run(scenario())
+
+
+def test_what_else_a_user_left(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            upkeep, keys = SqlJobUpkeep(opened.database, opened.clock), SqlIdempotencyStore(opened.database)
+            await opened.ledger.write(
+                [ledger_row(1, user="alice"), ledger_row(2, user="bob"), ledger_row(3, tenant="other")]
+            )
+            for number in (1, 2, 3):
+                key = bytes([number]) * 32
+                await keys.claim(KeyedRequest(key, key, f"req_{number}", "p", 9e9, 9e9), 1.0)
+                if number != 2:
+                    await keys.finish(key, f"req_{number}", KeyedResult(False, "m", "p", "d", 1.0, b"words"))
+            assert await upkeep.erase_belongings(EraseScope(tenant="acme", user="alice")) == 1
+            assert await upkeep.erase_belongings(EraseScope(tenant="acme")) == 0  # the other one is under way
+            assert [await keys.read(bytes([number]) * 32) is not None for number in (1, 2, 3)] == [False, True, True]
+
+    asyncio.run(scenario())
