@@ -117,7 +117,7 @@ class Shadowed:
 
 def test_the_other_answer_is_judged_blind_and_the_operator_pays() -> None:
     async def scenario() -> None:
-        one = Shadowed()
+        one = Shadowed(msgspec.structs.replace(AUTO, max_loss=1.0))  # it stays open
         for number in range(12):
             one.small._replies = [saying("cheap ", "words") if number % 2 else answer("cheap words")]
             await one.ask([{"role": "user", "content": f"hello {number}"}], stream=number % 2 == 1, max_tokens=50)

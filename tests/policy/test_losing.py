@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from headgate.policy.losing import Loss, loss, turn
+from headgate.policy.losing import ALPHA, Loss, evidence, loss, turn
 
 counts = st.integers(0, 400)
 
@@ -26,17 +28,44 @@ def test_more_runs_say_more() -> None:
 
 
 def test_looking_after_every_run_is_seldom_wrong() -> None:
-    """A router that loses exactly what it may, looked at a thousand times, is closed in at most 5 % of all cases."""
-    chance, closed = random.Random(3), 0
-    for _ in range(100):
-        wins = ties = losses = 0
-        for number in range(400):
+    """Of 1,000 routers that lose exactly what they may, looked at after each of 150 runs, at most 2.5 % are closed.
+
+    The bound on what is looked at here is `ALPHA` / 2; three standard deviations of the drawing are allowed for.
+    """
+    chance = random.Random(3)
+    closed = 0
+    for stream in range(1_000):
+        wins, ties, losses, is_closed = 0, 0, 0, False
+        share_better = (0.0, 0.1, 0.3)[stream % 3]
+        for _ in range(150):
             drawn = chance.random()
-            wins, ties, losses = wins + (drawn < 0.1), ties + (drawn >= 0.3), losses + (0.1 <= drawn < 0.3)
-            if number % 10 == 9 and turn(loss(wins, ties, losses), 0.1, closed=False) is not None:
-                closed += 1
-                break
-    assert closed <= 5
+            better, worse = drawn < share_better, share_better <= drawn < 2 * share_better + 0.1
+            wins, ties, losses = wins + better, ties + (not better and not worse), losses + worse
+            if losses - wins > 0.1 * (wins + ties + losses):
+                is_closed = is_closed or evidence(wins, ties, losses, 0.1) >= math.log(2 / ALPHA)
+        closed += is_closed
+    assert closed <= 25 + 3 * math.sqrt(25)
+
+
+@given(counts, counts, counts, st.floats(0.01, 0.9))
+def test_a_router_is_closed_by_the_evidence_against_what_it_may_lose(
+    wins: int, ties: int, losses: int, max_loss: float
+) -> None:
+    found = loss(wins, ties, losses)
+    if abs(found.low - max_loss) > 1e-6 and found.mean > max_loss:
+        refuted = evidence(wins, ties, losses, max_loss) >= math.log(2 / ALPHA)
+        assert refuted == (turn(found, max_loss, closed=False) is not None)
+
+
+@pytest.mark.parametrize(("worse", "runs"), [((1, 1), 10), ((2, 3), 15), ((1, 2), 22)])
+def test_how_many_bad_verdicts_it_takes(worse: tuple[int, int], runs: int) -> None:
+    """Of a router that may lose a tenth, when so many of so many answers are worse and the others as good."""
+    closed = next(
+        judged
+        for judged in range(1, 200)
+        if turn(loss(0, judged - judged * worse[0] // worse[1], judged * worse[0] // worse[1]), 0.1, closed=False)
+    )
+    assert closed == runs
 
 
 def test_a_bad_router_is_closed_soon_and_has_a_way_back() -> None:
