@@ -11,6 +11,7 @@ from headgate.deliveries.relay import Relay
 from headgate.deliveries.senders import MailSender, OpenTopic, TopicSender, WebhookSender
 from headgate.deliveries.settings import DeliverySettings, MailSettings
 from headgate.deliveries.signing import Signer
+from headgate.deliveries.usage import UsagePublisher
 from headgate.delivery_ports import Topic
 from headgate.delivery_types import OutboxStanding, TargetKind
 from headgate.errors import HeadgateError, InvalidRequest
@@ -22,7 +23,9 @@ from headgate.policy.addresses import networks
 from headgate.ports import Clock
 from headgate.providers.upstream.pool import PoolSettings
 from headgate.stores.database import Database
+from headgate.stores.sql_leases import SqlLeases
 from headgate.stores.sql_outbox import SqlOutbox, SqlSigningKeys
+from headgate.stores.sql_usage_feed import SqlUsageFeed
 
 KEEP_SECONDS = 30 * 86_400.0  # what became of a delivery
 _POOLS = PoolSettings(max_connections=64, keep_alive_seconds=5.0)
@@ -46,7 +49,9 @@ class Deliveries:
         self._outbox = outbox = SqlOutbox(database, clock)
         signer = Signer(SqlSigningKeys(database), settings)
         connector = GuardedConnector(lambda: settings().networks, config().jobs.webhooks.ca_file)
-        topics = TopicSender(jobs, open_topic or _no_topics, settings)
+        open_topic = open_topic or _no_topics
+        topics = TopicSender(jobs, open_topic, settings)
+        self.usage = UsagePublisher(SqlUsageFeed(database), SqlLeases(database, clock), open_topic, settings, clock)
         self.relay = Relay(
             outbox,
             {
@@ -69,6 +74,7 @@ class Deliveries:
         try:
             await self.relay.drain(seconds)
             await self.relay.aclose()
+            await self.usage.aclose()
         except HeadgateError as error:
             log.warning("deliveries were not closed: %s", error.message)
 
@@ -96,6 +102,7 @@ def delivery_settings(config: Config) -> DeliverySettings:
         mail=_mail(config),
         reply_to=tuple(jobs.reply_to),
         publish_jobs=config.publish.jobs,
+        publish_usage=config.publish.usage,
         secrets={name: tenant.webhook_secret for name, tenant in config.tenants.items() if tenant.webhook_secret},
     )
 

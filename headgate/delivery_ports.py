@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from headgate.delivery_types import Delivery, DeliveryEnd, OutboxStanding, Waiting
+from headgate.types import RequestRecord
 
 
 class Outbox(Protocol):
@@ -38,6 +39,19 @@ class SigningKeys(Protocol):
 
     async def key(self, name: str, new: bytes) -> bytes:
         """The key of that name, which is `new` from now on if there was none."""
+
+
+class UsageFeed(Protocol):
+    """New rows of the ledger, each once unless `advance` was not reached. Raises DatabaseUnavailable."""
+
+    async def read(self, limit: int) -> tuple[list[RequestRecord], int]:
+        """The rows after those that were told, in the order in which they came, and the position after them.
+
+        Who reads for the first time begins with the row that comes next. Attempts are left out.
+        """
+
+    async def advance(self, position: int) -> None:
+        """Rows up to a position were told."""
 
 
 class Topic(Protocol):

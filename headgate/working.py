@@ -95,6 +95,7 @@ class Working:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_forever())
             group.create_task(self.deliveries.relay.run_forever())
+            group.create_task(self.deliveries.usage.run_forever())
             group.create_task(self._expire_forever())
             if self._works:
                 group.create_task(self.worker.run_forever())

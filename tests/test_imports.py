@@ -64,7 +64,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "file_types": {"types"},
     "file_errors": {"errors"},
     "file_ports": {"file_types"},
-    "delivery_ports": {"delivery_types"},
+    "delivery_ports": {"delivery_types", "types"},
     "job_types": {"types", "delivery_types"},
     "metering": {"types"},
     "route_types": {"types", "judgements"},

@@ -26,6 +26,7 @@ class DeliverySettings(Frozen, frozen=True):
     mail: MailSettings | None = None
     reply_to: tuple[str, ...] = ()  # addresses; a * at the end stands for any ending
     publish_jobs: str = ""
+    publish_usage: str = ""
     secrets: Mapping[str, str] = {}
 
 
