@@ -21,6 +21,7 @@ from headgate.alert_types import StoreFacts
 from headgate.alerts.desk import Alerts
 from headgate.alerts.watching import watch_stores
 from headgate.assembly import Assembly
+from headgate.batching import Outside, open_courier
 from headgate.caching import Caching
 from headgate.clock import SystemClock
 from headgate.config.effective import Effective
@@ -117,6 +118,8 @@ class Application:
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, assembly.edge_limits(server))
         self.gate = self.protection.background_gate(self.pipeline)
         self.working = Working(self._database, self.gate, self.accounts, self.clock, self._config, self.metrics.jobs)
+        outside = Outside(self._config, environment, self.protection.booked_late)
+        self._courier = open_courier(self._database, self.gate, self.accounts, self.clock, outside)
         self.books = bookkeeping.open_bookkeeping(
             self._database, self.clock, self._config, environment, self.alerts.raise_
         )
@@ -136,8 +139,8 @@ class Application:
         for work in always:
             self._run(work())
         self._run(self.protection.admissions.keep_alive(lambda: self.pipeline.under_way))
-        self._run(self.books.nightly.run_forever())
-        self._run(self.working.run_forever())
+        for other in (self.books.nightly, self.working, self._courier):
+            self._run(other.run_forever())
         self._run(self.routing.shadowing.keep_up(lambda: bool(self.pipeline.setup.routers)))
 
     async def stop(self) -> None:

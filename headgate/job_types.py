@@ -139,6 +139,8 @@ class Job(Frozen, frozen=True):
     root_id: str = ""
     below: Counts = Counts()  # the items of all its children and theirs, if it is a root
     sealed: bool = True  # no more items come
+    execution: str = ""  # live, or batch in its provider's batch API; empty: not decided yet
+    execution_reason: str = ""
     off_peak: OffPeak | None = None
     opens_at: float | None = None  # when its window opens; None: it is open, or there is none
 

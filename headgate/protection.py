@@ -88,6 +88,12 @@ class Protection:
             tokens = record.usage.input + record.usage.output
             self.counters.settle(record.id, record.tenant, Charge(tokens, record.cost_picousd))
 
+    def booked_late(self, records: Sequence[RequestRecord]) -> None:
+        """Rows of requests that held nothing are in the ledger: what is spent is read from there."""
+        for record in records:
+            self._metrics.settled(record, ())
+        self._store.forget()
+
     async def aclose(self) -> None:
         """Send what the store does not have yet, if that is possible, and close the connection."""
         if not isinstance(self._store, MemoryCounters):

@@ -23,6 +23,7 @@ VOCABULARY = {
     "job_types",
     "judgements",
     "metering",
+    "provider_batch_types",
     "route_types",
     "delivery_errors",
     "job_errors",
@@ -35,21 +36,21 @@ VOCABULARY = {
     "version",
 }
 PORTS = {
-    *VOCABULARY, "billing_ports", "delivery_ports", "file_ports", "job_ports", "ports", "queue_ports", "route_ports",
-    "vector_ports",
+    *VOCABULARY, "billing_ports", "delivery_ports", "file_ports", "job_ports", "ports",
+    "provider_batch_ports", "queue_ports", "route_ports", "vector_ports",
 }  # fmt: skip
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
 ROOTS = {  # where adapters are picked
-    "app", "assembly", "bookkeeping", "caching", "instruments", "offline", "protection", "routing",
+    "app", "assembly", "batching", "bookkeeping", "caching", "instruments", "offline", "protection", "routing",
     "semantics", "working", "delivering",
 }  # fmt: skip
 
 # What a composition root ties together.
 ROOT_PARTS = {
-    "gateway", "providers", "stores", "telemetry", "tokens", "embedding", "alerts", "clock", "assembly", "bookkeeping",
-    "caching", "instruments", "protection", "routing", "semantics", "working",
+    "gateway", "providers", "stores", "telemetry", "tokens", "embedding", "alerts", "clock", "assembly", "batching",
+    "bookkeeping", "caching", "instruments", "protection", "routing", "semantics", "working",
 }  # fmt: skip
 
 MAY_IMPORT: dict[str, set[str]] = {
@@ -67,6 +68,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "delivery_ports": {"delivery_types", "types"},
     "job_types": {"types", "delivery_types"},
     "metering": {"types"},
+    "provider_batch_types": {"types"},
+    "provider_batch_ports": {"provider_batch_types"},
     "route_types": {"types", "judgements"},
     "bills": {"types"},
     "judgements": {"types"},
@@ -109,6 +112,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "deliveries": {*GATEWAY, "outgoing"},
     "instruments": {*ADAPTER, "telemetry"},
     "delivering": {*ADAPTER, "deliveries", "outgoing", "providers", "stores"},
+    "batching": {*ADAPTER, "gateway", "jobs", "stores", "providers"},
     "working": {*ADAPTER, "gateway", "jobs", "stores", "delivering", "queues"},
     "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
     "caching": {*ADAPTER, "gateway", "stores", "telemetry"},

@@ -93,6 +93,13 @@ class Problem(Frozen, frozen=True):
     message: str
 
 
+class Execution(Frozen, frozen=True):
+    """Where a job's items are executed: `live`, or in the provider's `batch` API; and why there."""
+
+    by: str
+    reason: str
+
+
 class JobView(Frozen, frozen=True):
     """A job. Times are Unix seconds. `duplicate_cost_usd` is what was paid for calls that were lost with their workers
     and is not charged.
@@ -119,6 +126,7 @@ class JobView(Frozen, frozen=True):
     created_at: float
     start_at: float | None
     deadline_at: float | None
+    execution: Execution | None
     window: str | None
     timezone: str | None
     opens_at: float | None
@@ -310,6 +318,7 @@ def _view(job: Job, outlook: Outlook = NOTHING) -> JobView:
         created_at=job.created_at,
         start_at=job.start_at or None,
         deadline_at=job.deadline_at,
+        execution=Execution(job.execution, job.execution_reason) if job.execution else None,
         window=None if job.off_peak is None else job.off_peak.window,
         timezone=None if job.off_peak is None else job.off_peak.timezone,
         opens_at=job.opens_at if counts.open else None,

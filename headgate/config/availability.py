@@ -7,8 +7,6 @@ from headgate.config.problems import Place
 # A place in the configuration, * for any name or index: what it belongs to.
 NOT_YET = {
     "queue": "queues",
-    "models.*.price.batch": "batches",
-    "models.*.deployments.*.price.batch": "batches",
 }
 _PATTERNS = {tuple(pattern.split(".")): capability for pattern, capability in NOT_YET.items()}
 

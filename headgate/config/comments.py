@@ -13,6 +13,7 @@ from types import ModuleType
 
 from headgate.config import (
     alert_schema,
+    batch_schema,
     billing_schema,
     delivery_schema,
     embedder_schema,
@@ -23,7 +24,8 @@ from headgate.config import (
 )
 
 _SOURCES = (
-    schema, tiers, alert_schema, billing_schema, delivery_schema, embedder_schema, jobs_schema, router_schema,
+    schema, tiers, alert_schema, batch_schema, billing_schema, delivery_schema, embedder_schema, jobs_schema,
+    router_schema,
 )  # fmt: skip
 
 

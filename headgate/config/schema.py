@@ -13,6 +13,7 @@ from typing import Literal
 import msgspec
 
 from headgate.config.alert_schema import AlertConfig
+from headgate.config.batch_schema import BatchConfig
 from headgate.config.billing_schema import BillingConfig, ReconcileConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
 from headgate.config.delivery_schema import PublishConfig
@@ -295,6 +296,7 @@ class ModelConfig(Block, frozen=True):
     # a field that the deployment's API cannot express: refuse the request, or drop it and list it in a header
     on_untranslatable: Literal["refuse", "drop"] = "refuse"
     cache: CacheConfig = CacheConfig()  # absent: off
+    batch: BatchConfig = BatchConfig()  # the provider's own batch API, for jobs
 
 
 class RouterConfig(Block, frozen=True):

@@ -24,7 +24,7 @@ from headgate.policy import background as policy
 from headgate.policy.background import Ceiling, GateRules, GateState, Sight, Verdict, Why
 from headgate.policy.quota import Demand
 from headgate.ports import Clock, Counters
-from headgate.types import Call, Caller
+from headgate.types import Call, Caller, Measure
 
 LOOK_SECONDS = 0.25
 HOLD_SECONDS = 5.0
@@ -44,9 +44,9 @@ class BackgroundGate:
         self, pipeline: Pipeline, budgets: BudgetShares, clock: Clock, rules: Callable[[], GateRules | None]
     ) -> None:
         self.pipeline = pipeline
-        self._budgets = budgets
+        self.budgets = budgets
         self._clock = clock
-        self._rules = rules
+        self.rules = rules
         self._lanes: dict[str, _Lane] = {}
         self._lane_of: dict[str, str] = {}  # by the ids of background requests under way
         self._seen: Counter[tuple[str, str]] = Counter()  # requests under way by lane (empty: interactive) and model
@@ -58,11 +58,11 @@ class BackgroundGate:
 
         Raises BackgroundHeld when it has to wait longer than is good for its worker.
         """
-        rules = self._rules()
+        rules = self.rules()
         if rules is None:
             yield
             return
-        if reason := await self._budgets.reason(caller, call, rules):
+        if reason := await self.budgets.reason(caller, call, rules):
             raise BackgroundHeld(f"Background work waits: {reason}.", retry_after_seconds=MONEY_AGAIN_SECONDS)
         lane = self._lane(call.model)
         await self._enter(lane, call)
@@ -75,7 +75,7 @@ class BackgroundGate:
 
     def states(self) -> dict[str, GateState]:
         """How the gate stands, by the name that is asked for."""
-        if self._rules() is None:
+        if self.rules() is None:
             return {}
         return {name: lane.state() for name, lane in self._lanes.items()}
 
@@ -87,7 +87,7 @@ class BackgroundGate:
     @property
     def room(self) -> int:
         """Requests that could begin now, of the models that are known."""
-        return sum(self._verdict(lane).room for lane in self._lanes.values()) if self._rules() is not None else 0
+        return sum(self._verdict(lane).room for lane in self._lanes.values()) if self.rules() is not None else 0
 
     # --- passing ---
 
@@ -167,7 +167,7 @@ class BackgroundGate:
         return lane
 
     def _verdict(self, lane: _Lane) -> Verdict:
-        rules, now = self._rules() or GateRules(), self._clock.monotonic()
+        rules, now = self.rules() or GateRules(), self._clock.monotonic()
         sight = self._sight(lane, now)
         if now >= lane.looked_at + LOOK_SECONDS:
             lane.looked_at = now
@@ -311,3 +311,18 @@ class BudgetShares:
             self._known.clear()
         self._known[key] = now + BUDGET_LOOK_SECONDS, reason
         return reason
+
+    async def left_picousd(self, caller: Caller, call: Call, rules: GateRules) -> int | None:
+        """How much money budgets leave to background work, the tightest of them; None: none limits it.
+
+        Raises StoreUnavailable or DatabaseUnavailable.
+        """
+        global_rules = self._setup().global_rules
+        applying = self._rules.applying(caller, call, call.model, global_rules, self._clock.now())
+        money = [meter for meter in applying.meters if meter.rule.counts_budget and meter.rule.measure is Measure.USD]
+        meters = [meter for meter in money if meter.rule.enforce]
+        if not meters:
+            return None
+        await self._admissions.ready(caller)
+        read = await self._counters.read(caller.tenant, meters)
+        return min((int(rules.budget_share * one.meter.limit) - one.used - one.held for one in read), default=None)

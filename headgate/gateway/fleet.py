@@ -78,6 +78,10 @@ class KeyPool:
         """Leave a key alone until a time (monotonic seconds)."""
         self._resting_until[key] = max(until, self._resting_until[key])
 
+    def named(self, fingerprint: str) -> str:
+        """The key with that fingerprint; the first if there is none."""
+        return next((key for key, name in self._fingerprints.items() if name == fingerprint), self._keys[0])
+
     def fingerprint(self, key: str) -> str:
         """First 8 hex digits of the key's SHA-256: tells keys apart without telling them."""
         return self._fingerprints[key]

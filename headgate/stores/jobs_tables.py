@@ -51,6 +51,8 @@ jobs = Table(
     Column("timezone", Text, nullable=False, server_default=""),
     Column("closed", SmallInteger, nullable=False, server_default="0"),  # 1: out of its window
     Column("edge_at", Double, nullable=False, server_default="0"),  # when the window opens or closes next
+    Column("execution", Text, nullable=False, server_default=""),  # live or batch; empty: not decided yet
+    Column("execution_reason", Text, nullable=False, server_default=""),
     Column("origin", Text, nullable=False, server_default=""),  # where in which queue it was taken from
 )
 
@@ -61,7 +63,7 @@ job_items = Table(
     Column("number", Integer, primary_key=True),
     Column("state", Text, nullable=False),
     Column("ready", SmallInteger, nullable=False),
-    Column("held", SmallInteger, nullable=False),  # why not: PAUSED and OUT_OF_HOURS, added up
+    Column("held", SmallInteger, nullable=False),  # why not: PAUSED, OUT_OF_HOURS and FOR_BATCH, added up
     Column("rank", Integer, nullable=False),  # the negative priority: lower goes first
     Column("turn", BigInteger, nullable=False),
     Column("next_at", Double, nullable=False),
@@ -116,7 +118,7 @@ job_turns = Table(
     Column("turn", BigInteger, nullable=False),
 )
 
-PAUSED, OUT_OF_HOURS = 1, 2
+PAUSED, OUT_OF_HOURS, FOR_BATCH = 1, 2, 4
 
 _OPEN = "state IN ('queued', 'retrying')"
 CREATE = (

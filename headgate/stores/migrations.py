@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, insert, inspect, select
 
 from headgate.errors import IncompatibleDatabase
-from headgate.stores import file_tables, jobs_tables, locks, outbox_tables, queue_tables
+from headgate.stores import file_tables, jobs_tables, locks, outbox_tables, provider_batch_tables, queue_tables
 from headgate.stores.schema import migrations
 
 
@@ -227,6 +227,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="what answers without a provider saved", statements=dict.fromkeys(_SEQUENCES, _SAVED)),
     Migration(name="off-peak windows of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.OFF_PEAK)),
     Migration(name="sizes of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.SIZES)),
+    Migration(name="batches at providers", statements=dict.fromkeys(_SEQUENCES, provider_batch_tables.CREATE)),
 )
 
 

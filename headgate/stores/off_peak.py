@@ -8,7 +8,7 @@ from sqlalchemy import ColumnElement, Connection, Row, select, update
 
 from headgate.job_types import ItemState
 from headgate.policy.off_peak import opening, read_hours
-from headgate.stores.jobs_tables import OUT_OF_HOURS, PAUSED, job_items, jobs
+from headgate.stores.jobs_tables import FOR_BATCH, OUT_OF_HOURS, PAUSED, job_items, jobs
 
 _AT_ONCE = 1000
 _WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
@@ -24,12 +24,13 @@ def standing(hours: str, timezone: str, now: float) -> dict[str, Any]:
 
 def held_of(job: Row[Any]) -> int:
     """Why items of a job cannot be claimed; 0: they can."""
-    return int(PAUSED * job.paused + OUT_OF_HOURS * job.closed)
+    return int(PAUSED * job.paused + OUT_OF_HOURS * job.closed + FOR_BATCH * (job.execution == "batch"))
 
 
 def held_now(job: Row[Any], now: float) -> int:
     """The same of a job that was over, whose window nobody looked at."""
-    return int(PAUSED * job.paused + OUT_OF_HOURS * standing(job.hours, job.timezone, now)["closed"])
+    closed = standing(job.hours, job.timezone, now)["closed"]
+    return int(PAUSED * job.paused + OUT_OF_HOURS * closed + FOR_BATCH * (job.execution == "batch"))
 
 
 def with_reason(reason: int) -> ColumnElement[int]:
@@ -39,7 +40,7 @@ def with_reason(reason: int) -> ColumnElement[int]:
 
 def without_reason(reason: int) -> ColumnElement[int]:
     """What an item is held for, but for this."""
-    return job_items.c.held.op("&")(PAUSED + OUT_OF_HOURS - reason)
+    return job_items.c.held.op("&")(PAUSED + OUT_OF_HOURS + FOR_BATCH - reason)
 
 
 def free_those_due(connection: Connection, job_id: str, now: float) -> None:

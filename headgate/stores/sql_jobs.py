@@ -342,6 +342,8 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
         root_id=row.root_id,
         below=below(connection, row.id),
         sealed=bool(row.sealed),
+        execution=row.execution,
+        execution_reason=row.execution_reason,
         off_peak=OffPeak(row.hours, row.timezone) if row.hours else None,
         opens_at=row.edge_at if row.closed else None,
     )

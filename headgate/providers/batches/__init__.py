@@ -1,0 +1,1 @@
+"""Providers' batch APIs, each behind the port `BatchApi`."""
