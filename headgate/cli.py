@@ -19,6 +19,7 @@ from headgate.serving.failures import sentence
 COMMANDS = {
     "serve": "headgate.commands.serve:serve",
     "work": "headgate.commands.work:work",
+    "consume": "headgate.commands.consume:consume",
     "check": "headgate.commands.config:check",
     "keys": "headgate.commands.keys:keys",
     "limits": "headgate.commands.limits:limits",

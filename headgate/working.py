@@ -18,6 +18,7 @@ from headgate.job_types import Backlog, JobQuota, RetryRules
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
 from headgate.jobs.erasing import Upkeep
+from headgate.jobs.intake import Hands, Intake, Source
 from headgate.jobs.kinds import request_kinds
 from headgate.jobs.models import Models
 from headgate.jobs.outlook import Outlooks
@@ -26,7 +27,9 @@ from headgate.jobs.tasks import JobObserver, Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.policy.background import Load, concurrency
 from headgate.ports import Clock
+from headgate.queue_ports import Queue
 from headgate.queues.opening import open_queue
+from headgate.queues.places import place_of
 from headgate.stores.database import Database
 from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_dead_items import SqlDeadItems
@@ -43,10 +46,20 @@ EXPIRE_SECONDS = 600.0
 log = logging.getLogger(__name__)
 
 
+class Taking(Frozen, frozen=True, gc=False):
+    """From which queue of somebody else's a process takes requests. `tenant`: whose all of them are."""
+
+    address: str
+    tenant: str | None = None
+    most_waiting: int = 10_000  # items: while more wait for workers, no message is taken
+
+
 class Hired(Frozen, frozen=True, gc=False):
     """How a process works that does nothing else; None: as the configuration says."""
 
     concurrency: int | Literal["auto"] | None = None
+    works: bool = True
+    takes: Taking | None = None
 
 
 class Working:
@@ -75,11 +88,19 @@ class Working:
         offices = Offices(self.deliveries.desk, dead, outlooks, self.upkeep)
         self.desk = JobDesk(jobs, offices, clock, kinds, self.worker.bell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
+        self._database, self._accounts, self._clock = database, accounts, clock
         self._hired: Hired | None = None
+        self._intake: Intake | None = None
+        self._queues: list[Queue] = []
 
     def hire(self, hired: Hired) -> None:
-        """This process is there to work, whatever the configuration says of gateways. Before it starts."""
+        """This process is there to work, whatever the configuration says of gateways. Before it starts.
+
+        Raises InvalidRequest or MissingExtra for a queue that cannot be opened here.
+        """
         self._hired = hired
+        if hired.takes is not None:
+            self._intake = self._open_intake(hired.takes)
 
     @property
     def load(self) -> tuple[int, int]:
@@ -88,7 +109,7 @@ class Working:
 
     @property
     def _works(self) -> bool:
-        return self._hired is not None or self._config().jobs.workers == "inside"
+        return self._hired.works if self._hired is not None else self._config().jobs.workers == "inside"
 
     async def run_forever(self) -> None:
         """Look at what waits, and work, if the configuration wants this process to."""
@@ -99,6 +120,21 @@ class Working:
             group.create_task(self._expire_forever())
             if self._works:
                 group.create_task(self.worker.run_forever())
+            if self._intake is not None:
+                group.create_task(self._intake.run_forever())
+
+    def _open_intake(self, taking: Taking) -> Intake:
+        place = place_of(taking.address)
+        queue, dead = open_queue(place, self._clock), open_queue(place.dead(), self._clock)
+        self._queues += [queue, dead]
+        source = Source(place.shown, taking.tenant, taking.most_waiting)
+        letters = SqlDeadLetters(self._database, self._clock)
+        hands = Hands(queue, dead, letters, self.desk, self._accounts, self._clock, lambda: self._waiting)
+        return Intake(source, hands)
+
+    @property
+    def _waiting(self) -> int:
+        return self.backlog.ready + self.backlog.waiting
 
     async def _look_forever(self) -> None:
         while True:
@@ -124,6 +160,8 @@ class Working:
         seconds = self._config().server.drain_seconds
         await self.worker.drain(seconds)
         await self.deliveries.drain(min(seconds, LOOK_SECONDS))
+        for queue in self._queues:
+            await queue.aclose()
 
     def _settings(self) -> WorkerSettings:
         jobs = self._config().jobs

@@ -64,7 +64,9 @@ class JobDesk:
         self._kinds = {name: kind for name, kind in kinds.items() if kind.public}
         self._ring = ring
 
-    async def submit(self, caller: Caller, wanted: Submission, idempotency_key: str | None = None) -> tuple[Job, bool]:
+    async def submit(
+        self, caller: Caller, wanted: Submission, idempotency_key: str | None = None, origin: str = ""
+    ) -> tuple[Job, bool]:
         """The job, and whether it is new. Raises InvalidRequest or ModelNotFound for the first item that is wrong,
         WebhookRefused, MailRefused or ReplyRefused for somebody who cannot be told, Conflict for an idempotency key
         that stands for another job, DatabaseUnavailable."""
@@ -95,6 +97,7 @@ class JobDesk:
             digest=hashlib.sha256(msgspec.json.encode(wanted)).hexdigest(),
             off_peak=off_peak,
             targets=await self.deliveries.targets(caller, wanted.told),
+            origin=origin,
         )
         job, is_new = await self.jobs.submit(new)
         self._ring()

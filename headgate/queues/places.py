@@ -12,7 +12,9 @@ from headgate.errors import InvalidRequest
 from headgate.types import Frozen
 
 DEFAULT_NAME = "headgate-jobs"  # of a queue whose address names none
-_OURS = ("queue", "group")
+_OURS = ("queue", "group", "from_offset", "from_time")
+DEAD = "-dead"  # after the name of a queue: the queue of what could not be used
+_FIFO = ".fifo"
 _NAMED_BY_PATH = ("kafka", "sqs")
 SCHEMES = ("redis", "rediss", "unix", "amqp", "amqps", "kafka", "sqs")
 
@@ -31,8 +33,17 @@ class Place(Frozen, frozen=True):
         """A parameter of the address."""
         return dict(self.options).get(name, default)
 
-    def named(self, name: str) -> Place:
-        """Another queue of the same broker."""
+    @property
+    def is_dead(self) -> bool:
+        """It takes what could not be used."""
+        return self.name.removesuffix(_FIFO).endswith(DEAD)
+
+    def dead(self) -> Place:
+        """The queue beside it for what could not be used."""
+        stem = self.name.removesuffix(_FIFO)
+        return self._named(stem + DEAD + self.name[len(stem) :])
+
+    def _named(self, name: str) -> Place:
         shown = self.shown.removesuffix(self.name) + name
         return Place(self.scheme, name, self.address, self.host, shown, self.options)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from aio_pika.abc import AbstractChannel, AbstractConnection, AbstractIncomingMessage, AbstractQueue
 
 PREFETCHED = 200
-MOST_DELIVERIES = 20  # by the broker's count; then it is put into NAME.dead
+MOST_DELIVERIES = 20  # by the broker's count; then it is put into NAME-dead
 DEDUPE_ID = "headgate-dedupe-id"
 DELIVERIES = "headgate-deliveries"
 _OURS = (DEDUPE_ID, DELIVERIES, "x-")
@@ -161,13 +161,16 @@ class RabbitQueue:
         """Make the queue, if there is none: a queue that others made has its own arguments."""
         import aio_pika.exceptions
 
-        name, dead = self._place.name, f"{self._place.name}.dead"
+        name, dead = self._place.name, self._place.dead().name
         try:
             async with connection.channel() as trial:
                 await trial.declare_queue(name, passive=True)
         except aio_pika.exceptions.ChannelNotFoundEntity:
             kind: dict[str, Any] = {"x-queue-type": "quorum"}
             async with connection.channel() as channel:
+                if self._place.is_dead:
+                    await channel.declare_queue(name, durable=True, arguments=kind)
+                    return
                 exchange = await channel.declare_exchange(dead, aio_pika.ExchangeType.FANOUT, durable=True)
                 letters = await channel.declare_queue(dead, durable=True, arguments=kind)
                 await letters.bind(exchange)

@@ -21,7 +21,7 @@ from headgate.serving.sockets import bind, bind_for_workers
 from headgate.serving.supervisor import Supervisor
 from headgate.telemetry.directory import start_directory
 from headgate.telemetry.log import configure_logging
-from headgate.working import Hired
+from headgate.working import Hired, Taking
 
 METRICS_SETTING = "server.metrics.port"
 METRICS_DIRECTORY = "metrics"  # in data_dir: where workers show each other their numbers
@@ -81,6 +81,31 @@ def work(options: WorkOptions, environment: Mapping[str, str]) -> int:
     configure_logging(loaded.config.server.log)
     with bind(options.host, options.port) as listen:
         run_process(loaded, environment, Place(listen, hired=Hired(options.concurrency)))
+    return 0
+
+
+class ConsumeOptions(msgspec.Struct, frozen=True):
+    """What the command line says of a process that takes requests from a queue."""
+
+    address: str
+    tenant: str | None
+    most_waiting: int
+    works: bool
+    config: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+
+
+def consume(options: ConsumeOptions, environment: Mapping[str, str]) -> int:
+    """Take requests until told to end; returns the exit code.
+
+    Raises what `work` raises, and InvalidRequest or MissingExtra for a queue that cannot be opened here.
+    """
+    loaded = load(options.config, environment, workers=2 if options.works else 1)
+    configure_logging(loaded.config.server.log)
+    taking = Taking(options.address, options.tenant, options.most_waiting)
+    with bind(options.host, options.port) as listen:
+        run_process(loaded, environment, Place(listen, hired=Hired(works=options.works, takes=taking)))
     return 0
 
 

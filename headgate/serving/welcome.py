@@ -71,9 +71,9 @@ async def welcome(application: Application, url: str, admin_secret: str | None) 
 
 
 def told_to_work(url: str, admin_secret: str | None) -> str:
-    """What a process prints that only works."""
+    """What a process prints that only works on jobs, or takes them in."""
     made = f"\n  admin key     {admin_secret} (shown this once)" if admin_secret else ""
-    return f"headgate {__version__} works on jobs; {url}/metrics and {url}/readyz tell how it is{made}"
+    return f"headgate {__version__} works on jobs or takes them in; {url}/metrics and {url}/readyz tell how it is{made}"
 
 
 async def _first_key(application: Application) -> str | None:
