@@ -91,6 +91,7 @@ class Working:
         self._database, self._accounts, self._clock = database, accounts, clock
         self._hired: Hired | None = None
         self._intake: Intake | None = None
+        self._taking: asyncio.Task[None] | None = None
         self._queues: list[Queue] = []
 
     def hire(self, hired: Hired) -> None:
@@ -121,7 +122,7 @@ class Working:
             if self._works:
                 group.create_task(self.worker.run_forever())
             if self._intake is not None:
-                group.create_task(self._intake.run_forever())
+                self._taking = group.create_task(self._intake.run_forever())
 
     def _open_intake(self, taking: Taking) -> Intake:
         place = place_of(taking.address)
@@ -158,6 +159,9 @@ class Working:
     async def drain(self) -> None:
         """Take no more items, and give back what does not end in time."""
         seconds = self._config().server.drain_seconds
+        if self._taking is not None:
+            self._taking.cancel()
+            await asyncio.wait([self._taking])
         await self.worker.drain(seconds)
         await self.deliveries.drain(min(seconds, LOOK_SECONDS))
         for queue in self._queues:

@@ -16,6 +16,7 @@ def open_queue(address: str | Place, clock: Clock, lease_seconds: float = LEASE_
     MissingExtra.
     """
     place = address if isinstance(address, Place) else place_of(address)
+    lease_seconds = place.lease_seconds(lease_seconds)
     if place.scheme in ("amqp", "amqps"):
         from headgate.queues.rabbit import RabbitQueue
 

@@ -12,9 +12,10 @@ from headgate.errors import InvalidRequest
 from headgate.types import Frozen
 
 DEFAULT_NAME = "headgate-jobs"  # of a queue whose address names none
-_OURS = ("queue", "group", "from_offset", "from_time")
+_OURS = ("queue", "group", "lease_seconds", "from_offset", "from_time")
 DEAD = "-dead"  # after the name of a queue: the queue of what could not be used
 _FIFO = ".fifo"
+_LONGEST_LEASE_SECONDS = 43_200
 _NAMED_BY_PATH = ("kafka", "sqs")
 SCHEMES = ("redis", "rediss", "unix", "amqp", "amqps", "kafka", "sqs")
 
@@ -32,6 +33,16 @@ class Place(Frozen, frozen=True):
     def option(self, name: str, default: str = "") -> str:
         """A parameter of the address."""
         return dict(self.options).get(name, default)
+
+    def lease_seconds(self, usual: float) -> float:
+        """How long a receiver has a message, as the address says. Raises InvalidRequest."""
+        try:
+            seconds = float(self.option("lease_seconds", str(usual)))
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < _LONGEST_LEASE_SECONDS:
+            raise InvalidRequest("lease_seconds is no number of seconds.", param="queue")
+        return seconds
 
     @property
     def is_dead(self) -> bool:

@@ -1,0 +1,1 @@
+"""Queues, apart from their contract."""
