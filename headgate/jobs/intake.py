@@ -17,6 +17,7 @@ import msgspec
 from headgate.deliveries.desk import Wanted
 from headgate.errors import HeadgateError, InvalidRequest, NotFound, Unauthenticated
 from headgate.gateway.accounts import Accounts
+from headgate.job_errors import JobQuotaExceeded
 from headgate.jobs.calls import body_of
 from headgate.jobs.desk import JobDesk, Submission
 from headgate.ports import Clock
@@ -26,6 +27,7 @@ from headgate.types import Caller, Frozen
 
 AT_ONCE = 100  # messages before they are acknowledged
 WAIT_SECONDS = 2.0  # for messages, and between looks at the backlog
+QUOTA_SECONDS = 60.0  # a message whose tenant may have no more jobs comes again
 RETRY_SECONDS = 1.0  # when the database or the queue is away
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
@@ -102,24 +104,26 @@ class Intake:
             await self._queue.receive(0, min(wait_seconds, RETRY_SECONDS))
             return 0
         messages = await self._queue.receive(min(room, AT_ONCE), wait_seconds)
-        for index, message in enumerate(messages):
-            await self._take(message, messages[index:])
-        if messages:
-            await self._queue.ack(messages)
+        done = [message for index, message in enumerate(messages) if await self._take(message, messages[index:])]
+        if done:
+            await self._queue.ack(done)
         return len(messages)
 
     # --- parts ---
 
-    async def _take(self, message: Message, held: Sequence[Message]) -> None:
-        """Until it is a job or put aside; keeps what is `held` meanwhile."""
+    async def _take(self, message: Message, held: Sequence[Message]) -> bool:
+        """Until it is a job or put aside; keeps what is `held` meanwhile. False: it was given back, to come later."""
         while True:
             try:
                 await self._enter(message)
-                return
+                return True
+            except JobQuotaExceeded:  # other tenants do not wait for this one
+                await self._queue.release(message, QUOTA_SECONDS)
+                return False
             except HeadgateError as error:
                 if not error.should_retry:
                     await self._put_aside(message, error)
-                    return
+                    return True
                 log.warning("a message of %s waits: %s", self._source.name, error.message)
             await asyncio.sleep(RETRY_SECONDS)
             for one in held:

@@ -1,4 +1,4 @@
-"""Requests from a user's own queue: none is lost, none becomes two jobs, and what is none is put aside with the reason."""
+"""Requests from a queue of a user's own: none is lost or doubled, and what is none is put aside with the reason."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check(consumer: Consumer, dead: list[tuple[bytes, str]], count: int) -> None
     assert ids == sorted(f"id-{number}" for number in range(count))
     letters = consumer.rows("SELECT body, reason FROM dead_letters")
     assert sorted(body for body, _ in letters) == sorted(POISON)
-    reasons = {body: reason for body, reason in letters}
+    reasons = dict(letters)
     assert "no JSON" in reasons[POISON[0]] and "nobody" in reasons[POISON[1]] and "unknown" in reasons[POISON[2]]
     assert sorted(set(dead)) == sorted((body, reasons[body]) for body in POISON)
 
