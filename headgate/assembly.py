@@ -46,6 +46,7 @@ from headgate.ports import Clock, Embedder, Provider
 from headgate.providers.anthropic import AnthropicProvider
 from headgate.providers.azure import AzureProvider
 from headgate.providers.bedrock import BedrockProvider, NoSigner, Signer
+from headgate.providers.gathering import gathering
 from headgate.providers.gemini import GeminiProvider
 from headgate.providers.openai import OpenAIProvider
 from headgate.providers.upstream.connect import Connector, ConnectSettings
@@ -128,6 +129,7 @@ class Assembly:
         self, deployment: DeploymentConfig, model: ModelConfig, provider_name: str, provider: ProviderConfig
     ) -> DeploymentPlan:
         price = self._catalogue.price_of(deployment, model, provider)
+        most = deployment.max_connections
         breaker_rules = msgspec.convert(msgspec.to_builtins(model.breaker), BreakerRules)
         spec = DeploymentSpec(
             name=deployment.name,
@@ -141,12 +143,12 @@ class Assembly:
             weight=deployment.weight,
             ask_usage=provider.stream_usage,
             rules=breaker_rules,
-            connection=_digest(provider, deployment.max_connections),
+            connection=_digest(provider, most, model.gather),
             cache_points=_cache_points(model.cache.provider) if provider.kind in CACHE_POINT_KINDS else None,
         )
         return DeploymentPlan(
             spec=spec,
-            make_provider=lambda: self._provider(provider_name, provider, deployment.max_connections),
+            make_provider=lambda: gathering(self._provider(provider_name, provider, most), model.gather),
             api_keys=tuple(provider.api_keys),
             limits=QuotaLimits(deployment.limits.requests_per_minute, deployment.limits.tokens_per_minute),
         )
@@ -281,9 +283,10 @@ def _endpoints(deployment: DeploymentConfig, provider: ProviderConfig) -> tuple[
     return tuple(endpoint.rstrip("/") for endpoint in endpoints)
 
 
-def _digest(provider: ProviderConfig, max_connections: int) -> str:
+def _digest(provider: ProviderConfig, max_connections: int, gather: object) -> str:
     """Changes with everything a provider adapter is built from, the keys included, without telling them."""
-    return hashlib.sha256(msgspec.json.encode((provider, max_connections))).hexdigest()[:16]
+    parts = (provider, max_connections) if gather is None else (provider, max_connections, gather)
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()[:16]
 
 
 def configure(directory: Accounts, config: Config) -> None:

@@ -18,3 +18,10 @@ class BatchConfig(Block, frozen=True):
     discount: Share = 0.5  # of the price, where no price of batches is known
     max_items: Count = 5_000  # of one batch
     poll_seconds: Positive = 60.0  # between questions how a batch stands
+
+
+class GatherConfig(Block, frozen=True):
+    """Requests for embeddings that come at nearly the same time, sent to the provider as one."""
+
+    max_wait_ms: Positive = 10.0  # so long the first of them waits for others
+    max_batch_tokens: Count = 8_000  # of their inputs together

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from headgate.config.alert_schema import AlertConfig
-from headgate.config.batch_schema import BatchConfig
+from headgate.config.batch_schema import BatchConfig, GatherConfig
 from headgate.config.billing_schema import BillingConfig, ReconcileConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
 from headgate.config.delivery_schema import PublishConfig
@@ -297,6 +297,7 @@ class ModelConfig(Block, frozen=True):
     on_untranslatable: Literal["refuse", "drop"] = "refuse"
     cache: CacheConfig = CacheConfig()  # absent: off
     batch: BatchConfig = BatchConfig()  # the provider's own batch API, for jobs
+    gather: GatherConfig | None = None  # requests for embeddings, sent as one; absent: each by itself
 
 
 class RouterConfig(Block, frozen=True):
