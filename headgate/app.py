@@ -135,12 +135,11 @@ class Application:
         self.ledger_drain.start()
         self.alerts.start()
         self._run(watch_stores(self.alerts, self.clock, [self._database_trouble, self.protection.trouble]))
-        always = self._connect, self.instruments.page.publish_forever, self._compact_forever, self.caching.look_after
-        for work in always:
+        more = (self.books.nightly.run_forever, self.working.run_forever, self._courier.run_forever)
+        for work in (self._connect, self.instruments.page.publish_forever, self._compact_forever, *more):
             self._run(work())
+        self._run(self.caching.look_after())
         self._run(self.protection.admissions.keep_alive(lambda: self.pipeline.under_way))
-        for other in (self.books.nightly, self.working, self._courier):
-            self._run(other.run_forever())
         self._run(self.routing.shadowing.keep_up(lambda: bool(self.pipeline.setup.routers)))
 
     async def stop(self) -> None:
@@ -340,6 +339,7 @@ class Application:
             cache=self.caching.store,
             cache_activity=lambda: self.caching.activity(self.instruments.page),
             job_desk=self.working.desk,
+            batches=self.working.filing.batches,
             choosing=self.routing.choosing,
             routes=self.routing.records,
             appeals=self.routing.appeals,

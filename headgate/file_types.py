@@ -85,6 +85,7 @@ class NewBatch(Frozen, frozen=True):
     created_at: float
     expires_at: float
     window: str = "24h"
+    requests: int = 0  # how many there are, if that is known before the file is looked at
     metadata: dict[str, str] | None = None
     output_seconds: float | None = None  # how long the files with the answers are kept; None: as the configuration says
 

@@ -12,6 +12,7 @@ import msgspec
 from headgate.config.schema import Config
 from headgate.delivering import Deliveries
 from headgate.errors import HeadgateError
+from headgate.filing import Filing
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.job_types import Backlog, JobQuota, RetryRules
@@ -78,7 +79,9 @@ class Working:
         self._gate, pipeline = gate, gate.pipeline
         self._work = SqlWork(database, clock)
         jobs = SqlJobs(database, clock)
+        self.filing = Filing(database, jobs, clock, config, lambda: self.worker.bell.ring())
         kinds = request_kinds(lambda name: pipeline.setup.has(name)) | summary_kinds(Models(lambda: pipeline.setup))
+        kinds |= self.filing.kinds
         means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), clock, observer)
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
@@ -119,6 +122,7 @@ class Working:
             group.create_task(self.deliveries.relay.run_forever())
             group.create_task(self.deliveries.usage.run_forever())
             group.create_task(self._expire_forever())
+            group.create_task(self.filing.files.sweep_forever())
             if self._works:
                 group.create_task(self.worker.run_forever())
             if self._intake is not None:

@@ -44,7 +44,7 @@ ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
 ROOTS = {  # where adapters are picked
     "app", "assembly", "batching", "bookkeeping", "caching", "instruments", "offline", "protection", "routing",
-    "semantics", "working", "delivering",
+    "semantics", "working", "delivering", "filing",
 }  # fmt: skip
 
 # What a composition root ties together.
@@ -111,9 +111,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "jobs": {*GATEWAY, "gateway", "deliveries"},
     "deliveries": {*GATEWAY, "outgoing"},
     "instruments": {*ADAPTER, "telemetry"},
+    "filing": {*ADAPTER, "jobs", "stores"},
     "delivering": {*ADAPTER, "deliveries", "outgoing", "providers", "stores"},
     "batching": {*ADAPTER, "gateway", "jobs", "stores", "providers"},
-    "working": {*ADAPTER, "gateway", "jobs", "stores", "delivering", "queues"},
+    "working": {*ADAPTER, "gateway", "jobs", "stores", "delivering", "queues", "filing"},
     "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
     "caching": {*ADAPTER, "gateway", "stores", "telemetry"},
     "semantics": {*ADAPTER, "gateway", "stores", "telemetry", "caching"},

@@ -36,17 +36,15 @@ from headgate.wire.speakers import speaker
 
 MAX_BODY_BYTES = 1_000_000
 _HOT_PATHS = tuple(f"/v1/{route.value}" for route in Route)
+_ANTHROPICS = f"/v1/{Route.MESSAGES.value}"
 _NOT_HERE = {
     "/v1/audio": "Audio is not served here: headgate speaks text and embeddings. Ask the provider directly.",
     "/v1/images": "Images are not made here: headgate speaks text and embeddings. Ask the provider directly.",
     "/v1/realtime": "Realtime sessions are not served here. Use POST /v1/chat/completions with 'stream': true.",
-    "/v1/messages/batches": "Batches of messages are not served here. Ask the provider directly.",
     "/v1/responses/": "Responses are kept by the provider and are not read or changed here. Ask it directly.",
 }
 _NOT_HERE_EITHER = (
     "assistants",
-    "batches",
-    "files",
     "fine_tuning",
     "moderations",
     "threads",
@@ -101,12 +99,15 @@ class ColdPaths:
     async def _respond(self, request: Request, request_id: str) -> Response:
         endpoint, path_parameters = self._find(request.method, request.scope["path"])
         secret = http_headers.secret(dict(request.headers.raw))
-        visit = Visit(self._services, request_id, secret, request.headers)
+        body = request.stream() if endpoint.is_streamed else None
+        visit = Visit(self._services, request_id, secret, request.headers, body)
         if endpoint.access is Access.ADMIN:
             require_admin(secret, self._services.admin_key_hash)
         elif endpoint.access is Access.CALLER:
             visit.caller()
         sent = dict(request.query_params)
+        if request.scope["path"].startswith(_ANTHROPICS):
+            sent.pop("beta", None)  # what its SDK calls beta is served at the same URL
         if endpoint.reads_body:
             if sent:
                 raise InvalidRequest(
@@ -161,7 +162,7 @@ class ColdPaths:
 
 def _error_response(error: HeadgateError, request_id: str, url: str) -> Response:
     """In the dialect of those who call such a URL."""
-    route = Route.MESSAGES if url.startswith(f"/v1/{Route.MESSAGES.value}") else Route.CHAT
+    route = Route.MESSAGES if url.startswith(_ANTHROPICS) else Route.CHAT
     response = Response(speaker(route).error_body(error, request_id), error.status)
     lines = http_headers.error_head(error, request_id, route).decode().splitlines()
     response.headers.update(dict(line.split(": ", 1) for line in lines))

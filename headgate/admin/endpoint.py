@@ -51,6 +51,7 @@ class Visit(msgspec.Struct, frozen=True):
     request_id: str
     secret: bytes | None  # the key that was sent
     headers: Mapping[str, str] = {}  # names in lower case
+    body: AsyncIterator[bytes] | None = None  # of an endpoint that reads it itself
 
     def caller(self) -> Caller:
         """Whose key it is. Raises what `Accounts.authenticate` raises."""
@@ -80,11 +81,12 @@ class Endpoint(msgspec.Struct, Generic[Taken], frozen=True):
     access: Access = Access.ADMIN
     status: int = 200
     is_large: bool = False  # its body may be as large as those of the hot routes
+    is_streamed: bool = False  # it reads its body itself, while it comes in
 
     @property
     def reads_body(self) -> bool:
         """Whether what it takes is in the body rather than in the query."""
-        return self.method in METHODS_WITH_BODY
+        return self.method in METHODS_WITH_BODY and not self.is_streamed
 
     @property
     def path_parameters(self) -> frozenset[str]:

@@ -176,7 +176,7 @@ async def submit(visit: Visit, command: SubmitJob) -> Reply:
         timezone=command.timezone,
         told=Wanted(command.webhook, _addresses(command.mail), command.reply_to),
     )
-    job, _ = await visit.services.job_desk.submit(visit.caller(), wanted, _idempotency_key(visit))
+    job, _ = await visit.services.job_desk.submit(visit.caller(), wanted, idempotency_key(visit))
     return Reply(msgspec.json.encode(_view(job)), 202)
 
 
@@ -291,7 +291,8 @@ async def _follow(visit: Visit, job: Job, seen: int) -> AsyncIterator[bytes]:
         quiet_seconds += EVENT_SECONDS
 
 
-def _idempotency_key(visit: Visit) -> str | None:
+def idempotency_key(visit: Visit) -> str | None:
+    """What a job is known by to whoever submits it. Raises InvalidRequest."""
     key = visit.headers.get("idempotency-key")
     if key is not None and not 0 < len(key) <= _LONGEST_KEY:
         raise InvalidRequest(f"An idempotency key has 1 to {_LONGEST_KEY} characters.", param="idempotency-key")

@@ -14,6 +14,7 @@ import msgspec
 
 from headgate import __version__
 from headgate.admin.endpoint import JSON, Access, Endpoint
+from headgate.admin.streamed_bodies import STREAMED_BODIES
 from headgate.types import Route
 from headgate.wire.openai import CEILINGS, MAX_CHOICES, MAX_OUTPUT_TOKENS
 
@@ -146,7 +147,9 @@ def _operation(endpoint: Endpoint[Any], taken: Json) -> Json:
         "parameters": [_parameter(name, "path", schema) for name, schema in in_path.items()],
         "responses": {str(endpoint.status): _answer(endpoint), "default": _refused("Error")},
     }
-    if endpoint.reads_body:
+    if endpoint.is_streamed:
+        operation["requestBody"] = {"required": True, "content": STREAMED_BODIES[endpoint.path]}
+    elif endpoint.reads_body:
         required = [field.name for field in msgspec.structs.fields(endpoint.takes) if field.required]
         operation["requestBody"] = _body(sent, [name for name in required if name in sent])
     else:

@@ -7,13 +7,16 @@ from typing import Any
 from headgate.admin import (
     alerts,
     audit,
+    batches,
     cache,
     dead_letters,
     deliveries,
     erasing,
+    files,
     jobs,
     keys,
     limits,
+    message_batches,
     models,
     objects,
     openapi,
@@ -30,6 +33,8 @@ from headgate.admin.services import Readiness, Services
 KEY_PATH = "/admin/keys/{key_id}"
 OBJECT_PATH = "/v1/cache/{namespace}/{key:path}"
 JOB_PATH = "/v1/jobs/{job_id}"
+FILE_PATH = "/v1/files/{file_id}"
+BATCH_PATH = "/v1/batches/{batch_id}"
 
 
 async def openapi_document(_visit: Visit, _: Nothing) -> Reply:
@@ -37,6 +42,18 @@ async def openapi_document(_visit: Visit, _: Nothing) -> Reply:
     return Reply(openapi.document(ENDPOINTS))
 
 
+FILES_AND_BATCHES: tuple[Endpoint[Any], ...] = (
+    Endpoint("POST", "/v1/files", files.upload_file, Nothing, files.FileView, Access.CALLER, is_streamed=True),
+    Endpoint("GET", "/v1/files", files.list_files, files.FilesQuery, files.Files, Access.CALLER),
+    Endpoint("GET", FILE_PATH, files.get_file, files.FileId, files.FileView, Access.CALLER),
+    Endpoint("GET", f"{FILE_PATH}/content", files.file_content, files.FileId, None, Access.CALLER),
+    Endpoint("DELETE", FILE_PATH, files.delete_file, files.FileId, files.DeletedFile, Access.CALLER),
+    Endpoint("POST", "/v1/batches", batches.create_batch, batches.CreateBatch, batches.BatchView, Access.CALLER),
+    Endpoint("GET", "/v1/batches", batches.list_batches, batches.BatchesQuery, batches.BatchList, Access.CALLER),
+    Endpoint("GET", BATCH_PATH, batches.get_batch, batches.BatchId, batches.BatchView, Access.CALLER),
+    Endpoint("POST", f"{BATCH_PATH}/cancel", batches.cancel_batch, batches.BatchId, batches.BatchView, Access.CALLER),
+    *message_batches.ENDPOINTS,
+)
 ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("GET", "/v1/models", models.list_models, Nothing, models.ModelList, Access.CALLER),
     Endpoint("GET", "/v1/models/{model:path}", models.get_model, models.ModelId, models.Model, Access.CALLER),
@@ -62,6 +79,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     ),
     Endpoint("GET", OBJECT_PATH, objects.get_object, objects.ObjectId, objects.FoundObject, Access.CALLER),
     Endpoint("DELETE", OBJECT_PATH, objects.delete_object, objects.ObjectId, objects.DeletedObject, Access.CALLER),
+    *FILES_AND_BATCHES,
     Endpoint("GET", "/healthz", operations.alive, Nothing, operations.Health, Access.PUBLIC),
     Endpoint("GET", "/readyz", operations.ready, Nothing, Readiness, Access.PUBLIC),
     Endpoint("GET", "/metrics", operations.metrics, Nothing, None, Access.PUBLIC),

@@ -14,6 +14,7 @@ from headgate.gateway.admission import Admissions
 from headgate.gateway.appealing import Appeals, Handle
 from headgate.gateway.choosing import Choosing
 from headgate.gateway.fleet import Setup
+from headgate.jobs.batches import BatchDesk
 from headgate.jobs.desk import JobDesk
 from headgate.ports import AlertLog, CacheStore, Clock, Counters, Ledger
 from headgate.reconciling.desk import Reconciler
@@ -55,6 +56,7 @@ class Services(msgspec.Struct, frozen=True):
     cache: CacheStore
     cache_activity: Callable[[], Awaitable[CacheActivity]]  # of all workers
     job_desk: JobDesk
+    batches: BatchDesk
     choosing: Choosing
     routes: RouteRecords
     appeals: Appeals

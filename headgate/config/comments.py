@@ -17,6 +17,7 @@ from headgate.config import (
     billing_schema,
     delivery_schema,
     embedder_schema,
+    files_schema,
     jobs_schema,
     router_schema,
     schema,
@@ -24,8 +25,8 @@ from headgate.config import (
 )
 
 _SOURCES = (
-    schema, tiers, alert_schema, batch_schema, billing_schema, delivery_schema, embedder_schema, jobs_schema,
-    router_schema,
+    schema, tiers, alert_schema, batch_schema, billing_schema, delivery_schema, embedder_schema, files_schema,
+    jobs_schema, router_schema,
 )  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from headgate.config.billing_schema import BillingConfig, ReconcileConfig
 from headgate.config.blocks import Block, Count, CountFromZero, NotNegative, Port, Positive, Share, Usd
 from headgate.config.delivery_schema import PublishConfig
 from headgate.config.embedder_schema import EmbedderConfig
+from headgate.config.files_schema import FilesConfig
 from headgate.config.jobs_schema import JobsConfig
 from headgate.config.router_schema import EscalateConfig, FlagConfig, ShadowConfig, TargetConfig
 from headgate.config.tiers import LimitsConfig, TenantConfig, TierConfig
@@ -366,5 +367,6 @@ class Config(Block, frozen=True):
     pii: PiiConfig = PiiConfig()  # what may be kept of personal data
     idempotency: IdempotencyConfig = IdempotencyConfig()  # requests that are sent with the header idempotency-key
     jobs: JobsConfig = JobsConfig()  # work that is done later, and who does it
+    files: FilesConfig = FilesConfig()  # files that callers keep, and those of batches
     publish: PublishConfig = PublishConfig()  # topics that others read along
     queue: str = "sql"  # doorbell and ingestion of jobs: sql | redis:// | amqp:// | kafka:// | sqs://

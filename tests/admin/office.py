@@ -24,6 +24,7 @@ from headgate.config.load import parse
 from headgate.config.rules import tier_rules
 from headgate.delivering import Deliveries
 from headgate.difficulty.loading import load_difficulty
+from headgate.filing import Filing
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer
@@ -105,6 +106,7 @@ class Office:
         self.cache = MemoryCache(self.clock.now, max_entries=10, max_bytes=100_000, max_entry_bytes=10_000)
         room = WaitingRoom(self.clock, lambda: 10)
         self.admissions = Admissions(self.counters, self.ledger, self.clock, room, self._rules_of)
+        self.filing = Filing(self.database, self.jobs, self.clock, lambda: self.running.loaded.config, lambda: None)
         services = Services(
             clock=self.clock,
             accounts=self.accounts,
@@ -117,6 +119,7 @@ class Office:
             cache=self.cache,
             cache_activity=self._cache_activity,
             job_desk=self._desk(),
+            batches=self.filing.batches,
             choosing=self.choosing,
             routes=self.routes,
             appeals=Appeals(self.clock),

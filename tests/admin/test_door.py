@@ -49,7 +49,7 @@ def test_the_admin_key_is_made_once_and_kept_as_a_hash(tmp_path: Path) -> None:
         ("/v1/audio/transcriptions", "Audio"),
         ("/v1/images/generations", "Images"),
         ("/v1/realtime", "Realtime"),
-        ("/v1/files/file-1", "files"),
+        ("/v1/threads/thread-1", "threads"),
         ("/%00%ff", "openapi.json"),
         ("/" + "x" * 5000, "openapi.json"),
     ],

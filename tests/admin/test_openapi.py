@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import httpx
 import jsonschema
 import msgspec
 
@@ -46,6 +47,34 @@ def test_what_an_endpoint_takes_is_described() -> None:
     assert chat["required"] == ["model", "messages"] and chat["additionalProperties"] is True
 
 
+QUERIES: dict[tuple[str, str], dict[str, str]] = {
+    ("GET", "/admin/usage/limits"): {"tenant": "acme"},
+    ("DELETE", "/v1/jobs/{job_id}"): {"cancel": "true"},
+    ("DELETE", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute"},
+    ("DELETE", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month"},
+}
+REFUSED: dict[str, dict[str, int]] = {
+    "GET": {"/admin/dead-letters/{id}": 400},  # no such id
+    # the test has revoked the key by now, and no provider here can be asked for its bill
+    "POST": {"/admin/keys/{key_id}/rotate": 409, "/admin/reconcile": 400},
+    "DELETE": {"/v1/messages/batches/{batch_id}": 409},  # it has not ended
+}
+BATCH = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
+MESSAGE_BATCH = {"requests": [{"custom_id": "a", "params": {}}]}
+
+
+async def upload(office: Office) -> httpx.Response:
+    form = {"file": ("a.jsonl", b"{}\n")}
+    return await office.client.post("/v1/files", headers=ALICE, data={"purpose": "batch"}, files=form)
+
+
+async def file_and_batch(office: Office, path: str) -> tuple[str, httpx.Response]:
+    file_id = (await upload(office)).json()["id"]
+    if path.startswith("/v1/messages"):
+        return file_id, await office.post("/v1/messages/batches", MESSAGE_BATCH, headers=ALICE)
+    return file_id, await office.post("/v1/batches", {**BATCH, "input_file_id": file_id}, headers=ALICE)
+
+
 def test_answers_are_as_described(tmp_path: Path) -> None:
     async def scenario(office: Office) -> None:
         await office.ledger.write([ledger_row(1)])
@@ -63,15 +92,11 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
                 "body": {"model": "auto", "messages": [{"role": "user", "content": "Hi"}]}
             },
             ("POST", "/admin/route/gate"): {"router": "auto", "closed": True},
+            ("POST", "/admin/dead-letters/redrive"): {"tenant": "acme"},
+            ("POST", "/admin/dead-letters/drop"): {"tenant": "acme"},
             ("PUT", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute", "value": 5},
             ("PUT", "/v1/cache/{namespace}/{key:path}"): {"value": [1]},
             ("PUT", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month", "value": 0.5},
-        }
-        queries: dict[tuple[str, str], dict[str, str]] = {
-            ("GET", "/admin/usage/limits"): {"tenant": "acme"},
-            ("DELETE", "/v1/jobs/{job_id}"): {"cancel": "true"},
-            ("DELETE", "/admin/limits"): {"tier": "free", "setting": "requests_per_minute"},
-            ("DELETE", "/admin/budgets"): {"tenant": "acme", "setting": "tenant_month"},
         }
         for endpoint in ENDPOINTS:
             if endpoint.gives is None:
@@ -79,20 +104,25 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
             headers = ALICE if endpoint.access is Access.CALLER else ADMIN
             url = endpoint.path.replace("{key_id}", made).replace("{model:path}", "house/large")
             url = url.replace("{request_id}", "req_k1").replace("{job_id}", job_id)
+            file_id, made_batch = await file_and_batch(office, endpoint.path)
+            url = url.replace("{file_id}", file_id).replace("{batch_id}", made_batch.json()["id"])
+            bodies["POST", "/v1/batches"] = {**BATCH, "input_file_id": file_id}
             body = bodies.get((endpoint.method, endpoint.path), {})
-            response = await office.client.request(
-                endpoint.method,
-                url,
-                headers=headers,
-                params=queries.get((endpoint.method, endpoint.path)),
-                json=body if endpoint.reads_body else None,
-            )
-            refused = {"/admin/keys/{key_id}/rotate": 409}  # the test has revoked the key by now
-            if endpoint.method == "POST":
-                refused["/admin/reconcile"] = 400  # no provider here can be asked for its bill
+            if endpoint.is_streamed:
+                response = await upload(office) if url == "/v1/files" else made_batch
+            else:
+                response = await office.client.request(
+                    endpoint.method,
+                    url,
+                    headers=headers,
+                    params=QUERIES.get((endpoint.method, endpoint.path)),
+                    json=body if endpoint.reads_body else None,
+                )
+            refused = REFUSED.get(endpoint.method, {})
             if endpoint.path in refused:
                 assert response.status_code == refused[endpoint.path]
-                schema: dict[str, Any] = {"$ref": "#/components/schemas/Error"}
+                shape = "AnthropicError" if endpoint.path.startswith("/v1/messages") else "Error"
+                schema: dict[str, Any] = {"$ref": f"#/components/schemas/{shape}"}
             else:
                 assert response.status_code == endpoint.status, (endpoint.path, response.text)
                 schema = {"$ref": f"#/components/schemas/{endpoint.gives.__name__}"}

@@ -22,6 +22,7 @@ from headgate.types import Route
 from headgate.wire.speakers import speaker
 
 _HOT_ROUTES = {f"/v1/{route.value}".encode(): route for route in Route}
+_UPLOADS = (b"/v1/files", b"/v1/messages/batches")  # may be so large that they take long
 _LINGER_SECONDS = 2.0  # how long a client that is still sending may read its error
 
 
@@ -216,6 +217,8 @@ class GatewayProtocol(HttpToolsProtocol):
         if isinstance(self.cycle, Exchange):
             self.cycle.receive(body)
         else:
+            if self.url.partition(b"?")[0] in _UPLOADS:
+                self._stop_receive_timer()  # it runs anew from here: what matters is that something comes
             super().on_body(body)
 
     def on_message_complete(self) -> None:

@@ -1,0 +1,34 @@
+"""What the OpenAPI document says of bodies that endpoints read while they come in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headgate.admin.endpoint import JSON
+from headgate.jobs.filing import UPLOADED
+
+_FORM = {
+    "type": "object",
+    "properties": {
+        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+        "purpose": {"type": "string", "enum": list(UPLOADED)},
+        "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
+        "expires_after[seconds]": {"type": "integer"},
+    },
+    "required": ["file", "purpose"],
+}
+_REQUEST = {
+    "type": "object",
+    "properties": {"custom_id": {"type": "string"}, "params": {"type": "object"}},
+    "required": ["custom_id", "params"],
+}
+_REQUESTS = {
+    "type": "object",
+    "properties": {"requests": {"type": "array", "minItems": 1, "items": _REQUEST}},
+    "required": ["requests"],
+    "additionalProperties": False,
+}
+STREAMED_BODIES: dict[str, dict[str, Any]] = {
+    "/v1/files": {"multipart/form-data": {"schema": _FORM}},
+    "/v1/messages/batches": {JSON: {"schema": _REQUESTS}},
+}
