@@ -319,7 +319,7 @@ def _view(job: Job, outlook: Outlook = NOTHING) -> JobView:
         created_at=job.created_at,
         start_at=job.start_at or None,
         deadline_at=job.deadline_at,
-        execution=Execution(job.execution, job.execution_reason) if job.execution else None,
+        execution=_execution(job) if job.execution else None,
         window=None if job.off_peak is None else job.off_peak.window,
         timezone=None if job.off_peak is None else job.off_peak.timezone,
         opens_at=job.opens_at if counts.open else None,
@@ -339,3 +339,8 @@ def _item_view(item: Item) -> ItemView:
         error=Problem(item.error_code, item.error) if item.error_code else None,
         label=item.label or None,
     )
+
+
+def _execution(job: Job) -> Execution:
+    """What was in a batch and is done live now is live."""
+    return Execution("batch" if job.execution == "batch" else "live", job.execution_reason)

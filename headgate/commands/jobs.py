@@ -238,4 +238,8 @@ def _sentence(job: JobView) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in job.items.items())
     forecast = _outlook(job)
     why = f"; last error: {job.error.message}" if job.error else ""
-    return f"{job.id} is {'paused' if job.paused else job.state}: {counts}; {job.cost_usd} USD{forecast}{why}"
+    opens = f"; its window opens {written(job.opens_at)}" if job.opens_at else ""
+    execution = job.execution
+    where = f"; in a provider's batch: {execution.reason}" if execution and execution.by == "batch" else ""
+    standing = f"{job.id} is {'paused' if job.paused else job.state}: {counts}; {job.cost_usd} USD"
+    return f"{standing}{forecast}{opens}{where}{why}"

@@ -124,7 +124,7 @@ class _Decoder:
         try:
             if "${" in node.text:
                 value = Value(self._substitution.resolve(node.text), plain=True, substituted=True)
-            return scalar(value, kind)
+            return scalar(value, _meant(value, kind))
         except Unresolved as error:
             self._findings.error(place, error.message, error.hint, node.origin)
         except NotValid as error:
@@ -163,17 +163,26 @@ def scalar(value: Value, kind: inspect.Type) -> object:
 
 
 def _alternative(node: Node, kind: inspect.UnionType) -> inspect.Type:
-    """The member of a union that a node is meant as, by its shape: the schema has no unions that need more."""
+    """The member of a union that a node is meant as, by its shape; of several scalars `_meant` finds the one."""
     scalars = [one for one in kind.types if not isinstance(one, (*_BLOCKS, inspect.ListType, inspect.NoneType))]
     blocks = [one for one in kind.types if isinstance(one, _BLOCKS)]
     if isinstance(node, Scalar) and node.plain and node.text in _NOTHING and inspect.NoneType() in kind.types:
         return inspect.NoneType()
     if isinstance(node, Scalar) and scalars:
-        return scalars[0]
+        return scalars[0] if len(scalars) == 1 else inspect.UnionType(tuple(scalars))
     if isinstance(node, Mapping) and blocks:
         return blocks[0]
     lists = [one for one in kind.types if isinstance(one, inspect.ListType)]
     return lists[0] if isinstance(node, Sequence) and lists else kind
+
+
+def _meant(value: Value, kind: inspect.Type) -> inspect.Type:
+    """Of a choice of words and another scalar, which one a value is."""
+    if not isinstance(kind, inspect.UnionType):
+        return kind
+    words = [one for one in kind.types if isinstance(one, inspect.LiteralType)]
+    others = [one for one in kind.types if not isinstance(one, inspect.LiteralType)]
+    return next((one for one in words if value.text in one.values), (others or words)[0])
 
 
 def _is_left_empty(node: Node, kind: inspect.Type) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -187,5 +188,23 @@ def test_jobs_of_a_user_and_of_a_time(tmp_path: Path) -> None:
         assert await found(since=job["created_at"], until=job["created_at"] + 1) == mine
         assert await found(since="2100-01-01") == none
         error_of(await made.get("/v1/jobs", headers=ALICE, since="soon"), 400)
+
+    in_office(tmp_path, scenario)
+
+
+def test_off_peak_hours(tmp_path: Path) -> None:
+    async def scenario(made: Office) -> None:
+        now = datetime.fromtimestamp(made.clock.now(), UTC)
+        later = f"{now + timedelta(hours=2):%H:%M}-{now + timedelta(hours=4):%H:%M}"
+        job = (await made.post("/v1/jobs", {**ONE, "window": later, "timezone": "UTC"}, headers=ALICE)).json()
+        assert (job["window"], job["timezone"]) == (later, "UTC")
+        assert 3600 < job["opens_at"] - made.clock.now() <= 7200
+        assert await made.work.claim("w1", ["req_x"], 30.0) == []
+        usual = (await made.post("/v1/jobs", {**ONE, "window": later}, headers=ALICE)).json()
+        assert usual["timezone"], "the tenant's"
+        wrong = error_of(await made.post("/v1/jobs", {**ONE, "window": "nights"}, headers=ALICE), 400)
+        assert wrong["param"] == "window" and "01:00-06:00" in wrong["message"]
+        too_late = {**ONE, "window": later, "timezone": "UTC", "deadline_at": made.clock.now() + 60}
+        assert error_of(await made.post("/v1/jobs", too_late, headers=ALICE), 400)["param"] == "deadline_at"
 
     in_office(tmp_path, scenario)

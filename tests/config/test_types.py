@@ -146,3 +146,12 @@ def test_on_exceed_is_a_word_or_one_key() -> None:
 def test_an_empty_file_is_the_defaults() -> None:
     assert config("").server.port == 8080
     assert config("# nothing\n").server.port == 8080
+
+
+def test_a_number_or_a_word() -> None:
+    assert config("").jobs.concurrency == config("jobs: {concurrency: auto}\n").jobs.concurrency == "auto"
+    assert config("jobs: {concurrency: 12}\n").jobs.concurrency == 12
+    assert config('jobs: {concurrency: "${N}"}\n', {"N": "7"}).jobs.concurrency == 7
+    assert config('jobs: {concurrency: "${N}"}\n', {"N": "auto"}).jobs.concurrency == "auto"
+    (said,) = errors("jobs: {concurrency: many}\n")
+    assert 'expected a whole number of at least 1, found the text "many"' in said
