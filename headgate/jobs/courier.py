@@ -32,10 +32,10 @@ from headgate.types import Api, Call, Frozen, RequestRecord, Route
 
 KINDS = frozenset({"openai", "azure", "anthropic", "gemini"})
 LEASE = "provider-batches"
-LEASE_SECONDS = 120.0
+LEASE_SECONDS = 300.0  # longer than a batch can be on its way to its provider, which is two calls
 LEASE_OF_A_BATCH_SECONDS = 7 * 86_400.0  # of its items
 LOOK_SECONDS = 5.0
-LOOKUP_SECONDS = 60.0  # after which a batch that was handed over shows in the provider's list
+LOOKUP_SECONDS = 300.0  # after which what was handed over is at the provider, and in its list, or never will be
 MOST_BYTES = 20_000_000  # of the requests of one batch: the least that any of the providers takes in one call
 _BOOKED_AT_ONCE = 200
 _SPILLED = "spilled"  # it was in a batch, and what is left of it is done live

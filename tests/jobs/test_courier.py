@@ -88,7 +88,7 @@ class Office:
 
     def begin_again(self) -> None:
         """Another process, which knows what is in the database."""
-        self.clock.time += 200.0
+        self.clock.time += 400.0
         self.courier = Courier("two", self.means)
 
     async def submit(self, *prompts: str, hours: float | None = 24.0, model: str = "small") -> Job:

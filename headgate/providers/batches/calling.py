@@ -17,7 +17,7 @@ from headgate.wire import openai
 
 Shape = TypeVar("Shape")
 
-CALL_SECONDS = 300.0  # a file of a hundred megabytes goes with one call
+CALL_SECONDS = 120.0  # a file of tens of megabytes goes with one call
 MAX_ANSWER_BYTES = 500_000_000
 
 
