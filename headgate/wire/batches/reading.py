@@ -29,6 +29,7 @@ def json_problem(line: Line) -> LineProblem | None:
     if line.body is None:
         return LineProblem("request_too_large", "The line is longer than server.max_body_bytes.", line.number)
     try:
+        line.body.decode()  # the decoder does not look into what it skips
         _object.decode(line.body)
         return None
     except msgspec.ValidationError:
