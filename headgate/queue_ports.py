@@ -60,3 +60,16 @@ class DeadLetters(Protocol):
 
     async def drop(self, letter_ids: Sequence[int]) -> int:
         """Forget them; how many there were."""
+
+
+class Signal(Protocol):
+    """A sign to another process that looking may be worth while. It may get lost. Raises QueueUnavailable."""
+
+    async def give(self) -> None:
+        """Let another process know, or this one."""
+
+    async def wait(self) -> None:
+        """Until a sign was given; those that were given meanwhile are one."""
+
+    async def aclose(self) -> None:
+        """Disconnect. May be repeated."""

@@ -18,6 +18,7 @@ from headgate.gateway.background import BackgroundGate
 from headgate.job_types import Backlog, JobQuota, RetryRules
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
+from headgate.jobs.doorbell import Doorbell
 from headgate.jobs.erasing import Upkeep
 from headgate.jobs.intake import Hands, Intake, Source
 from headgate.jobs.kinds import request_kinds
@@ -28,9 +29,10 @@ from headgate.jobs.tasks import JobObserver, Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.policy.background import Load, concurrency
 from headgate.ports import Clock
-from headgate.queue_ports import Queue
+from headgate.queue_ports import Queue, Signal
 from headgate.queues.opening import open_queue
 from headgate.queues.places import place_of
+from headgate.queues.signals import PostgresSignal, QueueSignal
 from headgate.stores.database import Database
 from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_dead_items import SqlDeadItems
@@ -89,12 +91,13 @@ class Working:
         outlooks = Outlooks(SqlProspects(database), clock)
         self.upkeep = Upkeep(jobs, SqlJobUpkeep(database, clock), clock, lambda caller: quota_of(config(), caller))
         offices = Offices(self.deliveries.desk, dead, outlooks, self.upkeep)
-        self.desk = JobDesk(jobs, offices, clock, kinds, self.worker.bell.ring)
+        self._doorbell = Doorbell(self.worker.bell, _signal(config(), clock))
+        self.desk = JobDesk(jobs, offices, clock, kinds, self._doorbell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
         self._database, self._accounts, self._clock = database, accounts, clock
         self._hired: Hired | None = None
         self._intake: Intake | None = None
-        self._taking: asyncio.Task[None] | None = None
+        self._talking: list[asyncio.Task[None]] = []  # what talks to queues
         self._queues: list[Queue] = []
 
     def hire(self, hired: Hired) -> None:
@@ -123,10 +126,12 @@ class Working:
             group.create_task(self.deliveries.usage.run_forever())
             group.create_task(self._expire_forever())
             group.create_task(self.filing.files.sweep_forever())
+            self._talking.append(group.create_task(self._doorbell.tell_forever()))
             if self._works:
                 group.create_task(self.worker.run_forever())
+                self._talking.append(group.create_task(self._doorbell.listen_forever()))
             if self._intake is not None:
-                self._taking = group.create_task(self._intake.run_forever())
+                self._talking.append(group.create_task(self._intake.run_forever()))
 
     def _open_intake(self, taking: Taking) -> Intake:
         place = place_of(taking.address)
@@ -163,13 +168,14 @@ class Working:
     async def drain(self) -> None:
         """Take no more items, and give back what does not end in time."""
         seconds = self._config().server.drain_seconds
-        if self._taking is not None:
-            self._taking.cancel()
-            await asyncio.wait([self._taking])
+        for task in self._talking:
+            task.cancel()
+        await asyncio.gather(*self._talking, return_exceptions=True)
         await self.worker.drain(seconds)
         await self.deliveries.drain(min(seconds, LOOK_SECONDS))
         for queue in self._queues:
             await queue.aclose()
+        await self._doorbell.aclose()
 
     def _settings(self) -> WorkerSettings:
         jobs = self._config().jobs
@@ -191,3 +197,10 @@ def quota_of(config: Config, caller: Caller) -> JobQuota:
     tier = config.tiers.get(caller.tier.name)
     quota = config.jobs.quota if tier is None or tier.jobs is None else tier.jobs
     return JobQuota(quota.bytes, quota.open_items)
+
+
+def _signal(config: Config, clock: Clock) -> Signal | None:
+    """How processes tell each other that there is work; None: by looking. Raises MissingExtra or InvalidRequest."""
+    if config.queue != "sql":
+        return QueueSignal(open_queue(config.queue, clock))
+    return PostgresSignal(config.database) if config.database.startswith("postgresql") else None

@@ -5,9 +5,7 @@ from __future__ import annotations
 from headgate.config.problems import Place
 
 # A place in the configuration, * for any name or index: what it belongs to.
-NOT_YET = {
-    "queue": "queues",
-}
+NOT_YET: dict[str, str] = {}
 _PATTERNS = {tuple(pattern.split(".")): capability for pattern, capability in NOT_YET.items()}
 
 

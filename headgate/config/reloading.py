@@ -20,6 +20,7 @@ def changed(before: Loaded, after: Loaded) -> tuple[str, ...]:
         "server.ledger": (old.server.ledger, new.server.ledger),
         "database": (old.database, new.database),
         "store": (old.store, new.store),
+        "queue": (old.queue, new.queue),
         "embedder": (old.embedder, new.embedder),
     }
     waiting = [f"{name} changed and waits for a restart." for name, (was, now) in at_start.items() if was != now]

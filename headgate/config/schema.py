@@ -369,4 +369,5 @@ class Config(Block, frozen=True):
     jobs: JobsConfig = JobsConfig()  # work that is done later, and who does it
     files: FilesConfig = FilesConfig()  # files that callers keep, and those of batches
     publish: PublishConfig = PublishConfig()  # topics that others read along
-    queue: str = "sql"  # doorbell and ingestion of jobs: sql | redis:// | amqp:// | kafka:// | sqs://
+    # how workers of other processes hear of new jobs at once: sql (by the database) | redis:// | amqp:// | kafka:// | sqs://
+    queue: str = "sql"

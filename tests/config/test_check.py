@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from headgate.config import availability
 from headgate.types import Severity
 from tests.config.reading import BASE, config, errors, marked, read
 
@@ -279,7 +280,8 @@ def test_warnings_do_not_keep_a_file_from_being_used() -> None:
     assert said("", Severity.WARNING) == ["1 models: there are no models: every request will be refused"]
 
 
-def test_what_has_no_effect_yet_is_accepted_and_noted() -> None:
+def test_what_has_no_effect_yet_is_accepted_and_noted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(availability._PATTERNS, ("queue",), "queues")
     found = said(BASE + "queue: redis://127.0.0.1:6379/0\n" + A, Severity.NOTE)
     assert [note.split(":")[0] for note in found] == ["8 queue"]
     assert "(no queues yet)" in found[0]

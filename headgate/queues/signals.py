@@ -1,0 +1,85 @@
+"""Signs between processes: through any queue, or through what PostgreSQL has for that, LISTEN and NOTIFY."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from headgate.errors import MissingExtra
+from headgate.queue_errors import QueueUnavailable
+from headgate.queue_ports import Queue
+
+if TYPE_CHECKING:
+    from psycopg import AsyncConnection
+
+CHANNEL = "headgate_jobs"
+_WAIT_SECONDS = 20.0
+_MOST_AT_ONCE = 100
+_CONNECT_SECONDS = 5
+
+
+class QueueSignal:
+    """The port `Signal` on a queue: one of those who wait hears each. It is acknowledged at once."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    async def give(self) -> None:
+        await self._queue.send(b"jobs")
+
+    async def wait(self) -> None:
+        while not (heard := await self._queue.receive(_MOST_AT_ONCE, _WAIT_SECONDS)):
+            pass
+        await self._queue.ack(heard)
+
+    async def aclose(self) -> None:
+        await self._queue.aclose()
+
+
+class PostgresSignal:
+    """The port `Signal` on PostgreSQL: all who wait hear each. Two connections of its own, as one is always waiting."""
+
+    def __init__(self, url: str) -> None:
+        """`url` as in the configuration. Raises MissingExtra."""
+        try:
+            import psycopg
+        except ImportError:
+            raise MissingExtra("A PostgreSQL database needs headgate[postgres].") from None
+        self._failure = psycopg.Error
+        self._url = url
+        self._giving: AsyncConnection | None = None
+        self._waiting: AsyncConnection | None = None
+
+    async def give(self) -> None:
+        try:
+            if self._giving is None or self._giving.closed:
+                self._giving = await self._connect()
+            await self._giving.execute("SELECT pg_notify(%s, '')", (CHANNEL,))
+        except (self._failure, OSError) as error:
+            raise self._trouble(error) from error
+
+    async def wait(self) -> None:
+        try:
+            if self._waiting is None or self._waiting.closed:
+                self._waiting = await self._connect()
+                await self._waiting.execute(f"LISTEN {CHANNEL}")
+                return  # what was given before is not told: look
+            async for _ in self._waiting.notifies(stop_after=1):
+                return
+        except (self._failure, OSError) as error:
+            raise self._trouble(error) from error
+
+    async def aclose(self) -> None:
+        for connection in (self._giving, self._waiting):
+            if connection is not None:
+                await connection.close()
+        self._giving = self._waiting = None
+
+    async def _connect(self) -> AsyncConnection:
+        from psycopg import AsyncConnection
+
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            return await AsyncConnection.connect(self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS)
+
+    def _trouble(self, error: Exception) -> QueueUnavailable:
+        return QueueUnavailable(f"PostgreSQL takes no signs: {type(error).__name__}. Start it, or correct `database`.")
