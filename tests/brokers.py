@@ -124,7 +124,8 @@ class KafkaBroker:
     def make_topic(self, name: str, partitions: int = 1) -> str:
         """Its address."""
         assert self._library.rd_kafka_mock_topic_create(self._cluster, name.encode(), partitions, 1) == 0
-        quick = "session.timeout.ms=6000&heartbeat.interval.ms=300&topic.metadata.refresh.interval.ms=1000"
+        # It answers a fetch when its time is over, not when a message comes, as Kafka does.
+        quick = "fetch.wait.max.ms=10&session.timeout.ms=6000&heartbeat.interval.ms=300"
         return f"kafka://{self.servers}/{name}?{quick}"
 
     def stop(self) -> None:
