@@ -1,4 +1,4 @@
-"""How long a job waits for a worker that has nothing to do: from the call that submits it to the first line of its work.
+"""How long a job waits for a worker that has nothing to do, from its submission to the first line of its work.
 
 python -m benchmarks.doorbell [--jobs 200]
 

@@ -81,7 +81,7 @@ class Working:
         self._gate, pipeline = gate, gate.pipeline
         self._work = SqlWork(database, clock)
         jobs = SqlJobs(database, clock)
-        self.filing = Filing(database, jobs, clock, config, lambda: self.worker.bell.ring())
+        self.filing = Filing(database, jobs, clock, config, lambda: self._doorbell.ring())
         kinds = request_kinds(lambda name: pipeline.setup.has(name)) | summary_kinds(Models(lambda: pipeline.setup))
         kinds |= self.filing.kinds
         means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), clock, observer)
