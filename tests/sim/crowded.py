@@ -19,7 +19,8 @@ _WHOLE = (
 
 class CrowdedProvider:
     """Implements `ports.Provider`. A request takes a slot from its first token to its last; with `most_waiting` others
-    in line before it, it is refused with a 429."""
+    in line before it, it is refused with a 429. How long streams take does not depend on what else is asked: with other
+    requests beside them or without they are the same."""
 
     kind = "openai"
 
@@ -30,7 +31,7 @@ class CrowdedProvider:
         self.waiting = 0
         self.refused = 0
         self._most_waiting = most_waiting
-        self._chance = chance
+        self._chances = {True: chance, False: random.Random(chance.random())}  # by whether it is a stream
 
     async def send(
         self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
@@ -38,12 +39,13 @@ class CrowdedProvider:
         if self.waiting >= self._most_waiting:
             self.refused += 1
             return CrowdedResponse(429, operation.stream, 0.0, lambda: None)
+        chance = self._chances[operation.stream]
+        first, all_of_it = chance.lognormvariate(-1.2, 0.4), chance.expovariate(1 / 4.0)
         self.waiting += 1
         try:
             await self.busy.acquire()
         finally:
             self.waiting -= 1
-        first, all_of_it = self._chance.lognormvariate(-1.2, 0.4), self._chance.expovariate(1 / 4.0)
         try:
             await asyncio.sleep(first if operation.stream else first + all_of_it)
         except BaseException:
