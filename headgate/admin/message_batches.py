@@ -10,6 +10,7 @@ import msgspec
 from headgate.admin.endpoint import Access, Endpoint, Input, Name, Nothing, Reply, Visit
 from headgate.errors import InvalidRequest
 from headgate.file_types import Batch, BatchCounts, BatchPage, BatchStatus, Dialect
+from headgate.job_types import EraseScope
 from headgate.types import Frozen
 
 PATH = "/v1/messages/batches"
@@ -105,8 +106,10 @@ async def cancel_message_batch(visit: Visit, query: MessageBatchId) -> MessageBa
 
 
 async def delete_message_batch(visit: Visit, query: MessageBatchId) -> DeletedMessageBatch:
-    """Forget a batch that has ended, and its results."""
-    await visit.services.batches.delete(query.batch_id, visit.caller().tenant, Dialect.ANTHROPIC)
+    """Forget a batch that has ended, its requests and its results. The ledger keeps its rows."""
+    tenant = visit.caller().tenant
+    await visit.services.batches.delete(query.batch_id, tenant, Dialect.ANTHROPIC)
+    await visit.services.job_desk.upkeep.erase(EraseScope(job_id=query.batch_id, tenant=tenant), cancel=True)
     return DeletedMessageBatch(query.batch_id)
 
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anthropic
 import openai
 import pytest
 
-from tests.e2e.gateway import ALICE, CAROL, Gateway
+from tests.e2e.gateway import ALICE, CAROL, ROOT, Gateway
 from tests.e2e.upstream import Upstream
 from tests.scale import scaled
 
@@ -105,6 +110,25 @@ def test_openais_batches_with_its_sdk(gateway: Gateway) -> None:
         assert batch.id in [each.id for each in client.batches.list(limit=1)]
         output = client.files.retrieve(batch.output_file_id)
         assert output.purpose == "batch_output" and output.bytes == len(client.files.content(output.id).content)
+
+
+def test_the_page_says_what_runs(gateway: Gateway, tmp_path: Path) -> None:
+    """The examples of docs/batches.md."""
+    examples = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "batches.md").read_text(), re.DOTALL)
+    told = {
+        "OPENAI_BASE_URL": f"{gateway.url}/v1", "OPENAI_API_KEY": ALICE,
+        "ANTHROPIC_BASE_URL": gateway.url, "ANTHROPIC_API_KEY": ALICE,
+    }  # fmt: skip
+    running = [
+        subprocess.Popen(
+            (sys.executable, "-c", example), cwd=tmp_path, env={**os.environ, **told}, stdout=subprocess.PIPE, text=True
+        )
+        for example in examples
+    ]
+    of_openai, of_anthropic = [process.communicate(timeout=100)[0].splitlines() for process in running]
+    assert [process.returncode for process in running] == [0, 0]
+    assert of_openai[0].startswith("completed") and len(of_openai) == 101
+    assert sorted(of_anthropic) == sorted(f"hello-{number} succeeded" for number in range(100))
 
 
 def test_files_with_openais_sdk(gateway: Gateway) -> None:
