@@ -23,6 +23,7 @@ from headgate.job_types import (
     NewJob,
     Prospects,
     RetryRules,
+    SeenOfModel,
 )
 from headgate.types import RequestRecord
 
@@ -144,3 +145,11 @@ class Checkpoints(Protocol):
     async def write(self, worker: str, lease: Lease, name: str, result: bytes, asked: Sequence[str] = ()) -> bool:
         """Keep what a step came to, unless it was kept before; False: the item was lost. `asked` are the ids of the
         requests it was made of, which are not made again."""
+
+
+class GateBoard(Protocol):
+    """Where processes tell each other what their dispatch gates have to know. Raises DatabaseUnavailable."""
+
+    async def exchange(self, process: str, mine: Sequence[SeenOfModel], seconds: float) -> list[SeenOfModel]:
+        """Tell what a process sees now, in place of what it told before, and hear what others told within so many
+        seconds."""

@@ -347,3 +347,16 @@ class RetryRules(Frozen, frozen=True, gc=False):
 
     retries: int = 5  # failures after the first that are followed by another attempt
     lost_workers: int = 3  # an item that took so many different workers with it is poison
+
+
+class SeenOfModel(Frozen, frozen=True, gc=False):
+    """What one process sees of one model, for the dispatch gates of the others. Streams are counted since its start."""
+
+    process: str
+    model: str
+    in_flight: int = 0  # requests of everybody in that process
+    background: int = 0  # of them, those of jobs
+    streams: int = 0  # that had their first content
+    ttft_seconds: float | None = None  # of streams lately
+    usual_ttft_seconds: float | None = None  # of streams beside which there was no background work
+    quiet_streams: int = 0  # that this is known from

@@ -12,7 +12,8 @@ from headgate.config import rules
 from headgate.config.jobs_schema import BackgroundConfig
 from headgate.config.schema import Config
 from headgate.gateway.admission import Admissions
-from headgate.gateway.background import BackgroundGate, BudgetShares
+from headgate.gateway.background import BackgroundGate
+from headgate.gateway.budget_shares import BudgetShares
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.rebuilding import Past
 from headgate.gateway.waiting import WaitingRoom

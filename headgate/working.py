@@ -15,7 +15,7 @@ from headgate.errors import HeadgateError
 from headgate.filing import Filing
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
-from headgate.job_types import Backlog, JobQuota, RetryRules
+from headgate.job_types import Backlog, JobQuota, RetryRules, SeenOfModel
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
 from headgate.jobs.doorbell import Doorbell
@@ -37,6 +37,7 @@ from headgate.stores.database import Database
 from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
+from headgate.stores.sql_gate_board import SqlGateBoard
 from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_prospects import SqlProspects
@@ -44,6 +45,8 @@ from headgate.stores.sql_work import SqlWork
 from headgate.types import Caller, Frozen
 
 LOOK_SECONDS = 5.0
+EXCHANGE_SECONDS = 1.0
+HEARD_SECONDS = 5.0  # what a process told longer ago is not so any more
 EXPIRE_SECONDS = 600.0
 
 log = logging.getLogger(__name__)
@@ -80,6 +83,7 @@ class Working:
         self._config, self._clock = config, clock
         self._gate, pipeline = gate, gate.pipeline
         self._work = SqlWork(database, clock)
+        self._board = SqlGateBoard(database, clock)
         jobs = SqlJobs(database, clock)
         self.filing = Filing(database, jobs, clock, config, lambda: self._doorbell.ring())
         kinds = request_kinds(lambda name: pipeline.setup.has(name)) | summary_kinds(Models(lambda: pipeline.setup))
@@ -122,6 +126,7 @@ class Working:
         """Look at what waits, and work, if the configuration wants this process to."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._look_forever())
+            group.create_task(self._exchange_forever())
             group.create_task(self.deliveries.relay.run_forever())
             group.create_task(self.deliveries.usage.run_forever())
             group.create_task(self._expire_forever())
@@ -154,6 +159,19 @@ class Working:
             except HeadgateError as error:
                 log.warning("what jobs wait is not known: %s", error.message)
             await asyncio.sleep(LOOK_SECONDS)
+
+    async def _exchange_forever(self) -> None:
+        """Gates tell each other what they see, as long as there are jobs for which it matters."""
+        while True:
+            seen: list[SeenOfModel] = []
+            try:
+                if self.backlog.ready or self.backlog.leased:
+                    mine = self._gate.told(self.worker.name)
+                    seen = await self._board.exchange(self.worker.name, mine, HEARD_SECONDS)
+            except HeadgateError as error:
+                log.warning("what other processes do is not known: %s", error.message)
+            self._gate.heard(seen)
+            await asyncio.sleep(EXCHANGE_SECONDS)
 
     async def _expire_forever(self) -> None:
         while True:

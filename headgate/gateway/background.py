@@ -1,8 +1,8 @@
 """The dispatch gate: lets background work through as far as interactive traffic leaves room. Decided by
 `policy/background.py`; this looks at what is going on in this process, and holds what has to wait.
 
-What a provider limits is shared between processes, and so is what it says of that and how slow it is; requests under
-way are this process's own. A request that waits too long is given back, so that others of its worker get their turn.
+Processes tell each other once a second what is under way in them and how slow their streams are, as long as there are
+jobs. A request that waits too long is given back, so that others of its worker get their turn.
 """
 
 from __future__ import annotations
@@ -12,25 +12,24 @@ from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from math import exp
+from typing import NamedTuple
 
-from headgate.errors import DatabaseUnavailable, StoreUnavailable
-from headgate.gateway.admission import Admissions
-from headgate.gateway.applying import RuleBook
-from headgate.gateway.fleet import Deployment, Setup
+from headgate.gateway.budget_shares import BudgetShares
+from headgate.gateway.fleet import Deployment
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.quotas import demand_of
+from headgate.job_types import SeenOfModel
 from headgate.limit_errors import BackgroundHeld
 from headgate.policy import background as policy
 from headgate.policy.background import Ceiling, GateRules, GateState, Sight, Verdict, Why
 from headgate.policy.quota import Demand
-from headgate.ports import Clock, Counters
-from headgate.types import Call, Caller, Measure
+from headgate.ports import Clock
+from headgate.types import Call, Caller
 
 LOOK_SECONDS = 0.25
 HOLD_SECONDS = 5.0
 AGAIN_SECONDS = 5.0  # until what was given back is tried again
 MONEY_AGAIN_SECONDS = 60.0
-BUDGET_LOOK_SECONDS = 1.0
 STREAMS_SECONDS = 30.0  # after the last interactive stream there is nobody who could feel it
 _SETTLES_SECONDS = 1.0  # what was let in shows in the provider's quota by then
 _NOTHING = Demand(requests=0)
@@ -51,6 +50,10 @@ class BackgroundGate:
         self._lane_of: dict[str, str] = {}  # by the ids of background requests under way
         self._seen: Counter[tuple[str, str]] = Counter()  # requests under way by lane (empty: interactive) and model
         self._seen_at = float("-inf")
+        self._elsewhere: list[SeenOfModel] = []  # in other processes
+        self._heard_of: dict[tuple[str, str], int] = {}  # their streams, by process and model
+        self._heard_streams: Counter[str] = Counter()  # by model, since this process heard of them first
+        self._felt: dict[str, tuple[Deployment, ...]] = {}  # of models that feel the background work of others
 
     @asynccontextmanager
     async def passing(self, caller: Caller, call: Call) -> AsyncIterator[None]:
@@ -88,6 +91,40 @@ class BackgroundGate:
     def room(self) -> int:
         """Requests that could begin now, of the models that are known."""
         return sum(self._verdict(lane).room for lane in self._lanes.values()) if self.rules() is not None else 0
+
+    def told(self, process: str) -> list[SeenOfModel]:
+        """What this process sees of each model that something goes on with, for the gates of others."""
+        self._look_around(self._clock.monotonic())
+        seen = []
+        for name, model in self.pipeline.setup.models.items():
+            counts = [(lane, count) for (lane, one), count in self._seen.items() if one == name]
+            slow = max(map(_pace, model.deployments), key=_lateness)
+            if counts or slow.streams:
+                background = sum(count for lane, count in counts if lane)
+                seen.append(SeenOfModel(process, name, sum(count for _, count in counts), background, *slow))
+        return seen
+
+    def heard(self, seen: Sequence[SeenOfModel]) -> None:
+        """What other processes see now: their requests count, and how slow their streams are."""
+        for one in seen:
+            before = self._heard_of.get((one.process, one.model), one.streams)
+            self._heard_streams[one.model] += max(0, one.streams - before)
+        self._heard_of = {(one.process, one.model): one.streams for one in seen}
+        self._elsewhere = list(seen)
+        felt = [name for name in self.pipeline.setup.models if self._is_felt_from_elsewhere(name)]
+        for name in [name for name in self._felt if name not in felt]:
+            for deployment in self._felt.pop(name):
+                deployment.background -= 1
+        for name in [name for name in felt if name not in self._felt]:
+            self._felt[name] = tuple(self._deployments(name))
+            for deployment in self._felt[name]:
+                deployment.background += 1
+
+    def _is_felt_from_elsewhere(self, name: str) -> bool:
+        there = [one for one in self._elsewhere if one.model == name]
+        background = sum(one.background for one in there)
+        others = sum(one.in_flight for one in there) - background + self._seen["", name]
+        return background > policy.UNFELT_SHARE * others
 
     # --- passing ---
 
@@ -163,7 +200,7 @@ class BackgroundGate:
             if len(self._lanes) >= _MOST_KEPT:
                 self._lanes = {name: kept for name, kept in self._lanes.items() if kept.under_way or kept.waiters}
             lane = self._lanes[name] = _Lane(name)
-            lane.catch_up(self._deployments(name))
+            lane.catch_up(self._deployments(name), self._streams(name))
         return lane
 
     def _verdict(self, lane: _Lane) -> Verdict:
@@ -171,7 +208,7 @@ class BackgroundGate:
         sight = self._sight(lane, now)
         if now >= lane.looked_at + LOOK_SECONDS:
             lane.looked_at = now
-            lane.catch_up(self._deployments(lane.name))
+            lane.catch_up(self._deployments(lane.name), self._streams(lane.name))
             lane.ceiling = policy.look(lane.ceiling, sight, rules, now)
         lane.verdict = policy.verdict(lane.ceiling, sight, rules, now)
         return lane.verdict
@@ -180,35 +217,47 @@ class BackgroundGate:
         setup, models = self.pipeline.setup, self._models(lane.name)
         known = self._deployments(lane.name)
         deployments = [one for one in known if one.usable(now)] or known
-        slow = max(deployments, key=_lateness, default=None)
+        elsewhere = [one for one in self._elsewhere if one.model in models]
         yet_to_come = lane.yet_to_come(now)
         used = [one.quota.used_share(one.keys.in_question(now), yet_to_come, now) for one in deployments]
         room = self.pipeline.dispatcher.room
-        if sum(one.streams for one in known) > lane.streams:
+        streams = self._streams(lane.name) - lane.streams
+        if streams:
             lane.felt_until = now + STREAMS_SECONDS
         lane.others = self._others(lane.name, models, now)
+        slow = max([*map(_pace, deployments), *map(_pace_of, elsewhere)], key=_lateness, default=_NO_PACE)
         return Sight(
-            in_flight=lane.others + lane.under_way,
-            background=lane.under_way,
+            in_flight=lane.others + lane.under_way + sum(one.in_flight for one in elsewhere),
+            background=lane.under_way + sum(one.background for one in elsewhere),
             refusals=sum(one.refusals for one in known) - lane.refusals,
-            streams=sum(one.streams for one in known) - lane.streams,
+            streams=streams,
             is_felt=now < lane.felt_until,
-            ttft_seconds=exp(slow.log_ttft) if slow is not None and slow.streams else None,
-            usual_ttft_seconds=exp(slow.usual_log_ttft) if slow is not None and slow.quiet_streams else None,
-            quiet_streams=slow.quiet_streams if slow is not None else 0,
+            ttft_seconds=slow.ttft_seconds,
+            usual_ttft_seconds=slow.usual_ttft_seconds,
+            quiet_streams=slow.quiet_streams,
             is_awaited=any(room.is_awaited(("quota", model)) for model in models),
             quota_used=min(used, default=0.0),
             process_used=self.pipeline.in_flight / setup.max_in_flight,
         )
 
+    def _streams(self, name: str) -> int:
+        """That had their first content, here and elsewhere."""
+        ours = sum(one.streams for one in self._deployments(name))
+        return ours + sum(self._heard_streams[model] for model in self._models(name))
+
     def _others(self, lane_name: str, models: Sequence[str], now: float) -> int:
         """Requests under way for these models, but for those of the lane itself."""
-        if now >= self._seen_at + LOOK_SECONDS:
-            self._seen_at, self._seen = now, Counter()
-            for journey in self.pipeline.under_way:
-                model = journey.call.model if journey.model is None else journey.model.spec.name
-                self._seen[self._lane_of.get(journey.call.id, ""), model] += 1
+        self._look_around(now)
         return sum(count for (lane, model), count in self._seen.items() if lane != lane_name and model in models)
+
+    def _look_around(self, now: float) -> None:
+        """Count what is under way, unless that was done a moment ago."""
+        if now < self._seen_at + LOOK_SECONDS:
+            return
+        self._seen_at, self._seen = now, Counter()
+        for journey in self.pipeline.under_way:
+            model = journey.call.model if journey.model is None else journey.model.spec.name
+            self._seen[self._lane_of.get(journey.call.id, ""), model] += 1
 
     def _models(self, name: str) -> Sequence[str]:
         router = self.pipeline.setup.routers.get(name)
@@ -244,10 +293,10 @@ class _Lane:
         self.refusals = 0  # of its deployments, at the last look
         self.streams = 0
 
-    def catch_up(self, deployments: Sequence[Deployment]) -> None:
-        """What its deployments have counted so far is known now."""
+    def catch_up(self, deployments: Sequence[Deployment], streams: int) -> None:
+        """What was counted so far is known now."""
         self.refusals = sum(one.refusals for one in deployments)
-        self.streams = sum(one.streams for one in deployments)
+        self.streams = streams
 
     def yet_to_come(self, now: float) -> Demand:
         """What was let in a moment ago, and may not have reached a quota yet."""
@@ -272,57 +321,30 @@ def _sum(total: Demand, demand: Demand, sign: int) -> Demand:
     )
 
 
-def _lateness(deployment: Deployment) -> float:
-    """How much later its first content comes than usual."""
-    return deployment.log_ttft - deployment.usual_log_ttft if deployment.quiet_streams else 0.0
+class _Pace(NamedTuple):
+    """How soon first content comes, in the order of `SeenOfModel`."""
+
+    streams: int
+    ttft_seconds: float | None
+    usual_ttft_seconds: float | None
+    quiet_streams: int
 
 
-class BudgetShares:
-    """Looks how much is used of the budgets that a background request would spend of, once a second for each caller."""
+_NO_PACE = _Pace(0, None, None, 0)
 
-    def __init__(self, counters: Counters, admissions: Admissions, setup: Callable[[], Setup], clock: Clock):
-        self._counters = counters
-        self._admissions = admissions
-        self._setup = setup
-        self._clock = clock
-        self._rules = RuleBook()
-        self._known: dict[tuple[str, str, str | None], tuple[float, str]] = {}  # until when, and the reason
 
-    async def reason(self, caller: Caller, call: Call, rules: GateRules) -> str:
-        """Why a budget keeps the request out; empty: none does. If none can be read, the corridor says so."""
-        global_rules = self._setup().global_rules
-        if not caller.tier.rules and not global_rules:
-            return ""
-        key, now = (caller.tenant, caller.key_id, call.user), self._clock.monotonic()
-        if (known := self._known.get(key)) is not None and now < known[0]:
-            return known[1]
-        applying = self._rules.applying(caller, call, call.model, global_rules, self._clock.now())
-        meters = [meter for meter in applying.meters if meter.rule.counts_budget and meter.rule.enforce]
-        reason = ""
-        if meters:
-            try:
-                await self._admissions.ready(caller)
-                for reading in await self._counters.read(caller.tenant, meters):
-                    meter, used = reading.meter, reading.used + reading.held
-                    reason = reason or policy.budget_reason(meter.rule.name, used, meter.limit, rules)
-            except (StoreUnavailable, DatabaseUnavailable):
-                return ""
-        if len(self._known) >= _MOST_KEPT:
-            self._known.clear()
-        self._known[key] = now + BUDGET_LOOK_SECONDS, reason
-        return reason
+def _pace(deployment: Deployment) -> _Pace:
+    lately = exp(deployment.log_ttft) if deployment.streams else None
+    usual = exp(deployment.usual_log_ttft) if deployment.quiet_streams else None
+    return _Pace(deployment.streams, lately, usual, deployment.quiet_streams)
 
-    async def left_picousd(self, caller: Caller, call: Call, rules: GateRules) -> int | None:
-        """How much money budgets leave to background work, the tightest of them; None: none limits it.
 
-        Raises StoreUnavailable or DatabaseUnavailable.
-        """
-        global_rules = self._setup().global_rules
-        applying = self._rules.applying(caller, call, call.model, global_rules, self._clock.now())
-        money = [meter for meter in applying.meters if meter.rule.counts_budget and meter.rule.measure is Measure.USD]
-        meters = [meter for meter in money if meter.rule.enforce]
-        if not meters:
-            return None
-        await self._admissions.ready(caller)
-        read = await self._counters.read(caller.tenant, meters)
-        return min((int(rules.budget_share * one.meter.limit) - one.used - one.held for one in read), default=None)
+def _pace_of(seen: SeenOfModel) -> _Pace:
+    return _Pace(seen.streams, seen.ttft_seconds, seen.usual_ttft_seconds, seen.quiet_streams)
+
+
+def _lateness(pace: _Pace) -> float:
+    """How much later first content comes than usual; before that is known less than of any that knows it."""
+    if pace.ttft_seconds is None or pace.usual_ttft_seconds is None:
+        return 0.0 if pace.ttft_seconds is None else 0.001
+    return pace.ttft_seconds / pace.usual_ttft_seconds

@@ -14,7 +14,15 @@ import msgspec
 from sqlalchemy import Connection, func, insert, inspect, select
 
 from headgate.errors import IncompatibleDatabase
-from headgate.stores import file_tables, jobs_tables, locks, outbox_tables, provider_batch_tables, queue_tables
+from headgate.stores import (
+    file_tables,
+    gate_tables,
+    jobs_tables,
+    locks,
+    outbox_tables,
+    provider_batch_tables,
+    queue_tables,
+)
 from headgate.stores.schema import migrations
 
 
@@ -228,6 +236,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="off-peak windows of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.OFF_PEAK)),
     Migration(name="sizes of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.SIZES)),
     Migration(name="batches at providers", statements=dict.fromkeys(_SEQUENCES, provider_batch_tables.CREATE)),
+    Migration(name="what gates tell each other", statements=dict.fromkeys(_SEQUENCES, gate_tables.CREATE)),
 )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
+import msgspec
 import pytest
 
-from headgate.gateway.background import HOLD_SECONDS, BackgroundGate, BudgetShares
+from headgate.gateway.background import HOLD_SECONDS, BackgroundGate
+from headgate.gateway.budget_shares import BudgetShares
+from headgate.job_types import SeenOfModel
 from headgate.limit_errors import BackgroundHeld
 from headgate.policy.background import FIRST_LIMIT, REST_SECONDS, GateRules, Why
 from headgate.policy.quota import QuotaLimits
@@ -154,5 +157,55 @@ def test_a_waiter_that_is_cancelled_leaves_nothing() -> None:
         tasks[0].cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         assert gate.states()["small"].under_way == gate.held == 0
+
+    run(scenario)
+
+
+def test_what_goes_on_in_other_processes_counts() -> None:
+    async def scenario() -> None:
+        corridor = Corridor(model(deployment(ScriptedProvider(answer(seconds_before=1.0)))))
+        gate = gate_of(corridor)
+        gate.heard([SeenOfModel("other", "small", in_flight=6, background=1)])
+        tasks = [asyncio.create_task(ask(corridor, gate)) for _ in range(4)]
+        await asyncio.sleep(0.3)
+        state = gate.states()["small"]
+        assert state.held >= 1 and state.under_way == state.limit - 6, "of the four there is room for"
+        (seen,) = gate.told("me")
+        assert seen.model == "small" and 2 <= seen.in_flight == seen.background <= 3
+        gate.heard([])
+        await asyncio.gather(*tasks)
+
+    run(scenario)
+
+
+def test_streams_that_are_slow_elsewhere_hold_background_work_back() -> None:
+    async def scenario() -> None:
+        corridor = Corridor(model(deployment(ScriptedProvider(answer(seconds_before=1.0)))))
+        gate = gate_of(corridor)
+        seen = SeenOfModel("other", "small", 4, 0, 100, ttft_seconds=0.3, usual_ttft_seconds=0.3, quiet_streams=90)
+        gate.heard([seen])
+        first = asyncio.create_task(ask(corridor, gate))
+        await asyncio.sleep(0.3)
+        gate.heard([msgspec.structs.replace(seen, streams=110, ttft_seconds=0.9)])
+        second = asyncio.create_task(ask(corridor, gate))
+        await asyncio.sleep(0.3)
+        assert gate.states()["small"].why in (Why.SLOW, Why.LEARNING)
+        second.cancel()
+        await asyncio.gather(first, second, return_exceptions=True)
+
+    run(scenario)
+
+
+def test_streams_that_feel_the_background_work_of_others_do_not_say_what_is_usual() -> None:
+    async def scenario() -> None:
+        corridor = Corridor(model(deployment(ScriptedProvider(answer()))))
+        gate, served = gate_of(corridor), corridor.deployment("up/model")
+        served.began_stream(0.2)
+        gate.heard([SeenOfModel("other", "small", in_flight=3, background=3)])
+        served.began_stream(9.0)
+        assert served.quiet_streams == 1
+        gate.heard([])
+        served.began_stream(0.2)
+        assert served.quiet_streams == 2
 
     run(scenario)

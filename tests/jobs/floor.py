@@ -13,7 +13,8 @@ from sqlalchemy import Connection, func, select
 from headgate.config.schema import Config, SimConfig, SimFaults, Spread
 from headgate.delivering import Deliveries
 from headgate.gateway.accounts import Accounts
-from headgate.gateway.background import BackgroundGate, BudgetShares
+from headgate.gateway.background import BackgroundGate
+from headgate.gateway.budget_shares import BudgetShares
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec
 from headgate.job_types import Counts, Job, JobQuota, NewJob, Owner, RetryRules
 from headgate.jobs.dead import DeadLetterOffice

@@ -15,7 +15,8 @@ import pytest
 from headgate.config.schema import ProviderConfig
 from headgate.errors import DatabaseUnavailable
 from headgate.gateway.accounts import Accounts
-from headgate.gateway.background import BackgroundGate, BudgetShares
+from headgate.gateway.background import BackgroundGate
+from headgate.gateway.budget_shares import BudgetShares
 from headgate.job_types import Command, Counts, ItemState, Job, JobState, NewJob, RetryRules
 from headgate.jobs.courier import LOOKUP_SECONDS, Courier, CourierMeans
 from headgate.policy.background import GateRules

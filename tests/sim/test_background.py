@@ -11,7 +11,8 @@ from statistics import quantiles
 
 import pytest
 
-from headgate.gateway.background import BackgroundGate, BudgetShares
+from headgate.gateway.background import BackgroundGate
+from headgate.gateway.budget_shares import BudgetShares
 from headgate.limit_errors import BackgroundHeld
 from headgate.policy.background import GateRules
 from headgate.policy.health import BreakerRules
