@@ -14,7 +14,7 @@ import msgspec
 
 from headgate import __version__
 from headgate.admin.endpoint import JSON, Access, Endpoint
-from headgate.admin.streamed_bodies import STREAMED_BODIES
+from headgate.admin.streamed_bodies import STREAMED_ANSWERS, STREAMED_BODIES
 from headgate.types import Route
 from headgate.wire.openai import CEILINGS, MAX_CHOICES, MAX_OUTPUT_TOKENS
 
@@ -145,7 +145,7 @@ def _operation(endpoint: Endpoint[Any], taken: Json) -> Json:
         "tags": [_TAGS[endpoint.access]],
         "security": _SECURITY[endpoint.access],
         "parameters": [_parameter(name, "path", schema) for name, schema in in_path.items()],
-        "responses": {str(endpoint.status): _answer(endpoint), "default": _refused("Error")},
+        "responses": {str(endpoint.status): _answer(endpoint), "default": _refused(_error_shape(endpoint))},
     }
     if endpoint.is_streamed:
         operation["requestBody"] = {"required": True, "content": STREAMED_BODIES[endpoint.path]}
@@ -175,11 +175,17 @@ def _body(properties: Json, required: list[str]) -> Json:
 def _answer(endpoint: Endpoint[Any]) -> Json:
     if endpoint.gives is not None:
         content: Json = {JSON: {"schema": {"$ref": _REFERENCE.format(name=endpoint.gives.__name__)}}}
+    elif endpoint.path in STREAMED_ANSWERS:
+        content = {STREAMED_ANSWERS[endpoint.path]: {"schema": {"type": "string"}}}
     elif endpoint.path == "/metrics":
         content = {"text/plain": {"schema": {"type": "string"}}}
     else:
         content = {JSON: {"schema": {"type": "object"}}}
     return {"description": "As asked.", "content": content}
+
+
+def _error_shape(endpoint: Endpoint[Any]) -> str:
+    return "AnthropicError" if endpoint.path.startswith(f"/v1/{Route.MESSAGES.value}") else "Error"
 
 
 def _refused(shape: str) -> Json:

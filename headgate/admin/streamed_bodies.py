@@ -1,4 +1,4 @@
-"""What the OpenAPI document says of bodies that endpoints read while they come in."""
+"""What the OpenAPI document says of bodies that are read while they come in, or written while they go out."""
 
 from __future__ import annotations
 
@@ -31,4 +31,8 @@ _REQUESTS = {
 STREAMED_BODIES: dict[str, dict[str, Any]] = {
     "/v1/files": {"multipart/form-data": {"schema": _FORM}},
     "/v1/messages/batches": {JSON: {"schema": _REQUESTS}},
+}
+STREAMED_ANSWERS = {
+    "/v1/files/{file_id}/content": "application/octet-stream",
+    "/v1/messages/batches/{batch_id}/results": "application/x-jsonl",
 }

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ import anthropic
 import openai
 import pytest
 
-from tests.e2e.gateway import ALICE, CAROL, ROOT, Gateway
+from tests.e2e.gateway import ALICE, CAROL, HOST, ROOT, Gateway
 from tests.e2e.upstream import Upstream
 from tests.scale import scaled
 
@@ -158,6 +159,34 @@ def test_files_with_openais_sdk(gateway: Gateway) -> None:
         with pytest.raises(openai.BadRequestError, match="batch"):
             other = client.files.create(file=("a.txt", b"a"), purpose="user_data")
             client.batches.create(input_file_id=other.id, endpoint=URL, completion_window="24h")
+
+
+def test_a_file_may_be_larger_and_take_longer_than_a_request(strict_gateway: Gateway) -> None:
+    """Its bounds are its own: only silence is too slow."""
+    content = b"x" * 400_000
+
+    def slowly(pieces: int) -> socket.socket:
+        head = b'--edge\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
+        tail = b'\r\n--edge\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nuser_data\r\n--edge--\r\n'
+        request = (
+            f"POST /v1/files HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {ALICE}\r\nconnection: close\r\n"
+            "content-type: multipart/form-data; boundary=edge\r\n"
+            f"content-length: {len(head) + len(content) + len(tail)}\r\n\r\n"
+        )
+        made = socket.create_connection((HOST, strict_gateway.port), timeout=30)
+        made.sendall(request.encode() + head)
+        for number in range(pieces):
+            made.sendall(content[number * 100_000 : (number + 1) * 100_000])
+            time.sleep(0.4)  # the whole takes longer than receive_seconds
+        if pieces == 4:
+            made.sendall(tail)
+        return made
+
+    with slowly(4) as whole:
+        answer = whole.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 200") and b'"bytes":400000' in answer, answer
+    with slowly(1) as part:
+        assert part.recv(65_536).startswith(b"HTTP/1.1 408")
 
 
 def test_what_is_another_tenants_is_not_found(gateway: Gateway) -> None:
