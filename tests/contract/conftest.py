@@ -89,7 +89,8 @@ def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[queueing
     elif request.param == "rabbitmq":
         rabbit: RabbitServer = request.getfixturevalue("rabbitmq_server")
         address = f"{rabbit.url}?queue={name}"
-        yield queueing.at(address, RabbitQueue, 0.4, stop=rabbit.stop, start=rabbit.start)
+        more = {"stop": rabbit.stop, "start": rabbit.start, "settle_seconds": 1.2}
+        yield queueing.at(address, RabbitQueue, 0.4, **more)
     elif request.param == "kafka":
         kafka: KafkaBroker = request.getfixturevalue("kafka_broker")
         more = {"stop": kafka.stop, "start": kafka.start}

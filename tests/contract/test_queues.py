@@ -211,7 +211,8 @@ def test_a_broker_may_be_started_again(lasting: Broker) -> None:
             await queue.send(b"taken")
             (taken,) = await take(queue, 1, lasting.patience_seconds)
             await queue.send(b"waits")
-            await queue.send(b"later", delay_seconds=0.5)
+            await queue.send(b"later", delay_seconds=lasting.settle_seconds + 0.5)
+            await asyncio.sleep(lasting.settle_seconds)
             lasting.stop()  # type: ignore[misc]  # looked for above
             with pytest.raises(QueueUnavailable, match=r"(?i)start|reach|database"):
                 await queue.send(b"lost")
