@@ -224,7 +224,8 @@ def _outlook(job: JobView) -> str:
     """What is to come, for one line: `, 0.8 to 1.1 in the end, over at about 2026-11-01 04:10 UTC, 2/9 sections`."""
     parts = []
     if job.forecast_usd_between is not None:
-        parts.append(f"{' to '.join(job.forecast_usd_between)} in the end")
+        low, high = (f"{float(usd):.4g}" for usd in job.forecast_usd_between)  # more digits would promise too much
+        parts.append(f"{low} to {high} in the end")
     if job.eta is not None:
         parts.append(f"over at about {written(job.eta)}")
     if job.queue_position is not None:

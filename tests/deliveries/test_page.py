@@ -32,7 +32,8 @@ TOLD = Told("succeeded", 2, 2, 1_795_000_000.25)
 DELIVERY = Delivery("job_1.5.1", "job_1", "acme", TARGET, TOLD, DeliveryState.PENDING, 0, 0.0, 0.0, "", None, 1)
 JOB = Job(
     id="job_1", owner=Owner("acme", "key_1", "alice"), kind="chat", state=JobState.SUCCEEDED,
-    counts=Counts(succeeded=2), created_at=0.0, priority=0, start_at=0.0, deadline_at=None, paused=False, finished_at=1.0, error_code="", error="",
+    counts=Counts(succeeded=2),
+    created_at=0.0, priority=0, start_at=0.0, deadline_at=None, paused=False, finished_at=1.0, error_code="", error="",
     version=5, cost_picousd=164_000_000,
 )  # fmt: skip
 
