@@ -39,16 +39,13 @@ def test_what_is_no_address_is_said(address: str) -> None:
         open_queue(address, SystemClock())
 
 
-PORT = free_port()
-
-
 @pytest.mark.parametrize(
     ("address", "remedy"),
     [
-        (f"redis://127.0.0.1:{PORT}/0?queue=x", "Start Redis"),
-        (f"amqp://127.0.0.1:{PORT}/?queue=x", "Start RabbitMQ"),
-        (f"kafka://127.0.0.1:{PORT}/x", "Start Kafka"),
-        (f"sqs://us-east-1/x?endpoint=http://127.0.0.1:{PORT}", "credentials or endpoint"),
+        ("redis://127.0.0.1:PORT/0?queue=x", "Start Redis"),
+        ("amqp://127.0.0.1:PORT/?queue=x", "Start RabbitMQ"),
+        ("kafka://127.0.0.1:PORT/x", "Start Kafka"),
+        ("sqs://us-east-1/x?endpoint=http://127.0.0.1:PORT", "credentials or endpoint"),
     ],
 )
 def test_a_broker_that_is_not_there_is_named_with_what_to_do(
@@ -58,7 +55,7 @@ def test_a_broker_that_is_not_there_is_named_with_what_to_do(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
     async def scenario() -> None:
-        queue = open_queue(address, SystemClock())
+        queue = open_queue(address.replace("PORT", str(free_port())), SystemClock())
         try:
             with pytest.raises(QueueUnavailable, match=remedy) as told:
                 await queue.receive(1, 0.1)
