@@ -115,7 +115,10 @@ async def create_batch(visit: Visit, command: CreateBatch) -> BatchView:
         raise InvalidRequest(f"'endpoint' must be one of {', '.join(KINDS)}.", param="endpoint")
     if command.metadata is not None and len(command.metadata) > MOST_METADATA:
         raise InvalidRequest(f"There are more than {MOST_METADATA} entries in 'metadata'.", param="metadata")
-    now, kept = visit.services.clock.now(), command.output_expires_after
+    caller, services = visit.caller(), visit.services
+    file = await services.batches.files.get(command.input_file_id, caller.tenant)
+    await services.job_desk.upkeep.admit(caller, file.bytes, 1)  # how many requests they are nobody knows yet
+    now, kept = services.clock.now(), command.output_expires_after
     asked = NewBatch(
         dialect=Dialect.OPENAI,
         endpoint=command.endpoint,
@@ -127,7 +130,7 @@ async def create_batch(visit: Visit, command: CreateBatch) -> BatchView:
         metadata=command.metadata,
         output_seconds=None if kept is None else float(asked_seconds(kept.anchor, kept.seconds)),
     )
-    return _view(await visit.services.batches.create(visit.caller(), asked, idempotency_key(visit)))
+    return _view(await services.batches.create(caller, asked, idempotency_key(visit)))
 
 
 async def list_batches(visit: Visit, query: BatchesQuery) -> BatchList:

@@ -75,7 +75,10 @@ class DeletedMessageBatch(Frozen, frozen=True):
 async def create_message_batch(visit: Visit, _: Nothing) -> MessageBatchView:
     """Have messages answered within a day, by any model: `{"requests": [{"custom_id", "params"}, ...]}`."""
     assert visit.body is not None
-    return _view(visit, await visit.services.batches.create_inline(visit.caller(), visit.body))
+    announced, caller = visit.headers.get("content-length", ""), visit.caller()
+    size = int(announced) if announced.isdecimal() else 0
+    await visit.services.job_desk.upkeep.admit(caller, size, 1)  # how many requests they are nobody knows yet
+    return _view(visit, await visit.services.batches.create_inline(caller, visit.body))
 
 
 async def list_message_batches(visit: Visit, query: MessageBatchesQuery) -> MessageBatchList:

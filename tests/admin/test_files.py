@@ -106,3 +106,17 @@ def test_batches_that_are_asked_for_wrongly(tmp_path: Path) -> None:
         error_of(await office.post("/v1/batches", right | {"endpoint": "/v1/responses"}, headers=keyed), 409)
 
     in_office(tmp_path, scenario)
+
+
+def test_a_tenant_whose_jobs_take_too_much_makes_no_batches(tmp_path: Path) -> None:
+    async def scenario(office: Office) -> None:
+        file = (await send(office, PURPOSE % b"batch", FILE % b"{}", END)).json()["id"]
+        asked = {"input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h"}
+        assert (await office.post("/v1/batches", asked, headers=ALICE)).status_code == 200
+        refused = error_of(await office.post("/v1/batches", asked, headers=ALICE), 429)
+        assert refused["code"] == "job_quota_exceeded"
+        messages = {"requests": [{"custom_id": "a", "params": {}}]}
+        answer = await office.post("/v1/messages/batches", messages, headers=ALICE)
+        assert answer.status_code == 429 and answer.json()["error"]["type"] == "rate_limit_error"
+
+    in_office(tmp_path, scenario, CONFIG + b"jobs: {quota: {open_items: 1}}\n")
