@@ -13,6 +13,7 @@ from headgate.admin.moments import Moment, UnixSeconds, moment
 from headgate.deliveries.desk import Wanted
 from headgate.errors import Conflict, InvalidRequest
 from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState
+from headgate.jobs.batch_kind import BATCH_KIND
 from headgate.jobs.calls import body_of
 from headgate.jobs.desk import Submission
 from headgate.jobs.outlook import NOTHING, Outlook
@@ -247,6 +248,10 @@ async def events(visit: Visit, query: JobId) -> Reply:
 
 async def cancel(visit: Visit, query: JobId) -> JobView:
     """End a job: what waits is not begun, what is under way is stopped. Results that are there stay."""
+    job = await _job(visit, query.job_id)
+    if job.kind == BATCH_KIND and not job.is_over:  # what was answered is still to come into its files
+        await visit.services.batches.cancel(job.id, job.owner.tenant)
+        return await get_job(visit, query)
     return await _command(visit, query, Command.CANCEL)
 
 

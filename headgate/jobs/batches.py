@@ -78,10 +78,10 @@ class BatchDesk:
         asked = NewBatch(Dialect.ANTHROPIC, anthropic.ENDPOINT, anthropic.KIND, writer.id, now, expires_at)
         return await self.create(caller, msgspec.structs.replace(asked, requests=count))
 
-    async def get(self, batch_id: str, tenant: str, dialect: Dialect) -> Batch:
-        """Raises NotFound."""
+    async def get(self, batch_id: str, tenant: str, dialect: Dialect | None = None) -> Batch:
+        """Raises NotFound. None: of any dialect."""
         batch = await self._batches.get(batch_id, tenant)
-        if batch.asked.dialect is not dialect:
+        if dialect not in (None, batch.asked.dialect):
             raise NotFound(f"There is no batch '{batch_id}'.", param="batch_id")
         return await self._as_it_stands(batch)
 
@@ -90,7 +90,7 @@ class BatchDesk:
         found, more = await self._batches.page(wanted)
         return [await self._as_it_stands(batch) for batch in found], more
 
-    async def cancel(self, batch_id: str, tenant: str, dialect: Dialect) -> Batch:
+    async def cancel(self, batch_id: str, tenant: str, dialect: Dialect | None = None) -> Batch:
         """What is under way is stopped; what was answered stays. Raises NotFound, and Conflict if it is too late."""
         batch = await self.get(batch_id, tenant, dialect)
         if batch.has_ended:

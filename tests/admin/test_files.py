@@ -120,3 +120,16 @@ def test_a_tenant_whose_jobs_take_too_much_makes_no_batches(tmp_path: Path) -> N
         assert answer.status_code == 429 and answer.json()["error"]["type"] == "rate_limit_error"
 
     in_office(tmp_path, scenario, CONFIG + b"jobs: {quota: {open_items: 1}}\n")
+
+
+def test_who_cancels_the_job_cancels_the_batch(tmp_path: Path) -> None:
+    async def scenario(office: Office) -> None:
+        file = (await send(office, PURPOSE % b"batch", FILE % b"{}", END)).json()["id"]
+        asked = {"input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h"}
+        batch = (await office.post("/v1/batches", asked, headers=ALICE)).json()["id"]
+        error_of(await office.post(f"/v1/jobs/{batch}/cancel", headers=CAROL), 404)
+        job = (await office.post(f"/v1/jobs/{batch}/cancel", headers=ALICE)).json()
+        assert (job["id"], job["kind"], job["finished_at"]) == (batch, "batch", None)  # it has files to write
+        assert (await office.get(f"/v1/batches/{batch}", ALICE)).json()["status"] == "cancelling"
+
+    in_office(tmp_path, scenario)
