@@ -107,16 +107,16 @@ def busy(at: float) -> float:
 
 def test_people_do_not_feel_the_work_beside_them_while_the_engine_is_busy() -> None:
     """Interactive traffic at 80 % of capacity: its p99 rises by no more than 10 %, though there is always more work."""
-    alone = night(1, works=False, load=busy, seconds=900.0)
-    both = night(1, works=True, load=busy, seconds=900.0)
-    ungated = night(1, works=True, load=busy, seconds=300.0, rules=None)
+    alone = night(1, works=False, load=busy, seconds=600.0)
+    both = night(1, works=True, load=busy, seconds=600.0)
+    ungated = night(1, works=True, load=busy, seconds=200.0, rules=None)
     assert both.p99_seconds <= 1.1 * alone.p99_seconds
     assert both.done > 0
     assert ungated.p99_seconds > 3 * alone.p99_seconds, "without the gate it is felt"
 
 
 def test_work_takes_what_is_left_when_it_is_quiet() -> None:
-    seconds = 900.0
+    seconds = 600.0
     both = night(2, works=True, load=lambda at: 0.4, seconds=seconds)
     could = (1 - 0.4) * SLOTS * seconds / MEAN_SECONDS
     assert both.done > 0.35 * could
@@ -124,8 +124,8 @@ def test_work_takes_what_is_left_when_it_is_quiet() -> None:
 
 
 def test_without_anybody_else_everything_is_taken() -> None:
-    both = night(3, works=True, load=lambda at: 0.001, seconds=600.0)
-    assert both.done > 0.8 * SLOTS * 600.0 / MEAN_SECONDS
+    both = night(3, works=True, load=lambda at: 0.001, seconds=400.0)
+    assert both.done > 0.8 * SLOTS * 400.0 / MEAN_SECONDS
 
 
 @pytest.mark.full
