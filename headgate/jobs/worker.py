@@ -24,15 +24,18 @@ from headgate.types import Frozen
 log = logging.getLogger(__name__)
 
 Held = tuple[str, int, int]  # job, number and token
+_MEASURED_SECONDS = 0.25  # over so long it is measured how fast items end
 
 
 class WorkerSettings(Frozen, frozen=True, gc=False):
     """How a worker works. Times in seconds."""
 
     concurrency: int = 16
-    claimed_at_once: int = 64
+    claimed_at_once: int = 128
+    ahead_seconds: float = 0.1  # what will begin so soon, at the present pace, is claimed with what begins now
     lease_seconds: float = 30.0
     poll_seconds: float = 0.5  # between looks without a bell
+    gather_seconds: float = 0.002  # so that what ends, or becomes free, at nearly the same time is one transaction
     sweep_seconds: float = 1.0
     rules: RetryRules = RetryRules()
 
@@ -56,6 +59,26 @@ class Bell:
         self._rung.clear()
 
 
+class Pace:
+    """How many items end in a second, of late."""
+
+    def __init__(self, now: float) -> None:
+        self._since = now
+        self._ended = 0
+        self._known = 0.0
+
+    def count(self) -> None:
+        """One more ended."""
+        self._ended += 1
+
+    def a_second(self, now: float) -> float:
+        """As measured over the last while."""
+        passed = now - self._since
+        if passed >= _MEASURED_SECONDS:
+            self._known, self._ended, self._since = self._ended / passed, 0, now
+        return self._known
+
+
 class Worker:
     """One process's worker. `name` must be its own, as leases belong to it."""
 
@@ -75,6 +98,8 @@ class Worker:
         self._clock = clock = means.clock
         self._settings = settings
         self._tasks: dict[Held, asyncio.Task[None]] = {}
+        self._next: dict[Held, Lease] = {}  # claimed, and to begin when there is room
+        self._pace = Pace(clock.monotonic())
         self._ends: list[ItemEnd] = []
         self._ended = asyncio.Event()
         self._kept_at = clock.monotonic()
@@ -103,6 +128,7 @@ class Worker:
     async def drain(self, seconds: float) -> None:
         """Rest, wait for what is under way, and give back what does not end in time: that counts as no failure."""
         self.rest()
+        self._give_back()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=seconds)
         for task in self._tasks.values():
@@ -117,10 +143,20 @@ class Worker:
     async def _claim_forever(self) -> None:
         while True:
             settings = self._settings()
-            free = settings.concurrency - len(self._tasks)
-            found = await self._claim(min(free, settings.claimed_at_once)) if free > 0 and not self._is_draining else 0
+            wanted = self._wanted(settings)
+            found = await self._claim(min(wanted, settings.claimed_at_once)) if wanted > 0 else 0
             if not found:
                 await self.bell.wait(settings.poll_seconds)
+                await asyncio.sleep(settings.gather_seconds)
+
+    def _wanted(self, settings: WorkerSettings) -> int:
+        """How many items to claim: what there is room for, and ahead of that what will begin soon. A model that takes
+        its time is asked for nothing ahead; one that answers at once would be waiting for the database."""
+        if self._is_draining:
+            return 0
+        room = settings.concurrency - len(self._tasks) - len(self._next)
+        ahead = int(self._pace.a_second(self._clock.monotonic()) * settings.ahead_seconds)
+        return room + ahead if room > 0 or room + ahead > ahead // 2 else 0
 
     async def _claim(self, most: int) -> int:
         ids = [self._clock.new_id("req") for _ in range(most)]
@@ -131,15 +167,32 @@ class Worker:
             log.warning("no jobs can be claimed: %s", error.message)
             return 0
         for lease in leases:
-            held = (lease.job_id, lease.number, lease.token)
-            task = self._tasks[held] = asyncio.get_running_loop().create_task(self._do(lease))
-            task.add_done_callback(partial(self._over, held))
+            self._next[lease.job_id, lease.number, lease.token] = lease
+        if self._is_draining:  # since it asked
+            self._give_back()
+        self._begin(self._settings().concurrency)
         if leases:
             self._means.observer.claimed(len(leases))
         return len(leases)
 
+    def _begin(self, concurrency: int) -> None:
+        while self._next and len(self._tasks) < concurrency:
+            held = next(iter(self._next))
+            task = asyncio.get_running_loop().create_task(self._do(self._next.pop(held)))
+            self._tasks[held] = task
+            task.add_done_callback(partial(self._over, held))
+
+    def _give_back(self) -> None:
+        """What did not begin yet is for others."""
+        for lease in self._next.values():
+            self._failed(lease, Draining("The worker was stopped."))
+        self._next.clear()
+
     def _over(self, held: Held, _task: asyncio.Task[None]) -> None:
         del self._tasks[held]
+        self._pace.count()
+        if self._next:
+            self._begin(self._settings().concurrency)
         self.bell.ring()  # there is room for another
 
     async def _do(self, lease: Lease) -> None:
@@ -171,6 +224,7 @@ class Worker:
     async def _write_forever(self) -> None:
         while True:
             await self._ended.wait()
+            await asyncio.sleep(self._settings().gather_seconds)
             self._ended.clear()
             try:
                 await self._write()
@@ -195,10 +249,10 @@ class Worker:
             settings = self._settings()
             await asyncio.sleep(settings.lease_seconds / 6)
             asked_at = self._clock.monotonic()
-            if not self._tasks:
+            if not self._tasks and not self._next:
                 self._kept_at = asked_at
                 continue
-            mine = tuple(self._tasks)
+            mine = (*self._tasks, *self._next)
             try:
                 kept = await self._work.keep(self.name, settings.lease_seconds)
                 self._kept_at = asked_at
@@ -208,6 +262,8 @@ class Worker:
                     continue
                 kept = frozenset()  # they are about to be given to others: stop before that
             for held in mine:
+                if held not in kept and self._next.pop(held, None) is not None:
+                    self._means.observer.ended("lost")
                 if held not in kept and held in self._tasks:
                     self._tasks[held].cancel()
                     self._means.observer.ended("lost")

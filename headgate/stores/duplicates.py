@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, select, text, update
 
 from headgate.stores import locks
-from headgate.stores.jobs_tables import BOOKED, DUPLICATE, KEPT, LOST, job_attempts
+from headgate.stores.jobs_tables import BOOKED, DUPLICATE, IS_DUPLICATE, KEPT, LOST, job_attempts
 from headgate.stores.rows import request_record
 from headgate.stores.schema import other_attempts, requests
 from headgate.types import Outcome, RequestRecord
@@ -70,7 +70,7 @@ def book(connection: Connection, now: float) -> list[RequestRecord]:
 
 def _open(now: float) -> Any:
     return select(job_attempts.c.request_id).where(
-        job_attempts.c.fate == DUPLICATE, job_attempts.c.started_at > now - LOOKED_FOR_SECONDS
+        text(IS_DUPLICATE), job_attempts.c.started_at > now - LOOKED_FOR_SECONDS
     )
 
 

@@ -120,6 +120,13 @@ job_turns = Table(
 
 PAUSED, OUT_OF_HOURS, FOR_BATCH = 1, 2, 4
 
+# Conditions as the partial indexes below have them: with parameters in the place of the values none would be used.
+IS_READY = "job_items.ready = 1"
+IS_RESTING = "job_items.ready = 0 AND job_items.held = 0 AND job_items.state IN ('queued', 'retrying')"
+IS_LEASED = "job_items.state = 'leased'"
+IS_DEAD = "job_items.state = 'dead'"
+IS_OPEN = "job_items.state IN ('queued', 'retrying', 'leased')"
+IS_DUPLICATE = "job_attempts.fate = 'duplicate'"
 _OPEN = "state IN ('queued', 'retrying')"
 CREATE = (
     """CREATE TABLE jobs (

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, text, tuple_
 
-from headgate.job_types import DeadFilter, DeadId, DeadItem, ItemState, Owner
+from headgate.job_types import DeadFilter, DeadId, DeadItem, Owner
 from headgate.policy.jobs import Event
 from headgate.ports import Clock
 from headgate.stores.database import Database
 from headgate.stores.job_counts import Shifts, database_now
-from headgate.stores.jobs_tables import job_items, jobs
+from headgate.stores.jobs_tables import IS_DEAD, job_items, jobs
 from headgate.stores.sql_jobs import move_all, redrive
 
 Move = Callable[[Connection, Row[Any], Shifts, float, ColumnElement[bool]], int]
@@ -73,7 +73,7 @@ def _whose(wanted: DeadFilter) -> ColumnElement[bool]:
 
 def _which(wanted: DeadFilter) -> ColumnElement[bool]:
     """Conditions on items alone."""
-    conditions: list[ColumnElement[bool]] = [job_items.c.state == ItemState.DEAD.value]
+    conditions: list[Any] = [text(IS_DEAD)]
     if wanted.ids is not None:
         conditions.append(tuple_(job_items.c.job_id, job_items.c.number).in_(wanted.ids))
     if wanted.job_id is not None:

@@ -16,19 +16,28 @@ from sqlalchemy import Connection, Row, func, select, text, update
 from headgate.errors import Draining
 from headgate.job_types import Backlog, ItemEnd, ItemState, Lease, Owner, RetryRules
 from headgate.policy import jobs as policy
-from headgate.policy.jobs import OPEN, Event
+from headgate.policy.jobs import OPEN
 from headgate.ports import Clock
 from headgate.stores import duplicates
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import Shifts, database_now
-from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, job_attempts, job_items, job_turns, jobs
+from headgate.stores.jobs_tables import (
+    ATTEMPT_COLUMNS,
+    IS_LEASED,
+    IS_OPEN,
+    IS_READY,
+    IS_RESTING,
+    job_attempts,
+    job_items,
+    job_turns,
+    jobs,
+)
 from headgate.stores.off_peak import turn_windows
 from headgate.types import RequestRecord
 
 _LEASED = ItemState.LEASED.value
-_WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
 _SWEPT_AT_ONCE = 1000
 LOOK_AGAIN_SECONDS = 15.0  # who waits for children is told when one is over, unless both happen in the same moment
 _TAKE = (
@@ -79,7 +88,7 @@ class SqlWork:
         return await self._database.run(self._database.jobs, work, writes=True)
 
     async def keep(self, worker: str, seconds: float) -> frozenset[tuple[str, int, int]]:
-        mine = (job_items.c.worker == worker, job_items.c.state == _LEASED)
+        mine = (job_items.c.worker == worker, text(IS_LEASED))
 
         def work(connection: Connection) -> frozenset[tuple[str, int, int]]:
             until = database_now(connection, self._clock) + seconds
@@ -91,7 +100,7 @@ class SqlWork:
 
     async def finish(self, worker: str, ends: Sequence[ItemEnd]) -> list[bool]:
         mine = select(job_items.c.job_id, job_items.c.number, job_items.c.token).where(
-            job_items.c.worker == worker, job_items.c.state == _LEASED
+            job_items.c.worker == worker, text(IS_LEASED)
         )
 
         def work(connection: Connection) -> list[bool]:
@@ -118,8 +127,7 @@ class SqlWork:
             shifts = Shifts()
             changed = _expire(connection, shifts, now) + _take_back(connection, shifts, rules, now)
             changed += turn_windows(connection, now)
-            due = (job_items.c.ready == 0, job_items.c.held == 0, job_items.c.state.in_(_WAITING))
-            due_now = update(job_items).where(*due, job_items.c.next_at <= now).values(ready=1)
+            due_now = update(job_items).where(text(IS_RESTING), job_items.c.next_at <= now).values(ready=1)
             changed += connection.execute(due_now).rowcount
             shifts.write(connection, now)
             return changed
@@ -136,7 +144,7 @@ class SqlWork:
         def work(connection: Connection) -> Backlog:
             now = database_now(connection, self._clock)
             count, oldest = connection.execute(
-                select(func.count(), func.min(job_items.c.next_at)).where(job_items.c.ready == 1)
+                select(func.count(), func.min(job_items.c.next_at)).where(text(IS_READY))
             ).one()
             totals = connection.execute(
                 select(
@@ -154,7 +162,7 @@ class SqlWork:
 
 def _next_items(connection: Connection, limit: int) -> Sequence[Row[Any]]:
     """Those whose turn it is, and which no other worker is taking right now."""
-    query = select(job_items).where(job_items.c.ready == 1).order_by(job_items.c.rank, job_items.c.turn)
+    query = select(job_items).where(text(IS_READY)).order_by(job_items.c.rank, job_items.c.turn)
     return connection.execute(query.limit(limit).with_for_update(skip_locked=True)).all()
 
 
@@ -216,9 +224,8 @@ def _values(end: ItemEnd, now: float, is_awaited: bool) -> dict[str, Any]:
 
 def _expire(connection: Connection, shifts: Shifts, now: float) -> int:
     """Items whose deadline has come; who has one finds out when it keeps its leases."""
-    states = tuple(state.value for state in policy.sources(Event.EXPIRE))
     late = select(job_items.c.job_id, job_items.c.number, job_items.c.state).where(
-        job_items.c.deadline_at <= now, job_items.c.state.in_(states)
+        job_items.c.deadline_at <= now, text(IS_OPEN)
     )
     found = connection.execute(late.limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)).all()
     for row in found:
@@ -229,7 +236,7 @@ def _expire(connection: Connection, shifts: Shifts, now: float) -> int:
 
 def _take_back(connection: Connection, shifts: Shifts, rules: RetryRules, now: float) -> int:
     """Items whose worker let the lease run out."""
-    lost = select(job_items).where(job_items.c.state == _LEASED, job_items.c.lease_until < now)
+    lost = select(job_items).where(text(IS_LEASED), job_items.c.lease_until < now)
     found = connection.execute(lost.limit(_SWEPT_AT_ONCE).with_for_update(skip_locked=True)).all()
     held = [(row.job_id, row.number, row.token) for row in found]
     duplicates.repeat(connection, held)
