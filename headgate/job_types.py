@@ -279,6 +279,8 @@ class Group(Frozen, frozen=True):
     cost_picousd: int
     rest_bytes: float
     sample: tuple[Sampled, ...] = ()
+    unsettled: int = 0  # of the rest, those that are done and say nothing of the others: see `sql_prospects`
+    unsettled_picousd: int = 0  # what those cost
 
 
 class Step(Frozen, frozen=True, gc=False):

@@ -61,7 +61,7 @@ def outlook(job: Job, prospects: Prospects, now: float) -> Outlook:
     """From what is known of a job. Pure."""
     steps = _counted(prospects.steps)
     groups = _groups(job, prospects, steps)
-    rest = sum(group.rest for group in groups)
+    rest = sum(group.rest - group.unsettled for group in groups)
     ends = prospects.ended_at[-LAST_ENDS:]
     waits = job.state in (JobState.QUEUED, JobState.RETRYING) and prospects.ahead is not None
     return Outlook(
@@ -78,7 +78,7 @@ def _groups(job: Job, prospects: Prospects, steps: tuple[int, int] | None) -> Se
         done, total = steps
         each = Sampled(1, job.cost_picousd // max(done, 1))
         return (Group(done, max(total - done, 0), job.cost_picousd, float(total - done), (each,) * done),)
-    if len(groups) == 1 and groups[0].done:  # then the exact sum is known
+    if len(groups) == 1 and groups[0].done and prospects.stride > 1:  # then the exact sum knows more than the sample
         only = groups[0]
         return (Group(only.done, only.rest, job.cost_picousd, only.rest_bytes, only.sample),)
     return groups

@@ -56,7 +56,7 @@ def cost_forecast(spent_picousd: int, groups: Sequence[Group]) -> CostForecast |
         if not group.done or not group.sample:
             return None
         rest, its_variance = _rest(group)
-        total += rest
+        total += rest - group.unsettled_picousd
         variance += its_variance
     margin = Z_95 * math.sqrt(variance)
     low = max(float(spent_picousd), total - margin)

@@ -1,6 +1,9 @@
 """How far jobs are, in SQL: what forecasts are made from, and the place in the queue.
 
 Of a job with many items a sample is looked at: rows are wide, as they hold requests and answers.
+
+Among items that were begun lately, those that are done already are the short and cheap ones. So of a small job only
+those count that were begun before all that are under way: they are done whether they are short or long.
 """
 
 from __future__ import annotations
@@ -42,7 +45,9 @@ class SqlProspects:
             done = sum(int(row.done) for row in kinds)
             stride = max(1, -(-done // SAMPLED))
             samples = _samples(connection, job_id, stride)
-            groups = tuple(_group(connection, job_id, row, samples[row.kind]) for row in kinds)
+            began = _oldest_under_way(connection, job_id) if stride == 1 else None
+            groups = tuple(_settled(_group(connection, job_id, row, samples[row.kind]), samples[row.kind], began)
+                           for row in kinds)  # fmt: skip
             ends = sorted(row.finished_at for rows in samples.values() for row in rows if row.finished_at is not None)
             return Prospects(groups, tuple(ends), stride, _steps(connection, job_id), _ahead(connection, job_id))
 
@@ -72,8 +77,9 @@ def _samples(connection: Connection, job_id: str, stride: int) -> dict[str, list
     charged = requests.c.outcome != Outcome.DUPLICATE.value
     chosen = (or_(job_attempts.c.number % stride == 0, size < stride), job_items.c.state.in_(_ANSWERED), charged)
     columns = (jobs.c.kind, job_items.c.request_bytes, job_items.c.finished_at)
+    sums = (func.sum(requests.c.cost_picousd).label("cost"), func.min(job_attempts.c.started_at).label("began_at"))
     query = (
-        select(*columns, func.sum(requests.c.cost_picousd).label("cost"))
+        select(*columns, *sums)
         .where(jobs.c.root_id == job_id, *its, *item, *chosen)
         .group_by(job_items.c.job_id, job_items.c.number, *columns)
     )
@@ -93,6 +99,35 @@ def _group(connection: Connection, job_id: str, kind: Row[Any], rows: list[Any])
         rest_bytes = rest * _open_size(connection, job_id, kind.kind, max(1, -(-rest // SAMPLED)))
     mean = sum(one.cost_picousd for one in sample) / len(sample) if sample else 0.0
     return Group(done, rest, round(mean * done), rest_bytes, sample)
+
+
+def _oldest_under_way(connection: Connection, job_id: str) -> float | None:
+    """When the item was begun that has been under way for longest."""
+    its = (jobs.c.root_id == job_id, job_items.c.job_id == jobs.c.id, job_items.c.state == ItemState.LEASED.value)
+    attempt = (job_attempts.c.job_id == job_items.c.job_id, job_attempts.c.number == job_items.c.number)
+    lease = (job_attempts.c.token == job_items.c.token, _does_not_wait(job_id))
+    query = select(func.min(job_attempts.c.started_at)).where(*its, *attempt, *lease)
+    began: float | None = connection.execute(query).scalar_one()
+    return began
+
+
+def _settled(group: Group, rows: list[Any], began: float | None) -> Group:
+    """The same, with those begun later among the rest, if that leaves at least half of what is known."""
+    known = [row for row in rows if began is not None and row.began_at < began]
+    if len(known) == len(rows) or 2 * len(known) < len(rows):
+        return group
+    sizes, costs = sum(row.request_bytes for row in known), sum(int(row.cost) for row in known)
+    done_bytes, done_cost = sum(row.request_bytes for row in rows), sum(int(row.cost) for row in rows)
+    later = len(rows) - len(known)
+    return Group(
+        done=len(known),
+        rest=group.rest + later,
+        cost_picousd=costs,
+        rest_bytes=group.rest_bytes + done_bytes - sizes,
+        sample=tuple(Sampled(row.request_bytes, int(row.cost)) for row in known),
+        unsettled=later,
+        unsettled_picousd=done_cost - costs,
+    )
 
 
 def _open_size(connection: Connection, job_id: str, kind: str, stride: int) -> float:

@@ -141,3 +141,23 @@ def test_steps_the_newest_first(desk: Open) -> None:
             assert [step.name for step in found] == ["2/3 sections", "1/3 sections", "plan"]
 
     asyncio.run(scenario())
+
+
+def test_those_begun_lately_say_nothing_of_the_others(desk: Open) -> None:
+    """The short ones among them are done, and the long ones are not."""
+
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(bodies(10, 20, 30, 40, 50))
+            await do(opened, 2)
+            await opened.pass_time(1.0)
+            await asyncio.sleep(0.01)  # for the database that has a clock of its own
+            short, _long = await opened.work.claim("w1", ["req_1", "req_2"], 30.0)
+            await opened.ledger.write([ledger_row(1, cost_picousd=7)])
+            await opened.work.finish("w1", [end(short)])
+            (group,) = (await SqlProspects(opened.database).of("job_001")).groups
+            assert (group.done, group.rest, group.cost_picousd, group.rest_bytes) == (2, 3, 30, 120.0)
+            assert (group.unsettled, group.unsettled_picousd) == (1, 7)
+            assert {one.cost_picousd for one in group.sample} == {10, 20}
+
+    asyncio.run(scenario())

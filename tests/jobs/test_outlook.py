@@ -21,8 +21,10 @@ def changed(**fields: object) -> Job:
 
 
 def test_the_exact_sum_is_what_the_forecast_begins_with() -> None:
-    seen = outlook(JOB, STEADY, 18.0)
+    seen = outlook(JOB, msgspec.structs.replace(STEADY, stride=2), 18.0)
     assert seen.cost is not None and seen.cost.cost_picousd == 2000
+    seen = outlook(JOB, STEADY, 18.0)
+    assert seen.cost is not None and seen.cost.cost_picousd == 1900
     assert seen.eta is not None and seen.eta.at == 28.0
     assert seen.queue_position is None and seen.text == ""
 

@@ -121,3 +121,10 @@ def test_the_interval_of_the_time() -> None:
         assert told is not None
         inside += told.low_at <= ends[-1] <= told.high_at
     assert inside >= 180
+
+
+def test_those_that_say_nothing_of_the_others_are_counted_once() -> None:
+    """Two at 100 are known, one at 10 is done but was quick, and one is under way: all four are taken for 100."""
+    known = Group(2, 2, 200, 2000.0, (Sampled(1000, 100),) * 2, unsettled=1, unsettled_picousd=10)
+    forecast = cost_forecast(210, [known])
+    assert forecast is not None and forecast.cost_picousd == 400
