@@ -103,14 +103,8 @@ class Application:
         self.metrics = self.instruments.metrics
         self._counter = OfflineCounter()
         self.running = Running(loaded, setup, self.clock.now())
-        self.protection = Protection(
-            self._config,
-            self.clock,
-            CaughtUp(self.ledger, self.ledger_drain),
-            self._counter,
-            self.metrics,
-            self.alerts.raise_,
-        )
+        ledger = CaughtUp(self.ledger, self.ledger_drain)
+        self.protection = Protection(self._config, self.clock, ledger, self._counter, self.metrics, self.alerts.raise_)
         self._settler = Settler(self._journal, self._counter, self.clock, self._audience(), lambda: not self._trouble())
         self.caching, self.semantics = self._caches(loaded.config)
         self.routing = Routing(self.clock, self._assembly, self._config)
@@ -340,6 +334,7 @@ class Application:
             cache_activity=lambda: self.caching.activity(self.instruments.page),
             job_desk=self.working.desk,
             batches=self.working.filing.batches,
+            document_desk=self.working.documents,
             choosing=self.routing.choosing,
             routes=self.routing.records,
             appeals=self.routing.appeals,

@@ -52,3 +52,9 @@ class PartsFailed(InvalidRequest):
     """Nothing of what a result would be made of succeeded; its parts say why."""
 
     code = "parts_failed"
+
+
+class AnswerInvalid(InvalidRequest):
+    """A model's answer for a document does not fit the schema, and neither does the second one."""
+
+    code = "answer_invalid"

@@ -12,6 +12,7 @@ from headgate.job_types import (
     DeadId,
     DeadItem,
     EraseScope,
+    Hold,
     Item,
     ItemEnd,
     ItemState,
@@ -25,6 +26,7 @@ from headgate.job_types import (
     RetryRules,
     SeenOfModel,
 )
+from headgate.report_types import JobReport
 from headgate.types import RequestRecord
 
 
@@ -153,3 +155,27 @@ class GateBoard(Protocol):
     async def exchange(self, process: str, mine: Sequence[SeenOfModel], seconds: float) -> list[SeenOfModel]:
         """Tell what a process sees now, in place of what it told before, and hear what others told within so many
         seconds."""
+
+
+class Purses(Protocol):
+    """What single jobs may cost, all workers together. Raises DatabaseUnavailable."""
+
+    async def has(self, root_id: str) -> bool:
+        """Whether the job has a limit at all; that never changes."""
+
+    async def hold(self, root_id: str, request_id: str, picousd: int) -> Hold:
+        """Take the most that a request may cost, if there is so much left."""
+
+    async def settle(self, request_id: str, cost_picousd: int) -> None:
+        """Put back what a request did not need. Twice changes nothing."""
+
+    async def resize(self, root_id: str, limit_picousd: int) -> None:
+        """Another limit. Raises InvalidRequest if the job has none."""
+
+
+class Reports(Protocol):
+    """Looking back on jobs. Raises DatabaseUnavailable."""
+
+    async def report(self, root_id: str, documents_id: str, shard_documents: int, most: int) -> JobReport:
+        """All of a tree: costs by model, day and shard of the documents' job, its failures and slowest requests, at
+        most so many of each."""

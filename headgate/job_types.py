@@ -114,6 +114,7 @@ class NewJob(Frozen, frozen=True):
     off_peak: OffPeak | None = None  # None: at any time
     targets: tuple[Target, ...] = ()  # who is told of it
     origin: str = ""  # where in which queue it was taken from: one job for each place
+    max_cost_picousd: int | None = None  # it is paused before it costs more
 
 
 class Job(Frozen, frozen=True):
@@ -143,6 +144,7 @@ class Job(Frozen, frozen=True):
     execution_reason: str = ""
     off_peak: OffPeak | None = None
     opens_at: float | None = None  # when its window opens; None: it is open, or there is none
+    max_cost_picousd: int | None = None  # None: as much as it takes
 
     @property
     def is_over(self) -> bool:
@@ -342,6 +344,14 @@ class Backlog(Frozen, frozen=True, gc=False):
     @property
     def by_state(self) -> dict[str, int]:
         return {"ready": self.ready, "waiting": self.waiting, "leased": self.leased, "dead": self.dead}
+
+
+class Hold(StrEnum):
+    """Whether there is money for a request of a job."""
+
+    TAKEN = "taken"
+    HELD = "held"  # there may be, when requests under way need less than they hold
+    SPENT = "spent"
 
 
 class RetryRules(Frozen, frozen=True, gc=False):

@@ -48,6 +48,18 @@ class BudgetSpent(LimitRefusal):
     status, code, kind = 402, "budget_exceeded", "insufficient_quota"
 
 
+class JobBudgetHeld(LimitRefusal):
+    """What is left of a job's `max_cost_usd` is held by its requests under way; only items of jobs see it."""
+
+    status, code, kind, should_retry = 429, "job_budget_held", "rate_limit_error", True
+
+
+class JobBudgetSpent(LimitRefusal):
+    """A job's `max_cost_usd` is spent, and the job paused until it is raised; only items of jobs see it."""
+
+    status, code, kind = 402, "job_budget_spent", "insufficient_quota"
+
+
 class RequestTooLarge(LimitRefusal):
     """The request needs more than the whole of a limit or budget: no waiting will make it fit."""
 

@@ -16,15 +16,17 @@ from headgate.filing import Filing
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.job_types import Backlog, JobQuota, RetryRules, SeenOfModel
+from headgate.jobs.built_in import built_in_kinds
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
+from headgate.jobs.document_desk import DocumentDesk
 from headgate.jobs.doorbell import Doorbell
 from headgate.jobs.erasing import Upkeep
 from headgate.jobs.intake import Hands, Intake, Source
 from headgate.jobs.kinds import request_kinds
 from headgate.jobs.models import Models
 from headgate.jobs.outlook import Outlooks
-from headgate.jobs.summarize import summary_kinds
+from headgate.jobs.purse import Purse
 from headgate.jobs.tasks import JobObserver, Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.policy.background import Load, concurrency
@@ -41,6 +43,8 @@ from headgate.stores.sql_gate_board import SqlGateBoard
 from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_prospects import SqlProspects
+from headgate.stores.sql_purses import SqlPurses
+from headgate.stores.sql_reports import SqlReports
 from headgate.stores.sql_work import SqlWork
 from headgate.types import Caller, Frozen
 
@@ -86,9 +90,10 @@ class Working:
         self._board = SqlGateBoard(database, clock)
         jobs = SqlJobs(database, clock)
         self.filing = Filing(database, jobs, clock, config, lambda: self._doorbell.ring())
-        kinds = request_kinds(lambda name: pipeline.setup.has(name)) | summary_kinds(Models(lambda: pipeline.setup))
-        kinds |= self.filing.kinds
-        means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), clock, observer)
+        models, purses = Models(lambda: pipeline.setup), SqlPurses(database)
+        kinds = request_kinds(lambda name: pipeline.setup.has(name)) | built_in_kinds(models) | self.filing.kinds
+        purse = Purse(purses, jobs, pipeline)
+        means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), purse, clock, observer)
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
         dead = DeadLetterOffice(SqlDeadItems(database, clock), SqlDeadLetters(database, clock))
@@ -97,6 +102,7 @@ class Working:
         offices = Offices(self.deliveries.desk, dead, outlooks, self.upkeep)
         self._doorbell = Doorbell(self.worker.bell, _signal(config(), clock))
         self.desk = JobDesk(jobs, offices, clock, kinds, self._doorbell.ring)
+        self.documents = DocumentDesk(jobs, purses, SqlReports(database), models, clock, self._doorbell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
         self._database, self._accounts, self._clock = database, accounts, clock
         self._hired: Hired | None = None

@@ -18,17 +18,20 @@ from headgate.jobs.calls import body_of
 from headgate.jobs.desk import Submission
 from headgate.jobs.outlook import NOTHING, Outlook
 from headgate.policy.pricing import format_usd
-from headgate.types import Frozen
+from headgate.types import PICO_PER_USD, Frozen
 
 EVENT_SECONDS = 0.25  # between looks for news
 _KEEP_ALIVE_SECONDS = 15.0
 _LONGEST_KEY = 255
+
+Usd = Annotated[float, msgspec.Meta(ge=0.000001, le=1_000_000)]
 
 
 class SubmitJob(Input, frozen=True):
     """One `request`, or several `requests`, each the body that the kind's route takes: `chat` chat completions, `embed`
     embeddings, `messages` Anthropic's, `responses` OpenAI's. Times are Unix seconds; higher priorities go first. Items
     begin within the hours of `window` only, such as `01:00-06:00` in `timezone`, by default the tenant's.
+    `deadline_seconds` counts from when it could begin. A job is paused before it costs more than `max_cost_usd`.
     When the job ends, `webhook` is called, `mail` is written to, and its answer is sent to the topic or queue
     `reply_to`."""
 
@@ -38,6 +41,8 @@ class SubmitJob(Input, frozen=True):
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     start_at: UnixSeconds | None = None
     deadline_at: UnixSeconds | None = None
+    deadline_seconds: Annotated[float, msgspec.Meta(gt=0, le=31_536_000)] | None = None
+    max_cost_usd: Usd | None = None
     window: Name | None = None
     timezone: Name | None = None
     webhook: Annotated[str, msgspec.Meta(min_length=1)] | None = None
@@ -129,6 +134,7 @@ class JobView(Frozen, frozen=True):
     deadline_at: float | None
     execution: Execution | None
     window: str | None
+    max_cost_usd: str | None
     timezone: str | None
     opens_at: float | None
     finished_at: float | None
@@ -173,12 +179,19 @@ async def submit(visit: Visit, command: SubmitJob) -> Reply:
         priority=command.priority,
         start_at=command.start_at,
         deadline_at=command.deadline_at,
+        deadline_seconds=command.deadline_seconds,
+        max_cost_picousd=None if command.max_cost_usd is None else picousd_of(command.max_cost_usd),
         window=command.window,
         timezone=command.timezone,
         told=Wanted(command.webhook, _addresses(command.mail), command.reply_to),
     )
     job, _ = await visit.services.job_desk.submit(visit.caller(), wanted, idempotency_key(visit))
-    return Reply(msgspec.json.encode(_view(job)), 202)
+    return Reply(msgspec.json.encode(view(job)), 202)
+
+
+def picousd_of(usd: float) -> int:
+    """As money is counted inside."""
+    return round(usd * PICO_PER_USD)
 
 
 def _addresses(mail: str | list[str] | None) -> tuple[str, ...]:
@@ -197,13 +210,13 @@ async def list_jobs(visit: Visit, query: JobsQuery) -> JobList:
         until=moment(query.until, now, "until"),
     )
     jobs, cursor = await visit.services.job_desk.jobs.page(wanted, query.limit, query.after)
-    return JobList([_view(job) for job in jobs], cursor)
+    return JobList([view(job) for job in jobs], cursor)
 
 
 async def get_job(visit: Visit, query: JobId) -> JobView:
     """How far a job is, what it has cost and will, when it will be over, and its place in the queue."""
     job = await _job(visit, query.job_id)
-    return _view(job, await visit.services.job_desk.outlooks.of(job))
+    return view(job, await visit.services.job_desk.outlooks.of(job))
 
 
 async def partial(visit: Visit, query: ItemsQuery) -> ItemList:
@@ -271,7 +284,7 @@ async def retry(visit: Visit, query: JobId) -> JobView:
 
 
 async def _command(visit: Visit, query: JobId, command: Command) -> JobView:
-    return _view(await visit.services.job_desk.command(query.job_id, command, visit.caller().tenant))
+    return view(await visit.services.job_desk.command(query.job_id, command, visit.caller().tenant))
 
 
 async def _job(visit: Visit, job_id: str) -> Job:
@@ -285,8 +298,8 @@ async def _follow(visit: Visit, job: Job, seen: int) -> AsyncIterator[bytes]:
         if version > seen:
             seen, quiet_seconds = version, 0.0
             job = await desk.jobs.get(job.id)
-            view = msgspec.json.encode(_view(job, await desk.outlooks.of(job)))
-            yield b"event: %b\nid: %d\ndata: %b\n\n" % (b"done" if job.is_over else b"job", version, view)
+            told = msgspec.json.encode(view(job, await desk.outlooks.of(job)))
+            yield b"event: %b\nid: %d\ndata: %b\n\n" % (b"done" if job.is_over else b"job", version, told)
         if job.is_over:
             return
         if quiet_seconds >= _KEEP_ALIVE_SECONDS:
@@ -304,7 +317,8 @@ def idempotency_key(visit: Visit) -> str | None:
     return key
 
 
-def _view(job: Job, outlook: Outlook = NOTHING) -> JobView:
+def view(job: Job, outlook: Outlook = NOTHING) -> JobView:
+    """A job as callers see it."""
     counts, cost, eta = job.progress, outlook.cost, outlook.eta
     return JobView(
         id=job.id,
@@ -325,6 +339,7 @@ def _view(job: Job, outlook: Outlook = NOTHING) -> JobView:
         start_at=job.start_at or None,
         deadline_at=job.deadline_at,
         execution=_execution(job) if job.execution else None,
+        max_cost_usd=None if job.max_cost_picousd is None else format_usd(job.max_cost_picousd),
         window=None if job.off_peak is None else job.off_peak.window,
         timezone=None if job.off_peak is None else job.off_peak.timezone,
         opens_at=job.opens_at if counts.open else None,

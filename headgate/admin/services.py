@@ -16,6 +16,7 @@ from headgate.gateway.choosing import Choosing
 from headgate.gateway.fleet import Setup
 from headgate.jobs.batches import BatchDesk
 from headgate.jobs.desk import JobDesk
+from headgate.jobs.document_desk import DocumentDesk
 from headgate.ports import AlertLog, CacheStore, Clock, Counters, Ledger
 from headgate.reconciling.desk import Reconciler
 from headgate.route_ports import RouteRecords
@@ -57,6 +58,7 @@ class Services(msgspec.Struct, frozen=True):
     cache_activity: Callable[[], Awaitable[CacheActivity]]  # of all workers
     job_desk: JobDesk
     batches: BatchDesk
+    document_desk: DocumentDesk
     choosing: Choosing
     routes: RouteRecords
     appeals: Appeals

@@ -30,6 +30,8 @@ class Submission(Frozen, frozen=True):
     priority: int = 0
     start_at: float | None = None
     deadline_at: float | None = None
+    deadline_seconds: float | None = None  # from when it could begin, in place of `deadline_at`
+    max_cost_picousd: int | None = None
     told: Wanted = Wanted()
     window: str | None = None  # the hours in which its items may begin, as 01:00-06:00
     timezone: str | None = None  # of the window; None: the tenant's
@@ -79,7 +81,10 @@ class JobDesk:
         if wanted.window is not None:
             hours = read_hours(wanted.window, wanted.timezone or caller.timezone)
             begins, off_peak = opens_at(hours, begins), OffPeak(wanted.window, hours.zone_name)
-        if wanted.deadline_at is not None and wanted.deadline_at <= begins:
+        deadline_at = wanted.deadline_at
+        if wanted.deadline_seconds is not None:
+            deadline_at = begins + wanted.deadline_seconds
+        if deadline_at is not None and deadline_at <= begins:
             raise InvalidRequest("The deadline comes before the job could begin.", param="deadline_at")
         for index, request in enumerate(wanted.requests):
             _check(kind, caller, request, index if len(wanted.requests) > 1 else None)
@@ -92,10 +97,11 @@ class JobDesk:
             created_at=now,
             priority=wanted.priority,
             start_at=wanted.start_at or 0.0,
-            deadline_at=wanted.deadline_at,
+            deadline_at=deadline_at,
             idempotency_key=idempotency_key,
             digest=hashlib.sha256(msgspec.json.encode(wanted)).hexdigest(),
             off_peak=off_peak,
+            max_cost_picousd=wanted.max_cost_picousd,
             targets=await self.deliveries.targets(caller, wanted.told),
             origin=origin,
         )

@@ -6,8 +6,9 @@ A document that could not be read is an item too, which fails with what is wrong
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -18,8 +19,10 @@ from headgate.job_types import Item, ItemState, Job, NewItem, NewJob, Parent
 from headgate.jobs.tasks import Task
 from headgate.types import Frozen
 
+READING_SHARE = 0.85  # of the time until the deadline
 PORTION = 200  # items that are added or read at once
 ENDED_BADLY = (ItemState.FAILED, ItemState.DEAD, ItemState.EXPIRED, ItemState.CANCELLED)
+_REMEMBERED = 64
 _ERRORS = {
     kind.code: kind
     for kind in vars(document_errors).values()
@@ -81,11 +84,38 @@ def read_options(request: bytes, kind: type[Wanted]) -> Wanted:
         raise InvalidRequest(f"{what}.", param=place.strip(".`") or None) from None
 
 
+class KnownOptions(Generic[Wanted]):
+    """The options of jobs that were worked on lately, so that their items need not read them each."""
+
+    def __init__(self, kind: type[Wanted]) -> None:
+        self._kind = kind
+        self._known: OrderedDict[str, Wanted] = OrderedDict()
+
+    async def of(self, task: Task) -> Wanted:
+        """Those of the job that an item belongs to, without its documents."""
+        root_id = task.lease.root_id
+        if root_id not in self._known:
+            (root,) = await task.jobs.items(root_id, 1)
+            self.remember(root_id, read_options(root.request, self._kind))
+        return self._known[root_id]
+
+    def remember(self, root_id: str, options: Wanted) -> None:
+        """Without the documents, which may be many."""
+        self._known[root_id] = msgspec.structs.replace(options, documents=())
+        while len(self._known) > _REMEMBERED:
+            self._known.popitem(last=False)
+
+
 async def open_documents(jobs: Jobs, root: Job, kind: str, now: float) -> Job:
-    """The job of a coordinator's documents, which takes items until it is sealed; the same each time."""
+    """The job of a coordinator's documents, which takes items until it is sealed; the same each time. It ends before
+    the coordinator's deadline, so that there is time to put together what is there."""
+    deadline_at = root.deadline_at
+    if deadline_at is not None:
+        begun_at = max(root.created_at, root.start_at)
+        deadline_at = begun_at + (deadline_at - begun_at) * READING_SHARE
     new = NewJob(
         id=documents_id(root.id), owner=root.owner, kind=kind, requests=(), created_at=now, sealed=False,
-        parent=Parent(root.id, 1, root.id),
+        parent=Parent(root.id, 1, root.id), deadline_at=deadline_at,
     )  # fmt: skip
     return (await jobs.submit(new))[0]
 
@@ -97,7 +127,7 @@ def documents_id(root_id: str) -> str:
 
 async def documents_below(task: Task, options: Options, kind: str) -> Job:
     """The job of the documents, with those that came with the request in it; sealed unless more come."""
-    job = await task.child("documents", kind)
+    job = await open_documents(task.jobs, await task.jobs.get(task.lease.job_id), kind, task.clock.now())
     if job.sealed:
         return job
     items = items_of(options.documents)

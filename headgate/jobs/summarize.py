@@ -8,7 +8,6 @@ from the documents and the options: a coordinator that begins again finds what t
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
@@ -20,6 +19,7 @@ from headgate.jobs import summaries
 from headgate.jobs.documents import (
     ENDED_BADLY,
     Document,
+    KnownOptions,
     Options,
     all_items,
     documents_below,
@@ -48,7 +48,6 @@ from headgate.types import Caller, Frozen
 SUMMARIZE, READ, COMBINE = "summarize", "summarize-document", "summarize-node"
 MOST_LEFT_OUT = 1000  # of which the result says why
 _MOST_INSTRUCTIONS = 4000
-_REMEMBERED = 64
 _PROMPT_STEP = 256
 
 
@@ -128,25 +127,11 @@ def plan_of(options: SummarizeOptions, models: Models) -> Plan:
 
 
 class SummaryWork:
-    """What the kinds of a summary share: the models, and the options of jobs that were worked on lately."""
+    """What the kinds of a summary share."""
 
     def __init__(self, models: Models) -> None:
         self.models = models
-        self._options: OrderedDict[str, SummarizeOptions] = OrderedDict()
-
-    async def options(self, task: Task) -> SummarizeOptions:
-        """Those of the job that an item belongs to."""
-        root_id = task.lease.root_id
-        if root_id not in self._options:
-            (root,) = await task.jobs.items(root_id, 1)
-            self.remember(root_id, read_options(root.request, SummarizeOptions))
-        return self._options[root_id]
-
-    def remember(self, root_id: str, options: SummarizeOptions) -> None:
-        """Without the documents, which may be many."""
-        self._options[root_id] = msgspec.structs.replace(options, documents=())
-        while len(self._options) > _REMEMBERED:
-            self._options.popitem(last=False)
+        self.options = KnownOptions(SummarizeOptions)
 
 
 class SummarizeKind:
@@ -160,21 +145,26 @@ class SummarizeKind:
     def check(self, caller: Caller, body: bytes) -> None:
         """As `Kind.check`."""
         options = read_options(body, SummarizeOptions)
-        self._work.models.check(caller, options.model, "model")
-        self._work.models.check(caller, options.combining_model, "reduce_model")
+        self.check_options(caller, options, self._work.models)
+        if not options.documents and not options.open:
+            raise InvalidRequest("Send documents, or say that they come later: 'open': true.", param="documents")
+        plan_of(options, self._work.models)
+
+    @staticmethod
+    def check_options(caller: Caller, options: SummarizeOptions, models: Models) -> None:
+        """What is wrong without looking at documents. Raises InvalidRequest, ModelNotFound."""
+        models.check(caller, options.model, "model")
+        models.check(caller, options.combining_model, "reduce_model")
         at_least(options.summary_tokens, 50, "summary_tokens")
         at_least(options.shard_documents, 1, "shard_documents")
         at_least(options.chunk_tokens, 0, "chunk_tokens")
         if len(options.instructions) > _MOST_INSTRUCTIONS:
             raise InvalidRequest(f"Instructions have at most {_MOST_INSTRUCTIONS} characters.", param="instructions")
-        if not options.documents and not options.open:
-            raise InvalidRequest("Send documents, or say that they come later: 'open': true.", param="documents")
-        plan_of(options, self._work.models)
 
     async def run(self, task: Task) -> bytes:
         """As `Kind.run`."""
         options = read_options(task.lease.request, SummarizeOptions)
-        self._work.remember(task.lease.root_id, options)
+        self._work.options.remember(task.lease.root_id, options)
         below = await documents_below(task, options, READ)
         if not below.is_over:
             raise Waiting
@@ -223,7 +213,7 @@ class ReadKind:
     async def run(self, task: Task) -> bytes:
         """As `Kind.run`."""
         document = read_document(task.lease.request)
-        options = await self._work.options(task)
+        options = await self._work.options.of(task)
         plan = plan_of(options, self._work.models)
         pieces: list[str] = []
         for piece in chunks(document.text, plan.chunk_tokens):
@@ -274,7 +264,7 @@ class CombineKind:
 
     async def run(self, task: Task) -> bytes:
         """As `Kind.run`."""
-        options = await self._work.options(task)
+        options = await self._work.options.of(task)
         wanted = msgspec.json.decode(task.lease.request, type=NodeRequest)
         texts = [summaries.read_summary(result).text for result in await _read(task, wanted.inputs)]
         body = _combine_body(options, options.combining_model, texts)

@@ -16,6 +16,7 @@ from headgate.gateway.pipeline import Pipeline
 from headgate.job_ports import Checkpoints, Jobs
 from headgate.job_types import Job, Lease, NewItem, NewJob, Parent
 from headgate.jobs.calls import call_of
+from headgate.jobs.purse import Purse
 from headgate.ports import Clock
 from headgate.types import Caller, Frozen
 
@@ -48,6 +49,7 @@ class Means(Frozen, frozen=True):
     accounts: Accounts
     jobs: Jobs
     checkpoints: Checkpoints
+    purse: Purse
     clock: Clock
     observer: JobObserver
 
@@ -73,13 +75,15 @@ class Task:
 
     async def ask(self, kind: str, body: bytes) -> bytes:
         """The answer to a request of one of the kinds in `calls`, through the corridor, as if the key's holder had
-        sent it, as soon as the gate lets it. Raises what the corridor raises, BackgroundHeld, InvalidRequest for a body
-        it cannot read, and LeaseLost."""
+        sent it, as soon as the gate lets it. Raises what the corridor raises, BackgroundHeld, what `Purse.paying`
+        raises, InvalidRequest for a body it cannot read, and LeaseLost."""
         request_id = await self._next_request_id()
         self._asked.get([]).append(request_id)
         call = call_of(kind, body, request_id, self.lease.owner.user)
         caller, means = self.caller, self._means
-        async with means.gate.passing(caller, call), means.pipeline.handle(caller, call) as answer:
+        paying, passing = means.purse.paying(self.lease.root_id, call), means.gate.passing(caller, call)
+        async with paying as bill, passing, means.pipeline.handle(caller, call) as answer:
+            bill.cost_picousd = answer.head.cost_picousd
             means.observer.asked(answer.head.cost_picousd or 0)
             return answer.body
 

@@ -21,6 +21,7 @@ from headgate.stores import (
     locks,
     outbox_tables,
     provider_batch_tables,
+    purse_tables,
     queue_tables,
 )
 from headgate.stores.schema import migrations
@@ -237,6 +238,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="sizes of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.SIZES)),
     Migration(name="batches at providers", statements=dict.fromkeys(_SEQUENCES, provider_batch_tables.CREATE)),
     Migration(name="what gates tell each other", statements=dict.fromkeys(_SEQUENCES, gate_tables.CREATE)),
+    Migration(name="what jobs may cost", statements=dict.fromkeys(_SEQUENCES, purse_tables.CREATE)),
 )
 
 

@@ -34,6 +34,7 @@ from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, databa
 from headgate.stores.jobs_tables import PAUSED, job_attempts, job_checkpoints, job_items, job_turns, jobs
 from headgate.stores.outbox_tables import AT_THE_END, EVERY_CHANGE, job_targets, tell
 from headgate.stores.schema import requests
+from headgate.stores.sql_purses import limit_of, open_purse
 from headgate.types import Outcome
 
 _ITEM_COLUMNS = tuple(column.name for column in job_items.columns)
@@ -74,6 +75,8 @@ class SqlJobs:
                 values["deadline_at"] = min(deadlines, default=None)
             connection.execute(insert(jobs).values(**values))
             _enter_targets(connection, job)
+            if job.max_cost_picousd is not None:
+                open_purse(connection, job.id, job.max_cost_picousd)
             row = _row(connection, job.id, None)
             self._insert(connection, row, [NewItem(index, body) for index, body in enumerate(job.requests, start=1)])
             follow(connection, row, now)
@@ -346,6 +349,7 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
         execution_reason=row.execution_reason,
         off_peak=OffPeak(row.hours, row.timezone) if row.hours else None,
         opens_at=row.edge_at if row.closed else None,
+        max_cost_picousd=limit_of(connection, row.root_id),
     )
 
 

@@ -33,10 +33,13 @@ from headgate.gateway.choosing import Choosing
 from headgate.gateway.scoring import ModelScorer
 from headgate.gateway.waiting import WaitingRoom
 from headgate.job_types import JobQuota
+from headgate.jobs.built_in import built_in_kinds
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
+from headgate.jobs.document_desk import DocumentDesk
 from headgate.jobs.erasing import Upkeep
 from headgate.jobs.kinds import request_kinds
+from headgate.jobs.models import Models
 from headgate.jobs.outlook import Outlooks
 from headgate.stores.database import Database
 from headgate.stores.memory_cache import MemoryCache
@@ -50,6 +53,8 @@ from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.stores.sql_prospects import SqlProspects
+from headgate.stores.sql_purses import SqlPurses
+from headgate.stores.sql_reports import SqlReports
 from headgate.stores.sql_routes import SqlRouteRecords
 from headgate.stores.sql_work import SqlWork
 from headgate.types import AttemptRecord, Call, Caller, Counted, Outcome, RequestRecord, Rule, Usage
@@ -120,6 +125,7 @@ class Office:
             cache_activity=self._cache_activity,
             job_desk=self._desk(),
             batches=self.filing.batches,
+            document_desk=self._document_desk(),
             choosing=self.choosing,
             routes=self.routes,
             appeals=Appeals(self.clock),
@@ -133,6 +139,11 @@ class Office:
         transport = httpx.ASGITransport(build_asgi(services), raise_app_exceptions=False)
         self.client = httpx.AsyncClient(transport=transport, base_url="http://gateway")
 
+    def _document_desk(self) -> DocumentDesk:
+        models = Models(lambda: self.running.setup)
+        purses, reports = SqlPurses(self.database), SqlReports(self.database)
+        return DocumentDesk(self.jobs, purses, reports, models, self.clock, lambda: None)
+
     async def get(self, url: str, headers: dict[str, str] = ADMIN, **parameters: object) -> httpx.Response:
         return await self.client.get(url, headers=headers, params=parameters or None)
 
@@ -145,7 +156,8 @@ class Office:
         outlooks = Outlooks(SqlProspects(self.database), self.clock)
         upkeep = Upkeep(self.jobs, SqlJobUpkeep(self.database, self.clock), self.clock, self._quota_of)
         offices = Offices(self.deliveries.desk, dead, outlooks, upkeep)
-        return JobDesk(self.jobs, offices, self.clock, request_kinds(self._is_model), lambda: None)
+        kinds = request_kinds(self._is_model) | built_in_kinds(Models(lambda: self.running.setup))
+        return JobDesk(self.jobs, offices, self.clock, kinds, lambda: None)
 
     def _is_model(self, name: str) -> bool:
         return name in self.running.setup.models

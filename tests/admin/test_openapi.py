@@ -56,7 +56,11 @@ QUERIES: dict[tuple[str, str], dict[str, str]] = {
 REFUSED: dict[str, dict[str, int]] = {
     "GET": {"/admin/dead-letters/{id}": 400},  # no such id
     # the test has revoked the key by now, and no provider here can be asked for its bill
-    "POST": {"/admin/keys/{key_id}/rotate": 409, "/admin/reconcile": 400},
+    "POST": {
+        "/admin/keys/{key_id}/rotate": 409,
+        "/admin/reconcile": 400,
+        "/v1/jobs/{job_id}/documents": 400,  # it is a job of one request
+    },
     "DELETE": {"/v1/messages/batches/{batch_id}": 409},  # it has not ended
 }
 BATCH = {"endpoint": "/v1/chat/completions", "completion_window": "24h"}
@@ -80,12 +84,15 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
         await office.ledger.write([ledger_row(1)])
         office.cache.put(kept(expires_at=office.clock.now() + 60))
         made = (await office.post("/admin/keys", {"tenant": "acme"})).json()["id"]
-        job = {"request": {"model": "small", "messages": [{"role": "user", "content": "hello"}]}}
+        job = {"max_cost_usd": 0.5, "request": {"model": "small", "messages": [{"role": "user", "content": "hello"}]}}
         job_id = (await office.post("/v1/jobs", job, headers=ALICE)).json()["id"]
         bodies: dict[tuple[str, str], dict[str, Any]] = {
             ("POST", "/admin/keys"): {"tenant": "acme"},
             ("POST", "/v1/jobs"): job,
             ("POST", "/admin/erase"): {"tenant": "nobody"},
+            ("POST", "/v1/jobs/estimate"): {"request": {"model": "small", "open": True}, "documents": 3},
+            ("POST", "/v1/jobs/{job_id}/documents"): {"documents": []},
+            ("POST", "/v1/jobs/{job_id}/budget"): {"max_cost_usd": 1},
             ("PATCH", KEY_PATH): {"expires_at": None},
             ("POST", "/admin/velocity/reset"): {"tenant": "acme"},
             ("POST", "/admin/route/explain"): {

@@ -17,13 +17,14 @@ from headgate.gateway.background import BackgroundGate
 from headgate.gateway.budget_shares import BudgetShares
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec
 from headgate.job_types import Counts, Job, JobQuota, NewJob, Owner, RetryRules
+from headgate.jobs.built_in import built_in_kinds
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
 from headgate.jobs.erasing import Upkeep
 from headgate.jobs.kinds import Kind, request_kinds
 from headgate.jobs.models import Models
 from headgate.jobs.outlook import Outlooks
-from headgate.jobs.summarize import summary_kinds
+from headgate.jobs.purse import Purse
 from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.policy.background import GateRules
@@ -40,6 +41,7 @@ from headgate.stores.sql_dead_letters import SqlDeadLetters
 from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_prospects import SqlProspects
+from headgate.stores.sql_purses import SqlPurses
 from headgate.stores.sql_work import SqlWork
 from headgate.telemetry.job_counts import JobCounts
 from headgate.telemetry.totals import JobTotals
@@ -84,7 +86,7 @@ class Floor:
         self.accounts = Accounts(MemoryKeyStore(), self.clock)
         self.accounts.configure([KEY], {"pro": EVERYTHING}, None)
         self.kinds: dict[str, Kind] = request_kinds(lambda name: name == "small")
-        self.kinds |= summary_kinds(Models(lambda: self.corridor.setup))
+        self.kinds |= built_in_kinds(Models(lambda: self.corridor.setup))
         self.deliveries = Deliveries(self.database, self.jobs, self.clock, Config)
         dead = DeadLetterOffice(SqlDeadItems(self.database, self.clock), SqlDeadLetters(self.database, self.clock))
         outlooks = Outlooks(SqlProspects(self.database), self.clock)
@@ -96,7 +98,9 @@ class Floor:
         budgets = BudgetShares(corridor.counters, corridor.admissions, lambda: corridor.setup, self.clock)
         self.gate = BackgroundGate(corridor.pipeline, budgets, self.clock, GateRules)
         self.counts = JobTotals()
-        means = corridor.pipeline, self.gate, self.accounts, self.jobs, checkpoints, self.clock
+        self.purses = SqlPurses(self.database)
+        purse = Purse(self.purses, self.jobs, corridor.pipeline)
+        means = corridor.pipeline, self.gate, self.accounts, self.jobs, checkpoints, purse, self.clock
         self.means = Means(*means, JobCounts(self.counts))
         self._running: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
 

@@ -14,7 +14,7 @@ from headgate.config.schema import SimFaults
 from headgate.errors import HeadgateError
 from headgate.job_types import Command, ItemState, Job, JobState, NewJob, RetryRules
 from headgate.jobs.documents import Document, documents_id, items_of, open_documents
-from headgate.jobs.summarize import READ, SummarizeKind, SummarizeOptions
+from headgate.jobs.summarize import READ
 from headgate.types import Outcome
 from tests.gateway.corridor import ALICE, run
 from tests.jobs.floor import OWNER, Floor
@@ -209,17 +209,5 @@ def test_what_makes_no_sense_is_told_at_once(tmp_path: Path, more: dict[str, Any
         with pytest.raises(HeadgateError) as caught:
             kind.check(ALICE, json.dumps({**OPTIONS, "documents": bodies(1), **more}).encode())
         assert caught.value.param == param
-
-    run(scenario)
-
-
-def test_options_are_remembered_without_their_documents(tmp_path: Path) -> None:
-    async def scenario() -> None:
-        kind = Floor(tmp_path).kinds["summarize"]
-        assert isinstance(kind, SummarizeKind)
-        for number in range(100):
-            options = SummarizeOptions(model="small", documents=(Document("a", "x"),))
-            kind._work.remember(str(number), options)
-        assert len(kind._work._options) == 64 and not kind._work._options["99"].documents
 
     run(scenario)

@@ -1,0 +1,100 @@
+"""What single jobs may cost, in SQL. A hold is taken and settled in one transaction each, so that any number of workers
+together stay below the limit."""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection, and_, delete, func, insert, select, update
+
+from headgate.errors import InvalidRequest
+from headgate.job_types import Hold, ItemState
+from headgate.stores.database import Database
+from headgate.stores.jobs_tables import job_attempts, job_items
+from headgate.stores.purse_tables import job_holds, job_purses
+from headgate.stores.schema import requests
+
+
+class SqlPurses:
+    """The port `Purses` on a `Database`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def has(self, root_id: str) -> bool:
+        query = select(job_purses.c.root_id).where(job_purses.c.root_id == root_id)
+
+        def work(connection: Connection) -> bool:
+            return connection.execute(query).first() is not None
+
+        return await self._database.run(self._database.reading, work)
+
+    async def hold(self, root_id: str, request_id: str, picousd: int) -> Hold:
+        def work(connection: Connection) -> Hold:
+            if not _take(connection, root_id, picousd):
+                live = _clear(connection, root_id)
+                if not _take(connection, root_id, picousd):
+                    return Hold.HELD if live else Hold.SPENT
+            connection.execute(insert(job_holds).values(request_id=request_id, root_id=root_id, picousd=picousd))
+            return Hold.TAKEN
+
+        return await self._database.run(self._database.jobs, work, writes=True)
+
+    async def settle(self, request_id: str, cost_picousd: int) -> None:
+        def work(connection: Connection) -> None:
+            its = job_holds.c.request_id == request_id
+            row = connection.execute(select(job_holds).where(its)).one_or_none()
+            if row is not None:
+                connection.execute(delete(job_holds).where(its))
+                _add(connection, row.root_id, cost_picousd - row.picousd)
+
+        await self._database.run(self._database.jobs, work, writes=True)
+
+    async def resize(self, root_id: str, limit_picousd: int) -> None:
+        change = update(job_purses).where(job_purses.c.root_id == root_id).values(limit_picousd=limit_picousd)
+
+        def work(connection: Connection) -> bool:
+            return connection.execute(change).rowcount == 1
+
+        if not await self._database.run(self._database.jobs, work, writes=True):
+            raise InvalidRequest(f"The job '{root_id}' was submitted without 'max_cost_usd'.", param="max_cost_usd")
+
+
+def open_purse(connection: Connection, root_id: str, limit_picousd: int) -> None:
+    """A new job may cost so much."""
+    connection.execute(insert(job_purses).values(root_id=root_id, limit_picousd=limit_picousd, taken_picousd=0))
+
+
+def limit_of(connection: Connection, root_id: str) -> int | None:
+    """What a job may cost; None: as much as it takes."""
+    query = select(job_purses.c.limit_picousd).where(job_purses.c.root_id == root_id)
+    limit = connection.execute(query).scalar_one_or_none()
+    return None if limit is None else int(limit)
+
+
+def _take(connection: Connection, root_id: str, picousd: int) -> bool:
+    fits = job_purses.c.taken_picousd + picousd <= job_purses.c.limit_picousd
+    change = update(job_purses).where(job_purses.c.root_id == root_id, fits)
+    return connection.execute(change.values(taken_picousd=job_purses.c.taken_picousd + picousd)).rowcount == 1
+
+
+def _add(connection: Connection, root_id: str, picousd: int) -> None:
+    change = update(job_purses).where(job_purses.c.root_id == root_id)
+    connection.execute(change.values(taken_picousd=job_purses.c.taken_picousd + picousd))
+
+
+def _clear(connection: Connection, root_id: str) -> int:
+    """Holds of requests whose item is no longer in the same hands become what the ledger has of them; how many are
+    left."""
+    of = and_(job_items.c.job_id == job_attempts.c.job_id, job_items.c.number == job_attempts.c.number)
+    joined = job_holds.outerjoin(job_attempts, job_attempts.c.request_id == job_holds.c.request_id)
+    same = and_(of, job_items.c.token == job_attempts.c.token, job_items.c.state == ItemState.LEASED.value)
+    query = select(job_holds.c.request_id, job_holds.c.picousd, job_items.c.number.label("live"))
+    found = connection.execute(
+        query.select_from(joined.outerjoin(job_items, same)).where(job_holds.c.root_id == root_id)
+    )
+    rows = found.all()
+    for row in rows:
+        if row.live is None:
+            cost = select(func.coalesce(func.sum(requests.c.cost_picousd), 0)).where(requests.c.id == row.request_id)
+            connection.execute(delete(job_holds).where(job_holds.c.request_id == row.request_id))
+            _add(connection, root_id, int(connection.execute(cost).scalar_one()) - row.picousd)
+    return sum(row.live is not None for row in rows)
