@@ -47,6 +47,9 @@ class Relay:
                 except HeadgateError as error:
                     log.warning("deliveries wait for the database: %s", error.message)
                     began = 0
+                except Exception:  # whatever it is, what is told to others must not end for it
+                    log.exception("deliveries failed inside headgate")
+                    began = 0
                 if not began:
                     await self._wait()
         finally:
