@@ -28,7 +28,7 @@ from headgate.policy.jobs import OPEN, Event
 from headgate.ports import Clock
 from headgate.stores import off_peak
 from headgate.stores.cleaning import clean
-from headgate.stores.database import Database
+from headgate.stores.database import Database, Unstorable
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
 from headgate.stores.jobs_tables import PAUSED, job_attempts, job_checkpoints, job_items, job_turns, jobs
@@ -82,7 +82,10 @@ class SqlJobs:
             follow(connection, row, now)
             return _job(connection, _row(connection, job.id, None)), True
 
-        return await self._database.run(self._database.jobs, work, writes=True)
+        try:
+            return await self._database.run(self._database.jobs, work, writes=True)
+        except Unstorable:  # another process submitted the same in this moment: now it is there
+            return await self._database.run(self._database.jobs, work, writes=True)
 
     async def add(self, job_id: str, items: Sequence[NewItem]) -> int:
         def work(connection: Connection) -> int:

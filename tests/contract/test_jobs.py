@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import Counter
 
 import msgspec
@@ -86,6 +87,19 @@ def test_the_same_idempotency_key_is_the_same_job_of_its_tenant(desk: Open) -> N
             _, is_new = await opened.jobs.submit(job(4, owner=Owner("other", "key_2"), idempotency_key="k", digest="b"))
             assert is_new
             assert (await opened.jobs.get("job_001")).counts.total == 1
+
+    asyncio.run(scenario())
+
+
+def test_many_who_submit_the_same_at_once_get_the_same_job(desk: Open) -> None:
+    async def scenario() -> None:
+        async with contextlib.AsyncExitStack() as stack:
+            desks = [await stack.enter_async_context(desk()) for _ in range(6)]
+            for round_ in range(5):
+                keyed = [job(round_ * 10 + at, idempotency_key=f"k{round_}", digest="a") for at in range(6)]
+                found = await asyncio.gather(*(one.jobs.submit(new) for one, new in zip(desks, keyed, strict=True)))
+                assert len({each.id for each, _ in found}) == 1
+                assert [is_new for _, is_new in found].count(True) == 1
 
     asyncio.run(scenario())
 
