@@ -30,6 +30,7 @@ COMMANDS = {
     "cache": "headgate.commands.cache:cache",
     "config": "headgate.commands.config:config",
     "jobs": "headgate.commands.jobs:jobs",
+    "batch": "headgate.commands.batch:batch",
     "dlq": "headgate.commands.dlq:dlq",
     "alerts": "headgate.commands.alerts:alerts",
     "embedder": "headgate.commands.embedder:embedder",

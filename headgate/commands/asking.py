@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
@@ -35,9 +35,9 @@ class Server(msgspec.Struct, frozen=True):
     url: str
     key: str
 
-    def ask(self, method: str, path: str, body: object = None) -> bytes:
-        """A successful answer. Raises InvalidRequest with the server's own words."""
-        with self._asked(method, path, body) as response:
+    def ask(self, method: str, path: str, body: object = None, more: Mapping[str, str] | None = None) -> bytes:
+        """A successful answer; `more` are headers. Raises InvalidRequest with the server's own words."""
+        with self._asked(method, path, body, more) as response:
             return response.read()
 
     def follow(self, path: str) -> Iterator[bytes]:
@@ -51,14 +51,16 @@ class Server(msgspec.Struct, frozen=True):
                 raise InvalidRequest("The server went away. Ask again when it is back: nothing is lost.") from None
 
     @contextmanager
-    def _asked(self, method: str, path: str, body: object = None) -> Iterator[http.client.HTTPResponse]:
+    def _asked(
+        self, method: str, path: str, body: object = None, more: Mapping[str, str] | None = None
+    ) -> Iterator[http.client.HTTPResponse]:
         parts = urlsplit(self.url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise InvalidRequest(f"'{self.url}' is no URL of a server. Write e.g. http://127.0.0.1:8080.")
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname, parts.port, timeout=_SECONDS)
         try:
-            headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+            headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json", **(more or {})}
             data = b"" if body is None else msgspec.json.encode(body)
             connection.request(method, parts.path.rstrip("/") + path, data, headers)
             response = connection.getresponse()

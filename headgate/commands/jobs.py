@@ -69,7 +69,7 @@ def submit(server: Server, file: Path, watches: bool, mail: tuple[str, ...], **w
     job = _job(server.ask("POST", "/v1/jobs", body))
     click.echo(job.id)
     if watches:
-        _watch(server, job.id)
+        watch_job(server, job.id)
 
 
 @jobs.command()
@@ -106,7 +106,7 @@ def list_jobs(server: Server, state: str | None, as_json: bool) -> None:
 @server_options
 def watch(server: Server, job_id: str) -> None:
     """Follow a job to its end: exit code 1 if it did not succeed."""
-    _watch(server, job_id)
+    watch_job(server, job_id)
 
 
 @jobs.command()
@@ -200,7 +200,8 @@ def _request(line: bytes, number: int) -> msgspec.Raw:
     return msgspec.Raw(line)
 
 
-def _watch(server: Server, job_id: str) -> None:
+def watch_job(server: Server, job_id: str) -> None:
+    """Show a job until it is over. Exits with 1 if it did not succeed."""
     columns = (
         TextColumn("{task.fields[state]}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[cost]} USD{task.fields[rest]}"),
@@ -212,6 +213,8 @@ def _watch(server: Server, job_id: str) -> None:
             state = f"{job.state}, paused" if job.paused else job.state.value
             done, total = job.progress.done, job.progress.total
             bar.update(shown, total=total, completed=done, state=state, cost=job.cost_usd, rest=_outlook(job))
+            if job.paused and job.max_cost_usd and not job.items.get("leased"):
+                break  # it goes on when it may cost more
     click.echo(_sentence(job), err=True)
     sys.exit(0 if job.state is _ENDED_WELL else 1)
 
