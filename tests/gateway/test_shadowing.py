@@ -72,7 +72,12 @@ class Shadowed:
     """A router whose cheap model is watched."""
 
     def __init__(
-        self, router: RouterSpec = AUTO, *, better: str = "dear", judge: ScriptedProvider | None = None
+        self,
+        router: RouterSpec = AUTO,
+        *,
+        better: str = "dear",
+        judge: ScriptedProvider | None = None,
+        seed: int = 1,
     ) -> None:
         self.small = ScriptedProvider(answer("cheap words"), name="small")
         self.large = ScriptedProvider(answer("dear words"), name="large")
@@ -83,6 +88,7 @@ class Shadowed:
             model(deployment(self.judge, price=DEAR), name="judge", retries=0),
             routers={"auto": router},
             pii=Rules(redact=frozenset({PiiClass.EMAIL})),
+            seed=seed,
         )
         self.records = MemoryRouteRecords(self.corridor.ledger)
         self.noted = Noted()
