@@ -1,147 +1,216 @@
-"""Jobs while workers die: every item ends exactly once, and what was paid for is in the ledger."""
+"""A night of documents while everything dies: each ends once, is charged once, and makes the same tree of summaries."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import random
 import signal
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
+from headgate.policy.mapreduce import TreeRules, document_id, inputs_of, label, tree
+from tests.brokers import RabbitServer
 from tests.faults.client import ask
+from tests.faults.documents import documents
 from tests.faults.gateway import KEY, Gateway, configuration, running, until
+from tests.faults.model import POISON, CountingModel, counting_model
 from tests.scale import scaled
-from tests.servers import PostgresqlServer
+from tests.servers import PostgresqlServer, RedisServer
 
-ITEMS = scaled(50_000, 2_500)
+DOCUMENTS = scaled(50_000, 2_500)
+POISON_EVERY = 1_000
 KILLS = scaled(40, 2)
-POISON = frozenset(range(501, ITEMS + 1, 1000))  # items that can only fail
-RETRIES = 2
+PORTION = 500
 CONCURRENCY = 16
+IN_HAND = 2 * CONCURRENCY  # items of a worker at most: under way, or answered and not written yet
+PROCESSES = scaled(4, 2)
 SEED = 1
+OPTIONS = {"model": "told", "summary_tokens": 400, "context_tokens": 16_000, "shard_documents": 100, "open": True}
 
-pytestmark = [pytest.mark.timeout(scaled(1800, 110))]
-
-
-def config(upstream_port: int, folder: Path, database: str) -> dict[str, Any]:
-    quick = {"ttft_seconds": {"median": 0.01, "p99": 0.05}, "itl_seconds": {"median": 0, "p99": 0}}
-    faulty = {**quick, "faults": {"server_error": 0.04, "cut": 0.01}}
-    broken = {**quick, "faults": {"server_error": 1}}
-    never = {"failures": 1_000_000, "minimum_requests": 1_000_000}
-    price = {"input": 1, "output": 2}
-    return configuration(
-        upstream_port,
-        folder / "data",
-        server={"log": {"requests": "off"}},
-        database=database,
-        providers={"faulty": {"kind": "sim", "sim": faulty}, "broken": {"kind": "sim", "sim": broken}},
-        models={
-            name: {
-                "price": price, "retries": 0, "breaker": never, "deployments": [{"provider": name, "model": "sim"}],
-            }
-            for name in ("faulty", "broken")
-        },
-        jobs={"lease_seconds": 2, "concurrency": CONCURRENCY, "retries": RETRIES, "lost_workers": 50},
-    )  # fmt: skip
+pytestmark = [pytest.mark.timeout(scaled(3600, 150))]
 
 
-async def _json(gateway: Gateway, path: str, body: bytes = b"") -> dict[str, Any]:
-    answer = await ask(gateway.port, "POST" if body else "GET", path, KEY, body)
+class Server(Protocol):
+    """Something that can be restarted."""
+
+    def start(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+async def _json(gateway: Gateway, path: str, body: object = None) -> dict[str, Any]:
+    sent = b"" if body is None else json.dumps(body).encode()
+    answer = await ask(gateway.port, "POST" if sent else "GET", path, KEY, sent)
     assert answer.status < 300, answer.body
     value: dict[str, Any] = json.loads(answer.body)
     return value
 
 
 async def submit(gateway: Gateway) -> str:
-    requests = [
-        {
-            "model": "broken" if number in POISON else "faulty",
-            "max_tokens": 5,
-            "messages": [{"role": "user", "content": f"item {number}"}],
-        }
-        for number in range(1, ITEMS + 1)
-    ]
-    return str((await _json(gateway, "/v1/jobs", json.dumps({"requests": requests}).encode()))["id"])
+    """All documents, in portions; some of them are poison. Nothing begins before all are there."""
+    job_id = str((await _json(gateway, "/v1/jobs", {"kind": "summarize", "request": OPTIONS}))["id"])
+    await _json(gateway, f"/v1/jobs/{job_id}/pause", {})
+    texts = documents(DOCUMENTS)
+    for first in range(1, DOCUMENTS + 1, PORTION):
+        portion = [
+            {"name": f"doc {number}", "text": f"{POISON} {number}" if number % POISON_EVERY == 1 else next(texts)}
+            for number in range(first, min(first + PORTION, DOCUMENTS + 1))
+        ]
+        is_last = first + PORTION > DOCUMENTS
+        await _json(gateway, f"/v1/jobs/{job_id}/documents", {"documents": portion, "first": first, "last": is_last})
+    await _json(gateway, f"/v1/jobs/{job_id}/resume", {})
+    return job_id
 
 
-async def kill_now_and_then(gateway: Gateway, job_id: str, whole: bool) -> None:
-    """As long as the job runs: a worker, or the whole process, which is started again."""
+async def trouble(gateway: Gateway, job_id: str, restarted: list[Server]) -> int:
+    """While the job runs: processes are killed, and servers away for a second; how many calls that may have cost."""
     chance = random.Random(SEED)
+    lost = 0
     for number in range(KILLS):
-        share = (number + 1) / (KILLS + 1)
 
-        async def far_enough(share: float = share) -> bool:
-            return bool((await _json(gateway, f"/v1/jobs/{job_id}"))["progress"]["done"] >= share * ITEMS)
+        async def far_enough(share: float = (number + 1) / (KILLS + 1)) -> bool:
+            return bool((await _json(gateway, f"/v1/jobs/{job_id}"))["progress"]["done"] >= share * DOCUMENTS)
 
-        await until(far_enough, scaled(600, 60), "the job stands still")
-        if whole:
+        await until(far_enough, scaled(600, 90), "the job stands still")
+        if len(gateway.serving_pids()) == 1:
             gateway.kill_all()
             await gateway.ended()
             await gateway.start()
         else:
             os.kill(chance.choice(gateway.serving_pids()), signal.SIGKILL)
             await gateway.until_ready()
+        lost += IN_HAND
+        for place, server in enumerate(restarted, start=1):
+            if number == KILLS * place // (len(restarted) + 1):
+                await asyncio.to_thread(server.stop)
+                await asyncio.sleep(1)
+                await asyncio.to_thread(server.start)
+                lost += PROCESSES * IN_HAND
+    return lost
 
 
-async def assert_all_ended_once(gateway: Gateway, job_id: str) -> None:
+async def assert_nothing_is_lost(gateway: Gateway, job_id: str, model: CountingModel, lost: int) -> None:
     async def over() -> bool:
         return (await _json(gateway, f"/v1/jobs/{job_id}"))["finished_at"] is not None
 
-    await until(over, scaled(1200, 90), "the job does not end")
-    seen: Counter[int] = Counter()
-    dead: set[int] = set()
+    await until(over, scaled(2400, 120), "the job does not end")
+    poison = {number for number in range(1, DOCUMENTS + 1) if number % POISON_EVERY == 1}
+    items = await _items(gateway, f"{job_id}-documents")
+    assert [item["number"] for item in items] == list(range(1, DOCUMENTS + 1))
+    dead = {item["number"]: item for item in items if item["state"] != "succeeded"}
+    assert set(dead) == poison and {item["state"] for item in dead.values()} == {"dead"}
+    assert all("times" in item["error"]["message"] for item in dead.values())
+    await _assert_same_tree(gateway, job_id, poison)
+    rows = await _rows(gateway, model)
+    outcomes = Counter(row["outcome"] for row in rows)
+    job = await _json(gateway, f"/v1/jobs/{job_id}")
+    charged = job["progress"]["total"] - len(poison)
+    duplicates = outcomes["duplicate"]
+    print(f"\n{job_id}: {dict(model.calls)} calls, {dict(outcomes)} in the ledger, {len(rows)} rows, lost {lost}")
+    assert outcomes["done"] == charged, "each item is charged once"
+    assert sum(model.calls.values()) <= len(rows) and duplicates <= lost
+    assert model.calls["answered"] <= charged + duplicates, "every call is in the ledger"
+
+
+async def _assert_same_tree(gateway: Gateway, job_id: str, poison: set[int]) -> None:
+    """The nodes, and what each is made of, are those of a run in which nothing dies."""
+    result = await _json(gateway, f"/v1/jobs/{job_id}/result")
+    rules = TreeRules(context_tokens=16_000, prompt_tokens=256, summary_tokens=400, shard_documents=100)
+    assert result["fan_in"] == rules.fan_in
+    waves = tree(DOCUMENTS, rules)
+    places = {
+        document_id(number): (f"{job_id}-documents", number)
+        for number in range(1, DOCUMENTS + 1)
+        if number not in poison
+    }
+    for number, wave in enumerate(waves, start=1):
+        made = [node for node in wave if len(inputs_of(node, places)) > 1]
+        expected = [label(node, inputs_of(node, places)) for node in made]
+        items = await _items(gateway, f"{job_id}-wave-{number}")
+        assert [item["label"] for item in items] == expected
+        assert all(item["state"] == "succeeded" for item in items)
+        places |= {node.id: (f"{job_id}-wave-{number}", at) for at, node in enumerate(made, start=1)}
+
+
+async def _items(gateway: Gateway, job_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
     after: int | None = 0
     while after is not None:
         page = await _json(gateway, f"/v1/jobs/{job_id}/partial?limit=1000&after={after}")
-        seen.update(item["number"] for item in page["data"])
-        for item in page["data"]:
-            assert (item["result"] is not None) == (item["state"] == "succeeded")
-            if item["state"] == "dead":
-                assert f"it failed {RETRIES + 1} times" in item["error"]["message"]
-                dead.add(item["number"])
+        found += page["data"]
         after = page["next"]
-    job = await _json(gateway, f"/v1/jobs/{job_id}")
-    assert job["items"] == {"succeeded": ITEMS - len(dead), "dead": len(dead)} and job["state"] == "dead"
-    assert dead >= POISON and len(dead - POISON) <= ITEMS // 50  # the simulated model may be that unlucky
-    assert len(seen) == ITEMS and set(seen.values()) == {1}
-    answered = ITEMS - len(dead)
-    await until(lambda: _is_booked(gateway, job_id, answered), 30, "the job's cost is not that of its rows")
-    done = sum(row["outcome"] == "done" for row in await gateway.ledger())
-    assert done <= answered + KILLS * CONCURRENCY  # what was under way at a kill, twice
+    return found
 
 
-async def _is_booked(gateway: Gateway, job_id: str, answered: int) -> bool:
-    """Every answer has a row, which takes up to a second, and the job costs what its rows do."""
-    rows, job = await gateway.ledger(), await _json(gateway, f"/v1/jobs/{job_id}")
-    spent = sum(round(float(row["cost_usd"]) * 10**9) for row in rows)
-    done = sum(row["outcome"] == "done" for row in rows)
-    return done >= answered and round(float(job["cost_usd"]) * 10**9) == spent
+async def _rows(gateway: Gateway, model: CountingModel) -> list[dict[str, Any]]:
+    """The ledger, once every call is in it and nothing is provisional any more."""
+
+    async def all_booked() -> bool:
+        rows = await gateway.ledger()
+        is_settled = not any(row["outcome"] == "provisional" for row in rows)
+        return len(rows) >= sum(model.calls.values()) and is_settled
+
+    await until(all_booked, scaled(120, 60), "not every call is booked")
+    return await gateway.ledger()
 
 
-def test_one_process_on_sqlite(tmp_path: Path, upstream_port: int) -> None:
+@contextlib.asynccontextmanager
+async def night(
+    folder: Path, database: str, queue: str, processes: int
+) -> AsyncIterator[tuple[Gateway, CountingModel]]:
+    async with counting_model(SEED) as model:
+        config = configuration(
+            model.port,
+            folder / "data",
+            server={"log": {"requests": "off"}},
+            database=database,
+            queue=queue,
+            jobs={"lease_seconds": 2, "concurrency": CONCURRENCY, "retries": 5, "lost_workers": 99},
+        )
+        async with running(Gateway(folder, config, workers=processes)) as gateway:
+            yield gateway, model
+
+
+def test_one_process_on_sqlite(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(Gateway(tmp_path, config(upstream_port, tmp_path, "sqlite"))) as gateway:
+        async with night(tmp_path, "sqlite", "sql", 1) as (gateway, model):
             job_id = await submit(gateway)
-            await kill_now_and_then(gateway, job_id, whole=True)
-            await assert_all_ended_once(gateway, job_id)
+            lost = await trouble(gateway, job_id, [])
+            await assert_nothing_is_lost(gateway, job_id, model, lost)
 
     asyncio.run(scenario())
 
 
 @pytest.mark.server
-def test_several_processes_on_postgresql(
-    tmp_path: Path, upstream_port: int, postgresql_server: PostgresqlServer
+def test_several_processes_on_postgresql_and_rabbitmq(
+    tmp_path: Path, postgresql_server: PostgresqlServer, rabbitmq_server: RabbitServer
 ) -> None:
     async def scenario() -> None:
         url = postgresql_server.new_database()
-        async with running(Gateway(tmp_path, config(upstream_port, tmp_path, url), workers=scaled(4, 2))) as gateway:
+        async with night(tmp_path, url, rabbitmq_server.url, PROCESSES) as (gateway, model):
             job_id = await submit(gateway)
-            await kill_now_and_then(gateway, job_id, whole=False)
-            await assert_all_ended_once(gateway, job_id)
+            lost = await trouble(gateway, job_id, [rabbitmq_server, postgresql_server, rabbitmq_server])
+            await assert_nothing_is_lost(gateway, job_id, model, lost)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.server
+def test_several_processes_on_postgresql_and_redis(
+    tmp_path: Path, postgresql_server: PostgresqlServer, redis_server: RedisServer
+) -> None:
+    async def scenario() -> None:
+        url = postgresql_server.new_database()
+        async with night(tmp_path, url, redis_server.url, PROCESSES) as (gateway, model):
+            job_id = await submit(gateway)
+            lost = await trouble(gateway, job_id, [redis_server, postgresql_server, redis_server])
+            await assert_nothing_is_lost(gateway, job_id, model, lost)
 
     asyncio.run(scenario())
