@@ -29,6 +29,7 @@ from headgate.jobs.tasks import Means
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.policy.background import GateRules
 from headgate.policy.health import BreakerRules
+from headgate.ports import Provider
 from headgate.providers.sim import SimProvider
 from headgate.sim.clock import SimClock
 from headgate.stores.database import Database
@@ -73,12 +74,22 @@ class InlineDatabase(Database):
 class Floor:
     """A shop floor with any number of workers. Make it inside the loop."""
 
-    def __init__(self, folder: Path, *, seed: int = 1, faults: SimFaults = NO_FAULTS, rules: RetryRules | None = None):
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        seed: int = 1,
+        faults: SimFaults = NO_FAULTS,
+        rules: RetryRules | None = None,
+        provider: Provider | None = None,
+    ) -> None:
         config = SimConfig(seed=seed, faults=faults, output_tokens=Spread(median=10, p99=30))
         spec = DeploymentSpec("sim/model", "sim", "sim", "sim-small", ("sim:",), PRICE, rules=NEVER_OPENS)
         self.clock = SimClock(asyncio.get_running_loop(), seed)
-        plan = DeploymentPlan(spec, lambda: SimProvider("sim", config, self.clock), ("",))
-        self.corridor = Corridor(model(plan, retries=0, total_seconds=20.0), seed=seed)
+        plan = DeploymentPlan(spec, lambda: provider or SimProvider("sim", config, self.clock), ("",))
+        self.corridor = Corridor(
+            model(plan, retries=0, total_seconds=20.0 if provider is None else 10_000.0), seed=seed
+        )
         self.database = InlineDatabase("sqlite", folder)
         self.jobs = SqlJobs(self.database, self.clock)
         self.work = SqlWork(self.database, self.clock)
@@ -109,6 +120,11 @@ class Floor:
         worker = Worker(name, self.work, self.kinds, self.means, lambda: self.settings)
         self._running[name] = worker, asyncio.get_running_loop().create_task(worker.run_forever())
         return worker
+
+    @property
+    def under_way(self) -> int:
+        """Items that workers have."""
+        return sum(worker.under_way for worker, _ in self._running.values())
 
     def kill(self, name: str) -> None:
         """As if its process ended: it says nothing any more."""

@@ -13,8 +13,10 @@ from tests.wire.chunks import ANSWER, DONE
 _TYPES = {True: "text/event-stream", False: "application/json"}
 _WHOLE = (
     b'{"choices":[{"index":0,"message":{"content":"Yes"},"finish_reason":"stop"}],'
-    b'"usage":{"prompt_tokens":9,"completion_tokens":9}}'
+    b'"usage":{"prompt_tokens":%d,"completion_tokens":%d}}'
 )
+BYTES_PER_TOKEN = 4
+TOKENS_PER_SECOND = 25
 
 
 class CrowdedProvider:
@@ -38,7 +40,7 @@ class CrowdedProvider:
     ) -> CrowdedResponse:
         if self.waiting >= self._most_waiting:
             self.refused += 1
-            return CrowdedResponse(429, operation.stream, 0.0, lambda: None)
+            return CrowdedResponse(429, b'{"error":{"message":"too many requests"}}', operation.stream, 0.0, _nothing)
         chance = self._chances[operation.stream]
         first, all_of_it = chance.lognormvariate(-1.2, 0.4), chance.expovariate(1 / 4.0)
         self.waiting += 1
@@ -51,7 +53,8 @@ class CrowdedProvider:
         except BaseException:
             self.busy.release()
             raise
-        return CrowdedResponse(200, operation.stream, all_of_it, self.busy.release)
+        whole = _WHOLE % (len(body) // BYTES_PER_TOKEN, 1 + int(all_of_it * TOKENS_PER_SECOND))
+        return CrowdedResponse(200, whole, operation.stream, all_of_it, self.busy.release)
 
     async def aclose(self) -> None:
         """Nothing is open."""
@@ -60,12 +63,10 @@ class CrowdedProvider:
 class CrowdedResponse:
     """The rest of an answer whose first token is there."""
 
-    def __init__(self, status: int, stream: bool, seconds: float, free: Callable[[], None]) -> None:
+    def __init__(self, status: int, whole: bytes, stream: bool, seconds: float, free: Callable[[], None]) -> None:
         self.status = status
         self.headers = {"content-type": _TYPES[stream and status == 200]}
-        self._pieces = [ANSWER, DONE, b""] if stream else [_WHOLE, b""]
-        if status != 200:
-            self._pieces = [b'{"error":{"message":"too many requests"}}', b""]
+        self._pieces = [ANSWER, DONE, b""] if stream and status == 200 else [whole, b""]
         self._seconds = seconds if stream else 0.0
         self._free = free
 
@@ -82,5 +83,9 @@ class CrowdedResponse:
         return True
 
     def close(self) -> None:
-        free, self._free = self._free, lambda: None
+        free, self._free = self._free, _nothing
         free()
+
+
+def _nothing() -> None:
+    """There is no slot to give back."""
