@@ -57,14 +57,23 @@ end
 
 -- When all who were told a time before have come, this one may; whoever comes next is told a later time. Who waits for
 -- money or for a place tries again until there is one, and is not counted among those who come for a rate each time.
-local wait = -1
+local wait, quiet = -1, 0
 if worst and worst[2] > LOOP then
   wait = longest
   for _, m in ipairs(meters) do
     if m.kind == RATE and m.enforce then wait = max(wait, turn_at(m, amount_of(m, output), now) - now) end
   end
-  for _, m in ipairs(worst[2] == RATE_EXCEEDED and meters or {}) do
-    if m.kind == RATE and m.enforce then promise(m, amount_of(m, output), now + wait, now) end
+  if worst[2] == RATE_EXCEEDED then
+    local is_turn, turns = false, math.huge
+    for _, m in ipairs(meters) do
+      if m.kind == RATE and m.enforce then
+        is_turn = promise(m, amount_of(m, output), now + wait, now) or is_turn
+        turns = min(turns, turns_seconds(m, now))
+      end
+    end
+    -- Until then the process that asks may say no by itself: nothing fits before, and nobody gets a turn of his own.
+    local m = meters[worst[1] + 1]
+    if not is_turn and #unenforced == 0 then quiet = min(turns, quiet_seconds(m, amount_of(m, output), now)) end
   end
 end
 
@@ -86,7 +95,7 @@ for place, m in ipairs(meters) do
   end
 end
 local requests, tokens = tightest[REQUESTS], tightest[TOKENS]
-local told = struct.pack("<dddddddddd", worst and 1 or 0, now, worst and 0 or output / choices, wait,
+local told = struct.pack("<dddddddddd", worst and 1 or 0, now, worst and quiet or output / choices, wait,
   requests[1], requests[2], requests[3], tokens[1], tokens[2], tokens[3]) .. told_life()
 if not worst and #unenforced == 0 then return answer(told) end
 return answer(told, {worst or false, unenforced})

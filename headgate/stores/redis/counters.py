@@ -79,8 +79,8 @@ class RedisCounters:
         self._places: dict[str, Place] = {}
         self._everybody = Place("everybody:{everybody}")
         process = f"{socket.gethostname()}:{os.getpid()}:{id(self):x}"
-        monotonic = asyncio.get_running_loop().time if clock is None else clock.monotonic
-        self._leases = Leases(self._lease, process, monotonic)
+        self._monotonic = asyncio.get_running_loop().time if clock is None else clock.monotonic
+        self._leases = Leases(self._lease, process, self._monotonic)
         self._queued = 0
         self._hold_argument = bulk(b"%.17g" % hold_seconds)
         self._timer: asyncio.TimerHandle | None = None
@@ -126,6 +126,8 @@ class RedisCounters:
         place = self._place(tenant)
         if place.known_in not in (NOT_ASKED, self._line.generation):
             return _UNKNOWN
+        if (again := place.refused.find(meters, ask, self._monotonic())) is not None:
+            return again
         group = self._groups.get((tenant, id(meters)))
         if group is None or group.meters is not meters:
             group = self._group(tenant, meters)
@@ -136,16 +138,19 @@ class RedisCounters:
     async def _admit(self, hold_id: str, tenant: str, group: Group, ask: Ask) -> Admission:
         place, count = self._place(tenant), len(group.own)
         arguments = b"".join((bulk(hold_id.encode()), encoding.ask_arguments(ask), group.specs))
+        question = place.refused.question(group.meters, ask, self._monotonic())
         try:
             head, tail = await self._run("admit", tenant, place, (count, group.keys), (3 + count, arguments))
             await self._live_on(tenant, place, head)
         except BaseException:  # whether it was admitted is not known
             self._note(tenant, Note(_RELEASE, hold_id, self._at(), 0, 0))
             raise
-        admission = encoding.admission_of(head, tail, group.own)
+        admission, quiet_seconds = encoding.admission_of(head, tail, group.own)
         place.known_in = self._line.generation if admission.known else NOT_ASKED
         if admission.known and admission.refusal is None:
             place.held[hold_id] = Held(group.own, ask, admission.output_tokens)
+        elif quiet_seconds:
+            place.refused.note(question, admission, quiet_seconds, self._monotonic())
         return admission
 
     async def _admit_with_everybody(self, hold_id: str, tenant: str, group: Group, ask: Ask) -> Admission:
@@ -190,7 +195,9 @@ class RedisCounters:
 
     def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
         self._leases.settle(hold_id, charge)
-        self._place(tenant).held.pop(hold_id, None)
+        place = self._place(tenant)
+        place.held.pop(hold_id, None)
+        place.refused.settled(released=charge.released)
         kind = _RELEASE if charge.released else _SETTLE
         self._note(tenant, Note(kind, hold_id, self._at(), charge.tokens, charge.picousd))
 
@@ -219,6 +226,7 @@ class RedisCounters:
                 "rebuild", tenant, place, (len(some), keys), (len(arguments), b"".join(arguments))
             )
         await self._live_on(tenant, place, head)
+        place.refused.clear()
         place.known_in = generation or self._line.generation
 
     async def reset(self, tenant: str, meter: Meter) -> None:

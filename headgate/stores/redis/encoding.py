@@ -108,19 +108,21 @@ def ask_arguments(ask: Ask) -> bytes:
     return b"$48\r\n%b\r\n%b" % (numbers, bulk(b"%d" % ask.fingerprint))
 
 
-def admission_of(head: bytes, tail: Any, meters: Sequence[Meter]) -> Admission:
-    """What the script `admit` said."""
+def admission_of(head: bytes, tail: Any, meters: Sequence[Meter]) -> tuple[Admission, float]:
+    """What the script `admit` said, and for how many seconds it would refuse the same again, whoever asks."""
     status, now, output, wait, r_place, r_left, r_reset, t_place, t_left, t_reset, _ = _HEAD.unpack(head)
     if status == 2:
-        return _UNKNOWN
+        return _UNKNOWN, 0.0
     requests = Standing(meters[int(r_place) - 1].limit, int(r_left), r_reset, now + r_reset) if r_place else None
     tokens = Standing(meters[int(t_place) - 1].limit, int(t_left), t_reset, now + t_reset) if t_place else None
     if not tail:
-        return Admission(None, int(output), None, requests, tokens)
+        return Admission(None, int(output), None, requests, tokens), 0.0
     worst, tried = tail
     unenforced = tuple(refusal_of(meters[one[0]], one) for one in tried)
-    refusal = refusal_of(meters[worst[0]], worst) if worst else None
-    return Admission(refusal, int(output), wait if wait >= 0 else None, requests, tokens, unenforced)
+    if not worst:
+        return Admission(None, int(output), None, requests, tokens, unenforced), 0.0
+    refusal = refusal_of(meters[worst[0]], worst)
+    return Admission(refusal, 0, wait if wait >= 0 else None, requests, tokens, unenforced), output
 
 
 def life_of(head: bytes) -> float:

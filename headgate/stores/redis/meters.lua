@@ -203,9 +203,10 @@ local function turn_at(m, amount, now)
   return max(bucket_at, fits_at(waiting, excess, now), now)
 end
 
+-- Whether it is a turn of his own.
 local function promise(m, amount, at, now)
   local promises = promised(m, now)
-  if #promises >= MOST_TURNS then return end
+  if #promises >= MOST_TURNS then return false end
   at = at + TOLD_SECONDS
   local place, i = floor(at / m.width), #promises
   while i > 0 and promises[i][1] > place do i = i - 1 end
@@ -220,6 +221,21 @@ local function promise(m, amount, at, now)
   m.p = table.concat(texts, ";")
   call("HSET", m.key, "u", exact(m.u), "p", m.p)
   touch(m, now)
+  return true
+end
+
+-- So long nobody gets a turn of his own, if there was none left.
+local function turns_seconds(m, now)
+  local first = promised(m, now)[1]
+  return first and (first[1] + 1) * m.width - now or 0
+end
+
+-- So long an amount that is refused stays refused if nothing is given back, whoever comes.
+local function quiet_seconds(m, amount, now)
+  local cost = amount * (m.period / m.limit)
+  local bucket_at = cost > m.burst and m.t or m.t + cost - m.burst
+  local window_at = used(m, now) + amount > m.limit and m.o and expires_at(m, m.o) or now
+  return max(bucket_at, window_at, now) - now
 end
 
 local function take_rate(m, amount, now)

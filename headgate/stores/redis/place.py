@@ -8,6 +8,7 @@ from typing import NamedTuple
 from headgate.metering import Ask, Meter
 from headgate.stores.redis import scripts
 from headgate.stores.redis.encoding import bulk
+from headgate.stores.redis.refused import RecentRefusals
 from headgate.types import Measure, MeterKind
 
 NOT_ASKED = -1  # in place of a generation
@@ -50,7 +51,7 @@ class Held:
 class Place:
     """A tenant's keys."""
 
-    __slots__ = ("base", "held", "known_in", "life", "notes", "prefix")
+    __slots__ = ("base", "held", "known_in", "life", "notes", "prefix", "refused")
 
     def __init__(self, name: str) -> None:
         self.prefix = f"headgate:{scripts.FORMAT}:{name}:".encode()
@@ -59,6 +60,7 @@ class Place:
         self.known_in = NOT_ASKED  # the line's generation in which its counters were known last
         self.life = 0.0  # of its counters, as they were when they were asked last
         self.held: dict[str, Held] = {}  # by this process, by id
+        self.refused = RecentRefusals()
 
     def key(self, name: bytes) -> bytes:
         """A meter's key."""
