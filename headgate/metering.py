@@ -6,6 +6,7 @@ Amounts are whole numbers in the unit of a meter's measure: requests, tokens, or
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import NamedTuple
 
 from headgate.types import Frozen, Rule, Usage
 
@@ -92,6 +93,14 @@ class LimitDetail(Frozen, frozen=True, gc=False, omit_defaults=True):
     needed: int | str
     resets_at: str | None = None  # ISO 8601, of a calendar window
     retry_after_seconds: float | None = None
+
+
+class Dated(NamedTuple):
+    """What a rolling meter has used since a moment in its window, all of it; what is not counted yet was used then."""
+
+    meter: Meter
+    amount: int
+    at: float  # Unix seconds
 
 
 class Charge(Frozen, frozen=True, gc=False):

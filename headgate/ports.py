@@ -15,7 +15,7 @@ from headgate.alert_types import AlertRecord
 from headgate.cache_types import CachedAnswer, CacheScope, CacheSize
 from headgate.change_types import AuditEntry, Change, Setting
 from headgate.idempotency_types import KeyedRequest, KeyedResult
-from headgate.metering import Admission, Ask, Charge, EmbeddingUse, Meter, Reading, UnderWay
+from headgate.metering import Admission, Ask, Charge, Dated, EmbeddingUse, Meter, Reading, UnderWay
 from headgate.types import Call, KeyRecord, Operation, RequestRecord, UsageRow
 
 Take = Callable[[bytes], bool]  # takes a piece, and says whether it would take more now
@@ -104,8 +104,11 @@ class Counters(Protocol):
     async def read(self, tenant: str, meters: Sequence[Meter]) -> list[Reading]:
         """How the meters stand."""
 
-    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]]) -> None:
-        """Begin with what the ledger says was used in the windows that are open now. Holds stay as they are."""
+    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = ()) -> None:
+        """Begin with what the ledger says was used in the windows that are open now. Holds stay as they are.
+
+        `dated` says when, of rolling ones, the latest first; what `spent` has beyond that counts from now.
+        """
 
     async def reset(self, tenant: str, meter: Meter) -> None:
         """Close a velocity that has tripped."""

@@ -284,8 +284,10 @@ class Admissions:
         others = self._operator.rules_of(caller.tenant) if self._operator is not None else ()
         rules = dict.fromkeys((*caller.tier.rules, *others))
         zone = zone_of(caller.timezone)
-        spent = await rebuilding.spent(self._ledger, caller.tenant, rules, zone, self._clock.now())
-        await self._counters.rebuild(caller.tenant, spent)
+        past, now = self._ledger, self._clock.now()
+        dated = await rebuilding.dated(past, caller.tenant, rules, zone, now)
+        spent = await rebuilding.spent(past, caller.tenant, rules, zone, now)
+        await self._counters.rebuild(caller.tenant, spent, dated)
 
 
 def _cannot_be_checked(error: HeadgateError) -> StoreUnavailable:

@@ -8,10 +8,11 @@ from typing import Protocol
 
 import msgspec
 
-from headgate.metering import Meter
+from headgate.metering import Dated, Meter
 from headgate.policy import calendar, metered
 from headgate.types import Measure, MeterKind, Rule, Scope, UsageRow
 
+PARTS = 12  # of a rolling window, that are told apart
 SESSION_SECONDS = 86_400.0  # a session that was quiet for longer begins anew
 _GROUPS = {
     Scope.TENANT: "tenant",
@@ -27,7 +28,9 @@ _tags = msgspec.json.Decoder(tuple[str, ...])
 class Past(Protocol):
     """A ledger, as far as it must know what was used until now."""
 
-    async def usage(self, by: str, *, since: float | None = None, tenant: str | None = None) -> list[UsageRow]:
+    async def usage(
+        self, by: str, *, since: float | None = None, until: float | None = None, tenant: str | None = None
+    ) -> list[UsageRow]:
         """As `ports.Ledger` has it. Raises DatabaseUnavailable."""
 
 
@@ -45,6 +48,28 @@ async def spent(ledger: Past, tenant: str, rules: Iterable[Rule], zone: tzinfo, 
         for name, amount in _by_name(rule, asked[question]).items():
             if not rule.only or name in rule.only:
                 found.append((metered.meter(rule, name, zone, now), amount))
+    return found
+
+
+async def dated(ledger: Past, tenant: str, rules: Iterable[Rule], zone: tzinfo, now: float) -> list[Dated]:
+    """When it was that rolling meters have used what they have, the latest first. An amount counts up to a PARTS-th of
+    its window too long, never too short. Raises DatabaseUnavailable."""
+    found: list[Dated] = []
+    asked: dict[tuple[str, float, int], Sequence[UsageRow]] = {}
+    for rule in rules:
+        if rule.kind is not MeterKind.ROLLING or rule.scope not in _GROUPS:
+            continue
+        by, width, totals = _GROUPS[rule.scope], rule.period_seconds / PARTS, dict[str, int]()
+        for part in range(PARTS):
+            question = by, rule.period_seconds, part
+            ends_at = now - part * width
+            if question not in asked:
+                until = ends_at if part else None
+                asked[question] = await ledger.usage(by, since=ends_at - width, until=until, tenant=tenant)
+            for name, amount in _by_name(rule, asked[question]).items():
+                if amount and (not rule.only or name in rule.only):
+                    totals[name] = totals.get(name, 0) + amount
+                    found.append(Dated(metered.meter(rule, name, zone, now), totals[name], ends_at))
     return found
 
 

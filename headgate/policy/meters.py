@@ -239,6 +239,13 @@ class Rolling:
         self.window.add(max(0, spent - self.window.used(now)), now)
         self.touched = now
 
+    def restore_at(self, spent: int, at: float, now: float) -> None:
+        """As `restore`; what is missing was used at `at`."""
+        missing = spent - self.window.used(now)
+        if missing > 0:
+            self.window.insert(missing, min(at, now), now)
+        self.touched = now
+
 
 def _spending_verdict(limit: int, spent: int, held: int, amount: int) -> Verdict | None:
     if amount <= limit - spent - held or amount == 0:

@@ -63,6 +63,17 @@ class SlidingWindow:
             self._amounts[place] += difference
             self.total += difference
 
+    def insert(self, amount: int, at: float, now: float) -> None:
+        """Count an amount that came at `at`, whatever has come since; nothing if that has left the window."""
+        place = floor(at / self.width_seconds)
+        if place < floor((now - self.period_seconds) / self.width_seconds):
+            return
+        self.used(now)
+        self._amounts[place] = self._amounts.get(place, 0) + amount
+        self._amounts = dict(sorted(self._amounts.items()))
+        self.looks_at = self.expires_at(next(iter(self._amounts))) - _LOOK_SECONDS
+        self.total += amount
+
     def expires_at(self, place: int) -> float:
         """When a slice has left the window."""
         return (place + 1) * self.width_seconds + self.period_seconds

@@ -241,11 +241,13 @@ class CaughtUp:
         self._ledger = ledger
         self._drain = drain
 
-    async def usage(self, by: str, *, since: float | None = None, tenant: str | None = None) -> list[UsageRow]:
+    async def usage(
+        self, by: str, *, since: float | None = None, until: float | None = None, tenant: str | None = None
+    ) -> list[UsageRow]:
         """As `ports.Ledger` has it. Raises DatabaseUnavailable."""
         await self._drain.flush()
         await self._drain.adopt()
-        return await self._ledger.usage(by, since=since, tenant=tenant)
+        return await self._ledger.usage(by, since=since, until=until, tenant=tenant)
 
 
 def _sync(descriptors: list[int]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading, Verdict
+from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Reading, Verdict
 from headgate.policy import admission
 from headgate.policy.admission import Entry, Post
 from headgate.policy.meters import Budget, Rolling, State, new_state
@@ -183,8 +183,12 @@ class MemoryCounters:
         now = self._tick()
         return [state.reading(meter, now) for meter, state in self._posts(self._account(tenant), meters)]
 
-    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]]) -> None:
+    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = ()) -> None:
         now, account = self._tick(), self._account(tenant)
+        for meter, amount, at in dated:
+            state = self._home(account, meter).state(meter)
+            if isinstance(state, Rolling):
+                state.restore_at(amount, at, now)
         for meter, amount in spent:
             self._home(account, meter).state(meter).restore(meter, amount, now)
         account.known = True

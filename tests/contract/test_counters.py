@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from headgate.metering import Ask, Charge, Verdict
+from headgate.metering import Ask, Charge, Dated, Verdict
 from headgate.types import Measure
 from tests.contract.counting import Open, Stand, ask, budget, concurrency, rate, repeat, rolling, velocity
 
@@ -325,6 +325,29 @@ def test_the_ledger_says_where_to_begin(counters: Open) -> None:
         assert (first.used, first.held, second.used, third.used) == (700 * 10**6, 200 * 10**6, 9, 100 * 10**6)
         stand.counters.settle(hold, "acme", Charge(picousd=150 * 10**6))
         assert (await stand.counters.read("acme", meters[:1]))[0].used == 850 * 10**6
+
+    run(counters, scenario)
+
+
+def test_what_was_spent_before_a_restart_frees_when_it_would_have(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        hour = rolling(500, 3_600.0)
+        since = [(100, 0), (250, 1_800), (400, 3_000), (900, 4_000)]  # the last is out of the window
+        dated = [Dated(hour, amount, stand.clock.at - age) for amount, age in since]
+        await stand.counters.rebuild("acme", [(hour, 400)], dated)
+
+        async def used() -> int:
+            return (await stand.counters.read("acme", [hour]))[0].used
+
+        assert await used() == 400
+        stand.clock.at += 616  # a slice is fifteen seconds
+        assert await used() == 250
+        stand.clock.at += 1_200
+        assert await used() == 100
+        await stand.counters.rebuild("acme", [(hour, 130)], [Dated(hour, 130, stand.clock.at)])
+        assert await used() == 130
+        stand.clock.at += 1_800
+        assert await used() == 30
 
     run(counters, scenario)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from headgate.metering import Ask, Charge, Crossing, Meter
+from headgate.metering import Ask, Charge, Crossing, Dated, Meter
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.stores.redis.counters import RedisCounters
 from headgate.types import Measure, MeterKind, Rule, Scope
@@ -63,6 +64,8 @@ VARIANTS = (*RATES, *BUDGETS, *GUARDS)
 ONE_OF_EACH = st.tuples(*[st.sampled_from([None, *variants, variants[0]]) for variants in VARIANTS])
 METERS = ONE_OF_EACH.map(lambda chosen: [one for one in chosen if one is not None])
 EVERY_METER = [variants[0] for variants in VARIANTS]
+ROLLING = [meter for meter in EVERY_METER if meter.rule.kind is MeterKind.ROLLING]
+AGES = st.one_of(st.floats(-10, 4_000), st.floats(0, 100_000))  # seconds
 
 
 def spending(meter: Meter) -> st.SearchStrategy[tuple[Meter, int]]:
@@ -108,6 +111,7 @@ OPERATIONS = st.one_of(
     st.tuples(
         st.just("rebuild"),
         st.lists(st.sampled_from(EVERY_METER).flatmap(spending), max_size=3),
+        st.lists(st.tuples(st.sampled_from(ROLLING).flatmap(spending), AGES), max_size=3),
     ),
 )
 
@@ -170,9 +174,12 @@ class Pair:
         for counters in (self.memory, self.redis):
             await counters.reset(self.tenant, meter)
 
-    async def rebuild(self, spent: list[tuple[Meter, int]]) -> None:
+    async def rebuild(
+        self, spent: list[tuple[Meter, int]], aged: Sequence[tuple[tuple[Meter, int], float]] = ()
+    ) -> None:
+        dated = [Dated(*one, self.clock.at - age) for one, age in aged]
         for counters in (self.memory, self.redis):
-            await counters.rebuild(self.tenant, spent)
+            await counters.rebuild(self.tenant, spent, dated)
 
     def _hold(self, back: int) -> str:
         return self.holds[-1 - back] if back < len(self.holds) else "req_nobody"

@@ -107,7 +107,7 @@ class Life:
         self.ledger = MemoryLedger()
         self.counters = MemoryCounters(self.clock)
         self.requests: list[Request] = []  # those that the counters may know
-        self.before: dict[str, tuple[float, int]] = {}  # what was rebuilt, by meter, and when
+        self.before: dict[str, list[tuple[float, int]]] = {}  # what was rebuilt, by meter, and when
         self.known: dict[str, Meter] = {}
         self.admitted = 0
         for _ in range(6):
@@ -213,12 +213,17 @@ class Life:
                 await self._write(request)
         self.counters = MemoryCounters(self.clock)
         spent = await rebuilding.spent(self.ledger, "acme", self.rules.values(), self.zone, now)
-        await self.counters.rebuild("acme", spent)
+        dated = await rebuilding.dated(self.ledger, "acme", self.rules.values(), self.zone, now)
+        await self.counters.rebuild("acme", spent, dated)
         self.requests.clear()
         self.known = {meter.name: meter for meter, _ in spent}
-        self.before = {meter.name: (now, amount) for meter, amount in spent}
+        self.before = {meter.name: [(now, amount)] for meter, amount in spent}
+        for name in {meter.name for meter, *_ in dated}:
+            parts = [(at, amount) for meter, amount, at in dated if meter.name == name]
+            counted = [0, *[amount for _, amount in parts]]
+            self.before[name] = [(at, amount - less) for (at, amount), less in zip(parts, counted, strict=False)]
         for reading in await self._readings():
-            assert reading.used == self.before[reading.meter.name][1], Law.SPENT
+            assert reading.used == sum(amount for _, amount in self.before[reading.meter.name]), Law.SPENT
 
     # --- what must hold ---
 
@@ -234,14 +239,14 @@ class Life:
                 continue
             if rule.kind is not MeterKind.RATE:
                 assert reading.held == held, f"{Law.HELD}, {held}: {where}"
-            rebuilt_at, rebuilt = self.before.get(name, (now, 0))
+            rebuilt = self.before.get(name, [])
             if rule.kind not in MOVING:
-                spent = rebuilt + sum(entry.booked for _, entry in entries)
+                spent = sum(amount for _, amount in rebuilt) + sum(entry.booked for _, entry in entries)
                 assert reading.used == spent, f"{Law.SPENT}, {spent}: {where}"
                 continue
             counts_held = rule.kind is MeterKind.RATE
             amounts = [(one.at, entry.held if one.is_live and counts_held else entry.booked) for one, entry in entries]
-            amounts.append((rebuilt_at, rebuilt))
+            amounts += rebuilt
             slice_seconds = rule.period_seconds / 240
             least, most = (
                 sum(amount for at, amount in amounts if at > now - seconds)

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from headgate.errors import StoreUnavailable
-from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Reading
+from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Reading
 from headgate.ports import Clock
 from headgate.stores.redis import encoding, scripts
 from headgate.stores.redis.encoding import bulk
@@ -214,14 +214,16 @@ class RedisCounters:
             for meter in meters
         ]
 
-    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]]) -> None:
+    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = ()) -> None:
         place, generation = self._place(tenant), self._line.generation
-        for start in range(0, max(1, len(spent)), _MOST_AT_ONCE):
-            some = spent[start : start + _MOST_AT_ONCE]
-            arguments = [bulk(b"1" if start + _MOST_AT_ONCE >= len(spent) else b"0")]
-            for meter, amount in some:
-                arguments += (bulk(encoding.spec(meter)), bulk(b"%d" % amount))
-            keys = b"".join([place.key(meter.name.encode()) for meter, _ in some])
+        every = [*dated, *[(meter, amount, None) for meter, amount in spent]]
+        for start in range(0, max(1, len(every)), _MOST_AT_ONCE):
+            some = every[start : start + _MOST_AT_ONCE]
+            arguments = [bulk(b"1" if start + _MOST_AT_ONCE >= len(every) else b"0")]
+            for meter, amount, at in some:
+                when = _NOTHING if at is None else bulk(b"%.17g" % at)
+                arguments += (bulk(encoding.spec(meter)), bulk(b"%d" % amount), when)
+            keys = b"".join([place.key(meter.name.encode()) for meter, *_ in some])
             head, _ = await self._run(
                 "rebuild", tenant, place, (len(some), keys), (len(arguments), b"".join(arguments))
             )

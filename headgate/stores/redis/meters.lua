@@ -455,3 +455,21 @@ local function restore(m, spent, now)
   end
   touch(m, now)
 end
+
+-- As restore, of a rolling meter; what is missing was used at `at`.
+local function restore_at(m, spent, at, now)
+  local counted, place = reading(m, now)[1], floor(at / m.width)
+  local high, low = halves(spent)
+  local counted_high, counted_low = halves(counted)
+  if (high - counted_high) * 1e9 + (low - counted_low) > 0 and place >= floor((now - m.period) / m.width) then
+    call("HINCRBY", m.key, whole(place), spent)
+    grow(m.key, "w", spent)
+    if counted ~= "0" then
+      local less = counted:sub(1, 1) == "-" and counted:sub(2) or "-" .. counted
+      call("HINCRBY", m.key, whole(place), less)
+      grow(m.key, "w", less)
+    end
+    call("HSET", m.key, "o", whole(min(m.o or place, place)), "n", whole(max(m.n or place, place)))
+  end
+  touch(m, now)
+end
