@@ -14,6 +14,7 @@ from headgate.errors import InvalidRequest
 from headgate.job_types import Job
 from headgate.jobs.calls import body_of
 from headgate.jobs.documents import Document, documents_id, read_options
+from headgate.jobs.extract import EXTRACT, ExtractOptions
 from headgate.jobs.summarize import SUMMARIZE, SummarizeOptions
 from headgate.policy.mapreduce import Load, Share
 from headgate.policy.pricing import format_usd
@@ -44,7 +45,7 @@ class AskEstimate(Input, frozen=True):
     (one for each piece), and the tokens of their texts."""
 
     request: Any
-    kind: Literal["summarize"] = "summarize"
+    kind: Literal["summarize", "extract"] = "summarize"
     documents: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     requests: Annotated[int, msgspec.Meta(ge=0)] = 0
     text_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
@@ -62,7 +63,7 @@ class ModelEstimate(Frozen, frozen=True):
 
 class EstimateView(Frozen, frozen=True):
     """What a job would take at most, if every answer is as long as it may be. The numbers of the plan may be sent with
-    the job, so that it stays as it is whatever happens to the configuration."""
+    the job, so that it stays as it is whatever happens to the configuration; for extractions they are 0."""
 
     models: list[ModelEstimate]
     cost_usd: str
@@ -123,8 +124,12 @@ async def add_documents(visit: Visit, command: AddDocuments) -> Documents:
 
 async def estimate(visit: Visit, command: AskEstimate) -> EstimateView:
     """What a job would take, before it is submitted."""
-    options = read_options(body_of(command.request), SummarizeOptions)
     load = Load(command.documents, max(command.requests, command.documents), command.text_tokens)
+    if command.kind == EXTRACT:
+        wanted = read_options(body_of(command.request), ExtractOptions)
+        share, picousd = visit.services.document_desk.estimate_extract(visit.caller(), wanted, load)
+        return EstimateView([_model_estimate(wanted.model, share, picousd)], format_usd(picousd), 0, 0, 0)
+    options = read_options(body_of(command.request), SummarizeOptions)
     found = visit.services.document_desk.estimate(visit.caller(), options, load)
     return EstimateView(
         models=[

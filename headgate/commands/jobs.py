@@ -25,6 +25,7 @@ from headgate.job_types import JobState
 
 _PAGE = 1000
 _ENDED_WELL = JobState.SUCCEEDED
+_INTERRUPTED = 130  # as shells have it
 
 
 def server_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -64,8 +65,7 @@ def jobs() -> None:
 @server_options
 def submit(server: Server, file: Path, watches: bool, mail: tuple[str, ...], **wanted: object) -> None:
     """Submit a FILE of requests, one JSON object on each line, and print the job's id."""
-    requests = [_request(line, number) for number, line in enumerate(_lines(file), start=1)]
-    body = {"requests": requests, "mail": list(mail) or None, **wanted}
+    body = {"requests": requests_of(file), "mail": list(mail) or None, **wanted}
     job = _job(server.ask("POST", "/v1/jobs", body))
     click.echo(job.id)
     if watches:
@@ -184,6 +184,11 @@ def _show_deliveries(answer: bytes) -> None:
     show(("how", "to", "event", "state", "attempts", "answer"), rows, numbers=("attempts",))
 
 
+def requests_of(file: Path) -> list[msgspec.Raw]:
+    """One for each line. Raises InvalidRequest, naming the line."""
+    return [_request(line, number) for number, line in enumerate(_lines(file), start=1)]
+
+
 def _lines(file: Path) -> list[bytes]:
     """Lines with something in them. JSON has line breaks of its own kind only: U+2028 is none."""
     lines = [line.strip() for line in file.read_bytes().split(b"\n")]
@@ -201,7 +206,23 @@ def _request(line: bytes, number: int) -> msgspec.Raw:
 
 
 def watch_job(server: Server, job_id: str) -> None:
-    """Show a job until it is over. Exits with 1 if it did not succeed."""
+    """Show a job until it is over. Exits with 1 if it did not succeed. Whoever stops looking (Ctrl-C) stops no job."""
+    try:
+        job = _followed(server, job_id)
+    except KeyboardInterrupt:
+        click.echo(f"The job goes on without you. Look again: headgate jobs watch {job_id}", err=True)
+        sys.exit(_INTERRUPTED)
+    click.echo(_sentence(job), err=True)
+    if _is_out_of_money(job):
+        how = f"headgate batch budget {job_id} USD"
+        click.echo(
+            f"It may cost {job.max_cost_usd} USD, which is not enough. What is done stays. Go on: {how}", err=True
+        )
+    sys.exit(0 if job.state is _ENDED_WELL else 1)
+
+
+def _followed(server: Server, job_id: str) -> JobView:
+    """The job when it is over, or paused because its money is spent."""
     columns = (
         TextColumn("{task.fields[state]}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
         TextColumn("{task.fields[cost]} USD{task.fields[rest]}"),
@@ -213,10 +234,14 @@ def watch_job(server: Server, job_id: str) -> None:
             state = f"{job.state}, paused" if job.paused else job.state.value
             done, total = job.progress.done, job.progress.total
             bar.update(shown, total=total, completed=done, state=state, cost=job.cost_usd, rest=_outlook(job))
-            if job.paused and job.max_cost_usd and not job.items.get("leased"):
-                break  # it goes on when it may cost more
-    click.echo(_sentence(job), err=True)
-    sys.exit(0 if job.state is _ENDED_WELL else 1)
+            if _is_out_of_money(job):
+                break
+    return job
+
+
+def _is_out_of_money(job: JobView) -> bool:
+    """It goes on when it may cost more."""
+    return bool(job.paused and job.max_cost_usd and not job.items.get("leased"))
 
 
 def _job(told: bytes) -> JobView:

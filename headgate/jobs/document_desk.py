@@ -8,7 +8,7 @@ from headgate.errors import InvalidRequest
 from headgate.job_ports import Jobs, Purses, Reports
 from headgate.job_types import Command, Job
 from headgate.jobs.documents import Document, documents_id, items_of, open_documents
-from headgate.jobs.extract import EXTRACT, EXTRACT_ONE
+from headgate.jobs.extract import EXTRACT, EXTRACT_ONE, ExtractKind, ExtractOptions, most
 from headgate.jobs.models import Models
 from headgate.jobs.summaries import prompt_tokens
 from headgate.jobs.summarize import READ, SUMMARIZE, Plan, SummarizeKind, SummarizeOptions, plan_of
@@ -77,6 +77,12 @@ class DocumentDesk:
             reader.most_picousd(read.input_tokens, read.output_tokens),
             combiner.most_picousd(combined.input_tokens, combined.output_tokens),
         )
+
+    def estimate_extract(self, caller: Caller, options: ExtractOptions, load: Load) -> tuple[Share, int]:
+        """What an extraction takes at most, and its pico-dollars. Raises InvalidRequest and ModelNotFound."""
+        ExtractKind.check_options(caller, options, self._models)
+        share = most(options, load)
+        return share, self._models.facts(options.model).most_picousd(share.input_tokens, share.output_tokens)
 
     async def raise_limit(self, job: Job, limit_picousd: int) -> Job:
         """Let a job cost so much, and go on if it was paused. Raises InvalidRequest."""

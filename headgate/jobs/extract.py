@@ -18,11 +18,12 @@ from headgate.jobs.models import Models, at_least
 from headgate.jobs.summaries import answer_text
 from headgate.jobs.tasks import Task, Waiting
 from headgate.policy.estimating import estimate_tokens
-from headgate.policy.mapreduce import MARGIN
+from headgate.policy.mapreduce import FRAME_TOKENS, MARGIN, Load, Share
 from headgate.types import Caller
 
 EXTRACT, EXTRACT_ONE = "extract", "extract-document"
 _MOST_SCHEMA_BYTES = 50_000
+_AGAIN_TOKENS = 200  # of what is wrong with an answer
 _SYSTEM = (
     "You take facts out of documents. Answer with one JSON value that fits this JSON schema, and with nothing else. "
     "Take only what the document says; what it does not say is left out, or null if the schema wants it.\n\n{schema}"
@@ -55,8 +56,12 @@ class ExtractKind:
 
     def check(self, caller: Caller, body: bytes) -> None:
         """As `Kind.check`. Raises MissingExtra without the package that knows schemas."""
-        options = read_options(body, ExtractOptions)
-        self._models.check(caller, options.model, "model")
+        self.check_options(caller, read_options(body, ExtractOptions), self._models)
+
+    @staticmethod
+    def check_options(caller: Caller, options: ExtractOptions, models: Models) -> None:
+        """Raises InvalidRequest, ModelNotFound, MissingExtra."""
+        models.check(caller, options.model, "model")
         at_least(options.answer_tokens, 1, "answer_tokens")
         schema = msgspec.json.encode(options.schema)
         if len(schema) > _MOST_SCHEMA_BYTES:
@@ -75,6 +80,15 @@ class ExtractKind:
             raise PartsFailed(f"Nothing was extracted: all {below.counts.total} documents failed. {below.error}")
         counts = {"documents": below.counts.total, "extracted": below.counts.succeeded, "results": below.id}
         return msgspec.json.encode(counts)
+
+
+def most(options: ExtractOptions, load: Load) -> Share:
+    """What the model has to do if every first answer does not fit, and is as long as it may be."""
+    prompt = estimate_tokens(options.system) + FRAME_TOKENS
+    asked_again = options.answer_tokens + _AGAIN_TOKENS
+    count = load.documents
+    tokens = 2 * (load.text_tokens + count * prompt) + count * asked_again
+    return Share(2 * count, tokens, 2 * count * options.answer_tokens)
 
 
 class ExtractOneKind:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from tests.documents.samples import pdf
 from tests.e2e.gateway import ALICE, ROOT, Gateway
-from tests.e2e.test_jobs import started
+from tests.e2e.test_jobs import SLOW, started, write_work
 from tests.e2e.upstream import Upstream
 
 MORE = {
@@ -28,24 +31,87 @@ def run(gateway: Gateway, *arguments: str, code: int = 0) -> subprocess.Complete
     return done
 
 
-def test_a_folder_becomes_one_summary(tmp_path: Path, running_upstream: Upstream) -> None:
-    docs = tmp_path / "docs"
-    docs.mkdir()
+def folder_of_all_sorts(folder: Path) -> Path:
+    folder.mkdir()
     for number in range(5):
-        (docs / f"{number}.txt").write_text(f"Document {number} says this and that.\u2028")
-    (docs / "empty.txt").write_bytes(b"")
+        (folder / f"{number}.txt").write_text(f"Document {number} says this and that.\u2028")
+    (folder / "empty.txt").write_bytes(b"")
+    (folder / "binary.txt").write_bytes(bytes(range(256)))
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7 and nothing that a PDF has")
+    (folder / "good.pdf").write_bytes(pdf("What a page says."))
+    return folder
+
+
+def spent(gateway: Gateway) -> tuple[int, float]:
+    rows = gateway.get_json("/admin/ledger?limit=1000")["data"]
+    return len(rows), sum(float(row["cost_usd"]) for row in rows)
+
+
+def test_a_folder_becomes_one_summary(tmp_path: Path, running_upstream: Upstream) -> None:
+    docs = folder_of_all_sorts(tmp_path / "docs")
     (tmp_path / "gateway").mkdir()
     with started(tmp_path / "gateway", running_upstream, MORE) as gateway:
-        summarize = ("summarize", str(docs), "--model", "reader", "--max-cost", "0.0025", "--yes")
+        summarize = ("summarize", str(docs), "--model", "reader", "--max-cost", "0.0025")
+        declined = run(gateway, *summarize, "--confirm-above", "0.000001", code=1)
+        assert "Go on?" in declined.stdout and spent(gateway) == (0, 0.0)
         stopped = run(gateway, *summarize, code=1)
         job_id = stopped.stdout.split()[-1]
-        assert "empty.txt: 'empty.txt' is empty." in stopped.stderr and "6 documents, at most" in stopped.stderr
-        assert "may cost 5 USD" in run(gateway, "resume", job_id, "--max-cost", "5").stdout
-        again = run(gateway, *summarize)
-        assert again.stdout.split()[-1] == job_id
-        report = json.loads(run(gateway, "report", job_id).stdout)
-        assert (report["result"]["documents"], report["result"]["summarized"]) == (6, 5)
-        assert [each["code"] for each in report["failures"]] == ["document_empty"]
+        assert "empty.txt: 'empty.txt' is empty." in stopped.stderr and "9 documents, at most" in stopped.stderr
+        assert f"Go on: headgate batch budget {job_id} USD" in stopped.stderr
+        assert spent(gateway)[1] <= 0.0025
+        assert "may cost 5 USD" in run(gateway, "budget", job_id, "5").stdout
+        assert run(gateway, *summarize).stdout.split()[-1] == job_id
+        before = spent(gateway)
+        assert run(gateway, *summarize).stdout.split()[-1] == job_id and spent(gateway) == before
+        report = json.loads(run(gateway, "report", job_id, "--json").stdout)
+        assert (report["result"]["documents"], report["result"]["summarized"]) == (9, 6)
+        codes = {each["label"]: each["code"] for each in report["failures"]}
+        assert codes == {
+            "empty.txt": "document_empty", "binary.txt": "document_binary", "broken.pdf": "document_broken",
+        }  # fmt: skip
+        assert abs(sum(float(each["cost_usd"]) for each in report["costs"]) - before[1]) < 1e-9
+        printed = run(gateway, "report", job_id).stdout
+        assert f"{job_id} is succeeded" in printed and "document_binary" in printed and "reader" in printed
         run(gateway, "report", job_id, "--html", str(tmp_path / "report.html"))
         page = (tmp_path / "report.html").read_text()
         assert job_id in page and "document_empty" in page and "http" not in page
+
+
+def test_facts_and_requests(tmp_path: Path, running_upstream: Upstream) -> None:
+    """The simulated model writes no JSON: each document is asked about twice, and fails by name."""
+    docs = folder_of_all_sorts(tmp_path / "docs")
+    schema = tmp_path / "schema.json"
+    schema.write_text('{"type": "object", "required": ["name"]}')
+    (tmp_path / "gateway").mkdir()
+    with started(tmp_path / "gateway", running_upstream, MORE) as gateway:
+        sources = (str(docs / "0.txt"), str(docs / "good.pdf"))
+        extract = run(gateway, "extract", *sources, "--model", "reader", "--schema", str(schema), code=1)
+        assert "2 documents, at most" in extract.stderr and spent(gateway)[0] == 4
+        report = json.loads(run(gateway, "report", extract.stdout.split()[-1], "--json").stdout)
+        assert {each["label"] for each in report["failures"] if each["code"] == "answer_invalid"} == {
+            "0.txt", "good.pdf",
+        }  # fmt: skip
+        work = write_work(tmp_path / "work.jsonl", 3, "reader")
+        first = run(gateway, "run", str(work)).stdout.strip()
+        assert run(gateway, "run", str(work)).stdout.strip() == first and spent(gateway)[0] == 7
+        hours = datetime.now(UTC) + timedelta(hours=3)
+        nightly = f"{hours:%H}:00-{hours:%H}:30"
+        waiting = run(gateway, "run", str(work), "--nightly", nightly, "--timezone", "UTC", "--no-watch").stdout.strip()
+        job = gateway.get_json(f"/v1/jobs/{waiting}", ALICE)
+        assert waiting != first and job["window"] == nightly and job["progress"]["done"] == 0
+
+
+def test_whoever_stops_looking_stops_no_job(tmp_path: Path, running_upstream: Upstream) -> None:
+    with started(tmp_path, running_upstream, SLOW) as gateway:
+        command = (sys.executable, "-m", "headgate", "batch", "run", str(write_work(tmp_path / "work.jsonl", 8)))
+        environment = {**os.environ, "HEADGATE_API_KEY": ALICE}
+        with subprocess.Popen(
+            (*command, "--url", gateway.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
+            env=environment,
+        ) as looking:  # fmt: skip
+            assert looking.stdout is not None and looking.stderr is not None
+            job_id = looking.stdout.readline().strip()
+            gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["progress"]["done"] > 0, 30.0)
+            looking.send_signal(signal.SIGINT)
+            assert f"headgate jobs watch {job_id}" in looking.stderr.read() and looking.wait(30) == 130
+        gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["state"] == "succeeded", 30.0)
