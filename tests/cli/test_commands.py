@@ -47,9 +47,9 @@ def test_usage_is_a_table_or_json(terminal: Terminal) -> None:
     lines = [line.split() for line in terminal.good("usage").split("\n") if line.strip() and "─" not in line]
     header, acme, hobby, total = lines
     numbers = ["requests", "failed", "refused", "input", "cached", "written", "output", "reasoning", "USD"]
-    assert header == ["tenant", *numbers]
-    assert acme == ["acme", "2", "0", "0", "200", "40", "0", "100", "10", "0.000164"]
-    assert (hobby[0], hobby[-1], total[0], total[-1]) == ("hobby", "0.000082", "total", "0.000246")
+    assert header == ["tenant", *numbers, "saved", "USD"]
+    assert acme == ["acme", "2", "0", "0", "200", "40", "0", "100", "10", "0.000164", "0"]
+    assert (hobby[0], hobby[-2], total[0], total[-2]) == ("hobby", "0.000082", "total", "0.000246")
     answer = msgspec.json.decode(terminal.good("usage", "--by", "day", "--since", "2026-09-21", "--json"))
     assert [(day["group"], day["requests"]) for day in answer["data"]] == [("2026-09-21", 3)]
     assert msgspec.json.decode(terminal.good("usage", "--since", "7d", "--json"))["since"] is not None

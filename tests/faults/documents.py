@@ -31,7 +31,7 @@ def _pieces(folder: Path) -> Iterator[str]:
     assert files, f"{folder} has no files of JSON lines"
     while True:
         for file in files:
-            for line in file.open("rb"):
+            for line in file.read_bytes().split(b"\n")[:-1]:
                 text = str(json.loads(line).get("text") or "")
                 for start in range(0, len(text), MOST_CHARACTERS):
                     if piece := text[start : start + MOST_CHARACTERS].strip():
