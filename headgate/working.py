@@ -29,6 +29,7 @@ from headgate.jobs.outlook import Outlooks
 from headgate.jobs.purse import Purse
 from headgate.jobs.tasks import JobObserver, Means
 from headgate.jobs.worker import Worker, WorkerSettings
+from headgate.pipelines import load_pipelines
 from headgate.policy.background import Load, concurrency
 from headgate.ports import Clock
 from headgate.queue_ports import Queue, Signal
@@ -92,6 +93,7 @@ class Working:
         self.filing = Filing(database, jobs, clock, config, lambda: self._doorbell.ring())
         models, purses = Models(lambda: pipeline.setup), SqlPurses(database)
         kinds = request_kinds(lambda name: pipeline.setup.has(name)) | built_in_kinds(models) | self.filing.kinds
+        kinds |= load_pipelines(config().jobs.pipelines, kinds)
         purse = Purse(purses, jobs, pipeline)
         means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), purse, clock, observer)
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 
 from headgate.config.alert_checks import check_mail_server, is_mail_address
 from headgate.config.problems import Findings
 from headgate.config.schema import Config
 from headgate.config.values import QUEUE_KINDS, check_url
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 
 
 def check_jobs(config: Config, findings: Findings) -> None:
@@ -15,6 +18,9 @@ def check_jobs(config: Config, findings: Findings) -> None:
     jobs = config.jobs
     if jobs.public_url:
         check_url(jobs.public_url, ("jobs", "public_url"), findings)
+    for name, function in jobs.pipelines.items():
+        if not _FUNCTION.fullmatch(function):
+            findings.error(("jobs", "pipelines", name), "no function", "write module:function, e.g. our.jobs:essay")
     for index, network in enumerate(jobs.webhooks.allow_networks):
         try:
             ipaddress.ip_network(network, strict=False)

@@ -45,6 +45,8 @@ class JobsConfig(Block, frozen=True):
     mail: JobMailConfig | None = None  # mail that callers have sent when their jobs end; default: none is sent
     # topics that callers may have answers sent to, e.g. kafka://broker:9092/answers-*; a * at the end: any ending
     reply_to: list[str] = []
+    # kinds of jobs that are functions of yours, by name, as module:function; read at the start of a process
+    pipelines: dict[str, str] = {}
     background: BackgroundConfig = BackgroundConfig()  # what jobs leave to requests that somebody waits for
     quota: JobsQuotaConfig = JobsQuotaConfig()  # how much a tenant's jobs may take; a tier may say otherwise
     retention_days: Count = 30  # jobs that were over so long ago are erased; the ledger keeps its rows

@@ -91,7 +91,9 @@ class Task:
         """What `work` came to, once and for all: after a crash it is read and not done again. The name is the step's
         own within the item. Raises what `work` raises, and LeaseLost."""
         if self._steps is None:
-            self._steps = await self._means.checkpoints.read(self.lease)
+            found = await self._means.checkpoints.read(self.lease)
+            if self._steps is None:  # steps may go on side by side
+                self._steps = found
         if name not in self._steps:
             asked: list[str] = []
             outer = self._asked.set(asked)

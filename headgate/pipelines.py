@@ -1,0 +1,123 @@
+"""Pipelines: kinds of jobs that a user writes as one async Python function.
+
+    from headgate.pipelines import Steps
+
+    async def essay(steps: Steps, wanted: dict) -> dict:
+        plan = await steps.step("plan", lambda: steps.chat("small", f"Three titles about {wanted['topic']}"))
+        text = await steps.step("text", lambda: steps.chat("large", f"An essay for each of: {plan}"))
+        return {"plan": plan, "text": text}
+
+The function may be stopped at any line and called again from its first, in another process: steps that were done are
+read and not done again. What is outside of a step is done each time, so it must not cost anything.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
+
+import msgspec
+
+from headgate.errors import HeadgateError, InvalidRequest
+from headgate.job_errors import PipelineFailed, PipelineTriesAgain
+from headgate.jobs.kinds import Kind
+from headgate.jobs.summaries import answer_text
+from headgate.jobs.tasks import LeaseLost, Task, Waiting
+from headgate.types import Caller
+
+log = logging.getLogger(__name__)
+
+Made = TypeVar("Made")
+Pipeline = Callable[["Steps", Any], Awaitable[Any]]  # what it is given and returns is JSON, as Python has it
+_HEADGATES_OWN = (HeadgateError, LeaseLost, Waiting)
+
+
+class TryAgain(Exception):
+    """Raise it when another try later may do: the item waits and begins again, with the steps it has done."""
+
+
+class Steps:
+    """What a pipeline works with. Steps may be awaited side by side, in an `asyncio.TaskGroup`."""
+
+    def __init__(self, task: Task) -> None:
+        self._task = task
+
+    async def step(self, name: str, work: Callable[[], Awaitable[Made]]) -> Made:
+        """What `work` returned, which is JSON, when it was done for the first time. Names are the pipeline's own; one
+        like "3/12 sections" tells those who watch the job how far it is."""
+
+        async def done() -> bytes:
+            return msgspec.json.encode(await work())
+
+        return cast("Made", msgspec.json.decode(await self._task.step(name, done)))
+
+    async def ask(self, request: Mapping[str, Any], kind: str = "chat") -> Any:
+        """The answer to the body of a request: `chat`, `responses`, `messages` or `embed`. It is sent with the key that
+        the job was submitted with: limits, budgets, caches and routes hold. Raises what a client would be told."""
+        return msgspec.json.decode(await self._task.ask(kind, msgspec.json.encode(request)))
+
+    async def chat(self, model: str, question: str, **more: Any) -> str:
+        """The text that a model answers. `more` are members of the request, as `max_tokens`."""
+        request = {"model": model, "messages": [{"role": "user", "content": question}], **more}
+        return answer_text(await self._task.ask("chat", msgspec.json.encode(request)))[0]
+
+
+class PipelineKind:
+    """A kind of job whose items are given to a user's function."""
+
+    public = True
+
+    def __init__(self, name: str, function: Pipeline) -> None:
+        self._name = name
+        self._function = function
+
+    def check(self, caller: Caller, body: bytes) -> None:
+        """As `Kind.check`: what it is given is the pipeline's own business."""
+
+    async def run(self, task: Task) -> bytes:
+        """As `Kind.run`. Raises PipelineFailed and PipelineTriesAgain for what the function raised."""
+        try:
+            made = await self._function(Steps(task), msgspec.json.decode(task.lease.request))
+            return msgspec.json.encode(made)
+        except Exception as error:
+            cause = _cause(error)
+            if isinstance(cause, _HEADGATES_OWN):
+                raise cause from None
+            if isinstance(cause, TryAgain):
+                raise PipelineTriesAgain(f"'{self._name}' wants to be tried again: {cause}") from None
+            place = f"item {task.lease.number} of job {task.lease.job_id}"
+            log.warning("the pipeline '%s' failed at %s", self._name, place, exc_info=cause)
+            raise PipelineFailed(f"'{self._name}' raised {type(cause).__name__}: {cause}") from None
+
+
+def _cause(error: Exception) -> Exception:
+    """Of several errors of steps side by side the one that decides: ours, if there is one."""
+    if not isinstance(error, ExceptionGroup):
+        return error
+    causes = [_cause(each) for each in error.exceptions]
+    return next((each for each in causes if isinstance(each, (*_HEADGATES_OWN, TryAgain))), causes[0])
+
+
+def load_pipelines(named: Mapping[str, str], taken: Mapping[str, Kind]) -> dict[str, Kind]:
+    """The kinds that `jobs.pipelines` names as `module:function`. Raises InvalidRequest for one that is not there."""
+    found: dict[str, Kind] = {}
+    for name, place in named.items():
+        param = f"jobs.pipelines.{name}"
+        if name in taken:
+            raise InvalidRequest(f"{param}: headgate has a kind of job of that name. Choose another.", param=param)
+        module_name, _, function_name = place.partition(":")
+        try:
+            function = getattr(importlib.import_module(module_name), function_name, None)
+        except Exception as error:  # whatever its first lines raise
+            raise InvalidRequest(
+                f"{param}: the module '{module_name}' cannot be imported: {type(error).__name__}: {error}. "
+                "Install it, or put its folder on PYTHONPATH.",
+                param=param,
+            ) from error
+        if not inspect.iscoroutinefunction(function):
+            raise InvalidRequest(f"{param}: '{module_name}' has no async function '{function_name}'.", param=param)
+        found[name] = PipelineKind(name, function)
+    return found
