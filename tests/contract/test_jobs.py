@@ -38,7 +38,7 @@ def job(number: int = 1, items: int = 1, owner: Owner = ACME, **more: object) ->
 
 async def claim(desk: Desk, worker: str = "w1", most: int = 10) -> list[Lease]:
     claim.number += most  # type: ignore[attr-defined]
-    ids = [f"req_{claim.number + index}" for index in range(most)]  # type: ignore[attr-defined]
+    ids = [f"req_{claim.number + index:06}" for index in range(most)]  # type: ignore[attr-defined]
     return await desk.work.claim(worker, ids, SECONDS)
 
 

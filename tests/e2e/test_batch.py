@@ -103,7 +103,7 @@ def test_facts_and_requests(tmp_path: Path, running_upstream: Upstream) -> None:
 
 def test_whoever_stops_looking_stops_no_job(tmp_path: Path, running_upstream: Upstream) -> None:
     with started(tmp_path, running_upstream, SLOW) as gateway:
-        command = (sys.executable, "-m", "headgate", "batch", "run", str(write_work(tmp_path / "work.jsonl", 8)))
+        command = (sys.executable, "-m", "headgate", "batch", "run", str(write_work(tmp_path / "work.jsonl", 200)))
         environment = {**os.environ, "HEADGATE_API_KEY": ALICE}
         with subprocess.Popen(
             (*command, "--url", gateway.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,

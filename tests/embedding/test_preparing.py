@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from tokenizers import Tokenizer
 
 from headgate.cli import headgate
+from headgate.commands import embedder
 from headgate.embedding import prepared, preparing
 from headgate.embedding.offline import embed_texts, local_model
 from headgate.errors import EmbedderUnavailable
@@ -61,7 +62,8 @@ def test_from_a_hub_it_is_the_same_and_whole_or_not_at_all(
     hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     embed_texts(["prepared by now"])
-    monkeypatch.setattr(preparing, "carried", lambda: None)
+    for module in (preparing, embedder):  # whichever of them was imported first
+        monkeypatch.setattr(module, "carried", lambda: None)
     run = CliRunner().invoke
     base = tmp_path / "cache"
     failed = run(headgate, ["embedder", "prepare", "--directory", str(base), "--hub", f"{hub}/elsewhere"])

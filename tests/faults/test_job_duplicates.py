@@ -65,8 +65,9 @@ def test_what_was_asked_twice_is_booked_as_duplicate(tmp_path: Path, limited: bo
                 job = await _submit_and_kill(gateway)
                 rows = await _rows(gateway, asked)
                 outcomes = Counter(row["outcome"] for row in rows)
-                assert outcomes == {"done": ITEMS, "duplicate": sum(asked.values()) - ITEMS}
-                assert len(asked) == ITEMS and outcomes["duplicate"] <= KILLS * 16
+                assert set(outcomes) <= {"done", "duplicate"} and outcomes["done"] == ITEMS == len(asked)
+                # A call that its process was killed with on the way to the provider is charged as if it had arrived.
+                assert sum(asked.values()) - ITEMS <= outcomes["duplicate"] <= KILLS * 2 * 16
                 cost = {outcome: Decimal(0) for outcome in outcomes}
                 for row in rows:
                     cost[row["outcome"]] += Decimal(row["cost_usd"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
+from functools import partial
 from math import cos, pi
 from pathlib import Path
 from statistics import quantiles
@@ -17,6 +18,7 @@ from headgate.job_types import Counts, Job, JobState, NewJob, RetryRules
 from headgate.policy.background import Load, concurrency
 from headgate.policy.jobs import TRANSITIONS
 from headgate.sim.loop import run_virtual
+from headgate.stores.job_counts import COUNTED
 from headgate.stores.jobs_tables import job_attempts, job_items
 from headgate.stores.jobs_tables import jobs as jobs_table
 from headgate.stores.sql import SqlLedger
@@ -89,7 +91,7 @@ class Night:
             await asyncio.sleep(LOOK_SECONDS)
             await self.write_ledger()
             job = await self.floor.jobs.get(name)
-            assert job.counts == await self.floor.true_counts(job), "an item is in two states, or in none"
+            await self.floor.database.run(self.floor.database.jobs, partial(_assert_counted, name))
             if not foreseen and job.counts.done >= ITEMS / 10:
                 cost = (await self.floor.desk.outlooks.of(job)).cost
                 assert cost is not None
@@ -124,6 +126,15 @@ class Night:
     @property
     def p99_seconds(self) -> float:
         return quantiles(self.ttft_seconds, n=100)[98]
+
+
+def _assert_counted(name: str, connection: Connection) -> None:
+    """The job's row says of its items what they say, in the same moment."""
+    query = select(job_items.c.state, func.count()).where(job_items.c.job_id == name).group_by(job_items.c.state)
+    states = dict(map(tuple, connection.execute(query).all()))
+    row = connection.execute(select(jobs_table).where(jobs_table.c.id == name)).one()
+    counted = {state: getattr(row, state) for state in COUNTED if getattr(row, state)}
+    assert counted == states, "an item is in two states, or in none"
 
 
 def _install(connection: Connection) -> None:

@@ -296,8 +296,8 @@ def test_of_two_transactions_that_wait_for_each_other_both_are_done(
         )
         values = text("SELECT value FROM counters WHERE name IN ('keys_version', 'changes_version')")
         found = await database.run(database.reading, lambda connection: connection.execute(values).scalars().all())
-        assert (list(found), len(tries)) == ([2, 2], 3)
         await database.aclose()
+        assert list(found) == [2, 2] and len(tries) > 2, "each was done once, one of them in another try"
 
     asyncio.run(scenario())
 
