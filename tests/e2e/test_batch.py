@@ -101,13 +101,18 @@ def test_facts_and_requests(tmp_path: Path, running_upstream: Upstream) -> None:
         assert waiting != first and job["window"] == nightly and job["progress"]["done"] == 0
 
 
+def _hears_interrupts() -> None:
+    """Tests that were started in the background ignore them, and so would what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def test_whoever_stops_looking_stops_no_job(tmp_path: Path, running_upstream: Upstream) -> None:
     with started(tmp_path, running_upstream, SLOW) as gateway:
-        command = (sys.executable, "-m", "headgate", "batch", "run", str(write_work(tmp_path / "work.jsonl", 200)))
+        command = (sys.executable, "-m", "headgate", "batch", "run", str(write_work(tmp_path / "work.jsonl", 60)))
         environment = {**os.environ, "HEADGATE_API_KEY": ALICE}
         with subprocess.Popen(
             (*command, "--url", gateway.url), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT,
-            env=environment,
+            env=environment, preexec_fn=_hears_interrupts,
         ) as looking:  # fmt: skip
             assert looking.stdout is not None and looking.stderr is not None
             job_id = looking.stdout.readline().strip()
