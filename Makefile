@@ -32,7 +32,7 @@ embedder: $(VENV)/.embedder-installed
 	$(RUN) -m headgate embedder prepare
 
 test: check
-	$(RUN) -m pytest -n 4 --dist loadgroup -m "not full" $(PYTEST_OPTIONS)
+	$(RUN) -m pytest -n 3 --dist loadgroup -m "not full" $(PYTEST_OPTIONS)
 
 test-full: check $(CLIENTS_VENV)/.installed
 	HEADGATE_FULL=1 $(RUN) -m pytest -n 2 --dist loadgroup $(PYTEST_OPTIONS)

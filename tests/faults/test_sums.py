@@ -30,8 +30,13 @@ def test_numbers_of_workers_add_up(tmp_path: Path, upstream_port: int) -> None:
         async with running(gateway):
             shown = await metrics_while_workers_are_killed(gateway)
             assert shown == sorted(shown)
-            before = await gateway.ledger_with(())
             counted = await settled(gateway)
+
+            async def all_booked() -> bool:
+                return len(await gateway.ledger()) >= counted
+
+            await until(all_booked, 20, "rows of killed workers do not arrive")
+            before = await gateway.ledger_with(())
             assert shown[-1] <= counted <= len(before)
             print(f"\n{KILLS} workers killed: {len(before)} rows, {counted:.0f} in /metrics, read {len(shown)} times")
 
