@@ -13,10 +13,12 @@ read and not done again. What is outside of a step is done each time, so it must
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import inspect
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, TypeVar, cast
 
 import msgspec
@@ -25,7 +27,7 @@ from headgate.errors import HeadgateError, InvalidRequest
 from headgate.job_errors import PipelineFailed, PipelineTriesAgain
 from headgate.jobs.kinds import Kind
 from headgate.jobs.summaries import answer_text
-from headgate.jobs.tasks import LeaseLost, Task, Waiting
+from headgate.jobs.tasks import LeaseLost, Task, Waiting, is_being_cancelled
 from headgate.types import Caller
 
 log = logging.getLogger(__name__)
@@ -44,25 +46,61 @@ class Steps:
 
     def __init__(self, task: Task) -> None:
         self._task = task
+        self._names: set[str] = set()
+        self._own = asyncio.current_task()
+        self._beside: set[asyncio.Task[Any]] = set()  # what the pipeline has going on beside itself
+        self._is_over = False
 
     async def step(self, name: str, work: Callable[[], Awaitable[Made]]) -> Made:
         """What `work` returned, which is JSON, when it was done for the first time. Names are the pipeline's own; one
-        like "3/12 sections" tells those who watch the job how far it is."""
+        like "3/12 sections" tells those who watch the job how far it is. Raises PipelineFailed for a name that another
+        step has already."""
+        if name in self._names:
+            raise PipelineFailed(f"Two steps are called '{name}': what the first came to would be the second's, too.")
+        self._names.add(name)
 
         async def done() -> bytes:
-            return msgspec.json.encode(await work())
+            try:
+                return msgspec.json.encode(await work())
+            except SystemExit as error:  # in a task of its own it would end the process
+                raise PipelineFailed(f"The step '{name}' raised {_told(error)}.") from error
 
-        return cast("Made", msgspec.json.decode(await self._task.step(name, done)))
+        with self._under_way():
+            return cast("Made", msgspec.json.decode(await self._task.step(name, done)))
 
     async def ask(self, request: Mapping[str, Any], kind: str = "chat") -> Any:
         """The answer to the body of a request: `chat`, `responses`, `messages` or `embed`. It is sent with the key that
         the job was submitted with: limits, budgets, caches and routes hold. Raises what a client would be told."""
-        return msgspec.json.decode(await self._task.ask(kind, msgspec.json.encode(request)))
+        with self._under_way():
+            return msgspec.json.decode(await self._task.ask(kind, msgspec.json.encode(request)))
 
     async def chat(self, model: str, question: str, **more: Any) -> str:
         """The text that a model answers. `more` are members of the request, as `max_tokens`."""
         request = {"model": model, "messages": [{"role": "user", "content": question}], **more}
-        return answer_text(await self._task.ask("chat", msgspec.json.encode(request)))[0]
+        with self._under_way():
+            return answer_text(await self._task.ask("chat", msgspec.json.encode(request)))[0]
+
+    async def end(self) -> None:
+        """The pipeline has ended: stop what it left going on, which nobody would pay for gladly."""
+        self._is_over = True
+        for left in self._beside:
+            left.cancel()
+        if self._beside:
+            await asyncio.wait(self._beside)
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        if self._is_over:
+            raise PipelineFailed("The pipeline has ended before this step of it began.")
+        if task is None or task is self._own or task in self._beside:
+            yield
+            return
+        self._beside.add(task)
+        try:
+            yield
+        finally:
+            self._beside.discard(task)
 
 
 class PipelineKind:
@@ -79,10 +117,13 @@ class PipelineKind:
 
     async def run(self, task: Task) -> bytes:
         """As `Kind.run`. Raises PipelineFailed and PipelineTriesAgain for what the function raised."""
+        steps = Steps(task)
         try:
-            made = await self._function(Steps(task), msgspec.json.decode(task.lease.request))
+            made = await self._function(steps, msgspec.json.decode(task.lease.request))
             return msgspec.json.encode(made)
-        except Exception as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            if isinstance(error, asyncio.CancelledError) and is_being_cancelled():
+                raise
             cause = _cause(error)
             if isinstance(cause, _HEADGATES_OWN):
                 raise cause from None
@@ -90,19 +131,26 @@ class PipelineKind:
                 raise PipelineTriesAgain(f"'{self._name}' wants to be tried again: {cause}") from None
             place = f"item {task.lease.number} of job {task.lease.job_id}"
             log.warning("the pipeline '%s' failed at %s", self._name, place, exc_info=cause)
-            raise PipelineFailed(f"'{self._name}' raised {type(cause).__name__}: {cause}") from None
+            raise PipelineFailed(f"'{self._name}' raised {_told(cause)}") from None
+        finally:
+            await steps.end()
 
 
-def _cause(error: Exception) -> Exception:
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _cause(error: BaseException) -> BaseException:
     """Of several errors of steps side by side the one that decides: ours, if there is one."""
-    if not isinstance(error, ExceptionGroup):
+    if not isinstance(error, BaseExceptionGroup):
         return error
     causes = [_cause(each) for each in error.exceptions]
     return next((each for each in causes if isinstance(each, (*_HEADGATES_OWN, TryAgain))), causes[0])
 
 
-def load_pipelines(named: Mapping[str, str], taken: Mapping[str, Kind]) -> dict[str, Kind]:
-    """The kinds that `jobs.pipelines` names as `module:function`. Raises InvalidRequest for one that is not there."""
+def load_pipelines(named: Mapping[str, str], taken: Container[str]) -> dict[str, Kind]:
+    """The kinds that `jobs.pipelines` names as `module:function`. Raises InvalidRequest for one that is not there, that
+    does not take two arguments, or that has a name in `taken`."""
     found: dict[str, Kind] = {}
     for name, place in named.items():
         param = f"jobs.pipelines.{name}"
@@ -111,7 +159,7 @@ def load_pipelines(named: Mapping[str, str], taken: Mapping[str, Kind]) -> dict[
         module_name, _, function_name = place.partition(":")
         try:
             function = getattr(importlib.import_module(module_name), function_name, None)
-        except Exception as error:  # whatever its first lines raise
+        except (Exception, SystemExit) as error:  # whatever its first lines raise
             raise InvalidRequest(
                 f"{param}: the module '{module_name}' cannot be imported: {type(error).__name__}: {error}. "
                 "Install it, or put its folder on PYTHONPATH.",
@@ -119,5 +167,9 @@ def load_pipelines(named: Mapping[str, str], taken: Mapping[str, Kind]) -> dict[
             ) from error
         if not inspect.iscoroutinefunction(function):
             raise InvalidRequest(f"{param}: '{module_name}' has no async function '{function_name}'.", param=param)
+        try:
+            inspect.signature(function).bind(None, None)
+        except TypeError:
+            raise InvalidRequest(f"{param}: '{function_name}' must take (steps, request).", param=param) from None
         found[name] = PipelineKind(name, function)
     return found

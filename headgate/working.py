@@ -16,7 +16,7 @@ from headgate.filing import Filing
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.job_types import Backlog, JobQuota, RetryRules, SeenOfModel
-from headgate.jobs.built_in import built_in_kinds
+from headgate.jobs.built_in import NAMES, built_in_kinds
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
 from headgate.jobs.document_desk import DocumentDesk
@@ -93,7 +93,7 @@ class Working:
         self.filing = Filing(database, jobs, clock, config, lambda: self._doorbell.ring())
         models, purses = Models(lambda: pipeline.setup), SqlPurses(database)
         kinds = request_kinds(lambda name: pipeline.setup.has(name)) | built_in_kinds(models) | self.filing.kinds
-        kinds |= load_pipelines(config().jobs.pipelines, kinds)
+        kinds |= load_pipelines(config().jobs.pipelines, NAMES)
         purse = Purse(purses, jobs, pipeline)
         means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), purse, clock, observer)
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)

@@ -153,6 +153,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "policy",
         "documents",
         "jobs",
+        "pipelines",
         "serving",
         "cli",
     },

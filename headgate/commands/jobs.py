@@ -51,7 +51,9 @@ def jobs() -> None:
 
 @jobs.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--kind", type=click.Choice(["chat", "embed", "messages", "responses"]), default="chat")
+@click.option(
+    "--kind", metavar="NAME", default="chat", help="chat, embed, messages, responses, report, or a pipeline of yours."
+)
 @click.option("--priority", type=int, default=0, help="Higher goes first.")
 @click.option(
     "--deadline", "deadline_at", type=float, metavar="TIME", help="In Unix seconds; what is not done by then expires."

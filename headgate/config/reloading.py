@@ -22,6 +22,7 @@ def changed(before: Loaded, after: Loaded) -> tuple[str, ...]:
         "store": (old.store, new.store),
         "queue": (old.queue, new.queue),
         "embedder": (old.embedder, new.embedder),
+        "jobs.pipelines": (old.jobs.pipelines, new.jobs.pipelines),
     }
     waiting = [f"{name} changed and waits for a restart." for name, (was, now) in at_start.items() if was != now]
     return (f"Configuration {before.hash} was replaced by {after.hash}.", *waiting)

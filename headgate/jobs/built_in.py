@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from headgate.jobs.extract import extract_kinds
+from headgate.jobs.batch_kind import BATCH_KIND
+from headgate.jobs.calls import ROUTES
+from headgate.jobs.extract import EXTRACT, EXTRACT_ONE, extract_kinds
 from headgate.jobs.kinds import Kind
 from headgate.jobs.models import Models
-from headgate.jobs.report import report_kinds
-from headgate.jobs.summarize import summary_kinds
+from headgate.jobs.report import REPORT, report_kinds
+from headgate.jobs.summarize import COMBINE, READ, SUMMARIZE, summary_kinds
+
+# Of kinds and of their parts: no pipeline may be called so.
+NAMES = frozenset({*ROUTES, BATCH_KIND, SUMMARIZE, READ, COMBINE, EXTRACT, EXTRACT_ONE, REPORT})
 
 
 def built_in_kinds(models: Models) -> dict[str, Kind]:

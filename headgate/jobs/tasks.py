@@ -6,6 +6,7 @@ again, and what it submitted with `child` and `add` is there already.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import ClassVar, Protocol
@@ -27,6 +28,12 @@ class Waiting(Exception):
 
 class LeaseLost(Exception):
     """The item belongs to another worker, or is over: nothing that is done for it counts any more."""
+
+
+def is_being_cancelled() -> bool:
+    """Whether somebody has cancelled the task that runs this. If not, a CancelledError is its own doing."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 class JobObserver(Protocol):

@@ -18,7 +18,7 @@ from headgate.job_ports import Work
 from headgate.job_types import ItemEnd, ItemState, Lease, RetryRules
 from headgate.jobs.failing import end_of
 from headgate.jobs.kinds import Kinds, kind_named
-from headgate.jobs.tasks import LeaseLost, Means, Task, Waiting
+from headgate.jobs.tasks import LeaseLost, Means, Task, Waiting, is_being_cancelled
 from headgate.types import Frozen
 
 log = logging.getLogger(__name__)
@@ -207,11 +207,17 @@ class Worker:
         except LeaseLost:
             pass  # another worker has it
         except asyncio.CancelledError:
-            if self._is_draining:
+            if not is_being_cancelled():
+                self._broke(lease)  # or nobody would say what became of it
+            elif self._is_draining:
                 self._failed(lease, Draining("The worker was stopped."))
         except Exception:
-            log.exception("item %d of job %s failed inside headgate", lease.number, lease.job_id)
-            self._failed(lease, InternalError("headgate failed. The operator finds the cause in the log."))
+            self._broke(lease)
+
+    def _broke(self, lease: Lease) -> None:
+        """Inside an `except`: what no kind should raise."""
+        log.exception("item %d of job %s failed inside headgate", lease.number, lease.job_id)
+        self._failed(lease, InternalError("headgate failed. The operator finds the cause in the log."))
 
     def _failed(self, lease: Lease, error: HeadgateError) -> None:
         rules, chance = self._settings().rules, self._clock.random.random()

@@ -83,3 +83,12 @@ def test_version(terminal: Terminal) -> None:
     assert terminal.good("version").startswith(f"headgate {__version__} ")
     assert __version__ in terminal.good("--version")
     assert "serve" in terminal.good("--help")
+
+
+def test_check_finds_pipelines_that_are_not_there(terminal: Terminal, tmp_path: Path) -> None:
+    file = tmp_path / "pipelines.yaml"
+    file.write_text('jobs: {pipelines: {essay: "no_such_module:essay", chat: "json:loads"}}\n')
+    told = terminal.run("check", str(file))
+    assert told.code == 1
+    assert "jobs.pipelines.essay: the module 'no_such_module' cannot be imported" in told.output
+    assert "jobs.pipelines.chat: headgate has a kind of job of that name" in told.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,11 @@ import pytest
 
 from headgate.errors import HeadgateError, InvalidRequest, ModelNotFound
 from headgate.job_types import JobState, NewJob, RetryRules
+from headgate.jobs.batch_kind import BATCH_KIND
+from headgate.jobs.built_in import NAMES
+from headgate.jobs.tasks import Task
 from headgate.pipelines import PipelineKind, Steps, TryAgain, load_pipelines
+from headgate.types import Caller
 from tests.gateway.corridor import ALICE, run
 from tests.jobs.floor import OWNER, Floor
 
@@ -99,9 +104,32 @@ async def another_model(steps: Steps, _: Any) -> Any:
         group.create_task(asyncio.sleep(1))
 
 
+async def leaves(steps: Steps, _: Any) -> Any:
+    raise SystemExit(3)
+
+
+async def leaves_beside(steps: Steps, _: Any) -> Any:
+    async def leave() -> int:
+        raise SystemExit(3)
+
+    await asyncio.gather(steps.step("one", leave))
+
+
+async def gives_up(steps: Steps, _: Any) -> Any:
+    raise asyncio.CancelledError
+
+
+async def same_name(steps: Steps, _: Any) -> Any:
+    return [await steps.step("same", partial(asyncio.sleep, 0, number)) for number in range(2)]
+
+
 @pytest.mark.parametrize(
     ("function", "code", "words"),
     [
+        (leaves, "pipeline_failed", "raised SystemExit: 3"),
+        (leaves_beside, "pipeline_failed", "The step 'one' raised SystemExit: 3"),
+        (gives_up, "pipeline_failed", "raised CancelledError"),
+        (same_name, "pipeline_failed", "Two steps are called 'same'"),
         (broken, "pipeline_failed", "raised KeyError: 'tpoic'"),
         (not_json, "pipeline_failed", "TypeError"),
         (another_model, "model_not_found", "'none'"),
@@ -114,6 +142,62 @@ def test_what_a_pipeline_raises_is_the_error_of_its_item(tmp_path: Path, functio
         floor.start("w1")
         state, found, message = await result(floor, await submitted(floor, "mine", {}))
         assert (state, found) == (JobState.FAILED, code) and words in message
+        await floor.stop()
+
+    run(scenario)
+
+
+def test_nothing_goes_on_beside_a_pipeline_that_has_ended(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        floor = Floor(tmp_path)
+
+        async def half(steps: Steps, _: Any) -> None:
+            async def fail() -> None:
+                await asyncio.sleep(0.01)
+                raise ValueError("no")
+
+            async def rest() -> None:
+                for number in range(5):
+                    await steps.chat("small", f"part {number}")
+
+            await asyncio.gather(rest(), fail())
+
+        floor.kinds["half"] = PipelineKind("half", half)
+        floor.start("w1")
+        state, code, _ = await result(floor, await submitted(floor, "half", {}))
+        await asyncio.sleep(60)
+        assert (state, code) == (JobState.FAILED, "pipeline_failed")
+        assert len(floor.corridor.journal.appended) <= 1 and floor.corridor.at_rest()
+        await floor.stop()
+
+    run(scenario)
+
+
+def test_an_item_whose_kind_gives_up_is_not_tried_for_ever(tmp_path: Path) -> None:
+    class GivesUp:
+        public = True
+
+        def check(self, caller: Caller, body: bytes) -> None:
+            """Anything goes."""
+
+        async def run(self, task: Task) -> bytes:
+            raise asyncio.CancelledError
+
+    async def scenario() -> None:
+        floor = Floor(tmp_path, rules=RetryRules(retries=2))
+        floor.kinds["gives_up"] = GivesUp()
+        floor.start("w1")
+        state, code, _ = await result(floor, await submitted(floor, "gives_up", {}))
+        assert (state, code) == (JobState.DEAD, "internal_error")
+        await floor.stop()
+
+    run(scenario)
+
+
+def test_no_kind_of_headgate_may_be_taken(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        floor = Floor(tmp_path)
+        assert {*floor.kinds, BATCH_KIND} == NAMES
         await floor.stop()
 
     run(scenario)
@@ -162,9 +246,8 @@ def test_a_report_is_written_section_by_section(tmp_path: Path) -> None:
 
 def test_what_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "house_jobs.py").write_text(
-        "async def essay(steps, wanted):\n    return wanted\n\ndef plain():\n    pass\n"
-    )
+    functions = ("async def essay(steps, wanted): return wanted", "def plain(): pass", "async def lonely(): pass")
+    (tmp_path / "house_jobs.py").write_text("\n".join(functions))
     (tmp_path / "house_broken.py").write_text("raise RuntimeError('not today')\n")
     kinds = load_pipelines({"essay": "house_jobs:essay"}, {})
     assert set(kinds) == {"essay"} and kinds["essay"].public
@@ -173,6 +256,7 @@ def test_what_cannot_be_loaded_is_named(tmp_path: Path, monkeypatch: pytest.Monk
         ("house_jobs:gone", "no async function 'gone'"),
         ("house_missing:essay", "cannot be imported: ModuleNotFoundError"),
         ("house_broken:essay", "RuntimeError: not today"),
+        ("house_jobs:lonely", r"'lonely' must take \(steps, request\)"),
     ):
         with pytest.raises(HeadgateError, match=words):
             load_pipelines({"mine": place}, {})
