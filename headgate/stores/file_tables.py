@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Integer, LargeBinary, Table, Text
 
+from headgate.stores.owned import ONE
 from headgate.stores.schema import metadata
 
 files = Table(
@@ -17,6 +18,7 @@ files = Table(
     Column("bytes", BigInteger, nullable=False),
     Column("created_at", Double, nullable=False),
     Column("expires_at", Double),
+    info={ONE: "file"},
 )
 
 file_pieces = Table(
@@ -35,6 +37,7 @@ batches = Table(
     Column("tenant", Text, nullable=False),
     Column("dialect", Text, nullable=False),
     Column("facts", Text, nullable=False),  # JSON: all of it
+    info={ONE: "batch"},
 )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Double, Integer, SmallInteger, Table, Text
 
+from headgate.stores.owned import ONE
 from headgate.stores.schema import metadata
 
 jobs = Table(
@@ -54,6 +55,7 @@ jobs = Table(
     Column("execution", Text, nullable=False, server_default=""),  # live or batch; empty: not decided yet
     Column("execution_reason", Text, nullable=False, server_default=""),
     Column("origin", Text, nullable=False, server_default=""),  # where in which queue it was taken from
+    info={ONE: "job"},
 )
 
 job_items = Table(

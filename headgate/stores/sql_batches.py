@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, delete, select, text, update
 
-from headgate.errors import NotFound
 from headgate.file_types import Batch, BatchPage
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.file_tables import batches
+from headgate.stores.owned import owned_row
 
 _ADD = (
     "INSERT INTO batches (id, tenant, dialect, facts) VALUES (:id, :tenant, :dialect, :facts) "
@@ -36,7 +36,7 @@ class SqlBatches:
 
     async def get(self, batch_id: str, tenant: str | None = None) -> Batch:
         def work(connection: Connection) -> Batch:
-            return _batch(_row(connection, batch_id, tenant))
+            return _batch(owned_row(connection, batches, batch_id, tenant))
 
         return await self._database.run(self._database.reading, work)
 
@@ -58,7 +58,7 @@ class SqlBatches:
 
     async def change(self, batch_id: str, change: Callable[[Batch], Batch]) -> Batch:
         def work(connection: Connection) -> Batch:
-            changed = change(_batch(_row(connection, batch_id, None, for_update=True)))
+            changed = change(_batch(owned_row(connection, batches, batch_id, None, for_update=True)))
             connection.execute(update(batches).where(batches.c.id == batch_id).values(facts=_facts(changed)))
             return changed
 
@@ -66,21 +66,10 @@ class SqlBatches:
 
     async def delete(self, batch_id: str) -> None:
         def work(connection: Connection) -> None:
-            _row(connection, batch_id, None, for_update=True)
+            owned_row(connection, batches, batch_id, None, for_update=True)
             connection.execute(delete(batches).where(batches.c.id == batch_id))
 
         await self._database.run(self._database.jobs, work, writes=True)
-
-
-def _row(connection: Connection, batch_id: str, tenant: str | None, *, for_update: bool = False) -> Row[Any]:
-    """Another tenant's batch is not there."""
-    query = select(batches).where(batches.c.id == batch_id)
-    if tenant is not None:
-        query = query.where(batches.c.tenant == tenant)
-    row = connection.execute(query.with_for_update() if for_update else query).one_or_none()
-    if row is None:
-        raise NotFound(f"There is no batch '{batch_id}'.", param="batch_id")
-    return row
 
 
 def _batch(row: Row[Any]) -> Batch:

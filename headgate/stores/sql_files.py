@@ -6,7 +6,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, func, or_, select, text
 
-from headgate.errors import NotFound
 from headgate.file_errors import FileQuotaExceeded
 from headgate.file_types import FileFilter, StoredFile
 from headgate.ports import Clock
@@ -15,6 +14,7 @@ from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.file_tables import file_pieces, files
 from headgate.stores.job_counts import database_now
+from headgate.stores.owned import owned_row
 
 ORPHAN_SECONDS = 7200.0  # a file is written in less
 DROPPED_AT_ONCE = 16  # pieces: a transaction that others wait for
@@ -75,7 +75,7 @@ class SqlFiles:
 
     async def get(self, file_id: str, tenant: str | None = None) -> StoredFile:
         def work(connection: Connection) -> StoredFile:
-            return _file(self._row(connection, file_id, tenant))
+            return _file(owned_row(connection, files, file_id, tenant, self._is_there(connection)))
 
         return await self._database.run(self._database.reading, work)
 
@@ -101,7 +101,7 @@ class SqlFiles:
 
     async def delete(self, file_id: str, tenant: str | None = None) -> None:
         def work(connection: Connection) -> None:
-            self._row(connection, file_id, tenant)
+            owned_row(connection, files, file_id, tenant, self._is_there(connection))
             connection.execute(delete(files).where(files.c.id == file_id))
 
         await self._database.run(self._database.jobs, work, writes=True)
@@ -127,16 +127,6 @@ class SqlFiles:
             return gone + len(found)
 
         return await self._database.run(self._database.jobs, work, writes=True)
-
-    def _row(self, connection: Connection, file_id: str, tenant: str | None) -> Row[Any]:
-        """Another tenant's file is not there."""
-        query = select(files).where(files.c.id == file_id, self._is_there(connection))
-        if tenant is not None:
-            query = query.where(files.c.tenant == tenant)
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            raise NotFound(f"There is no file '{file_id}'.", param="file_id")
-        return row
 
     def _is_there(self, connection: Connection) -> Any:
         return or_(files.c.expires_at.is_(None), files.c.expires_at > database_now(connection, self._clock))

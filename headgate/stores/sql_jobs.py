@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, or_, select, update
 
 from headgate.delivery_types import Target, TargetKind, Told
-from headgate.errors import Conflict, InvalidRequest, NotFound
+from headgate.errors import Conflict, InvalidRequest
 from headgate.job_types import (
     Command,
     Item,
@@ -33,6 +33,7 @@ from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
 from headgate.stores.jobs_tables import PAUSED, job_attempts, job_checkpoints, job_items, job_turns, jobs
 from headgate.stores.outbox_tables import AT_THE_END, EVERY_CHANGE, job_targets, tell
+from headgate.stores.owned import owned_row
 from headgate.stores.schema import requests
 from headgate.stores.sql_purses import limit_of, open_purse
 from headgate.types import Outcome
@@ -69,7 +70,7 @@ class SqlJobs:
                 known = connection.execute(select(jobs).where(jobs.c.id == job.id)).one_or_none()
                 if known is not None:
                     return _job(connection, known), False
-                parent = _row(connection, job.parent.job_id, None)
+                parent = owned_row(connection, jobs, job.parent.job_id, None)
                 values |= {name: getattr(parent, name) for name in _INHERITED}
                 deadlines = [at for at in (job.deadline_at, parent.deadline_at) if at is not None]
                 values["deadline_at"] = min(deadlines, default=None)
@@ -77,10 +78,10 @@ class SqlJobs:
             _enter_targets(connection, job)
             if job.max_cost_picousd is not None:
                 open_purse(connection, job.id, job.max_cost_picousd)
-            row = _row(connection, job.id, None)
+            row = owned_row(connection, jobs, job.id, None)
             self._insert(connection, row, [NewItem(index, body) for index, body in enumerate(job.requests, start=1)])
             follow(connection, row, now)
-            return _job(connection, _row(connection, job.id, None)), True
+            return _job(connection, owned_row(connection, jobs, job.id, None)), True
 
         try:
             return await self._database.run(self._database.jobs, work, writes=True)
@@ -89,7 +90,7 @@ class SqlJobs:
 
     async def add(self, job_id: str, items: Sequence[NewItem]) -> int:
         def work(connection: Connection) -> int:
-            row = _row(connection, job_id, None, for_update=True)
+            row = owned_row(connection, jobs, job_id, None, for_update=True)
             if row.sealed or policy.is_over(JobState(row.state)):
                 raise InvalidRequest(f"The job '{job_id}' takes no more items.")
             numbers = [item.number for item in items]
@@ -108,15 +109,15 @@ class SqlJobs:
 
     async def seal(self, job_id: str) -> None:
         def work(connection: Connection) -> None:
-            _row(connection, job_id, None)
+            owned_row(connection, jobs, job_id, None)
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(sealed=1, version=jobs.c.version + 1))
-            follow(connection, _row(connection, job_id, None), database_now(connection, self._clock))
+            follow(connection, owned_row(connection, jobs, job_id, None), database_now(connection, self._clock))
 
         await self._database.run(self._database.jobs, work, writes=True)
 
     async def get(self, job_id: str, tenant: str | None = None) -> Job:
         def work(connection: Connection) -> Job:
-            return _job(connection, _row(connection, job_id, tenant))
+            return _job(connection, owned_row(connection, jobs, job_id, tenant))
 
         return await self._database.run(self._database.reading, work)
 
@@ -154,7 +155,7 @@ class SqlJobs:
 
     async def command(self, job_id: str, command: Command, tenant: str | None = None) -> Job:
         def work(connection: Connection) -> Job:
-            row = _row(connection, job_id, tenant)
+            row = owned_row(connection, jobs, job_id, tenant)
             if command is Command.PAUSE and policy.is_over(JobState(row.state)):
                 raise InvalidRequest(f"The job is {row.state}: there is nothing left to pause.")
             now = database_now(connection, self._clock)
@@ -163,7 +164,7 @@ class SqlJobs:
             for each in connection.execute(whole).all():  # children first: their names begin with their parent's
                 _COMMANDS[command](connection, each, shifts, now)
             shifts.write(connection, now)
-            return _job(connection, _row(connection, job_id, None))
+            return _job(connection, owned_row(connection, jobs, job_id, None))
 
         return await self._database.run(self._database.jobs, work, writes=True)
 
@@ -208,7 +209,7 @@ def redrive(connection: Connection, row: Row[Any], shifts: Shifts, now: float, *
 
 def _reopen(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> Row[Any] | None:
     """The item that waited for a job does so again; its job, if it was over."""
-    above, parent = (row.parent_id, row.parent_number), _row(connection, row.parent_id, None)
+    above, parent = (row.parent_id, row.parent_number), owned_row(connection, jobs, row.parent_id, None)
     its = (job_items.c.job_id == above[0], job_items.c.number == above[1])
     anew = _anew(parent, now)
     moved = [move_all(connection, parent.id, shifts, event, anew, *its) for event in (Event.REOPEN, Event.REDRIVE)]
@@ -308,17 +309,6 @@ def _item_values(job: Row[Any], item: NewItem, turn: int, now: float) -> tuple[A
         clean(item.request.decode(errors="replace")), "", "", "", None, clean(item.label), "",
         len(item.request),
     )  # fmt: skip
-
-
-def _row(connection: Connection, job_id: str, tenant: str | None, *, for_update: bool = False) -> Row[Any]:
-    """Another tenant's job is not there."""
-    query = select(jobs).where(jobs.c.id == job_id)
-    if tenant is not None:
-        query = query.where(jobs.c.tenant == tenant)
-    row = connection.execute(query.with_for_update() if for_update else query).one_or_none()
-    if row is None:
-        raise NotFound(f"There is no job '{job_id}'.", param="job_id")
-    return row
 
 
 def _job(connection: Connection, row: Row[Any]) -> Job:
