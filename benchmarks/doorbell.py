@@ -69,7 +69,16 @@ async def measure(urls: tuple[str, Path], signals: tuple[Signal | None, Signal |
     await desk_side.prepare()
     desk = SqlJobs(desk_side, clock)
     nobody = cast(Any, None)
-    means = Means(nobody, nobody, nobody, SqlJobs(work_side, clock), nobody, clock, cast(Any, Quiet()))
+    means = Means(
+        pipeline=nobody,
+        gate=nobody,
+        accounts=nobody,
+        jobs=SqlJobs(work_side, clock),
+        checkpoints=nobody,
+        purse=nobody,
+        clock=clock,
+        observer=cast(Any, Quiet()),
+    )
     worker = Worker("worker", SqlWork(work_side, clock), {"noted": kind}, means, WorkerSettings)
     far, near = Doorbell(worker.bell, signals[1]), Doorbell(worker.bell, None)
     if signals[0] is not None:

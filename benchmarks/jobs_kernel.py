@@ -25,6 +25,7 @@ from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.gateway.pipeline import Pipeline
 from headgate.job_types import NewJob, Owner
+from headgate.jobs.purse import Purse
 from headgate.jobs.tasks import Means, Task
 from headgate.jobs.worker import Worker, WorkerSettings
 from headgate.stores.database import Database
@@ -59,8 +60,16 @@ async def measure(url: str, folder: Path, items: int, concurrency: int) -> dict[
     jobs, work = SqlJobs(database, clock), SqlWork(database, clock)
     await database.prepare()
     # Nothing is asked: there need be no corridor.
-    corridor = cast(Pipeline, None), cast(BackgroundGate, None), cast(Accounts, None)
-    means = Means(*corridor, jobs, SqlCheckpoints(database, clock), clock, JobCounts(JobTotals()))
+    means = Means(
+        pipeline=cast(Pipeline, None),
+        gate=cast(BackgroundGate, None),
+        accounts=cast(Accounts, None),
+        jobs=jobs,
+        checkpoints=SqlCheckpoints(database, clock),
+        purse=cast(Purse, None),
+        clock=clock,
+        observer=JobCounts(JobTotals()),
+    )
     cpu, wall, ids = _cpu_seconds(), time.perf_counter(), []
     for first in range(0, items, ITEMS_OF_A_JOB):
         requests = (REQUEST,) * min(ITEMS_OF_A_JOB, items - first)

@@ -95,7 +95,16 @@ class Working:
         kinds = request_kinds(lambda name: pipeline.setup.has(name)) | built_in_kinds(models) | self.filing.kinds
         kinds |= load_pipelines(config().jobs.pipelines, NAMES)
         purse = Purse(purses, jobs, pipeline)
-        means = Means(pipeline, gate, accounts, jobs, SqlCheckpoints(database, clock), purse, clock, observer)
+        means = Means(
+            pipeline=pipeline,
+            gate=gate,
+            accounts=accounts,
+            jobs=jobs,
+            checkpoints=SqlCheckpoints(database, clock),
+            purse=purse,
+            clock=clock,
+            observer=observer,
+        )
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
         dead = DeadLetterOffice(SqlDeadItems(database, clock), SqlDeadLetters(database, clock))

@@ -48,7 +48,7 @@ class JobObserver(Protocol):
     def duplicated(self, cost_picousd: int) -> None: ...
 
 
-class Means(Frozen, frozen=True):
+class Means(Frozen, frozen=True, kw_only=True):
     """What a worker works with."""
 
     pipeline: Pipeline

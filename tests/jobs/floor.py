@@ -104,15 +104,21 @@ class Floor:
         upkeep = Upkeep(self.jobs, SqlJobUpkeep(self.database, self.clock), self.clock, lambda caller: JobQuota())
         offices = Offices(self.deliveries.desk, dead, outlooks, upkeep)
         self.desk = JobDesk(self.jobs, offices, self.clock, self.kinds, lambda: None)
-        checkpoints = SqlCheckpoints(self.database, self.clock)
         corridor = self.corridor
         budgets = BudgetShares(corridor.counters, corridor.admissions, lambda: corridor.setup, self.clock)
         self.gate = BackgroundGate(corridor.pipeline, budgets, self.clock, GateRules)
         self.counts = JobTotals()
         self.purses = SqlPurses(self.database)
-        purse = Purse(self.purses, self.jobs, corridor.pipeline)
-        means = corridor.pipeline, self.gate, self.accounts, self.jobs, checkpoints, purse, self.clock
-        self.means = Means(*means, JobCounts(self.counts))
+        self.means = Means(
+            pipeline=corridor.pipeline,
+            gate=self.gate,
+            accounts=self.accounts,
+            jobs=self.jobs,
+            checkpoints=SqlCheckpoints(self.database, self.clock),
+            purse=Purse(self.purses, self.jobs, corridor.pipeline),
+            clock=self.clock,
+            observer=JobCounts(self.counts),
+        )
         self._running: dict[str, tuple[Worker, asyncio.Task[None]]] = {}
 
     def start(self, name: str) -> Worker:
