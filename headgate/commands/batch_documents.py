@@ -11,7 +11,7 @@ import msgspec
 
 from headgate.admin.job_documents import EstimateView
 from headgate.commands.asking import Server
-from headgate.documents.sources import documents
+from headgate.documents.sources import documents, passed_over
 from headgate.jobs.documents import Document
 from headgate.policy.estimating import estimate_tokens
 from headgate.policy.mapreduce import chunks, map_requests
@@ -53,6 +53,9 @@ def send(server: Server, job_id: str, spool: IO[bytes]) -> None:
 def _all(sources: Sequence[Path]) -> Iterator[Document]:
     """Of several sources, each document's name begins with its source."""
     for source in sources:
+        if others := passed_over(source):
+            kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(others.items()))
+            click.echo(f"{source}: files of other kinds are passed over: {kinds}", err=True)
         for found in documents(source):
             name = found.name if len(sources) == 1 or found.name == source.name else f"{source.name}/{found.name}"
             yield Document(name, found.text, found.error_code, found.error)

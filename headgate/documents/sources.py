@@ -3,6 +3,7 @@ at once."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Document(Frozen, frozen=True, gc=False):
 
 def documents(source: Path, text_field: str = "text") -> Iterator[Document]:
     """Those of a folder in the order of their paths, of a JSONL file in that of its lines, or a single file. Files of
-    kinds that headgate does not read are passed over. Raises InvalidRequest if there is nothing to read at all, and
+    kinds that headgate does not read are passed over: see `passed_over`. Raises InvalidRequest if there is nothing to read at all, and
     MissingExtra."""
     if source.is_dir():
         return _of_folder(source)
@@ -38,14 +39,24 @@ def documents(source: Path, text_field: str = "text") -> Iterator[Document]:
     return iter([_of_file(source, source.name)])
 
 
+def passed_over(source: Path) -> Counter[str]:
+    """Of a folder: how many files are of kinds that headgate does not read, by the endings of their names."""
+    files = _files(source) if source.is_dir() else []
+    return Counter(path.suffix for path in files if not _is_read(path))
+
+
+def _files(folder: Path) -> list[Path]:
+    """In order. Hidden files and folders are none of ours."""
+    found = sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    return [path for path in found if not any(part.startswith(".") for part in path.parts)]
+
+
+def _is_read(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES or path.suffix.lower() in _JSONL
+
+
 def _of_folder(folder: Path) -> Iterator[Document]:
-    """Hidden files and folders are none of ours."""
-    found = sorted(
-        path.relative_to(folder)
-        for path in folder.rglob("*")
-        if path.is_file() and (path.suffix.lower() in SUFFIXES or path.suffix.lower() in _JSONL)
-    )
-    shown = [path for path in found if not any(part.startswith(".") for part in path.parts)]
+    shown = list(filter(_is_read, _files(folder)))
     if not shown:
         raise InvalidRequest(f"There are no documents in '{folder}': text, Markdown, HTML, PDF or JSONL.")
     for path in shown:

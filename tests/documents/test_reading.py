@@ -10,7 +10,7 @@ import pytest
 
 from headgate.document_errors import DocumentMissing
 from headgate.documents.reading import MAX_BYTES, text_of
-from headgate.documents.sources import documents
+from headgate.documents.sources import documents, passed_over
 from headgate.errors import HeadgateError, InvalidRequest
 from tests.documents.samples import HTML, pdf
 
@@ -73,6 +73,13 @@ def test_a_folder(tmp_path: Path) -> None:
         ("a.txt", "one", ""), ("b/two.md", "two", ""), ("c.txt", "", "document_empty"),
         ("huge.txt", "", "document_too_large"), ("lines.jsonl:line 1", "three", ""),
     ]  # fmt: skip
+
+
+def test_what_a_folder_has_that_is_not_read_can_be_told(tmp_path: Path) -> None:
+    for name in ("one.txt", "two.docx", "three.docx", "four.PNG", ".hidden.exe"):
+        (tmp_path / name).write_text("words")
+    assert passed_over(tmp_path) == {".docx": 2, ".PNG": 1}
+    assert not passed_over(tmp_path / "one.txt")
 
 
 def test_a_folder_without_documents(tmp_path: Path) -> None:
