@@ -30,8 +30,8 @@ class Document(Frozen, frozen=True, gc=False):
 
 def documents(source: Path, text_field: str = "text") -> Iterator[Document]:
     """Those of a folder in the order of their paths, of a JSONL file in that of its lines, or a single file. Files of
-    kinds that headgate does not read are passed over: see `passed_over`. Raises InvalidRequest if there is nothing to read at all, and
-    MissingExtra."""
+    kinds that headgate does not read are passed over: see `passed_over`. Raises InvalidRequest if there is nothing to
+    read at all, and MissingExtra."""
     if source.is_dir():
         return _of_folder(source)
     if source.suffix.lower() in _JSONL:
