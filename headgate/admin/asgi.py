@@ -1,6 +1,6 @@
 """Cold paths over HTTP: finds the endpoint, checks who asks, reads what was sent, and turns what comes back into bytes.
 
-Must not know what any endpoint does. Every answer carries `x-request-id`, every error OpenAI's shape.
+Must not know what any endpoint does. Every answer carries `x-request-id`, every error its caller's dialect.
 """
 
 from __future__ import annotations
@@ -89,11 +89,11 @@ class ColdPaths:
         except ClientDisconnect:
             return
         except HeadgateError as error:
-            response = _error_response(error, request_id, scope["path"])
+            response = _error_response(error, request_id, request)
         except Exception:
             log.exception("request %s failed inside headgate", request_id)
             failure = InternalError(f"headgate failed. The operator finds the cause under {request_id}.")
-            response = _error_response(failure, request_id, scope["path"])
+            response = _error_response(failure, request_id, request)
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, request_id: str) -> Response:
@@ -160,9 +160,10 @@ class ColdPaths:
         return bytes(body)
 
 
-def _error_response(error: HeadgateError, request_id: str, url: str) -> Response:
-    """In the dialect of those who call such a URL."""
-    route = Route.MESSAGES if url.startswith(_ANTHROPICS) else Route.CHAT
+def _error_response(error: HeadgateError, request_id: str, request: Request) -> Response:
+    """In the dialect of those who call such a URL, or who say by a header that they speak Anthropic's."""
+    is_anthropics = request.scope["path"].startswith(_ANTHROPICS) or "anthropic-version" in request.headers
+    route = Route.MESSAGES if is_anthropics else Route.CHAT
     response = Response(speaker(route).error_body(error, request_id), error.status)
     lines = http_headers.error_head(error, request_id, route).decode().splitlines()
     response.headers.update(dict(line.split(": ", 1) for line in lines))

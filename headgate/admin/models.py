@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Annotated
 
-from headgate.admin.endpoint import Input, Name, Nothing, Visit
-from headgate.errors import ModelNotFound
+import msgspec
+
+from headgate.admin.endpoint import Input, Name, Visit
+from headgate.errors import InvalidRequest, ModelNotFound
 from headgate.gateway.fleet import ServedModel
 from headgate.gateway.journey import OURSELVES
 from headgate.policy.access import may_use
@@ -16,6 +19,14 @@ class ModelId(Input, frozen=True):
     """Which model."""
 
     model: Name
+
+
+class ModelsQuery(Input, frozen=True):
+    """A page of them, as Anthropic's SDKs ask for one; without a `limit` all there are."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] | None = None
+    after_id: Name | None = None
+    before_id: Name | None = None
 
 
 class Model(Frozen, frozen=True):
@@ -40,11 +51,19 @@ class ModelList(Frozen, frozen=True):
     last_id: str | None
 
 
-async def list_models(visit: Visit, _: Nothing) -> ModelList:
-    """The models that the caller's tier may use."""
+async def list_models(visit: Visit, query: ModelsQuery) -> ModelList:
+    """The models that the caller's tier may use; `has_more` says that there are more in the direction asked for."""
+    if query.after_id is not None and query.before_id is not None:
+        raise InvalidRequest("Send either 'after_id' or 'before_id'.", param="before_id")
     models = list(_allowed(visit).values())
-    first, last = (models[0].id, models[-1].id) if models else (None, None)
-    return ModelList("list", models, has_more=False, first_id=first, last_id=last)
+    places = {model.id: place for place, model in enumerate(models)}
+    begin = places.get(query.after_id, -1) + 1 if query.after_id is not None else 0
+    end = places.get(query.before_id, len(models)) if query.before_id is not None else len(models)
+    page = models[begin:end]
+    if query.limit is not None:
+        page = page[-query.limit :] if query.before_id is not None else page[: query.limit]
+    first, last = (page[0].id, page[-1].id) if page else (None, None)
+    return ModelList("list", page, has_more=len(page) < end - begin, first_id=first, last_id=last)
 
 
 async def get_model(visit: Visit, wanted: ModelId) -> Model:

@@ -56,7 +56,7 @@ FILES_AND_BATCHES: tuple[Endpoint[Any], ...] = (
     *message_batches.ENDPOINTS,
 )
 ENDPOINTS: tuple[Endpoint[Any], ...] = (
-    Endpoint("GET", "/v1/models", models.list_models, Nothing, models.ModelList, Access.CALLER),
+    Endpoint("GET", "/v1/models", models.list_models, models.ModelsQuery, models.ModelList, Access.CALLER),
     Endpoint("GET", "/v1/models/{model:path}", models.get_model, models.ModelId, models.Model, Access.CALLER),
     Endpoint("GET", "/v1/usage", usage.own_usage, usage.OwnUsageQuery, usage.OwnUsage, Access.CALLER),
     Endpoint("POST", "/v1/jobs", jobs.submit, jobs.SubmitJob, jobs.JobView, Access.CALLER, 202, is_large=True),

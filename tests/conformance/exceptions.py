@@ -15,7 +15,7 @@ def reason(recording: Recording, client: str) -> str:
     if recording.status == 400 and WRONG_KEY in json.dumps(recording.answer):
         return "Google answers 400 to a wrong key; the key is the gateway's, and its caller gets 502 `upstream_auth`"
     if client == "responses" and isinstance(recording.request, dict) and recording.request.get("background"):
-        return "a response in the background is refused with 400 by name: jobs come in a later release"
+        return "a response in the background is refused with 400 by name: jobs do that"
     if recording.dialect == "responses" and isinstance(recording.stream, str) and recording.dialect != client:
         differ = [each for each in responses.inconsistencies(recording.stream) if "differs from its pieces" in each]
         return "the recorded stream ends with another text than its pieces have (a fixture edited by hand)" * bool(

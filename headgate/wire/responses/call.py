@@ -62,8 +62,8 @@ def read_call(route: Route, body: bytes) -> tuple[dict[str, msgspec.Raw], CallVi
         raise InvalidRequest(f"The model's name is longer than {MAX_NAME_CHARACTERS} characters.", param="model")
     if view.background:
         raise InvalidRequest(
-            f"'background' is not served at /v1/{route}: jobs come in a later release. Leave it out and wait for the "
-            "answer, or stream it.",
+            f"'background' is not served at /v1/{route}. Send the request to POST /v1/jobs as a job of the kind "
+            "'responses', or leave it out and wait for the answer, or stream it.",
             param="background",
         )
     if view.max_output_tokens is not None and not 1 <= view.max_output_tokens <= MAX_OUTPUT_TOKENS:

@@ -67,7 +67,7 @@ def test_what_is_missing_is_named() -> None:
 
 def test_jobs_come_later() -> None:
     error = refused(b'{"model":"small","input":"hi","background":true}')
-    assert "'background' is not served at /v1/responses: jobs come in a later release." in error.message
+    assert "'background' is not served at /v1/responses. Send the request to POST /v1/jobs" in error.message
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"a":' * 100_000])
