@@ -22,11 +22,13 @@ LEAST_LIMIT = 1.0
 DECREASE = 0.7
 INCREASE = 1.0  # for each look at which the ceiling was used, if nobody could feel it
 FELT_GROWTH_SECONDS = 2.0  # for one more request while there are streams: they tell late what is too much
-EDGE_MARGIN = 0.75  # of where saturation was seen: below it the ceiling grows as usual
+EDGE_MARGIN = 0.6  # of where saturation was seen: below it the ceiling grows as usual
+CARRIED_SHARE = 0.5  # of what others had under way unharmed: so much is good for everybody together
 PROBE_SECONDS = 60.0  # for one more request above that
 REST_SECONDS = 2.0  # after a decrease: what is under way has to end before anything is learnt from it
 LEAST_STREAMS = 3  # new ones, before their time to first content counts
 EDGE_FORGOTTEN_SECONDS = 3600.0
+LONGEST_LOOK_SECONDS = 1.0  # a look says nothing of a longer time before it
 LEARNT_STREAMS = 30  # of which the usual time to first content is known well enough
 LEARNT_SECONDS = 600.0  # until it is measured again: traffic changes over a night
 LEARNING_SECONDS = 60.0  # at most, at a time, until what is under way has ended and there were so many streams
@@ -79,7 +81,8 @@ class Ceiling(Frozen, frozen=True, gc=False):
     edge: float = 0.0
     edge_at: float = 0.0
     rests_until: float = 0.0
-    grown_at: float = 0.0
+    looked_at: float = 0.0
+    used_seconds: float = 0.0  # since it grew last
     streams: int = 0  # seen since the last decrease
     why: Why = Why.OPEN
     reason: str = ""  # of the last decrease, while it matters
@@ -109,7 +112,8 @@ class GateState(Frozen, frozen=True, gc=False):
 
 def look(ceiling: Ceiling, sight: Sight, rules: GateRules, now: float) -> Ceiling:
     """What is learnt from one look, a few times a second."""
-    ceiling = msgspec.structs.replace(ceiling, streams=ceiling.streams + sight.streams)
+    seconds = min(now - ceiling.looked_at, LONGEST_LOOK_SECONDS)
+    ceiling = msgspec.structs.replace(ceiling, streams=ceiling.streams + sight.streams, looked_at=now)
     if now < ceiling.rests_until:
         return ceiling
     if sight.streams and now - ceiling.learnt_at > LEARNT_SECONDS:
@@ -121,9 +125,9 @@ def look(ceiling: Ceiling, sight: Sight, rules: GateRules, now: float) -> Ceilin
         return _lowered(ceiling, sight, now, Why.SLOW, reason)
     if ceiling.edge and now - ceiling.edge_at > EDGE_FORGOTTEN_SECONDS:
         ceiling = msgspec.structs.replace(ceiling, edge=0.0)
-    if sight.in_flight < int(ceiling.limit) or not sight.background:
-        return _calm(ceiling, grown_at=now)  # background work does not use it: nothing is learnt of more
-    return _raised(ceiling, sight, rules, now)
+    if sight.in_flight < int(ceiling.limit):
+        return _calm(ceiling)  # it is not used: nothing is learnt of more
+    return _raised(ceiling, sight, rules, seconds)
 
 
 def verdict(ceiling: Ceiling, sight: Sight, rules: GateRules, now: float) -> Verdict:
@@ -204,26 +208,29 @@ def _lowered(ceiling: Ceiling, sight: Sight, now: float, why: Why, reason: str) 
         edge=max(edge, 1.0),
         edge_at=now,
         rests_until=now + REST_SECONDS,
-        grown_at=now + REST_SECONDS,
+        used_seconds=0.0,
         streams=0,
         why=why,
         reason=reason,
     )
 
 
-def _raised(ceiling: Ceiling, sight: Sight, rules: GateRules, now: float) -> Ceiling:
-    """As much is under way as may be, and nothing is wrong."""
-    limit = ceiling.limit + INCREASE
+def _raised(ceiling: Ceiling, sight: Sight, rules: GateRules, seconds: float) -> Ceiling:
+    """As much is under way as may be, by whomever, and nothing is wrong."""
+    limit, used_seconds = ceiling.limit + INCREASE, ceiling.used_seconds + seconds
     if sight.ttft_seconds is not None and sight.quiet_streams < LEARNT_STREAMS and limit > FIRST_LIMIT:
         return _calm(ceiling)  # whether it would be felt cannot be known yet
     if ceiling.edge and sight.streams and sight.in_flight > ceiling.edge:
         ceiling = msgspec.structs.replace(ceiling, edge=float(sight.in_flight))  # it is further than it was taken to be
+    others = sight.in_flight - sight.background
+    if others >= int(ceiling.limit) and limit > CARRIED_SHARE * others:
+        return _calm(ceiling)  # they fill it by themselves: what they carry says no more than that
     is_near = ceiling.edge > 0 and limit > EDGE_MARGIN * ceiling.edge
     pause_seconds = PROBE_SECONDS if is_near else FELT_GROWTH_SECONDS if sight.is_felt else 0.0
-    if now - ceiling.grown_at < pause_seconds:
-        return _calm(ceiling)
-    most = float(rules.most + sight.in_flight - sight.background)
-    return _calm(ceiling, limit=min(limit, max(most, ceiling.limit)), grown_at=now)
+    if used_seconds < pause_seconds:
+        return _calm(ceiling, used_seconds=used_seconds)
+    most = float(rules.most + others)
+    return _calm(ceiling, limit=min(limit, max(most, ceiling.limit)), used_seconds=0.0)
 
 
 def _calm(ceiling: Ceiling, **changes: float) -> Ceiling:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from headgate.policy import background
 from headgate.policy.background import (
+    CARRIED_SHARE,
     FELT_GROWTH_SECONDS,
     FIRST_LIMIT,
     LEARNT_SECONDS,
@@ -68,8 +69,23 @@ def test_the_ceiling_grows_while_it_is_used_and_no_longer() -> None:
 
 
 def test_it_grows_slowly_where_people_could_feel_it() -> None:
-    grown, _ = after(LEARNT, Sight(in_flight=30, background=10, streams=1, **KNOWN), 10.0)
+    grown, _ = after(LEARNT, Sight(in_flight=30, background=25, streams=1, **KNOWN), 10.0)
     assert grown.limit == FIRST_LIMIT + 10 / FELT_GROWTH_SECONDS
+
+
+def test_half_of_what_others_carry_unharmed_is_good_for_everybody() -> None:
+    crowd = Sight(in_flight=30, streams=1, **KNOWN)
+    grown, now = after(LEARNT, crowd, 60.0)
+    assert grown.limit == CARRIED_SHARE * 30
+    assert verdict(grown, Sight(in_flight=9, **KNOWN), RULES, now).room == 6
+
+
+def test_use_that_comes_and_goes_counts_too() -> None:
+    used, now = Ceiling(limit=15.0, edge=20.0), 0.0
+    for second in range(int(2 * PROBE_SECONDS)):
+        in_flight = 20 if second % 2 else 10
+        used, now = after(used, Sight(in_flight=in_flight, background=in_flight), 1.0, now)
+    assert used.limit == 16.0
 
 
 def test_it_does_not_grow_before_it_is_known_what_is_usual() -> None:
@@ -100,7 +116,7 @@ def test_late_first_content_without_background_work_is_not_its_fault() -> None:
 
 def test_near_the_edge_it_grows_rarely() -> None:
     sight = Sight(in_flight=20, background=20)
-    near = Ceiling(limit=15.0, edge=20.0, edge_at=0.0, grown_at=0.0)
+    near = Ceiling(limit=15.0, edge=20.0, looked_at=0.75)
     grown, now = after(near, sight, PROBE_SECONDS - 1)
     assert grown.limit == 15.0
     assert after(grown, sight, 2.0, now)[0].limit == 16.0

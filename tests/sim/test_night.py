@@ -169,8 +169,8 @@ def test_a_night(tmp_path: Path, seed: int) -> None:
             watching = group.create_task(night.watch())
             watching.add_done_callback(lambda _: pacing.cancel())
         job, ended, foreseen = watching.result()
-        await night.write_ledger()
         await asyncio.sleep(60)
+        await night.write_ledger()
         await night.floor.work.book_duplicates()
         job = await night.floor.jobs.get(job.id)
         off = foreseen / job.cost_picousd - 1
