@@ -10,6 +10,7 @@ import msgspec
 from headgate.admin.endpoint import Input, Name, Reply, Visit
 from headgate.admin.jobs import JobView, Usd, picousd_of, view
 from headgate.admin.report_page import page
+from headgate.admin.report_views import CostView, ReportView
 from headgate.errors import InvalidRequest
 from headgate.job_types import Job
 from headgate.jobs.calls import body_of
@@ -18,7 +19,6 @@ from headgate.jobs.extract import EXTRACT, ExtractOptions
 from headgate.jobs.summarize import SUMMARIZE, SummarizeOptions
 from headgate.policy.mapreduce import Load, Share
 from headgate.policy.pricing import format_usd
-from headgate.report_types import FailureRow, PartRow, SlowRow
 from headgate.types import Frozen
 
 MOST_LISTED = 1000
@@ -85,33 +85,6 @@ class ReportQuery(Input, frozen=True):
     job_id: Name
     format: Literal["json", "html"] = "json"
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LISTED)] = 50
-
-
-class CostView(Frozen, frozen=True):
-    """What was asked of a model on a day (UTC) for a shard of the documents; shard 0 is what puts summaries together.
-    `duplicate_cost_usd` was paid for calls that were lost with their workers and is charged to nobody."""
-
-    model: str
-    day: str
-    shard: int
-    requests: int
-    input_tokens: int
-    cached_input_tokens: int
-    output_tokens: int
-    cost_usd: str
-    duplicate_cost_usd: str
-
-
-class ReportView(Frozen, frozen=True):
-    """A job, its parts, where the money went, what failed, what was slow, and the result if there is one."""
-
-    job: JobView
-    parts: list[PartRow]
-    costs: list[CostView]
-    failure_count: int
-    failures: list[FailureRow]
-    slowest: list[SlowRow]
-    result: msgspec.Raw
 
 
 async def add_documents(visit: Visit, command: AddDocuments) -> Documents:

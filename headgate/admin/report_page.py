@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING
 
 from headgate.admin.moments import written
-
-if TYPE_CHECKING:
-    from headgate.admin.job_documents import CostView, ReportView
+from headgate.admin.report_views import CostView, ReportView
 
 REFRESH_SECONDS = 5
 _PICO = 12  # digits behind the point

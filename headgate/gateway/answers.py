@@ -6,8 +6,30 @@ from collections.abc import AsyncIterator
 from typing import Protocol
 
 from headgate.gateway.events import EventLog
-from headgate.gateway.journey import AnswerHead
+from headgate.metering import Standing
 from headgate.ports import Take
+from headgate.types import Frozen
+
+
+class AnswerHead(Frozen, frozen=True, gc=False):
+    """What is fixed at the commit point."""
+
+    request_id: str
+    stream: bool
+    model: str  # the public name that answered: the caller's, or a fallback
+    provider: str
+    deployment: str
+    attempts: str  # each attempt, e.g. "openai/gpt-4o 503, openai/gpt-4o-mini 200"
+    cache: str = "off"
+    cost_picousd: int | None = None  # known at once for JSON, at the end for streams
+    max_output_tokens: int | None = None  # when it was lowered
+    dropped: tuple[str, ...] = ()  # members of the request that the deployment's API has no word for
+    degraded_from: str = ""  # the model that was asked for, if money led to a cheaper one
+    requests: Standing | None = None  # how the limits stand
+    tokens: Standing | None = None
+    age_seconds: int | None = None  # of an answer that was kept
+    is_replayed: bool = False  # it is what another request with the same idempotency key was given
+    route: str = ""  # how a router chose the model
 
 
 class AnswerStream(Protocol):

@@ -26,10 +26,10 @@ from headgate.errors import (
 )
 from headgate.gateway import saving, vectors
 from headgate.gateway.admission import Admissions
-from headgate.gateway.answers import Answer
+from headgate.gateway.answers import Answer, AnswerHead
 from headgate.gateway.blaming import callers_fault
 from headgate.gateway.flights import Flight, Landing
-from headgate.gateway.journey import AnswerHead, Journey, Ticket
+from headgate.gateway.journey import Journey, Ticket
 from headgate.gateway.keeping import CacheObserver, Keeper
 from headgate.gateway.replaying import KeptStream, Settle, SharedStream
 from headgate.gateway.settling import Settler

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from enum import Enum, auto
 
 from headgate.errors import HeadgateError
+from headgate.gateway.answers import AnswerHead
 from headgate.gateway.events import EventLog
-from headgate.gateway.journey import AnswerHead
 from headgate.types import Usage
 
 LOG_BYTES = 4_000_000  # how far a follower may fall behind, and how long a stream may be that is kept

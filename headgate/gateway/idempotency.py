@@ -18,9 +18,9 @@ from headgate.cache_types import Hit
 from headgate.errors import ClientGone, DatabaseUnavailable, Draining, HeadgateError, StreamIncomplete
 from headgate.gateway import saving
 from headgate.gateway.admission import Admissions
-from headgate.gateway.answers import Answer
+from headgate.gateway.answers import Answer, AnswerHead
 from headgate.gateway.flights import Flight, Landing
-from headgate.gateway.journey import AnswerHead, Journey, KeyedTicket
+from headgate.gateway.journey import Journey, KeyedTicket
 from headgate.gateway.replaying import KeptStream, Settle, SharedStream
 from headgate.gateway.settling import Settler
 from headgate.idempotency_errors import IdempotencyKeyReused, IdempotencyOutcomeUnknown, IdempotentResultNotKept

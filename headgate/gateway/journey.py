@@ -10,46 +10,26 @@ import msgspec
 
 from headgate.cache_types import ExactRules, Question
 from headgate.errors import HeadgateError
+from headgate.gateway.answers import AnswerHead
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
+from headgate.gateway.flights import Flight
 from headgate.gateway.routers import ModelChoice, RouterSpec
 from headgate.gateway.watchdog import Watchdog
 from headgate.idempotency_types import OnUnknown
 from headgate.metering import NO_SLOT, Ask, Standing, UnderWay
 from headgate.policy import access
 from headgate.route_types import Routed
-from headgate.types import AttemptRecord, Call, Caller, Frozen, Outcome, RequestRecord, Route, Usage
+from headgate.types import AttemptRecord, Call, Caller, Outcome, RequestRecord, Route, Usage
 from headgate.wire import openai, trace
 from headgate.wire.speakers import speaker
 from headgate.writing import Batch
 
 if TYPE_CHECKING:
-    from headgate.gateway.flights import Flight
     from headgate.gateway.semantic_memory import Asked
     from headgate.gateway.vectors import Inputs
 
 OURSELVES = "headgate"  # who answers what no provider was asked
-
-
-class AnswerHead(Frozen, frozen=True, gc=False):
-    """What is fixed at the commit point."""
-
-    request_id: str
-    stream: bool
-    model: str  # the public name that answered: the caller's, or a fallback
-    provider: str
-    deployment: str
-    attempts: str  # each attempt, e.g. "openai/gpt-4o 503, openai/gpt-4o-mini 200"
-    cache: str = "off"
-    cost_picousd: int | None = None  # known at once for JSON, at the end for streams
-    max_output_tokens: int | None = None  # when it was lowered
-    dropped: tuple[str, ...] = ()  # members of the request that the deployment's API has no word for
-    degraded_from: str = ""  # the model that was asked for, if money led to a cheaper one
-    requests: Standing | None = None  # how the limits stand
-    tokens: Standing | None = None
-    age_seconds: int | None = None  # of an answer that was kept
-    is_replayed: bool = False  # it is what another request with the same idempotency key was given
-    route: str = ""  # how a router chose the model
 
 
 class Ticket:

@@ -15,7 +15,7 @@ from typing import Protocol
 import msgspec
 
 from headgate.errors import ClientGone, HeadgateError
-from headgate.gateway.journey import AnswerHead
+from headgate.gateway.answers import AnswerHead
 from headgate.gateway.pipeline import Pipeline
 from headgate.ports import Clock
 from headgate.types import Call, Caller, Frozen, Route

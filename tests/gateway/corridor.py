@@ -12,11 +12,11 @@ import msgspec
 from headgate.difficulty.loading import load_difficulty
 from headgate.errors import HeadgateError, LedgerFull
 from headgate.gateway.admission import Admissions
+from headgate.gateway.answers import AnswerHead
 from headgate.gateway.cache import Cache
 from headgate.gateway.choosing import Choosing
 from headgate.gateway.fleet import Deployment, DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
 from headgate.gateway.idempotency import Idempotency
-from headgate.gateway.journey import AnswerHead
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.quotas import NO_LIMITS
 from headgate.gateway.scoring import ModelScorer

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from headgate.errors import HeadgateError, InternalError
-from headgate.gateway.journey import AnswerHead
+from headgate.gateway.answers import AnswerHead
 from headgate.sim.traffic import Manner, Visit
 from headgate.types import AttemptRecord, Call, Outcome, Price, RequestRecord
 

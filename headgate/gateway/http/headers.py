@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from headgate.errors import Forbidden, HeadgateError, InvalidRequest, UpstreamRejected
-from headgate.gateway.journey import AnswerHead
+from headgate.gateway.answers import AnswerHead
 from headgate.limit_errors import LimitRefusal
 from headgate.metering import Standing
 from headgate.policy import pricing
