@@ -14,11 +14,12 @@ from headgate.alerts.channel import Channel
 from headgate.clock import SystemClock
 from headgate.config.load import load
 from headgate.config.schema import Config
+from headgate.errors import NotFound
 from headgate.gateway.accounts import Accounts
 from headgate.ports import Clock, Ledger
 from headgate.queues.opening import open_queue
 from headgate.reconciling.desk import Reconciler
-from headgate.stores.database import Database
+from headgate.stores.database import SQLITE_FILE, Database
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
@@ -42,23 +43,38 @@ class Books(msgspec.Struct, frozen=True):
     ledger: Ledger
     clock: Clock
     reconciler: Reconciler
+    made_in: Path | None  # the data directory, if there was no database in it before
 
 
 @asynccontextmanager
-async def open_books(where: Where, environment: Mapping[str, str]) -> AsyncIterator[Books]:
-    """Open the database of a configuration. Raises ConfigInvalid, DatabaseUnavailable, InvalidRequest, MissingExtra."""
+async def open_books(where: Where, environment: Mapping[str, str], *, must_exist: bool = False) -> AsyncIterator[Books]:
+    """Open the database of a configuration; one in a file is made if it is not there, unless it must be.
+
+    Raises ConfigInvalid, DatabaseUnavailable, InvalidRequest, MissingExtra, NotFound.
+    """
     config = load(where.config_path, environment).config
     clock = SystemClock()
-    database = Database(config.database, Path(where.data_dir or config.server.data_dir))
+    data_dir = Path(where.data_dir or config.server.data_dir)
+    made_in = _without_database(data_dir) if config.database == "sqlite" else None
+    if made_in is not None and must_exist:
+        raise NotFound(
+            f"There is no database in {made_in}: nothing was kept there yet. If it is elsewhere, name it with --config "
+            "or --data-dir."
+        )
+    database = Database(config.database, data_dir)
     try:
         accounts, settings = Accounts(SqlKeyStore(database), clock), Settings(SqlChanges(database), config)
         await settings.refresh()
         assembly.configure(accounts, settings.in_force.config)
         await accounts.refresh()
         books = bookkeeping.open_bookkeeping(database, clock, lambda: config, environment)
-        yield Books(config, settings, accounts, SqlLedger(database), clock, books.reconciler)
+        yield Books(config, settings, accounts, SqlLedger(database), clock, books.reconciler, made_in)
     finally:
         await database.aclose()
+
+
+def _without_database(data_dir: Path) -> Path | None:
+    return None if (data_dir / SQLITE_FILE).exists() else data_dir.absolute()
 
 
 class Telling(msgspec.Struct, frozen=True):

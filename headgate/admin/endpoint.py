@@ -103,10 +103,15 @@ class Endpoint(msgspec.Struct, Generic[Taken], frozen=True):
                 raise InvalidRequest(f"'{name}' stands in the URL and must not be sent again.", param=name)
             if not self.reads_body and str(sent[name]).lower() == "null":  # which would count as left out
                 raise InvalidRequest(f"In a URL there is no null: leave '{name}' out.", param=name)
-        try:
-            return msgspec.convert({**sent, **path}, self.takes, strict=self.reads_body)
-        except msgspec.ValidationError as error:
-            raise _refusal(str(error), self.takes) from None
+        return take(self.takes, {**sent, **path}, strict=self.reads_body)
+
+
+def take(kind: type[Taken], sent: Mapping[str, object], *, strict: bool = True) -> Taken:
+    """What was sent as the struct it must be; not strict: numbers may be text. Raises InvalidRequest."""
+    try:
+        return msgspec.convert(sent, kind, strict=strict)
+    except msgspec.ValidationError as error:
+        raise _refusal(str(error), kind) from None
 
 
 def read_json(body: bytes) -> dict[str, Any]:
@@ -136,6 +141,8 @@ def _refusal(sentence: str, kind: type[Input]) -> InvalidRequest:
         return InvalidRequest(f"There is no parameter '{quoted}'; {known}", param=quoted)
     if "missing required field" in what:
         return InvalidRequest(f"The parameter '{quoted}' is missing.", param=quoted)
+    if "matching regex" in what:  # the one of `Text` and `Name`
+        what = "There must be no control characters"
     if what.startswith("Invalid enum value"):
         info = msgspec.inspect.type_info(kind)
         assert isinstance(info, msgspec.inspect.StructType)

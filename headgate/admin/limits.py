@@ -138,6 +138,14 @@ class LimitDesk:
         ]
         return SettingList(groups, ignored)
 
+    async def found(self, query: SettingsQuery) -> SettingList:
+        """As `all`. Raises InvalidRequest too for a tier or tenant that there is not."""
+        listed = await self.all(query)
+        if not listed.data and not listed.ignored and (query.tier or query.tenant):
+            target, name = query.target()
+            raise InvalidRequest(f"The {target} '{name}' is not in the configuration.", param=target)
+        return listed
+
     def read(self, whose: Whose, word: str, text: str) -> SettingValue:
         """A value as it is written in the configuration file, for a command. Raises as `set`."""
         setting = self._setting(whose, word)
@@ -245,7 +253,7 @@ def _desk(visit: Visit, family: Family) -> LimitDesk:
 
 async def list_limits(visit: Visit, query: SettingsQuery) -> SettingList:
     """Limits and features of everybody, tiers and tenants: what is in force, what the file says, who changed it."""
-    return await _desk(visit, Family.LIMITS).all(query)
+    return await _desk(visit, Family.LIMITS).found(query)
 
 
 async def set_limit(visit: Visit, command: SetLimit) -> SettingState:
@@ -262,7 +270,7 @@ async def unset_limit(visit: Visit, command: UnsetLimit) -> SettingList:
 
 async def list_budgets(visit: Visit, query: SettingsQuery) -> SettingList:
     """Budgets of tiers and tenants: what is in force, what the file says, who changed it."""
-    return await _desk(visit, Family.BUDGETS).all(query)
+    return await _desk(visit, Family.BUDGETS).found(query)
 
 
 async def set_budget(visit: Visit, command: SetBudget) -> SettingState:

@@ -30,7 +30,7 @@ def audit(where: Where, limit: int, after: str | None, as_json: bool) -> None:
 
 
 async def _trail(where: Where, limit: int, after: str | None) -> Trail:
-    async with open_books(where, os.environ) as books:
+    async with open_books(where, os.environ, must_exist=True) as books:
         entries, following = await books.settings.store.trail(limit, after)
         return Trail([shown(entry) for entry in entries], following)
 

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import click
+
 from headgate.admin import audit
 from headgate.admin.audit import Auditor
 from headgate.offline import Books
@@ -18,6 +20,8 @@ def audited(books: Books) -> Iterator[Auditor]:
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if books.config.server.log.format == "json" else TextFormatter())
     audit.log.addHandler(handler)
+    if books.made_in is not None:
+        click.echo(f"Note: there was no database in {books.made_in}; this made one.", err=True)
     try:
         yield Auditor(books.settings.store, books.clock, by=audit.COMMAND_LINE)
     finally:

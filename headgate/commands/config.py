@@ -82,7 +82,7 @@ def diff(where: Where, as_json: bool) -> None:
 
 
 async def _changes(where: Where) -> tuple[list[Change], list[SettingChange]]:
-    async with open_books(where, os.environ) as books:
+    async with open_books(where, os.environ, must_exist=True) as books:
         return difference(books.accounts.keys()), setting_difference(books.settings)
 
 

@@ -11,6 +11,7 @@ from typing import TypeVar
 import click
 import msgspec
 
+from headgate.admin.endpoint import take
 from headgate.admin.keys import CreatedKey, CreateKey, Key, KeyDesk, KeyList, RevokeKey, RotateKey
 from headgate.admin.moments import duration_seconds, written
 from headgate.commands.auditing import audited
@@ -36,7 +37,8 @@ def keys() -> None:
 def create(where: Where, tenant: str, user: str | None, tier: str | None, name: str, expires_in: str | None) -> None:
     """Make a key and print it, this once. A tenant that is not in the configuration is made by naming a tier."""
     seconds = None if expires_in is None else duration_seconds(expires_in, "expires_in_seconds")
-    command = CreateKey(tenant=tenant, user=user, tier=tier, name=name, expires_in_seconds=seconds)
+    named = {"tenant": tenant, "user": user, "tier": tier, "name": name}
+    command = take(CreateKey, {**named, "expires_in_seconds": seconds})
     _print_created(_at_desk(where, lambda desk: desk.create(command)))
 
 
@@ -49,7 +51,7 @@ def list_keys(where: Where, as_json: bool) -> None:
     async def all_keys(desk: KeyDesk) -> KeyList:
         return desk.all()
 
-    listed = _at_desk(where, all_keys)
+    listed = _at_desk(where, all_keys, must_exist=True)
     if as_json:
         click.echo(msgspec.json.encode(listed))
         return
@@ -85,11 +87,11 @@ def rotate(where: Where, key_id: str, overlap: str) -> None:
     _print_created(_at_desk(where, lambda desk: desk.rotate(command)))
 
 
-def _at_desk(where: Where, command: Callable[[KeyDesk], Awaitable[Result]]) -> Result:
+def _at_desk(where: Where, command: Callable[[KeyDesk], Awaitable[Result]], *, must_exist: bool = False) -> Result:
     """Carry out a command on the keys."""
 
     async def run() -> Result:
-        async with open_books(where, os.environ) as books:
+        async with open_books(where, os.environ, must_exist=must_exist) as books:
             with audited(books) as auditor:
                 return await command(KeyDesk(books.accounts, books.settings.in_force.config, books.clock, auditor))
 

@@ -22,6 +22,7 @@ _INTRODUCTION = """\
   one: the simulated model, data in `./headgate-data`, and OpenAI's models if `OPENAI_API_KEY` is set.
 - `keys`, `limits`, `budgets`, `usage`, `reconcile`, `audit`, `config diff` and `backup` work on the database itself,
   beside a running server or without one. A server sees changes within 2 seconds. `limits reset` asks the server.
+- If there is no database yet, they make it and say so; `usage`, `audit`, `keys list` and `config diff` refuse instead.
 - What programs want is on standard output and nothing else is; what people want to know besides is on standard error.
   There every change leaves its audit line too, as the server would write it.
 - Exit code 0: done. 1: it could not be done, and standard error says why in one sentence. 2: the command line is wrong.

@@ -11,6 +11,7 @@ from typing import TypeVar
 import click
 import msgspec
 
+from headgate.admin.endpoint import take
 from headgate.admin.limits import (
     LimitDesk,
     SetBudget,
@@ -57,7 +58,7 @@ def add_commands(group: click.Group, family: Family) -> None:
     def show_settings(where: Where, tier: str | None, tenant: str | None, as_json: bool) -> None:
         """Show every setting of a tier or a tenant, set or not."""
         query = SettingsQuery(tier=tier, tenant=tenant, unset=True)
-        _print(at_desk(where, family, lambda desk: desk.all(query)), as_json)
+        _print(at_desk(where, family, lambda desk: desk.found(query)), as_json)
 
     @group.command("set", context_settings={"ignore_unknown_options": True})
     @click.argument("setting")
@@ -69,8 +70,8 @@ def add_commands(group: click.Group, family: Family) -> None:
 
         async def run(desk: LimitDesk) -> SettingState:
             read = desk.read(Whose(tier=tier, tenant=tenant), setting, "null" if value in _NOTHING else value)
-            kind = SetLimit if family is Family.LIMITS else SetBudget
-            return await desk.set(kind(tier=tier, tenant=tenant, setting=setting, value=read))
+            told = {"tier": tier, "tenant": tenant, "setting": setting, "value": read}
+            return await desk.set(take(SetLimit, told) if family is Family.LIMITS else take(SetBudget, told))
 
         _say(at_desk(where, family, run))
 

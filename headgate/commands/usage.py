@@ -38,7 +38,7 @@ def usage(where: Where, by: str, since: str | None, until: str | None, tenant: s
 
 
 async def _usage(where: Where, by: str, since: str | None, until: str | None, tenant: str | None) -> Usage:
-    async with open_books(where, os.environ) as books:
+    async with open_books(where, os.environ, must_exist=True) as books:
         now = books.clock.now()
         first, last = moment(since, now, "since"), moment(until, now, "until")
         rows = await books.ledger.usage(by, since=first, until=last, tenant=tenant)

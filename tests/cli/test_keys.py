@@ -51,13 +51,14 @@ def test_revoke_expire_and_rotate(terminal: Terminal) -> None:
 
 def test_every_change_leaves_an_audit_line_on_stderr(terminal: Terminal) -> None:
     made = terminal.run("keys", "create", "--tenant", "acme", "--name", "laptop")
-    line = msgspec.json.decode(made.errors)
+    line = msgspec.json.decode(made.errors.splitlines()[-1])
     assert (line["logger"], line["command"], line["by"]) == ("headgate.audit", "CreateKey", "command line")
     assert line["subject"] == listed(terminal)[-1]["id"] and made.output.strip() not in made.errors
     assert terminal.run("keys", "list").errors == ""
 
 
 def test_diff_shows_what_is_not_as_in_the_file(terminal: Terminal) -> None:
+    terminal.good("limits", "list")  # which makes the database
     assert "Nothing" in terminal.good("config", "diff")
     terminal.good("keys", "create", "--tenant", "acme", "--name", "laptop")
     terminal.good("keys", "revoke", listed(terminal)[0]["id"])

@@ -1,0 +1,37 @@
+"""Commands in the wrong folder, and names that can be nobody's."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.cli.terminal import Terminal
+
+
+@pytest.mark.parametrize("command", [("usage",), ("audit",), ("keys", "list"), ("config", "diff")])
+def test_what_only_reads_makes_no_database(terminal: Terminal, command: tuple[str, ...]) -> None:
+    said = terminal.bad(*command)
+    assert f"There is no database in {terminal.folder}/headgate-data" in said and "--data-dir" in said
+    assert "There is no database in /nowhere/at/all" in terminal.bad(*command, "--data-dir", "/nowhere/at/all")
+    assert not (terminal.folder / "headgate-data").exists()
+
+
+def test_who_makes_a_database_by_changing_something_is_told(terminal: Terminal) -> None:
+    first = terminal.run("keys", "create", "--tenant", "acme", "--data-dir", "new")
+    assert (first.code, first.output[:3]) == (0, "hg-")
+    assert f"Note: there was no database in {terminal.folder}/new; this made one." in first.errors
+    assert "Note" not in terminal.run("keys", "create", "--tenant", "acme", "--data-dir", "new").errors
+    assert "acme" in terminal.good("keys", "list", "--data-dir", "new")
+
+
+@pytest.mark.parametrize("name", ["", "a" * 201, "a\nb", "\x1b[31m"])
+def test_names_that_the_admin_api_refuses_are_refused(terminal: Terminal, name: str) -> None:
+    assert "'tenant'" in terminal.bad("keys", "create", "--tier", "free", "--tenant", name)
+    assert "'user'" in terminal.bad("keys", "create", "--tenant", "acme", "--user", name)
+    assert "'tenant'" in terminal.bad("limits", "set", "--tenant", name, "tier", "pro")
+
+
+@pytest.mark.parametrize("family", ["limits", "budgets"])
+def test_settings_of_nobody_are_no_empty_table(terminal: Terminal, family: str) -> None:
+    assert "The tier 'fre' is not in the configuration." in terminal.bad(family, "show", "--tier", "fre")
+    assert "The tenant 'acne' is not in the configuration." in terminal.bad(family, "show", "--tenant", "acne")
+    assert "acme" in terminal.good(family, "show", "--tenant", "acme")
