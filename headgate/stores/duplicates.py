@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, text, update
 
-from headgate.stores import locks
+from headgate.stores import job_costs, locks
 from headgate.stores.jobs_tables import BOOKED, DUPLICATE, IS_DUPLICATE, KEPT, LOST, job_attempts
 from headgate.stores.rows import request_record
 from headgate.stores.schema import other_attempts, requests
@@ -65,6 +65,7 @@ def book(connection: Connection, now: float) -> list[RequestRecord]:
     others = (other_attempts.c.request_id.in_(ids), other_attempts.c.outcome.in_(_PAID))
     connection.execute(update(other_attempts).where(*others).values(outcome=Outcome.DUPLICATE.value))
     connection.execute(update(job_attempts).where(job_attempts.c.request_id.in_(all_ids)).values(fate=BOOKED))
+    job_costs.move_to_duplicates(connection, ids)
     return [request_record(row._asdict(), ()) for row in paid]
 
 

@@ -42,19 +42,29 @@ def _as_values(table: Table, columns: Sequence[str]) -> Insert:
 
 
 def _as_json(table: Table, columns: Sequence[str]) -> Insert:
+    text = insert_of_json(table, columns)
+
+    def insert(connection: Connection, rows: Sequence[Values]) -> None:
+        for values in as_json(columns, rows):
+            connection.exec_driver_sql(text, (values,))
+
+    return insert
+
+
+def insert_of_json(table: Table, columns: Sequence[str]) -> str:
     """PostgreSQL: many rows as one JSON value. Its driver takes ten times as long to adapt the values one by one."""
     names = ", ".join(columns)
-    text = (
+    return (
         f"INSERT INTO {table.name} ({names}) SELECT {names} "
         f"FROM json_populate_recordset(NULL::{table.name}, %s::json) ON CONFLICT DO NOTHING"
     )
 
-    def insert(connection: Connection, rows: Sequence[Values]) -> None:
-        for start in range(0, len(rows), JSON_ROWS):
-            named = [dict(zip(columns, row, strict=True)) for row in rows[start : start + JSON_ROWS]]
-            connection.exec_driver_sql(text, (msgspec.json.encode(named).decode(),))
 
-    return insert
+def as_json(columns: Sequence[str], rows: Sequence[Values]) -> Iterator[str]:
+    """The rows as such values, not too long ones."""
+    for start in range(0, len(rows), JSON_ROWS):
+        named = [dict(zip(columns, row, strict=True)) for row in rows[start : start + JSON_ROWS]]
+        yield msgspec.json.encode(named).decode()
 
 
 def _pieces(count: int) -> Iterator[int]:

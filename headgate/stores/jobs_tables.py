@@ -96,8 +96,10 @@ job_attempts = Table(
     Column("worker", Text, nullable=False),
     Column("started_at", Double, nullable=False),
     Column("fate", Text, nullable=False, server_default=""),  # one of those below; empty: nothing is special about it
+    Column("summed", SmallInteger, nullable=False, server_default="0"),  # 1: its row's cost is in `job_costs`
 )
 ATTEMPT_COLUMNS = tuple(column.name for column in job_attempts.columns if column.name != "fate")  # when it begins
+SUMMED = 1  # of every attempt but those of releases that wrote no `job_costs`
 KEPT = "kept"  # what came of it is kept with a step
 LOST = "lost"  # with its worker
 DUPLICATE = "duplicate"  # lost, and repeated
@@ -111,6 +113,14 @@ job_checkpoints = Table(
     Column("name", Text, primary_key=True),
     Column("result", Text, nullable=False),
     Column("at", Double, nullable=False),
+)
+
+job_costs = Table(
+    "job_costs",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("charged_picousd", BigInteger, nullable=False),  # of all rows of its attempts, without those of its children
+    Column("duplicate_picousd", BigInteger, nullable=False),  # of those that are duplicates, which are not in the other
 )
 
 job_turns = Table(
@@ -129,6 +139,7 @@ IS_LEASED = "job_items.state = 'leased'"
 IS_DEAD = "job_items.state = 'dead'"
 IS_OPEN = "job_items.state IN ('queued', 'retrying', 'leased')"
 IS_DUPLICATE = "job_attempts.fate = 'duplicate'"
+IS_NOT_SUMMED = "job_attempts.summed = 0"
 _OPEN = "state IN ('queued', 'retrying')"
 CREATE = (
     """CREATE TABLE jobs (
@@ -194,4 +205,11 @@ SIZES = (
     "ALTER TABLE job_items ADD COLUMN request_bytes INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE jobs ADD COLUMN request_bytes BIGINT NOT NULL DEFAULT 0",
     "ALTER TABLE jobs ADD COLUMN result_bytes BIGINT NOT NULL DEFAULT 0",
+)
+
+COSTS = (
+    """CREATE TABLE job_costs (
+        job_id TEXT NOT NULL PRIMARY KEY, charged_picousd BIGINT NOT NULL, duplicate_picousd BIGINT NOT NULL)""",
+    "ALTER TABLE job_attempts ADD COLUMN summed SMALLINT NOT NULL DEFAULT 0",
+    "CREATE INDEX job_attempts_not_summed ON job_attempts (job_id) WHERE summed = 0",
 )

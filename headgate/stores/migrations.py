@@ -239,6 +239,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="batches at providers", statements=dict.fromkeys(_SEQUENCES, provider_batch_tables.CREATE)),
     Migration(name="what gates tell each other", statements=dict.fromkeys(_SEQUENCES, gate_tables.CREATE)),
     Migration(name="what jobs may cost", statements=dict.fromkeys(_SEQUENCES, purse_tables.CREATE)),
+    Migration(name="what jobs cost so far", statements=dict.fromkeys(_SEQUENCES, jobs_tables.COSTS)),
 )
 
 

@@ -19,6 +19,7 @@ from headgate.stores.cleaning import MAX_INTEGER, cleaned
 from headgate.stores.database import Database, Unstorable
 from headgate.stores.groups import check_group, day_of
 from headgate.stores.inserts import inserter
+from headgate.stores.job_costs import adding_inserter
 from headgate.stores.layout import Layout
 from headgate.stores.retention import fold, vacuum
 from headgate.stores.rows import (
@@ -43,7 +44,7 @@ class SqlLedger:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._insert_requests = inserter(requests, REQUEST_COLUMNS, database.dialect)
+        self._insert_requests = adding_inserter(database.dialect)
         self._insert_attempts = inserter(other_attempts, ATTEMPT_COLUMNS, database.dialect)
 
     async def write(self, records: Sequence[RequestRecord], undelivered: Sequence[str] = ()) -> None:
@@ -114,8 +115,8 @@ class SqlLedger:
 
     def _store(self, connection: Connection, rows: Rows) -> None:
         locks.share(connection, locks.LEDGER)
-        self._insert_requests(connection, rows.requests)
         self._insert_attempts(connection, rows.attempts)
+        self._insert_requests(connection, rows.requests)  # late, as it may wait for others who add to the same job
         if rows.undelivered:
             connection.execute(update(requests).where(requests.c.id.in_(rows.undelivered)).values(undelivered=1))
 

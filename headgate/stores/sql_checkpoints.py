@@ -13,7 +13,7 @@ from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import database_now
-from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, job_attempts, job_checkpoints, job_items
+from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, SUMMED, job_attempts, job_checkpoints, job_items
 
 _STEP_COLUMNS = tuple(column.name for column in job_checkpoints.columns)
 
@@ -32,7 +32,8 @@ class SqlCheckpoints:
             if not _has(connection, worker, lease):
                 return False
             now = database_now(connection, self._clock)
-            self._add_attempts(connection, [(request_id, lease.job_id, lease.number, lease.token, worker, now)])
+            attempt = (request_id, lease.job_id, lease.number, lease.token, worker, now, SUMMED)
+            self._add_attempts(connection, [attempt])
             return True
 
         return await self._database.run(self._database.jobs, work, writes=True)

@@ -15,8 +15,9 @@ from headgate.ports import Clock
 from headgate.stores.database import Database
 from headgate.stores.file_tables import batches, file_pieces, files
 from headgate.stores.job_counts import database_now
-from headgate.stores.jobs_tables import DUPLICATE, job_attempts, job_checkpoints, job_items, jobs
+from headgate.stores.jobs_tables import DUPLICATE, job_attempts, job_checkpoints, job_costs, job_items, jobs
 from headgate.stores.outbox_tables import job_targets, outbox
+from headgate.stores.purse_tables import job_holds, job_purses
 from headgate.stores.schema import idempotency_keys, judgements, requests
 
 AT_ONCE = 20  # jobs with all that is below them, in one transaction
@@ -92,6 +93,9 @@ def _forget(connection: Connection, job_ids: list[str]) -> None:
         connection.execute(delete(table).where(table.c.job_id.in_(job_ids)))
     attempts = (job_attempts.c.job_id.in_(job_ids), job_attempts.c.fate != DUPLICATE)
     connection.execute(delete(job_attempts).where(*attempts))
+    connection.execute(delete(job_costs).where(job_costs.c.job_id.in_(job_ids)))
+    connection.execute(delete(job_purses).where(job_purses.c.root_id.in_(job_ids)))
+    connection.execute(delete(job_holds).where(job_holds.c.root_id.in_(job_ids)))
     connection.execute(delete(batches).where(batches.c.id.in_(job_ids)))
     connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, case, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
 
 from headgate.delivery_types import Target, TargetKind, Told
 from headgate.errors import Conflict, InvalidRequest
@@ -30,13 +30,12 @@ from headgate.stores import off_peak
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database, Unstorable
 from headgate.stores.inserts import inserter
+from headgate.stores.job_costs import cost_of
 from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
 from headgate.stores.jobs_tables import PAUSED, job_attempts, job_checkpoints, job_items, job_turns, jobs
 from headgate.stores.outbox_tables import AT_THE_END, EVERY_CHANGE, job_targets, tell
 from headgate.stores.owned import owned_row
-from headgate.stores.schema import requests
 from headgate.stores.sql_purses import limit_of, open_purse
-from headgate.types import Outcome
 
 _ITEM_COLUMNS = tuple(column.name for column in job_items.columns)
 _OPEN = tuple(state.value for state in OPEN)
@@ -312,11 +311,7 @@ def _item_values(job: Row[Any], item: NewItem, turn: int, now: float) -> tuple[A
 
 
 def _job(connection: Connection, row: Row[Any]) -> Job:
-    whole = select(jobs.c.id).where(or_(jobs.c.id == row.id, jobs.c.root_id == row.id))
-    ours = select(job_attempts.c.request_id).where(job_attempts.c.job_id.in_(whole))
-    is_duplicate, cost = requests.c.outcome == Outcome.DUPLICATE, requests.c.cost_picousd
-    sums = [func.sum(case((is_duplicate, 0), else_=cost)), func.sum(case((is_duplicate, cost), else_=0))]
-    charged, twice = tuple(connection.execute(select(*sums).where(requests.c.id.in_(ours))).one())
+    charged, twice = cost_of(connection, row.id)
     return Job(
         id=row.id,
         owner=Owner(row.tenant, row.key_id, row.user_name),
@@ -333,8 +328,8 @@ def _job(connection: Connection, row: Row[Any]) -> Job:
         error=row.error,
         version=row.version,
         idempotency_key=row.idempotency_key,
-        cost_picousd=int(charged or 0),
-        duplicate_picousd=int(twice or 0),
+        cost_picousd=charged,
+        duplicate_picousd=twice,
         root_id=row.root_id,
         below=below(connection, row.id),
         sealed=bool(row.sealed),

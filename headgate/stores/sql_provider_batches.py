@@ -19,7 +19,7 @@ from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import Shifts, database_now
-from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, FOR_BATCH, job_attempts, job_items, jobs
+from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, FOR_BATCH, SUMMED, job_attempts, job_items, jobs
 from headgate.stores.off_peak import free_those_due, with_reason, without_reason
 from headgate.stores.provider_batch_tables import provider_batch_items, provider_batches
 
@@ -98,7 +98,7 @@ class SqlProviderBatches:
             connection.execute(text(_TAKE), [{"job_id": one.job_id, "number": one.number, **whose} for one in taken])
             self._add_attempts(
                 connection,
-                [(one.request_id, one.job_id, one.number, one.token, batch.worker, now) for one in taken],
+                [(one.request_id, one.job_id, one.number, one.token, batch.worker, now, SUMMED) for one in taken],
             )
             self._add_items(
                 connection, [(batch.id, one.request_id, one.job_id, one.number, one.token) for one in taken]

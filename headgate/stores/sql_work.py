@@ -29,6 +29,7 @@ from headgate.stores.jobs_tables import (
     IS_OPEN,
     IS_READY,
     IS_RESTING,
+    SUMMED,
     job_attempts,
     job_items,
     job_turns,
@@ -75,7 +76,7 @@ class SqlWork:
             self._add_attempts(
                 connection,
                 [
-                    (request_id, row.job_id, row.number, row.token + 1, worker, now)
+                    (request_id, row.job_id, row.number, row.token + 1, worker, now, SUMMED)
                     for row, request_id in zip(found, request_ids, strict=False)
                 ],
             )

@@ -19,7 +19,7 @@ from tests.contract.test_jobs import claim, end, job
 from tests.contract.working import Desk, Open
 
 HOOK = Target(TargetKind.WEBHOOK, "https://hooks.example.com/", "acme hooks")
-TABLES = ("jobs", "job_items", "job_checkpoints", "job_targets", "outbox", "job_attempts")
+TABLES = ("jobs", "job_items", "job_checkpoints", "job_targets", "outbox", "job_attempts", "job_costs")
 
 
 async def rows(desk: Desk) -> dict[str, int]:

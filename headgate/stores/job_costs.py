@@ -1,0 +1,123 @@
+"""What jobs cost so far, kept beside the ledger so that nobody has to add up a job's rows to look at it.
+
+The ledger is the truth: a job's cost is the sum of the rows of its attempts. The transaction that adds rows to the
+ledger adds those of jobs to `job_costs` too, only rows that were not there before; the one that makes duplicates of
+rows moves them to the other sum. Retention may fold the rows, the sums stay. Attempts that began under a release that
+kept no sums are marked so (`summed` is 0), and their rows are looked for each time.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, func, or_, select, text
+
+from headgate.stores.cleaning import MAX_INTEGER
+from headgate.stores.inserts import Insert, as_json, insert_of_json, inserter
+from headgate.stores.jobs_tables import IS_NOT_SUMMED, job_attempts, job_costs, jobs
+from headgate.stores.rows import REQUEST_COLUMNS, Values
+from headgate.stores.schema import requests
+from headgate.stores.totals import joined, sums
+from headgate.types import Outcome
+
+_OURS = "job_attempts.summed = 1"
+# Names the order of the tables: SQLite would go through all attempts otherwise.
+_NEW_SINCE = (
+    "SELECT job_attempts.job_id, requests.cost_picousd, requests.outcome FROM requests CROSS JOIN job_attempts "
+    f"WHERE requests.sequence > :last AND job_attempts.request_id = requests.id AND {_OURS}"
+)
+_THOSE_ADDED = (
+    "WITH added AS ({insert} RETURNING id, cost_picousd, outcome) SELECT job_attempts.job_id, added.cost_picousd, "
+    f"added.outcome FROM added JOIN job_attempts ON job_attempts.request_id = added.id WHERE {_OURS}"
+)
+# Numbers that a provider made up must not stop the ledger: a job's sum ends at 9.2 million USD.
+_ADD = (
+    "INSERT INTO job_costs (job_id, charged_picousd, duplicate_picousd) VALUES (:job_id, :charged, :duplicate) "
+    "ON CONFLICT (job_id) DO UPDATE SET "
+    f"charged_picousd = CASE WHEN job_costs.charged_picousd > :charged_room THEN {MAX_INTEGER} "
+    "ELSE job_costs.charged_picousd + excluded.charged_picousd END, "
+    f"duplicate_picousd = CASE WHEN job_costs.duplicate_picousd > :duplicate_room THEN {MAX_INTEGER} "
+    "ELSE job_costs.duplicate_picousd + excluded.duplicate_picousd END"
+)
+
+
+def adding_inserter(dialect: str) -> Insert:
+    """A function that adds rows to the ledger, and their costs to the jobs whose they are."""
+    return _in_sqlite() if dialect == "sqlite" else _in_postgresql()
+
+
+def move_to_duplicates(connection: Connection, request_ids: Sequence[str]) -> None:
+    """These rows have just become duplicates."""
+    its = (job_attempts.c.request_id == requests.c.id, requests.c.id.in_(request_ids), text(_OURS))
+    found = connection.execute(select(job_attempts.c.job_id, requests.c.cost_picousd).where(*its)).all()
+    charged, duplicate = Counter[str](), Counter[str]()
+    for job_id, cost in found:
+        charged[job_id] -= cost
+        duplicate[job_id] += cost
+    _add(connection, charged, duplicate)
+
+
+def cost_of(connection: Connection, job_id: str) -> tuple[int, int]:
+    """What a job and all below it are charged, and what their duplicates cost, in pico-dollars."""
+    whole = select(jobs.c.id).where(or_(jobs.c.id == job_id, jobs.c.root_id == job_id))
+    columns = (job_costs.c.charged_picousd, job_costs.c.duplicate_picousd)
+    kept = connection.execute(
+        select(*[func.coalesce(part, 0) for part in sums(columns)]).where(job_costs.c.job_id.in_(whole))
+    ).one()
+    charged, duplicate = joined(kept)
+    its = (job_attempts.c.request_id == requests.c.id, job_attempts.c.job_id.in_(whole), text(IS_NOT_SUMMED))
+    for cost, outcome in connection.execute(select(requests.c.cost_picousd, requests.c.outcome).where(*its)):
+        if outcome == Outcome.DUPLICATE:
+            duplicate += cost
+        else:
+            charged += cost
+    return charged, duplicate
+
+
+def _in_sqlite() -> Insert:
+    """It has one writer at a time: what is numbered behind the last row was not there before."""
+    insert = inserter(requests, REQUEST_COLUMNS, "sqlite")
+    last = select(func.coalesce(func.max(requests.c.sequence), 0))
+
+    def add(connection: Connection, rows: Sequence[Values]) -> None:
+        before = connection.execute(last).scalar_one()
+        insert(connection, rows)
+        _add_new(connection, connection.execute(text(_NEW_SINCE), {"last": before}))
+
+    return add
+
+
+def _in_postgresql() -> Insert:
+    statement = _THOSE_ADDED.format(insert=insert_of_json(requests, REQUEST_COLUMNS))
+
+    def add(connection: Connection, rows: Sequence[Values]) -> None:
+        added: list[Any] = []
+        for values in as_json(REQUEST_COLUMNS, rows):
+            added += connection.exec_driver_sql(statement, (values,)).all()
+        _add_new(connection, added)
+
+    return add
+
+
+def _add_new(connection: Connection, added: Iterable[Any]) -> None:
+    charged, duplicate = Counter[str](), Counter[str]()
+    for job_id, cost, outcome in added:
+        (duplicate if outcome == Outcome.DUPLICATE else charged)[job_id] += cost
+    _add(connection, charged, duplicate)
+
+
+def _add(connection: Connection, charged: Counter[str], duplicate: Counter[str]) -> None:
+    """Last in a transaction, as others wait for it; in one order, so that nobody deadlocks."""
+    values = [_within_64_bits(job_id, charged[job_id], duplicate[job_id]) for job_id in sorted({*charged, *duplicate})]
+    if values:
+        connection.execute(text(_ADD), values)
+
+
+def _within_64_bits(job_id: str, charged: int, duplicate: int) -> dict[str, str | int]:
+    charged, duplicate = min(charged, MAX_INTEGER), min(duplicate, MAX_INTEGER)
+    return {
+        "job_id": job_id, "charged": charged, "duplicate": duplicate,
+        "charged_room": MAX_INTEGER - max(charged, 0), "duplicate_room": MAX_INTEGER - max(duplicate, 0),
+    }  # fmt: skip
