@@ -107,7 +107,7 @@ class Application:
         self.protection = Protection(self._config, self.clock, ledger, self._counter, self.metrics, self.alerts.raise_)
         self._settler = Settler(self._journal, self._counter, self.clock, self._audience(), lambda: not self._trouble())
         self.caching, self.semantics = self._caches(loaded.config)
-        self.routing = Routing(self.clock, self._assembly, self._config)
+        self.routing = Routing(self.clock, self._assembly, self._config, self.caching.sessions)
         self.pipeline = self._make_pipeline(setup)
         self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, assembly.edge_limits(server))
         self.gate = self.protection.background_gate(self.pipeline)

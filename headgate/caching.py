@@ -11,8 +11,10 @@ from headgate.gateway.cache import Cache
 from headgate.gateway.idempotency import Idempotency
 from headgate.gateway.settling import Settler
 from headgate.ports import CacheStore, Clock
+from headgate.route_ports import Sessions
 from headgate.stores.database import Database
 from headgate.stores.memory_cache import MemoryCache
+from headgate.stores.memory_sessions import MemorySessions
 from headgate.stores.sql_idempotency import SqlIdempotencyStore
 from headgate.telemetry.metrics import Metrics
 from headgate.telemetry.page import MetricsPage
@@ -36,6 +38,15 @@ def answers(store: str, clock: Clock, bounds: CacheStoreConfig) -> MemoryCache |
     return RedisCache(store, clock.now, **sizes)
 
 
+def _sessions(store: MemoryCache | RedisCache, clock: Clock) -> Sessions:
+    """Which models conversations keep: where answers are kept."""
+    if isinstance(store, MemoryCache):
+        return MemorySessions(clock.monotonic)
+    from headgate.stores.redis.sessions import RedisSessions
+
+    return RedisSessions(store.line, clock.now)
+
+
 class Caching:
     """Makes the cache of a process, and closes it; and so for idempotency keys."""
 
@@ -51,6 +62,7 @@ class Caching:
         bounds = config.cache
         self._store = answers(config.store, clock, bounds)
         self.store: CacheStore = self._store
+        self.sessions = _sessions(self._store, clock)
         self.cache = Cache(self.store, clock, settler, admissions, metrics.cache)
         keys, alive_seconds = SqlIdempotencyStore(database), config.idempotency.alive_seconds
         self.idempotency = Idempotency(keys, clock, settler, admissions, alive_seconds)

@@ -1,7 +1,8 @@
-"""The port of what is known of routers' choices."""
+"""The ports of what is known of routers' choices, and of the conversations that keep their models."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from headgate.route_types import Answered, Judged, LossSum, RouterGate
@@ -27,3 +28,15 @@ class RouteRecords(Protocol):
 
     async def answered(self, request_id: str) -> Answered | None:
         """Who asked, and which model a router gave the request to; None: there is no such request, or no router."""
+
+
+class Sessions(Protocol):
+    """Which model each conversation was given, for a while after its last turn. Bounded: who was silent for longest is
+    forgotten first. Nothing here raises: a conversation that cannot be looked up is not known.
+    """
+
+    async def model(self, session: bytes) -> str:
+        """The model of a conversation; empty if it is not known, or too long ago."""
+
+    def keep(self, session: bytes, model: str, seconds: float, unless: Sequence[str] = ()) -> None:
+        """A turn was given to a model. One of the models `unless` stays, if that is what the conversation has."""

@@ -18,7 +18,7 @@ from headgate.gateway.routers import RouterSpec
 from headgate.gateway.shadowing import Shadowing
 from headgate.policy.alerting import router_alert
 from headgate.ports import Clock, Embedder, Used
-from headgate.route_ports import RouteRecords
+from headgate.route_ports import RouteRecords, Sessions
 from headgate.route_types import Hardness, RouterGate, Signals
 
 if TYPE_CHECKING:
@@ -58,13 +58,13 @@ class Routing:
     shadowing: Shadowing
     records: RouteRecords
 
-    def __init__(self, clock: Clock, assembly: Assembly, config: Callable[[], Config]) -> None:
+    def __init__(self, clock: Clock, assembly: Assembly, config: Callable[[], Config], sessions: Sessions) -> None:
         self._clock = clock
         self._assembly = assembly
         self._config = config
         self._embedder: Embedder | None = None
         self._scorer: ModelScorer | None = None
-        self.choosing = Choosing(clock, self)
+        self.choosing = Choosing(clock, self, sessions)
         self.appeals = Appeals(clock)
 
     def attach(

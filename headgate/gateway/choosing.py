@@ -6,7 +6,7 @@ The decision is `policy.choosing`. Only requests that ask for a router come here
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Protocol
 
 from headgate.errors import Forbidden, InvalidRequest, NotFound, RouteNotServed
@@ -16,11 +16,12 @@ from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.journey import Journey
 from headgate.gateway.preflight import estimate_prompt
 from headgate.gateway.quotas import demand_of
-from headgate.gateway.routers import ModelChoice, RouterSpec, Sessions
+from headgate.gateway.routers import ModelChoice, RouterSpec
 from headgate.policy import access, choosing
 from headgate.policy.choosing import Preference, Why, Wish
 from headgate.policy.quota import Demand
 from headgate.ports import Clock, Used
+from headgate.route_ports import Sessions
 from headgate.route_types import Answered, Candidate, Hardness, RouterGate, Signals
 from headgate.types import Call, Caller, Route, Tier
 from headgate.wire.signals import read_signals
@@ -46,10 +47,10 @@ class Question(Protocol):
 class Choosing:
     """One process's routers: their decisions, and the conversations that keep their models."""
 
-    def __init__(self, clock: Clock, scorer: Scorer) -> None:
+    def __init__(self, clock: Clock, scorer: Scorer, sessions: Sessions) -> None:
         self._clock = clock
         self._scorer = scorer
-        self._sessions = Sessions()
+        self._sessions = sessions
         self.gates: Mapping[str, RouterGate] = {}  # by router
         # who finds out whose request it was that somebody appeals against
         self.answered: Callable[[str], Awaitable[Answered | None]] = _nobody
@@ -71,10 +72,9 @@ class Choosing:
         if choice.why is Why.TARGET and router.target_quality is not None:
             exchange = self._exchange.get(router.name, Preference.exchange)
             self._exchange[router.name] = choosing.adjusted(exchange, router.target_quality, choice.quality)
-        members, before = router.members, self._sessions.model(chosen.session, self._clock.monotonic())
         is_new = chosen.signals.turn == 1 and journey.call.session is None
-        if not is_new or before not in members or members.index(before) <= members.index(choice.model):
-            self.keep(chosen, choice.model)  # of two conversations with one beginning, the better model is kept
+        better = router.members[router.members.index(choice.model) + 1 :] if is_new else ()
+        self._keep(chosen, choice.model, better)  # of two conversations with one beginning, the better model is kept
         return journey.setup.models[choice.model]
 
     def gate(self, router: str) -> RouterGate | None:
@@ -89,14 +89,13 @@ class Choosing:
         caller, call, models = question.caller, question.call, question.setup.models
         signals = read_signals(call)
         session = _session(caller, call, router, signals)
-        now = self._clock.monotonic()
         # Who begins anew with words that somebody began with before is another conversation.
         is_under_way = signals.turn > 1 or call.session is not None
-        kept = self._sessions.model(session, now) if router.session_seconds and is_under_way else ""
+        kept = await self._sessions.model(session) if router.session_seconds and is_under_way else ""
         # An unknown conversation that is under way is judged by its beginning, as it was when it began elsewhere.
         judged = signals if kept or signals.turn == 1 or call.session else _at_its_beginning(signals)
         hardness = await self._scorer.score(router, judged, used or self.embedded)
-        demand = demand_of(call)
+        demand, now = demand_of(call), self._clock.monotonic()
         candidates = [
             self._candidate(call, models[name], demand, now) for name in _members(router, caller.tier, models)
         ]
@@ -145,9 +144,11 @@ class Choosing:
 
     def keep(self, chosen: ModelChoice, model: str) -> None:
         """The conversation goes on with this model."""
-        seconds = chosen.router.session_seconds
-        if seconds:
-            self._sessions.keep(chosen.session, model, self._clock.monotonic() + seconds)
+        self._keep(chosen, model, ())
+
+    def _keep(self, chosen: ModelChoice, model: str, unless: Sequence[str]) -> None:
+        if chosen.router.session_seconds:
+            self._sessions.keep(chosen.session, model, chosen.router.session_seconds, unless)
 
     def _candidate(self, call: Call, model: ServedModel, demand: Demand, now: float) -> Candidate:
         tokens = estimate_prompt(call, model.prompt_rules).tokens

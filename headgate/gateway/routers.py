@@ -1,4 +1,4 @@
-"""Routers as a setup has them, what one chose for a request, and which model each conversation was given."""
+"""Routers as a setup has them, and what one chose for a request."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from headgate.route_types import Hardness, Routed, Signals
 from headgate.types import Frozen
 
 OPERATOR = "headgate"  # the tenant of what the gateway asks for itself
-MOST_SESSIONS = 50_000  # about 300 bytes each
 
 
 class Flag(Frozen, frozen=True):
@@ -79,29 +78,3 @@ class ModelChoice(Frozen, frozen=True):
 
 def _after(model: str, order: tuple[str, ...]) -> str:
     return order[order.index(model) + 1] if model in order[:-1] else ""
-
-
-class Sessions:
-    """Which model a conversation was given, for a while after its last turn. In this process only.
-
-    Another process that gets a later turn decides by the conversation's beginning, and so mostly the same.
-    """
-
-    def __init__(self, most: int = MOST_SESSIONS) -> None:
-        self._most = most
-        self._kept: dict[bytes, tuple[str, float]] = {}  # the one that was silent for longest first
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def model(self, session: bytes, now: float) -> str:
-        """The model of a conversation; empty if it is not known, or too long ago. `now` is monotonic."""
-        model, until = self._kept.get(session, ("", 0.0))
-        return model if now < until else ""
-
-    def keep(self, session: bytes, model: str, until: float) -> None:
-        """A turn was given to a model."""
-        self._kept.pop(session, None)
-        self._kept[session] = (model, until)
-        if len(self._kept) > self._most:
-            del self._kept[next(iter(self._kept))]

@@ -44,6 +44,7 @@ from headgate.jobs.outlook import Outlooks
 from headgate.stores.database import Database
 from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
+from headgate.stores.memory_sessions import MemorySessions
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
@@ -106,7 +107,8 @@ class Office:
         self.books = bookkeeping.open_bookkeeping(self.database, self.clock, lambda: self.running.loaded.config, {})
         self.settings = Settings(SqlChanges(self.database), loaded.config, self._apply)
         self.counters = MemoryCounters(self.clock)
-        self.choosing = Choosing(self.clock, ModelScorer(lambda path: load_difficulty(path or None), lambda: None))
+        scorer = ModelScorer(lambda path: load_difficulty(path or None), lambda: None)
+        self.choosing = Choosing(self.clock, scorer, MemorySessions(self.clock.monotonic))
         self.routes = SqlRouteRecords(self.database)
         self.cache = MemoryCache(self.clock.now, max_entries=10, max_bytes=100_000, max_entry_bytes=10_000)
         room = WaitingRoom(self.clock, lambda: 10)

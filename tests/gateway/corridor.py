@@ -31,6 +31,7 @@ from headgate.stores.memory import MemoryJournal, MemoryLedger
 from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.stores.memory_idempotency import MemoryIdempotencyStore
+from headgate.stores.memory_sessions import MemorySessions
 from headgate.telemetry.cache_counts import CacheCounts
 from headgate.telemetry.totals import CacheTotals
 from headgate.types import Call, Caller, Price, RequestRecord, Route, Tier
@@ -131,7 +132,8 @@ class Corridor:
         self.answers = MemoryCache(self.clock.now, max_entries=1_000, max_bytes=10_000_000, max_entry_bytes=1_000_000)
         self.looked_up = CacheTotals()
         cache = Cache(self.answers, self.clock, self.settler, self.admissions, CacheCounts(self.looked_up))
-        choosing = Choosing(self.clock, ModelScorer(lambda path: load_difficulty(path or None), lambda: None))
+        scorer = ModelScorer(lambda path: load_difficulty(path or None), lambda: None)
+        choosing = Choosing(self.clock, scorer, MemorySessions(self.clock.monotonic))
         self.keys = MemoryIdempotencyStore()
         self.idempotency = Idempotency(self.keys, self.clock, self.settler, self.admissions)
         looking = cache, self.idempotency

@@ -16,6 +16,7 @@ from headgate.gateway.routers import Flag, RouterSpec
 from headgate.metering import EmbeddingUse
 from headgate.ports import Used
 from headgate.route_types import Hardness, Routed, Signals
+from headgate.stores.memory_sessions import MemorySessions
 from headgate.types import (
     Call,
     Caller,
@@ -103,7 +104,7 @@ def test_what_a_provider_takes_for_a_vector_is_an_attempt_of_the_request() -> No
     async def scenario() -> None:
         one = Ladder()
         pipeline = one.corridor.pipeline
-        pipeline.choosing = Choosing(one.corridor.clock, PaidScorer())
+        pipeline.choosing = Choosing(one.corridor.clock, PaidScorer(), MemorySessions(one.corridor.clock.monotonic))
         pipeline.choosing.embedded = one.corridor.settler.embedded
         visit = await one.ask()
         record = one.corridor.record

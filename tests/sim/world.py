@@ -34,6 +34,7 @@ from headgate.stores.memory import MemoryJournal, MemoryLedger
 from headgate.stores.memory_cache import MemoryCache
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.stores.memory_idempotency import MemoryIdempotencyStore
+from headgate.stores.memory_sessions import MemorySessions
 from headgate.telemetry.cache_counts import CacheCounts
 from headgate.telemetry.totals import CacheTotals
 from headgate.types import Caller, Features, Operation, Price, RequestRecord, Tier
@@ -233,7 +234,8 @@ class World:
         self._setups = [Setup(models=assemble(self.models.first(), None), config_hash="first")]
         answers = MemoryCache(self.clock.now, max_entries=200, max_bytes=1_000_000, max_entry_bytes=100_000)
         cache = Cache(answers, self.clock, self._settler, admissions, CacheCounts(CacheTotals()))
-        choosing = Choosing(self.clock, ModelScorer(lambda path: load_difficulty(path or None), lambda: None))
+        scorer = ModelScorer(lambda path: load_difficulty(path or None), lambda: None)
+        choosing = Choosing(self.clock, scorer, MemorySessions(self.clock.monotonic))
         looking = cache, Idempotency(MemoryIdempotencyStore(), self.clock, self._settler, admissions)
         self.pipeline = Pipeline(self._setups[0], self.clock, self._settler, admissions, looking, choosing)
 

@@ -49,21 +49,22 @@ class RedisCache:
         self.max_entry_bytes = max_entry_bytes
         self._now = now
         self._scripts = scripts.of_cache()
-        self._line = Line(url, self._scripts, _log_trouble, limit_seconds, "cache")
-        self._line.open()
+        loaded = {**self._scripts, **scripts.of_sessions()}
+        self.line = Line(url, loaded, _log_trouble, limit_seconds, "cache")
+        self.line.open()
         self._size = CacheSize(0, 0)
 
     @property
     def last_error(self) -> str:
         """Why the server cannot be used; empty if it can."""
-        return self._line.last_error
+        return self.line.last_error
 
     async def start(self) -> None:
         """Connect. Raises StoreUnavailable; it is tried again in the background then."""
-        await self._line.reach()
+        await self.line.reach()
 
     async def get(self, key: bytes) -> CachedAnswer | None:
-        if not self._line.healthy:
+        if not self.line.healthy:
             return None
         try:
             answer = _read(await self._run("cache_get", [key]))
@@ -72,9 +73,9 @@ class RedisCache:
         return answer if answer is not None and answer.expires_at > self._now() else None
 
     async def get_all(self, keys: Sequence[bytes]) -> list[CachedAnswer | None]:
-        if not self._line.healthy:
+        if not self.line.healthy:
             return [None for _ in keys]
-        asked = [self._line.post(*self._command("cache_get", [key])) for key in keys]
+        asked = [self.line.post(*self._command("cache_get", [key])) for key in keys]
         told = await asyncio.gather(*[one for one in asked if one is not None], return_exceptions=True)
         now = self._now()
         found = [None if isinstance(one, BaseException) else _read(one) for one in told]
@@ -83,7 +84,7 @@ class RedisCache:
     def put(self, answer: CachedAnswer) -> None:
         length, now = len(answer.body) + len(answer.tail), self._now()
         lives_ms = int((answer.expires_at - now) * 1000)
-        if length > self.max_entry_bytes or lives_ms <= 0 or not self._line.healthy:
+        if length > self.max_entry_bytes or lives_ms <= 0 or not self.line.healthy:
             return
         size = ENTRY_BYTES + length
         value = max(answer.cost_picousd, LEAST_COST_PICOUSD) / size
@@ -93,7 +94,7 @@ class RedisCache:
             b"%d" % lives_ms, answer.request_id.encode(), self._now_ms(), b"%d" % self.max_entries,
             b"%d" % self.max_bytes,
         ]  # fmt: skip
-        told = self._line.post(*self._command("cache_put", arguments))
+        told = self.line.post(*self._command("cache_put", arguments))
         if told is not None:
             told.add_done_callback(self._learn)
 
@@ -114,13 +115,13 @@ class RedisCache:
                 return dropped
 
     def size(self) -> CacheSize:
-        told = self._line.post(*self._command("cache_size", [self._now_ms()]))
+        told = self.line.post(*self._command("cache_size", [self._now_ms()]))
         if told is not None:
             told.add_done_callback(self._learn)
         return self._size
 
     async def aclose(self) -> None:
-        await self._line.aclose()
+        await self.line.aclose()
 
     # --- parts ---
 
@@ -128,7 +129,7 @@ class RedisCache:
         self._size = CacheSize(*await self._run("cache_size", [self._now_ms()]))
 
     async def _run(self, name: str, arguments: Sequence[bytes]) -> Any:
-        return await self._line.run(*self._command(name, arguments))
+        return await self.line.run(*self._command(name, arguments))
 
     def _command(self, name: str, arguments: Sequence[bytes]) -> tuple[scripts.Script, int, bytes]:
         parts = [b"1", _PREFIX, *arguments]

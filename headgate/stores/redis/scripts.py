@@ -10,6 +10,7 @@ from headgate.stores.redis.encoding import bulk
 
 FORMAT = 1  # of the keys; a release that lays them out differently counts up, and begins anew from the ledger
 CACHE_NAMES = ("cache_get", "cache_put", "cache_find", "cache_flush", "cache_size")
+SESSION_NAMES = ("session_get", "session_keep")
 NAMES = ("admit", "extend", "work", "read", "rebuild", "enter", "reset", "lease")
 
 
@@ -37,6 +38,11 @@ def packaged() -> dict[str, Script]:
 def of_cache() -> dict[str, Script]:
     """All scripts of the cache."""
     return _read(("cache",), CACHE_NAMES)
+
+
+def of_sessions() -> dict[str, Script]:
+    """All scripts of routers' conversations."""
+    return _read((), SESSION_NAMES)
 
 
 def _read(shared: Sequence[str], names: Sequence[str]) -> dict[str, Script]:
