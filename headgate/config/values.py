@@ -61,7 +61,7 @@ def check_values(config: Config, findings: Findings) -> None:
             findings.error((*place, "deployments"), "all weights are 0", "give at least one a weight above 0")
         for index, deployment in enumerate(model.deployments):
             for number, endpoint in enumerate(deployment.endpoints):
-                check_url(endpoint, (*place, "deployments", index, "endpoints", number), findings)
+                _check_endpoint(endpoint, (*place, "deployments", index, "endpoints", number), findings)
     _check_tenants(config, findings)
 
 
@@ -96,7 +96,7 @@ def _check_server(server: ServerConfig, findings: Findings) -> None:
 
 def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, needs_url: bool) -> None:
     if provider.base_url:
-        check_url(provider.base_url, (*place, "base_url"), findings)
+        _check_endpoint(provider.base_url, (*place, "base_url"), findings)
         if provider.base_url.rstrip("/").endswith(_REQUEST_PATHS):
             findings.error((*place, "base_url"), "contains the path of a request", "end it at the version, e.g. /v1")
     elif needs_url and provider.kind != "sim" and not base_url(provider):
@@ -178,6 +178,20 @@ def check_url(url: str, place: Place, findings: Findings) -> None:
     """Add an error for what is not an http or https URL."""
     if not _is_http_url(url):
         findings.error(place, "not an http or https URL", "write e.g. https://host.example/v1")
+
+
+def _check_endpoint(url: str, place: Place, findings: Findings) -> None:
+    """Paths are put behind it, and logs and the ledger name it: it must have nothing else and no secret."""
+    check_url(url, place, findings)
+    if findings.is_broken(place):
+        return
+    parts = urlsplit(url)
+    if parts.username is not None or parts.query or parts.fragment:
+        findings.error(place, "has a user name, a query or a fragment", "put keys into api_key, and end it at the path")
+            place, "has a user name, a query or a fragment", "put keys into api_key, and end it at the version"
+        )
+    elif not url.isascii():
+        findings.error(place, "is not plain ASCII", "write the host as xn--...")
 
 
 def _is_http_url(url: str) -> bool:

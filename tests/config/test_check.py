@@ -224,6 +224,23 @@ def test_virtual_keys_have_a_form(key: str, said: str) -> None:
     assert key not in line
 
 
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("http://me:secret@h/v1", "has a user name, a query or a fragment"),
+        ("http://h/v1?key=secret", "has a user name, a query or a fragment"),
+        ("http://h/v1#secret", "has a user name, a query or a fragment"),
+        ("http://hö/v1", "is not plain ASCII"),
+    ],
+)
+def test_an_endpoint_has_no_secret_that_logs_would_name(url: str, said: str) -> None:
+    (line,) = errors(BASE.replace("http://127.0.0.1:9100/v1", url))
+    assert line.startswith(f"f.yaml:2:36: providers.openai.base_url: {said}; ") and "secret" not in line
+    deployment = f'{{provider: openai, model: gpt-4o, endpoints: ["{url}"]}}'
+    (line,) = errors(f"{BASE}models:\n  a: {{deployments: [{deployment}]}}\n")
+    assert f"models.a.deployments[0].endpoints[0]: {said}; " in line and "secret" not in line
+
+
 def test_a_key_belongs_to_one_user() -> None:
     key = "hg-acme-alice-0001"
     keys = f"{{tier: pro, keys: [{{key: {key}}}, {{user: bob, key: »{key}}}]}}"
