@@ -188,8 +188,6 @@ def _check_endpoint(url: str, place: Place, findings: Findings) -> None:
     parts = urlsplit(url)
     if parts.username is not None or parts.query or parts.fragment:
         findings.error(place, "has a user name, a query or a fragment", "put keys into api_key, and end it at the path")
-            place, "has a user name, a query or a fragment", "put keys into api_key, and end it at the version"
-        )
     elif not url.isascii():
         findings.error(place, "is not plain ASCII", "write the host as xn--...")
 
