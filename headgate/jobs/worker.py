@@ -102,6 +102,8 @@ class Worker:
         self._pace = Pace(clock.monotonic())
         self._ends: list[ItemEnd] = []
         self._ended = asyncio.Event()
+        self._claiming = asyncio.Lock()
+        self._writing = asyncio.Lock()  # what is written twice at once would take more off the list than was written
         self._kept_at = clock.monotonic()
         self._is_draining = False
 
@@ -128,7 +130,8 @@ class Worker:
     async def drain(self, seconds: float) -> None:
         """Rest, wait for what is under way, and give back what does not end in time: that counts as no failure."""
         self.rest()
-        self._give_back()
+        async with self._claiming:  # what is being claimed right now is given back too
+            self._give_back()
         if self._tasks:
             await asyncio.wait(self._tasks.values(), timeout=seconds)
         for task in self._tasks.values():
@@ -143,8 +146,9 @@ class Worker:
     async def _claim_forever(self) -> None:
         while True:
             settings = self._settings()
-            wanted = self._wanted(settings)
-            found = await self._claim(min(wanted, settings.claimed_at_once)) if wanted > 0 else 0
+            async with self._claiming:
+                wanted = self._wanted(settings)
+                found = await self._claim(min(wanted, settings.claimed_at_once)) if wanted > 0 else 0
             if not found:
                 await self.bell.wait(settings.poll_seconds)
                 await asyncio.sleep(settings.gather_seconds)
@@ -241,9 +245,11 @@ class Worker:
 
     async def _write(self) -> None:
         """What ended so far; it stays if the database does not take it. Raises DatabaseUnavailable."""
-        ends = tuple(self._ends)
-        stood = await self._work.finish(self.name, ends)
-        del self._ends[: len(ends)]
+        async with self._writing:
+            if not (ends := tuple(self._ends)):
+                return
+            stood = await self._work.finish(self.name, ends)
+            del self._ends[: len(ends)]
         for how, items in Counter(map(_how, compress(ends, stood))).items():
             self._means.observer.ended(how, items)
         if lost := stood.count(False):
@@ -258,13 +264,14 @@ class Worker:
             if not self._tasks and not self._next:
                 self._kept_at = asked_at
                 continue
-            mine = (*self._tasks, *self._next)
+            mine, give_up_at = (*self._tasks, *self._next), self._kept_at + settings.lease_seconds * 2 / 3
             try:
-                kept = await self._work.keep(self.name, settings.lease_seconds)
+                async with asyncio.timeout(max(settings.lease_seconds / 6, give_up_at - asked_at)):
+                    kept = await self._work.keep(self.name, settings.lease_seconds)
                 self._kept_at = asked_at
-            except HeadgateError as error:
-                log.warning("leases could not be kept: %s", error.message)
-                if self._clock.monotonic() - self._kept_at < settings.lease_seconds * 2 / 3:
+            except (HeadgateError, TimeoutError) as error:
+                log.warning("leases could not be kept: %s", str(error) or "the database did not answer in time")
+                if self._clock.monotonic() < give_up_at:
                     continue
                 kept = frozenset()  # they are about to be given to others: stop before that
             for held in mine:

@@ -138,11 +138,15 @@ class Floor:
 
     async def stop(self) -> None:
         for name in list(self._running):
-            worker, task = self._running.pop(name)
-            await worker.drain(60.0)
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+            await self.stop_worker(name)
         await self.database.aclose()
+
+    async def stop_worker(self, name: str) -> None:
+        """As a process stops that was told to."""
+        worker, task = self._running.pop(name)
+        await worker.drain(60.0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
     async def submit(self, items: int = 1, **more: object) -> Job:
         body = b'{"model": "small", "messages": [{"role": "user", "content": "item %d"}]}'
