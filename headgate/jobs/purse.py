@@ -6,6 +6,7 @@ A job whose limit is reached is paused with what is done; raising the limit lets
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +26,8 @@ AGAIN_SECONDS = 2.0
 _REMEMBERED = 1000
 _HELD = "What is left of max_cost_usd is held by requests under way."
 _SPENT = "What is left of max_cost_usd is not enough for another request: the job is paused. Raise it to go on."
+
+log = logging.getLogger(__name__)
 
 
 class Bill:
@@ -60,7 +63,7 @@ class Purse:
             yield bill
         finally:
             if bill.cost_picousd is not None:
-                await asyncio.shield(self._purses.settle(call.id, bill.cost_picousd))
+                await asyncio.shield(self._settle(call.id, bill.cost_picousd))
 
     async def _limits(self, root_id: str) -> bool:
         if root_id not in self._has:
@@ -68,6 +71,13 @@ class Purse:
             while len(self._has) > _REMEMBERED:
                 self._has.popitem(last=False)
         return self._has[root_id]
+
+    async def _settle(self, request_id: str, cost_picousd: int) -> None:
+        """The answer is there and was paid for: it is not lost because the purse takes nothing right now."""
+        try:
+            await self._purses.settle(request_id, cost_picousd)
+        except HeadgateError as error:
+            log.warning("what %s holds of its job's money is put back when it is needed: %s", request_id, error.message)
 
     async def _pause(self, root_id: str) -> None:
         with suppress(HeadgateError):  # it is over, or the database is away: then the next item says so

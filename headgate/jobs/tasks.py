@@ -7,10 +7,12 @@ again, and what it submitted with `child` and `add` is there already.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import ClassVar, Protocol
 
+from headgate.errors import DatabaseUnavailable
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.gateway.pipeline import Pipeline
@@ -20,6 +22,10 @@ from headgate.jobs.calls import call_of
 from headgate.jobs.purse import Purse
 from headgate.ports import Clock
 from headgate.types import Caller, Frozen
+
+AGAIN_SECONDS = 1.0  # when the database is away
+
+log = logging.getLogger(__name__)
 
 
 class Waiting(Exception):
@@ -108,10 +114,23 @@ class Task:
                 result = await work()
             finally:
                 self._asked.reset(outer)
-            if not await self._means.checkpoints.write(self._worker, self.lease, name, result, asked):
-                raise LeaseLost
+            await self._keep(name, result, asked)
             self._steps[name] = result
         return self._steps[name]
+
+    async def _keep(self, name: str, result: bytes, asked: Sequence[str]) -> None:
+        """It may have been paid for: while the database is away it is waited for, until the worker takes the item for
+        lost and stops this. Raises LeaseLost."""
+        while True:
+            try:
+                stands = await self._means.checkpoints.write(self._worker, self.lease, name, result, asked)
+            except DatabaseUnavailable as error:
+                log.warning("a step of job %s waits for the database: %s", self.lease.job_id, error.message)
+                await asyncio.sleep(AGAIN_SECONDS)
+                continue
+            if stands:
+                return
+            raise LeaseLost
 
     async def child(self, name: str, kind: str, deadline_at: float | None = None) -> Job:
         """The job of that name below this item, which is submitted if it is not there: same owner, same priority, same

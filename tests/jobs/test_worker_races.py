@@ -6,10 +6,16 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from headgate.config.schema import SimFaults
-from headgate.job_types import ItemEnd, ItemState, Lease
+from headgate.errors import DatabaseUnavailable
+from headgate.job_types import Command, ItemEnd, ItemState, JobState, Lease
+from headgate.jobs.tasks import Task
 from headgate.jobs.worker import WorkerSettings
+from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_work import SqlWork
+from headgate.types import Caller
 from tests.gateway.corridor import run
 from tests.jobs.floor import Floor
 
@@ -84,6 +90,63 @@ def test_a_worker_stops_asking_before_its_leases_run_out_if_the_database_does_no
         work.hangs = True
         await asyncio.sleep(floor.settings.lease_seconds)
         assert worker.under_way == 0 and floor.corridor.at_rest()
+        await floor.stop()
+
+    run(scenario)
+
+
+class AwayCheckpoints(SqlCheckpoints):
+    """Takes no step for some seconds."""
+
+    until = 0.0
+
+    async def write(self, worker: str, lease: Lease, name: str, result: bytes, asked: Sequence[str] = ()) -> bool:
+        if self._clock.monotonic() < self.until:
+            raise DatabaseUnavailable("It is away.")
+        return await super().write(worker, lease, name, result, asked)
+
+
+class OneStep:
+    """A kind that asks in a step."""
+
+    public = True
+
+    def check(self, caller: Caller, body: bytes) -> None:
+        """Anything goes."""
+
+    async def run(self, task: Task) -> bytes:
+        return await task.step("ask", lambda: task.ask("chat", task.lease.request))
+
+
+def test_a_step_that_was_paid_for_waits_for_the_database(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        floor = Floor(tmp_path)
+        checkpoints = AwayCheckpoints(floor.database, floor.clock)
+        floor.means = msgspec.structs.replace(floor.means, checkpoints=checkpoints)
+        floor.kinds["one"] = OneStep()
+        checkpoints.until = floor.clock.monotonic() + 10.0
+        floor.start("w1")
+        done = await floor.until_over(await floor.submit(kind="one"))
+        assert done.state is JobState.SUCCEEDED and len(floor.corridor.journal.appended) == 1
+        await floor.stop()
+
+    run(scenario)
+
+
+def test_a_step_is_given_up_with_its_lease(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        floor = Floor(tmp_path)
+        checkpoints = AwayCheckpoints(floor.database, floor.clock)
+        floor.means = msgspec.structs.replace(floor.means, checkpoints=checkpoints)
+        floor.kinds["one"] = OneStep()
+        checkpoints.until = floor.clock.monotonic() + 1e6
+        worker = floor.start("w1")
+        job = await floor.submit(kind="one")
+        await asyncio.sleep(60)
+        assert worker.under_way == 1
+        await floor.jobs.command(job.id, Command.CANCEL)
+        await asyncio.sleep(10)
+        assert worker.under_way == 0
         await floor.stop()
 
     run(scenario)
