@@ -140,6 +140,9 @@ IS_DEAD = "job_items.state = 'dead'"
 IS_OPEN = "job_items.state IN ('queued', 'retrying', 'leased')"
 IS_DUPLICATE = "job_attempts.fate = 'duplicate'"
 IS_NOT_SUMMED = "job_attempts.summed = 0"
+IS_CHILD = "jobs.parent_id <> ''"
+IS_FROM_A_QUEUE = "jobs.origin <> ''"
+HAS_WINDOW = "jobs.hours <> '' AND jobs.finished_at IS NULL"
 _OPEN = "state IN ('queued', 'retrying')"
 CREATE = (
     """CREATE TABLE jobs (
@@ -199,6 +202,12 @@ OFF_PEAK = (
     "ALTER TABLE jobs ADD COLUMN closed SMALLINT NOT NULL DEFAULT 0",
     "ALTER TABLE jobs ADD COLUMN edge_at DOUBLE PRECISION NOT NULL DEFAULT 0",
     "CREATE INDEX jobs_edge ON jobs (edge_at) WHERE hours <> '' AND finished_at IS NULL",
+)
+
+INDEXES = (
+    "CREATE INDEX jobs_tenant ON jobs (tenant, id)",
+    "CREATE INDEX jobs_finished ON jobs (finished_at)",
+    "CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead'",
 )
 
 SIZES = (

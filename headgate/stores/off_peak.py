@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select, update
+from sqlalchemy import ColumnElement, Connection, Row, select, text, update
 
 from headgate.job_types import ItemState
 from headgate.policy.off_peak import opening, read_hours
-from headgate.stores.jobs_tables import FOR_BATCH, OUT_OF_HOURS, PAUSED, job_items, jobs
+from headgate.stores.jobs_tables import FOR_BATCH, HAS_WINDOW, OUT_OF_HOURS, PAUSED, job_items, jobs
 
 _AT_ONCE = 1000
 _WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
@@ -51,8 +51,7 @@ def free_those_due(connection: Connection, job_id: str, now: float) -> None:
 
 def turn_windows(connection: Connection, now: float) -> int:
     """Open and close the windows whose time it is; how many."""
-    at_an_edge = (jobs.c.hours != "", jobs.c.finished_at.is_(None), jobs.c.edge_at <= now)
-    query = select(jobs).where(*at_an_edge).order_by(jobs.c.id).limit(_AT_ONCE)
+    query = select(jobs).where(text(HAS_WINDOW), jobs.c.edge_at <= now).order_by(jobs.c.id).limit(_AT_ONCE)
     found = connection.execute(query.with_for_update(skip_locked=True)).all()
     for row in found:
         stands = standing(row.hours, row.timezone, now)

@@ -12,6 +12,7 @@ from headgate.delivery_types import Told
 from headgate.stores.schema import metadata
 
 SETTLE_SECONDS = 1.0  # by then the ledger has the rows of what just ended, so that a delivery knows the cost
+IS_DEAD = "outbox.state = 'dead'"  # as the index has it
 AT_THE_END, EVERY_CHANGE = 1, 2  # when a job's row says that somebody is told
 
 job_targets = Table(

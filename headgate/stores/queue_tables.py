@@ -40,6 +40,8 @@ dead_letters = Table(
     Column("at", Double, nullable=False),
 )
 
+IS_PLACED = "dead_letters.position <> ''"  # as the index below has it
+
 
 def create(sequence: str, binary: str) -> tuple[str, ...]:
     """The statements that make them; dialects differ in numbers that grow by themselves and in bytes."""

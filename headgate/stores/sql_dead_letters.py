@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select
+from sqlalchemy import Connection, Row, delete, insert, select, text
 
 from headgate.errors import NotFound
 from headgate.ports import Clock
@@ -14,7 +14,7 @@ from headgate.stores import locks
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.job_counts import database_now
-from headgate.stores.queue_tables import dead_letters
+from headgate.stores.queue_tables import IS_PLACED, dead_letters
 
 
 class SqlDeadLetters:
@@ -26,7 +26,11 @@ class SqlDeadLetters:
 
     async def add(self, letter: NewDeadLetter) -> None:
         values = {"source": clean(letter.source), "position": clean(letter.position)}
-        same = (dead_letters.c.source == values["source"], dead_letters.c.position == values["position"])
+        same = (
+            dead_letters.c.source == values["source"],
+            dead_letters.c.position == values["position"],
+            text(IS_PLACED),
+        )
 
         def work(connection: Connection) -> None:
             locks.hold(connection, locks.DEAD_LETTERS)

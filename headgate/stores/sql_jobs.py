@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, text, update
 
 from headgate.delivery_types import Target, TargetKind, Told
 from headgate.errors import Conflict, InvalidRequest
@@ -32,7 +32,15 @@ from headgate.stores.database import Database, Unstorable
 from headgate.stores.inserts import inserter
 from headgate.stores.job_costs import cost_of
 from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
-from headgate.stores.jobs_tables import PAUSED, job_attempts, job_checkpoints, job_items, job_turns, jobs
+from headgate.stores.jobs_tables import (
+    IS_FROM_A_QUEUE,
+    PAUSED,
+    job_attempts,
+    job_checkpoints,
+    job_items,
+    job_turns,
+    jobs,
+)
 from headgate.stores.outbox_tables import AT_THE_END, EVERY_CHANGE, job_targets, tell
 from headgate.stores.owned import owned_row
 from headgate.stores.sql_purses import limit_of, open_purse
@@ -53,7 +61,9 @@ class SqlJobs:
     async def submit(self, job: NewJob) -> tuple[Job, bool]:
         def work(connection: Connection) -> tuple[Job, bool]:
             if job.origin:
-                known = connection.execute(select(jobs).where(jobs.c.origin == job.origin)).one_or_none()
+                known = connection.execute(
+                    select(jobs).where(text(IS_FROM_A_QUEUE), jobs.c.origin == job.origin)
+                ).one_or_none()
                 if known is not None:
                     return _job(connection, known), False
             if job.idempotency_key is not None:

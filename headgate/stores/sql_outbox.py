@@ -22,7 +22,7 @@ from headgate.ports import Clock
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.job_counts import database_now
-from headgate.stores.outbox_tables import outbox, signing_keys
+from headgate.stores.outbox_tables import IS_DEAD, outbox, signing_keys
 
 _PENDING = DeliveryState.PENDING.value
 _END = (
@@ -93,7 +93,7 @@ class SqlOutbox:
         return await self._database.run(self._database.jobs, work, writes=True)
 
     async def standing(self) -> OutboxStanding:
-        dead = select(func.count()).where(outbox.c.state == DeliveryState.DEAD.value)
+        dead = select(func.count()).select_from(outbox).where(text(IS_DEAD))
 
         def work(connection: Connection) -> OutboxStanding:
             pending, oldest = connection.execute(

@@ -25,6 +25,8 @@ from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import Shifts, database_now
 from headgate.stores.jobs_tables import (
     ATTEMPT_COLUMNS,
+    IS_CHILD,
+    IS_DEAD,
     IS_LEASED,
     IS_OPEN,
     IS_READY,
@@ -147,16 +149,11 @@ class SqlWork:
             count, oldest = connection.execute(
                 select(func.count(), func.min(job_items.c.next_at)).where(text(IS_READY))
             ).one()
-            totals = connection.execute(
-                select(
-                    func.coalesce(func.sum(jobs.c.queued + jobs.c.retrying), 0),
-                    func.coalesce(func.sum(jobs.c.leased), 0),
-                    func.coalesce(func.sum(jobs.c.dead), 0),
-                )
-            ).one()
-            waiting, leased, dead = map(int, totals)
+            sums = [func.coalesce(func.sum(each), 0) for each in (jobs.c.queued + jobs.c.retrying, jobs.c.leased)]
+            waiting, leased = connection.execute(select(*sums).where(jobs.c.finished_at.is_(None))).one()
+            dead = connection.execute(select(func.count()).select_from(job_items).where(text(IS_DEAD))).scalar_one()
             age = 0.0 if oldest is None else max(0.0, now - oldest)
-            return Backlog(count, waiting - count, leased, dead, age)
+            return Backlog(count, int(waiting) - count, int(leased), int(dead), age)
 
         return await self._database.run(self._database.reading, work)
 
@@ -206,10 +203,9 @@ def _is_awaited(connection: Connection, end: ItemEnd) -> bool:
     """Whether a job is not over that the item waits for."""
     if not end.awaits_children:
         return False
-    open_ones = select(func.count()).where(
-        jobs.c.parent_id == end.job_id, jobs.c.parent_number == end.number, jobs.c.finished_at.is_(None)
-    )
-    return bool(connection.execute(open_ones).scalar_one())
+    its = (text(IS_CHILD), jobs.c.parent_id == end.job_id, jobs.c.parent_number == end.number)
+    open_ones = select(jobs.c.id).where(*its, jobs.c.finished_at.is_(None)).limit(1)
+    return connection.execute(open_ones).first() is not None
 
 
 def _values(end: ItemEnd, now: float, is_awaited: bool) -> dict[str, Any]:
