@@ -37,7 +37,7 @@ class Jobs(Protocol):
         """Add a job; False: it is there already, as the one that was submitted with the same idempotency key, or as the
         child of the same name. A child has the priority, the times and the pause of its parent, or an earlier deadline.
 
-        Raises Conflict if the idempotency key stands for another.
+        Raises Conflict if the idempotency key stands for another, and InvalidRequest below a job that is over.
         """
 
     async def add(self, job_id: str, items: Sequence[NewItem]) -> int:
@@ -97,7 +97,8 @@ class JobProspects(Protocol):
     """How far jobs are, with all that is below them. Raises DatabaseUnavailable."""
 
     async def version(self, job_id: str) -> int:
-        """A number that grows with every change of a job or of one below it; cheap enough to be asked often."""
+        """A number that grows with every change of a job or of one below it; cheap enough to be asked often; 0 if
+        there is no such job."""
 
     async def of(self, job_id: str) -> Prospects:
         """What a forecast is made from."""

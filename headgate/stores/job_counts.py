@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, select, text, update
 
 from headgate.delivery_types import Told
 from headgate.job_types import Counts, ItemState, JobState
 from headgate.policy import jobs as policy
 from headgate.ports import Clock
-from headgate.stores.jobs_tables import job_items, jobs
+from headgate.stores.jobs_tables import IS_CHILD, job_items, jobs
 from headgate.stores.outbox_tables import AT_THE_END, EVERY_CHANGE, tell
 
 COUNTED = tuple(state.value for state in ItemState)
@@ -67,10 +67,21 @@ def follow(connection: Connection, row: Row[Any], now: float) -> None:
     if row.told_when and (finished_at is not None or row.told_when == EVERY_CHANGE):
         told = _told(connection, row, state, now)
         tell(connection, row.id, row.version, told, EVERY_CHANGE if finished_at is None else AT_THE_END)
+    if finished_at is not None:
+        _seal_below(connection, row.id, now)
     if finished_at is not None and row.parent_id:
         its = (job_items.c.job_id == row.parent_id, job_items.c.number == row.parent_number)
         waits = (job_items.c.state == ItemState.RETRYING.value, job_items.c.held == 0)
         connection.execute(update(job_items).where(*its, *waits).values(ready=1, next_at=now))
+
+
+def _seal_below(connection: Connection, job_id: str, now: float) -> None:
+    """Nobody is left who would add to the children of a job that is over: they are over with what they have."""
+    unsealed = select(jobs.c.id).where(text(IS_CHILD), jobs.c.parent_id == job_id, jobs.c.sealed == 0)
+    for child_id in connection.execute(unsealed).scalars().all():
+        change = update(jobs).where(jobs.c.id == child_id).values(sealed=1, version=jobs.c.version + 1)
+        connection.execute(change)
+        follow(connection, connection.execute(select(jobs).where(jobs.c.id == child_id)).one(), now)
 
 
 def below(connection: Connection, job_id: str) -> Counts:

@@ -6,6 +6,8 @@ transaction sees one moment.
 
 from __future__ import annotations
 
+import hashlib
+
 from sqlalchemy import Connection, func, select, text
 
 MIGRATIONS = 0x68656164_67617465  # "headgate" in ASCII, so that nobody else's lock is hit
@@ -15,6 +17,11 @@ LEASES = MIGRATIONS + 3
 DEAD_LETTERS = MIGRATIONS + 4
 FILES = MIGRATIONS + 5
 WAIT = "10s"  # a holder that vanished without a word is noticed by the server's keep-alives, not here
+
+
+def of_tree(root_id: str) -> int:
+    """Whoever submits work below a job, and whoever commands all of it, wait for each other."""
+    return int.from_bytes(hashlib.sha256(root_id.encode()).digest()[:8], signed=True)
 
 
 def share(connection: Connection, number: int) -> None:

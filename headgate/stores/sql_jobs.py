@@ -21,12 +21,13 @@ from headgate.job_types import (
     NewJob,
     OffPeak,
     Owner,
+    Parent,
     Refusal,
 )
 from headgate.policy import jobs as policy
 from headgate.policy.jobs import OPEN, Event
 from headgate.ports import Clock
-from headgate.stores import off_peak
+from headgate.stores import locks, off_peak
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database, Unstorable
 from headgate.stores.inserts import inserter
@@ -60,29 +61,12 @@ class SqlJobs:
 
     async def submit(self, job: NewJob) -> tuple[Job, bool]:
         def work(connection: Connection) -> tuple[Job, bool]:
-            if job.origin:
-                known = connection.execute(
-                    select(jobs).where(text(IS_FROM_A_QUEUE), jobs.c.origin == job.origin)
-                ).one_or_none()
-                if known is not None:
-                    return _job(connection, known), False
-            if job.idempotency_key is not None:
-                same = (jobs.c.tenant == job.owner.tenant, jobs.c.idempotency_key == job.idempotency_key)
-                known = connection.execute(select(jobs).where(*same)).one_or_none()
-                if known is not None and known.digest != job.digest:
-                    raise Conflict("Another job was submitted with this idempotency key.", param="idempotency-key")
-                if known is not None:
-                    return _job(connection, known), False
-            now = database_now(connection, self._clock)
-            values = _job_values(job, now)
             if job.parent is not None:
-                known = connection.execute(select(jobs).where(jobs.c.id == job.id)).one_or_none()
-                if known is not None:
-                    return _job(connection, known), False
-                parent = owned_row(connection, jobs, job.parent.job_id, None)
-                values |= {name: getattr(parent, name) for name in _INHERITED}
-                deadlines = [at for at in (job.deadline_at, parent.deadline_at) if at is not None]
-                values["deadline_at"] = min(deadlines, default=None)
+                locks.hold(connection, locks.of_tree(job.parent.root_id))
+            if (known := _known(connection, job)) is not None:
+                return _job(connection, known), False
+            now = database_now(connection, self._clock)
+            values = _job_values(job, now) | (_inherited(connection, job, job.parent) if job.parent else {})
             connection.execute(insert(jobs).values(**values))
             _enter_targets(connection, job)
             if job.max_cost_picousd is not None:
@@ -164,6 +148,7 @@ class SqlJobs:
 
     async def command(self, job_id: str, command: Command, tenant: str | None = None) -> Job:
         def work(connection: Connection) -> Job:
+            locks.hold(connection, locks.of_tree(owned_row(connection, jobs, job_id, tenant).root_id))
             row = owned_row(connection, jobs, job_id, tenant)
             if command is Command.PAUSE and policy.is_over(JobState(row.state)):
                 raise InvalidRequest(f"The job is {row.state}: there is nothing left to pause.")
@@ -184,6 +169,33 @@ class SqlJobs:
         self._add_items(connection, [_item_values(row, item, first + at, now) for at, item in enumerate(items)])
         more = jobs.c.request_bytes + sum(len(item.request) for item in items)
         connection.execute(update(jobs).where(jobs.c.id == row.id).values(request_bytes=more))
+
+
+def _known(connection: Connection, job: NewJob) -> Row[Any] | None:
+    """The job, if it was submitted before. Raises Conflict."""
+    if job.parent is not None:
+        return connection.execute(select(jobs).where(jobs.c.id == job.id)).one_or_none()
+    if job.origin:
+        taken = (text(IS_FROM_A_QUEUE), jobs.c.origin == job.origin)
+        if (known := connection.execute(select(jobs).where(*taken)).one_or_none()) is not None:
+            return known
+    if job.idempotency_key is None:
+        return None
+    same = (jobs.c.tenant == clean(job.owner.tenant), jobs.c.idempotency_key == clean(job.idempotency_key))
+    known = connection.execute(select(jobs).where(*same)).one_or_none()
+    if known is not None and known.digest != job.digest:
+        raise Conflict("Another job was submitted with this idempotency key.", param="idempotency-key")
+    return known
+
+
+def _inherited(connection: Connection, job: NewJob, parent: Parent) -> dict[str, Any]:
+    """What a child has of its parent. Raises InvalidRequest if that is over: its worker may not know yet that it was
+    cancelled."""
+    row = owned_row(connection, jobs, parent.job_id, None)
+    if row.finished_at is not None:
+        raise InvalidRequest(f"The job '{parent.job_id}' is over: nothing is submitted below it.")
+    deadlines = [at for at in (job.deadline_at, row.deadline_at) if at is not None]
+    return {name: getattr(row, name) for name in _INHERITED} | {"deadline_at": min(deadlines, default=None)}
 
 
 def _cancel(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:

@@ -34,7 +34,9 @@ class SqlProspects:
         self._database = database
 
     async def version(self, job_id: str) -> int:
-        query = select(func.coalesce(func.sum(jobs.c.version), 0)).where(jobs.c.root_id == job_id)
+        query = select(func.coalesce(func.sum(jobs.c.version), 0)).where(
+            or_(jobs.c.id == job_id, jobs.c.root_id == job_id)
+        )
         return await self._database.run(
             self._database.reading, lambda connection: int(connection.execute(query).scalar_one())
         )

@@ -43,7 +43,7 @@ def test_it_is_paused_before_it_costs_more_and_goes_on_when_it_may(tmp_path: Pat
 
 
 def test_an_answer_is_kept_though_the_purse_does_not_take_what_is_left(tmp_path: Path) -> None:
-    """The database goes away between the answer and its settling: the answer was paid for and must not be asked again."""
+    """The database goes away between the answer and its settling: it was paid for and must not be asked for again."""
 
     async def scenario() -> None:
         floor = Floor(tmp_path)

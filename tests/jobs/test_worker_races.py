@@ -69,7 +69,7 @@ def test_what_ended_is_written_once_though_a_worker_is_stopped_meanwhile(tmp_pat
         slow(floor).finish_seconds = 3.0
         floor.start("w1")
         job = await floor.submit()
-        while not (await floor.jobs.get(job.id)).is_over:
+        while not (await floor.jobs.get(job.id)).is_over:  # noqa: ASYNC110  # virtual time
             await asyncio.sleep(0.1)
         await floor.stop_worker("w1")
         assert floor.counts.ended == {"succeeded": 1}

@@ -1,4 +1,4 @@
-"""What is asked of the database all the time must not read whole tables: it would take longer with every job there is."""
+"""What is asked of the database all the time must not read whole tables: that takes longer with every job."""
 
 from __future__ import annotations
 
