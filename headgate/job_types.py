@@ -260,6 +260,7 @@ class JobFilter(Frozen, frozen=True):
     user: str | None = None
     since: float | None = None  # submitted then or later, in Unix seconds
     until: float | None = None  # submitted before
+    idempotency_key: str | None = None
 
 
 class Sampled(Frozen, frozen=True, gc=False):

@@ -23,6 +23,7 @@ from headgate.types import PICO_PER_USD, Frozen
 EVENT_SECONDS = 0.25  # between looks for news
 _KEEP_ALIVE_SECONDS = 15.0
 _LONGEST_KEY = 255
+_LONGEST_EVENT_ID = 19  # digits
 
 Usd = Annotated[float, msgspec.Meta(ge=0.000001, le=1_000_000)]
 
@@ -246,9 +247,10 @@ async def result(visit: Visit, query: ResultQuery) -> Reply:
                        f"/v1/jobs/{job.id}/partial, or later.")  # fmt: skip
     if job.counts.total > 1:
         return Reply(msgspec.json.encode(await _page(visit, query)))
-    (item,) = await jobs.items(job.id, 1)
-    if not item.result:
-        raise Conflict(f"The job has no result, it is {job.state}: {item.error or 'nothing was answered'}")
+    (item,) = await jobs.items(job.id, 1) or (None,)
+    if item is None or not item.result:
+        why = (item and item.error) or "nothing was answered"
+        raise Conflict(f"The job has no result, it is {job.state}: {why}")
     return Reply(item.result)
 
 
@@ -256,7 +258,8 @@ async def events(visit: Visit, query: JobId) -> Reply:
     """The job as server-sent events: whenever it has changed, until it is over. `Last-Event-ID` resumes."""
     job = await _job(visit, query.job_id)
     last = visit.headers.get("last-event-id", "")
-    return Reply(b"", content_type="text/event-stream", stream=_follow(visit, job, int(last) if last.isdigit() else 0))
+    seen = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_EVENT_ID else 0
+    return Reply(b"", content_type="text/event-stream", stream=_follow(visit, job, seen))
 
 
 async def cancel(visit: Visit, query: JobId) -> JobView:
@@ -295,6 +298,8 @@ async def _follow(visit: Visit, job: Job, seen: int) -> AsyncIterator[bytes]:
     desk, quiet_seconds = visit.services.job_desk, 0.0
     while True:
         version = await desk.outlooks.version(job.id)
+        if not version:
+            return  # it was erased
         if version > seen:
             seen, quiet_seconds = version, 0.0
             job = await desk.jobs.get(job.id)

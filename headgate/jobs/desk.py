@@ -10,7 +10,7 @@ import msgspec
 from headgate.deliveries.desk import DeliveryDesk, Wanted
 from headgate.errors import HeadgateError, InvalidRequest
 from headgate.job_ports import Jobs
-from headgate.job_types import Command, DeadFilter, Job, NewJob, OffPeak, Owner
+from headgate.job_types import Command, DeadFilter, Job, JobFilter, NewJob, OffPeak, Owner
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.erasing import Upkeep
 from headgate.jobs.kinds import Kind, Kinds, kind_named
@@ -72,23 +72,8 @@ class JobDesk:
         """The job, and whether it is new. Raises InvalidRequest or ModelNotFound for the first item that is wrong,
         WebhookRefused, MailRefused or ReplyRefused for somebody who cannot be told, Conflict for an idempotency key
         that stands for another job, DatabaseUnavailable."""
-        now, kind = self._clock.now(), kind_named(self._kinds, wanted.kind)
-        if not wanted.requests:
-            raise InvalidRequest("A job needs at least one request.", param="request")
-        if len(wanted.requests) > MAX_ITEMS:
-            raise InvalidRequest(f"A job has at most {MAX_ITEMS} requests, not {len(wanted.requests)}.")
-        begins, off_peak = max(now, wanted.start_at or 0.0), None
-        if wanted.window is not None:
-            hours = read_hours(wanted.window, wanted.timezone or caller.timezone)
-            begins, off_peak = opens_at(hours, begins), OffPeak(wanted.window, hours.zone_name)
-        deadline_at = wanted.deadline_at
-        if wanted.deadline_seconds is not None:
-            deadline_at = begins + wanted.deadline_seconds
-        if deadline_at is not None and deadline_at <= begins:
-            raise InvalidRequest("The deadline comes before the job could begin.", param="deadline_at")
-        for index, request in enumerate(wanted.requests):
-            _check(kind, caller, request, index if len(wanted.requests) > 1 else None)
-        await self.upkeep.admit(caller, sum(map(len, wanted.requests)), len(wanted.requests))
+        now = self._clock.now()
+        begins, deadline_at, off_peak = _times(caller, wanted, now)
         new = NewJob(
             id=self._clock.new_id("job"),
             owner=Owner(caller.tenant, caller.key_id, caller.user),
@@ -102,12 +87,36 @@ class JobDesk:
             digest=hashlib.sha256(msgspec.json.encode(wanted)).hexdigest(),
             off_peak=off_peak,
             max_cost_picousd=wanted.max_cost_picousd,
-            targets=await self.deliveries.targets(caller, wanted.told),
             origin=origin,
         )
+        try:
+            if deadline_at is not None and deadline_at <= begins:
+                raise InvalidRequest("The deadline comes before the job could begin.", param="deadline_at")
+            await self._check(caller, wanted)
+            new = msgspec.structs.replace(new, targets=await self.deliveries.targets(caller, wanted.told))
+        except HeadgateError:
+            if not await self._is_known(new):
+                raise
         job, is_new = await self.jobs.submit(new)
         self._ring()
         return job, is_new
+
+    async def _check(self, caller: Caller, wanted: Submission) -> None:
+        kind, count = kind_named(self._kinds, wanted.kind), len(wanted.requests)
+        if not count:
+            raise InvalidRequest("A job needs at least one request.", param="request")
+        if count > MAX_ITEMS:
+            raise InvalidRequest(f"A job has at most {MAX_ITEMS} requests, not {count}.")
+        for index, request in enumerate(wanted.requests):
+            _check(kind, caller, request, index if count > 1 else None)
+        await self.upkeep.admit(caller, sum(map(len, wanted.requests)), count)
+
+    async def _is_known(self, new: NewJob) -> bool:
+        """Whether the job is there: then it was all right when it was submitted for the first time."""
+        if new.idempotency_key is None:
+            return False
+        same = JobFilter(tenant=new.owner.tenant, idempotency_key=new.idempotency_key)
+        return bool((await self.jobs.page(same, 1))[0])
 
     async def redrive(self, wanted: DeadFilter) -> int:
         """As `DeadItems.redrive`."""
@@ -120,6 +129,16 @@ class JobDesk:
         job = await self.jobs.command(job_id, command, tenant)
         self._ring()
         return job
+
+
+def _times(caller: Caller, wanted: Submission, now: float) -> tuple[float, float | None, OffPeak | None]:
+    """When a job could begin, its deadline, its hours. Raises InvalidRequest for hours or a zone that are none."""
+    begins, off_peak = max(now, wanted.start_at or 0.0), None
+    if wanted.window is not None:
+        hours = read_hours(wanted.window, wanted.timezone or caller.timezone)
+        begins, off_peak = opens_at(hours, begins), OffPeak(wanted.window, hours.zone_name)
+    seconds = wanted.deadline_seconds
+    return begins, wanted.deadline_at if seconds is None else begins + seconds, off_peak
 
 
 def _check(kind: Kind, caller: Caller, request: bytes, index: int | None) -> None:

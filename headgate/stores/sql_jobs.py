@@ -116,9 +116,9 @@ class SqlJobs:
 
     async def page(self, wanted: JobFilter, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
         query = select(jobs).where(jobs.c.parent_id == "").order_by(jobs.c.id.desc()).limit(limit + 1)
-        for column in (jobs.c.tenant, jobs.c.state, jobs.c.kind, jobs.c.user_name):
+        for column in (jobs.c.tenant, jobs.c.state, jobs.c.kind, jobs.c.user_name, jobs.c.idempotency_key):
             if (value := getattr(wanted, column.name.removesuffix("_name"))) is not None:
-                query = query.where(column == str(value))
+                query = query.where(column == clean(str(value)))
         if wanted.since is not None:
             query = query.where(jobs.c.created_at >= wanted.since)
         if wanted.until is not None:
