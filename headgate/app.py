@@ -205,11 +205,11 @@ class Application:
         checks = {
             "database": f"degraded, {waiting}: {trouble}" if trouble and self._database_answered else trouble or "ok",
             "store": "ok" if store is None else f"degraded: {store.error} {store.effect}",
-            "disk": "full: free space in server.data_dir" if self._journal.disk_full else "ok",
+            "disk": self._journal.disk_trouble or "ok",
             "deployments": "ok" if usable else "none is usable",
             "draining": "yes" if self.edge.draining else "no",
         }
-        able = self._database_answered and usable and not self._journal.disk_full
+        able = self._database_answered and usable and not self._journal.disk_trouble
         return Readiness(able and not self.edge.draining, checks)
 
     def protocol(self, count_connections: Callable[[], int]) -> Callable[..., GatewayProtocol]:

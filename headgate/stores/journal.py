@@ -160,15 +160,19 @@ class FileJournal:
             log.error("no more requests under way can be noted than before: %s", error)
 
     @property
-    def disk_full(self) -> bool:
-        """Whether there is no room because the disk has none."""
-        return self._disk_full
+    def disk_trouble(self) -> str:
+        """Why the disk takes nothing; "" if it does."""
+        if not self._disk_full:
+            return ""
+        if not self.directory.is_dir():
+            return "the folder in server.data_dir is gone: put it back and start again"
+        return "full: free space in server.data_dir"
 
     def look_at_disk(self) -> None:
         """To be called all the time: keeps the reserve free for those already admitted, and notices new space."""
         was_full, self._disk_full = self._disk_full, not self._disk_has_space()
         if self._disk_full and not was_full:
-            log.error("no space is left for the journal", extra={"directory": str(self.directory)})
+            log.error("no place for the journal: %s", self.disk_trouble, extra={"directory": str(self.directory)})
 
     def _disk_has_space(self) -> bool:
         """The file system's word, and, once a write has failed, a probe: it does not know of quotas."""

@@ -164,6 +164,18 @@ def test_when_no_new_segment_can_be_made_the_old_one_grows(folder: Path) -> None
         assert drain(journal) == [record(number) for number in range(5)]
 
 
+def test_a_folder_that_is_gone_is_not_called_a_full_disk(folder: Path) -> None:
+    with opened(folder) as journal:
+        assert journal.disk_trouble == ""
+        path = folder.with_name("gone")
+        journal.directory.rename(path)
+        journal.look_at_disk()
+        assert not journal.room() and "is gone" in journal.disk_trouble
+        path.rename(journal.directory)
+        journal.look_at_disk()
+        assert journal.room() and journal.disk_trouble == ""
+
+
 def test_what_needs_a_disk_flush_is_handed_out_once(folder: Path) -> None:
     with opened(folder) as journal:
         handed = []
