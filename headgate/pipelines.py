@@ -38,7 +38,12 @@ _HEADGATES_OWN = (HeadgateError, LeaseLost, Waiting)
 
 
 class TryAgain(Exception):
-    """Raise it when another try later may do: the item waits and begins again, with the steps it has done."""
+    """Raise it when another try later may do: the item waits at least `after_seconds` and begins again, with the steps
+    it has done."""
+
+    def __init__(self, *words: object, after_seconds: float = 0.0) -> None:
+        super().__init__(*words)
+        self.after_seconds = after_seconds
 
 
 class Steps:
@@ -128,7 +133,8 @@ class PipelineKind:
             if isinstance(cause, _HEADGATES_OWN):
                 raise cause from None
             if isinstance(cause, TryAgain):
-                raise PipelineTriesAgain(f"'{self._name}' wants to be tried again: {cause}") from None
+                words, after_seconds = f"'{self._name}' wants to be tried again: {cause}", max(0.0, cause.after_seconds)
+                raise PipelineTriesAgain(words, retry_after_seconds=after_seconds) from None
             place = f"item {task.lease.number} of job {task.lease.job_id}"
             log.warning("the pipeline '%s' failed at %s", self._name, place, exc_info=cause)
             raise PipelineFailed(f"'{self._name}' raised {_told(cause)}") from None

@@ -11,6 +11,7 @@ from headgate.job_types import Command, Erased, EraseScope, JobQuota, JobsHeld
 from headgate.ports import Clock
 from headgate.types import Caller
 
+AGAIN_SECONDS = 60.0  # until a tenant may have fewer items that are not over
 COUNT_SECONDS = 5.0  # what a tenant has is counted anew after that; what it submits here counts at once
 _NAMED = 3
 _CANCELLED_AT_ONCE = 100
@@ -46,6 +47,7 @@ class Upkeep:
                 f"The jobs of {caller.tenant} have {held.open_items:,} items that are not over, and may have "
                 f"{quota.open_items:,}: {items:,} more are too many. Submit them when some of those are done.",
                 param="requests",
+                retry_after_seconds=AGAIN_SECONDS,
             )
         counted_at = self._held[caller.tenant][0]
         self._held[caller.tenant] = (counted_at, would)

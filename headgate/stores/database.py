@@ -33,6 +33,7 @@ BUSY_SECONDS = 5.0  # how long SQLite waits for another process's transaction
 CHECKPOINT_PAGES = 4000  # 16 MB: a page that is changed often meanwhile is moved into the database once
 DEADLOCKS = ("40P01", "40001")  # PostgreSQL's codes for a transaction that was ended in favour of another
 MOST_DEADLOCKS = 3
+RETRY_SECONDS = 1.0  # what callers are told to wait when it did not answer
 LANES = 4  # threads, and therefore connections
 
 
@@ -95,7 +96,8 @@ class Database:
         except (DataError, IntegrityError, OverflowError, ValueError) as error:
             raise Unstorable(self._sentence(error)) from error
         except SQLAlchemyError as error:
-            raise DatabaseUnavailable(f"The database did not answer: {self._sentence(error)}") from error
+            message = f"The database did not answer: {self._sentence(error)}"
+            raise DatabaseUnavailable(message, retry_after_seconds=RETRY_SECONDS) from error
 
     def _repeat(self, work: Callable[[Connection], Result], writes: bool) -> Result:
         """PostgreSQL ends one of two transactions that wait for each other: it did nothing, and is done again."""

@@ -78,7 +78,9 @@ def test_a_tenant_leaves_no_more_than_it_may(tmp_path: Path) -> None:
     async def scenario(made: Office) -> None:
         three = {"requests": [CHAT] * 3}
         assert (await made.post("/v1/jobs", three, headers=ALICE)).status_code == 202
-        refusal = error_of(await made.post("/v1/jobs", ONE, headers=ALICE), 429)
+        refused = await made.post("/v1/jobs", ONE, headers=ALICE)
+        refusal = error_of(refused, 429)
+        assert refused.headers["retry-after"] == "60"
         assert refusal["code"] == "job_quota_exceeded" and "3 items" in refusal["message"]
         await do(made, ItemState.SUCCEEDED)
         made.clock.monotonic = lambda: 1e9  # a moment later

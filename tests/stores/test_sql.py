@@ -231,8 +231,9 @@ def test_a_locked_sqlite_file_is_unavailable_and_then_not(tmp_path: Path) -> Non
         await ledger.write([record(1)])
         other = sqlite3.connect(tmp_path / SQLITE_FILE, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(DatabaseUnavailable, match="locked"):
+        with pytest.raises(DatabaseUnavailable, match="locked") as raised:
             await ledger.write([record(2)])
+        assert raised.value.retry_after_seconds == 1
         assert (await ledger.page(10))[0] == [record(1)], "readers go on"
         other.execute("ROLLBACK")
         other.close()
