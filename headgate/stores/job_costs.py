@@ -19,19 +19,20 @@ from headgate.stores.inserts import Insert, as_json, insert_of_json, inserter
 from headgate.stores.jobs_tables import IS_NOT_SUMMED, job_attempts, job_costs, jobs
 from headgate.stores.rows import REQUEST_COLUMNS, Values
 from headgate.stores.schema import requests
-from headgate.stores.totals import joined, sums
+from headgate.stores.totals import PART, joined, sums
 from headgate.types import Outcome
 
 _OURS = "job_attempts.summed = 1"
+_SUM = f"sum(cost_picousd / {PART}), sum(cost_picousd % {PART})"
 # Names the order of the tables: SQLite would go through all attempts otherwise.
 _NEW_SINCE = (
-    "SELECT job_attempts.job_id, requests.cost_picousd, requests.outcome FROM requests CROSS JOIN job_attempts "
-    f"WHERE requests.sequence > :last AND job_attempts.request_id = requests.id AND {_OURS}"
+    f"SELECT job_attempts.job_id, requests.outcome, {_SUM} FROM requests CROSS JOIN job_attempts WHERE "
+    f"requests.sequence > :last AND job_attempts.request_id = requests.id AND {_OURS} GROUP BY 1, 2"
 )
 _THOSE_ADDED = (
-    "WITH added AS ({insert} RETURNING id, cost_picousd, outcome) SELECT job_attempts.job_id, added.cost_picousd, "
-    f"added.outcome FROM added JOIN job_attempts ON job_attempts.request_id = added.id WHERE {_OURS}"
-)
+    f"WITH added AS ({{insert}} RETURNING id, cost_picousd, outcome) SELECT job_attempts.job_id, added.outcome, {_SUM} "
+    f"FROM added JOIN job_attempts ON job_attempts.request_id = added.id WHERE {_OURS} GROUP BY 1, 2"
+).replace("%", "%%")  # for the driver
 # Numbers that a provider made up must not stop the ledger: a job's sum ends at 9.2 million USD.
 _ADD = (
     "INSERT INTO job_costs (job_id, charged_picousd, duplicate_picousd) VALUES (:job_id, :charged, :duplicate) "
@@ -90,7 +91,7 @@ def _in_sqlite() -> Insert:
 
 
 def _in_postgresql() -> Insert:
-    statement = _THOSE_ADDED.format(insert=insert_of_json(requests, REQUEST_COLUMNS))
+    statement = _THOSE_ADDED.format(insert=insert_of_json(requests, REQUEST_COLUMNS))  # which has its own %s
 
     def add(connection: Connection, rows: Sequence[Values]) -> None:
         added: list[Any] = []
@@ -103,8 +104,8 @@ def _in_postgresql() -> Insert:
 
 def _add_new(connection: Connection, added: Iterable[Any]) -> None:
     charged, duplicate = Counter[str](), Counter[str]()
-    for job_id, cost, outcome in added:
-        (duplicate if outcome == Outcome.DUPLICATE else charged)[job_id] += cost
+    for job_id, outcome, *parts in added:
+        (duplicate if outcome == Outcome.DUPLICATE else charged)[job_id] += joined(parts)[0]
     _add(connection, charged, duplicate)
 
 
