@@ -8,6 +8,7 @@ from headgate.cache_types import CacheActivity
 from headgate.config.schema import CacheStoreConfig, Config
 from headgate.gateway.admission import Admissions
 from headgate.gateway.cache import Cache
+from headgate.gateway.elsewhere import Elsewhere
 from headgate.gateway.idempotency import Idempotency
 from headgate.gateway.settling import Settler
 from headgate.ports import CacheStore, Clock
@@ -47,6 +48,15 @@ def _sessions(store: MemoryCache | RedisCache, clock: Clock) -> Sessions:
     return RedisSessions(store.line, clock.now)
 
 
+def _elsewhere(store: MemoryCache | RedisCache, clock: Clock) -> Elsewhere | None:
+    """What other processes are asking, if they share what they keep."""
+    if isinstance(store, MemoryCache):
+        return None
+    from headgate.stores.redis.leads import RedisLeads
+
+    return Elsewhere(RedisLeads(store, clock.new_id("process")), clock)
+
+
 class Caching:
     """Makes the cache of a process, and closes it; and so for idempotency keys."""
 
@@ -64,6 +74,7 @@ class Caching:
         self.store: CacheStore = self._store
         self.sessions = _sessions(self._store, clock)
         self.cache = Cache(self.store, clock, settler, admissions, metrics.cache)
+        self.cache.elsewhere = _elsewhere(self._store, clock)
         keys, alive_seconds = SqlIdempotencyStore(database), config.idempotency.alive_seconds
         self.idempotency = Idempotency(keys, clock, settler, admissions, alive_seconds)
 

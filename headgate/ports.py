@@ -275,6 +275,23 @@ class CacheStore(Protocol):
         """Close connections. May be repeated."""
 
 
+class Leads(Protocol):
+    """Which process asks a provider, of all that were asked the same. Nothing here raises: if the store is away, every
+    process asks for itself.
+    """
+
+    async def claim(self, key: bytes, question: bytes) -> str:
+        """Empty if this process is to ask, until it releases the key; else the process that asks already, or whatever
+        `asks` says no to, if the answer to the question has come to be kept."""
+
+    async def asks(self, process: str, key: bytes) -> bool:
+        """Whether that process lives and has not released the key."""
+
+    def release(self, key: bytes) -> None:
+        """This process has asked, whatever came of it: what it has put into the store before is there. Nothing happens
+        to a key that it has not claimed."""
+
+
 class IdempotencyStore(Protocol):
     """Requests that were sent with an idempotency key, and what came of them. Raises DatabaseUnavailable.
 

@@ -28,6 +28,7 @@ from headgate.gateway import saving, vectors
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer, AnswerHead
 from headgate.gateway.blaming import callers_fault
+from headgate.gateway.elsewhere import Elsewhere
 from headgate.gateway.flights import Flight, Landing
 from headgate.gateway.journey import Journey, Ticket
 from headgate.gateway.keeping import CacheObserver, Keeper
@@ -59,6 +60,7 @@ class Cache:
         self._flights: dict[bytes, Flight] = {}  # that others may join, by what is asked
         self._led: dict[str, Flight] = {}  # by the leader's request id
         self.semantic: Semantic | None = None  # who looks by meaning
+        self.elsewhere: Elsewhere | None = None  # who knows what other processes are asking
 
     def look_by_meaning(self, semantic: Semantic | None) -> None:
         """From now on, or no more."""
@@ -83,6 +85,8 @@ class Cache:
                 self._lead(journey, ticket, failures)
                 if mode is not CacheMode.REFRESH and (kept := await self._find_alike(journey, ticket)) is not None:
                     return await self._give(journey, kept, settle, Hit.SEMANTIC)
+                if await self._waited(journey, ticket) and (kept := await self._find_same(journey, ticket)) is not None:
+                    return await self._give(journey, kept, settle, Hit.EXACT)
                 self._observer.missed()
                 if ticket.inputs is not None:
                     vectors.narrow(journey, ticket.inputs)
@@ -129,15 +133,19 @@ class Cache:
         asyncio.get_running_loop().call_soon(self._keep, journey, ticket, flight, body, tail)
 
     def _keep(self, journey: Journey, ticket: Ticket, flight: Flight, body: bytes, tail: bytes) -> None:
+        deciding = None
         try:
             if flight.log.has_dropped:
                 self._observer.not_kept(NotKept.TOO_LONG)
             elif journey.call.stream:
-                self._keeper.keep(journey, ticket, b"".join(flight.log.kept()[:-1]), tail)
+                deciding = self._keeper.keep(journey, ticket, b"".join(flight.log.kept()[:-1]), tail)
             else:
-                self._keeper.keep(journey, ticket, body, tail)
+                deciding = self._keeper.keep(journey, ticket, body, tail)
         finally:
-            self._forget(journey, flight)
+            if deciding is None:
+                self._forget(journey, flight)
+            else:
+                deciding.add_done_callback(lambda _: self._forget(journey, flight))
 
     def left(self, journey: Journey, error: BaseException | None) -> None:
         """A request that has a ticket is over, whatever became of it."""
@@ -249,8 +257,8 @@ class Cache:
             tokens=journey.tokens,
             age_seconds=int(self._clock.now() - kept.stored_at),
         )
+        self._land(journey, head, kept)
         if how is Hit.SEMANTIC and ticket is not None and self.semantic is not None:
-            self._land(journey, head, kept)
             self.semantic.served(journey, ticket, kept)
         if call.stream:
             return Answer(head, stream=KeptStream(journey, kept.body, kept.tail, settle))
@@ -271,6 +279,15 @@ class Cache:
         if ticket.rules.coalesce and ticket.flight_key not in self._flights:
             self._flights[ticket.flight_key] = ticket.flight
             self._led[journey.call.id] = ticket.flight
+
+    async def _waited(self, journey: Journey, ticket: Ticket) -> bool:
+        """Whether another process was asking the same, and does not any more. Not for streams: whoever waits sees
+        nothing of one until it is whole."""
+        if self.elsewhere is None or journey.call.id not in self._led or journey.call.stream:
+            return False
+        if ticket.ttl_seconds <= 0 or ticket.inputs is not None or journey.call.cache.mode is not CacheMode.USE:
+            return False
+        return await self.elsewhere.wait(ticket.flight_key, ticket.question.key)
 
     async def _follow(self, journey: Journey, ticket: Ticket, flight: Flight, settle: Settle) -> Answer | None:
         """The leader's answer, or None if there will be none that this caller may be given."""
@@ -320,6 +337,8 @@ class Cache:
             key = journey.ticket.flight_key
             if self._flights.get(key) is flight:
                 del self._flights[key]
+            if self.elsewhere is not None:
+                self.elsewhere.over(key)
 
 
 def _is_answer_to(ticket: Ticket, kept: CachedAnswer) -> bool:

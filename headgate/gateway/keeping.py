@@ -46,8 +46,8 @@ class Keeper:
         self.semantic: Semantic | None = None  # who is told what may be found by its meaning
         self._deciding: set[asyncio.Task[None]] = set()
 
-    def keep(self, journey: Journey, ticket: Ticket, body: bytes, tail: bytes) -> None:
-        """Keep an answer, if it may be. A long one is looked through in the background."""
+    def keep(self, journey: Journey, ticket: Ticket, body: bytes, tail: bytes) -> asyncio.Task[None] | None:
+        """Keep an answer, if it may be. A long one is looked through in the background, by the task returned."""
         call = journey.call
         reason = _refuses(journey, ticket)
         ending = None
@@ -60,11 +60,11 @@ class Keeper:
                 reason = caching.must_not_be_kept(call.route, ending)
         if reason is not None or ending is None:
             self._observer.not_kept(reason or NotKept.UNREADABLE)
-            return
+            return None
         answer = self._answer(journey, ticket, body, tail)
         if ticket.inputs is not None:
             self._keep_vectors(journey, ticket.inputs, answer)
-            return
+            return None
         asked, answered = speaker(call.route).prompt_texts(call), ending.texts
         lengths = [len(text) for text in (*asked, *answered)]
         if max(lengths, default=0) > LONGEST_TEXT:
@@ -75,6 +75,8 @@ class Keeper:
             task = asyncio.get_running_loop().create_task(self._look_on(journey, answer, ticket, asked, answered))
             self._deciding.add(task)
             task.add_done_callback(self._deciding.discard)
+            return task
+        return None
 
     def _keep_vectors(self, journey: Journey, inputs: Inputs, answer: CachedAnswer) -> None:
         """Each by itself; the words of one may be such that it must not be kept, those of the others not."""

@@ -75,7 +75,7 @@ class RedisCache:
     async def get_all(self, keys: Sequence[bytes]) -> list[CachedAnswer | None]:
         if not self.line.healthy:
             return [None for _ in keys]
-        asked = [self.line.post(*self._command("cache_get", [key])) for key in keys]
+        asked = [self.post("cache_get", [key]) for key in keys]
         told = await asyncio.gather(*[one for one in asked if one is not None], return_exceptions=True)
         now = self._now()
         found = [None if isinstance(one, BaseException) else _read(one) for one in told]
@@ -94,7 +94,7 @@ class RedisCache:
             b"%d" % lives_ms, answer.request_id.encode(), self._now_ms(), b"%d" % self.max_entries,
             b"%d" % self.max_bytes,
         ]  # fmt: skip
-        told = self.line.post(*self._command("cache_put", arguments))
+        told = self.post("cache_put", arguments)
         if told is not None:
             told.add_done_callback(self._learn)
 
@@ -115,10 +115,14 @@ class RedisCache:
                 return dropped
 
     def size(self) -> CacheSize:
-        told = self.line.post(*self._command("cache_size", [self._now_ms()]))
+        told = self.post("cache_size", [self._now_ms()])
         if told is not None:
             told.add_done_callback(self._learn)
         return self._size
+
+    def post(self, name: str, arguments: Sequence[bytes]) -> asyncio.Future[Any] | None:
+        """Run a script of the cache; None if the server is away."""
+        return self.line.post(*self._command(name, arguments))
 
     async def aclose(self) -> None:
         await self.line.aclose()
