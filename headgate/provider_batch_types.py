@@ -6,6 +6,8 @@ from enum import StrEnum
 
 from headgate.types import Api, Frozen
 
+LEASE_OF_ITEMS_SECONDS = 7 * 86_400.0  # a batch that nobody looks after for so long is lost
+
 
 class BatchLine(Frozen, frozen=True):
     """One request of a batch. `id` is that of the ledger's row it will have."""

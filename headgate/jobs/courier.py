@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import msgspec
 
-from headgate.errors import HeadgateError, UpstreamAuth, UpstreamError, UpstreamRejected
+from headgate.errors import DatabaseUnavailable, HeadgateError, UpstreamAuth, UpstreamRejected
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.gateway.fleet import Deployment, Setup
@@ -27,17 +28,26 @@ from headgate.policy.estimating import estimate_prompt_tokens
 from headgate.policy.retrying import is_retryable_status
 from headgate.ports import Clock, Leases, Ledger
 from headgate.provider_batch_ports import BatchApi, ProviderBatches
-from headgate.provider_batch_types import AtProvider, Handover, LineResult, ProviderBatch, Stage, Taken, WaitingJob
+from headgate.provider_batch_types import (
+    LEASE_OF_ITEMS_SECONDS,
+    AtProvider,
+    Handover,
+    LineResult,
+    ProviderBatch,
+    Stage,
+    Taken,
+    WaitingJob,
+)
 from headgate.types import Api, Call, Frozen, RequestRecord, Route
 
 KINDS = frozenset({"openai", "azure", "anthropic", "gemini"})
 LEASE = "provider-batches"
-LEASE_SECONDS = 300.0  # longer than a batch can be on its way to its provider, which is two calls
-LEASE_OF_A_BATCH_SECONDS = 7 * 86_400.0  # of its items
+LEASE_SECONDS = 300.0  # two thirds of it are longer than a batch can be on its way to its provider: two calls
 LOOK_SECONDS = 5.0
 LOOKUP_SECONDS = 300.0  # after which what was handed over is at the provider, and in its list, or never will be
 MOST_BYTES = 20_000_000  # of the requests of one batch: the least that any of the providers takes in one call
 _BOOKED_AT_ONCE = 200
+_NEVER = float("-inf")
 _SPILLED = "spilled"  # it was in a batch, and what is left of it is done live
 
 log = logging.getLogger(__name__)
@@ -66,6 +76,7 @@ class Courier:
         self._name = name
         self._means = means
         self._asked_at: dict[str, float] = {}  # when a provider was asked how a batch stands, by our id
+        self._leased_at = _NEVER
 
     async def run_forever(self) -> None:
         """Look, every few seconds."""
@@ -81,14 +92,37 @@ class Courier:
     async def look(self) -> None:
         """Go on with the batches there are, and begin new ones. Raises DatabaseUnavailable."""
         means = self._means
-        if await means.leases.take(LEASE, self._name, LEASE_SECONDS) is None:
+        if not await self._has_lease(0.0):
             return
         for batch in await means.batches.open():
-            await self._guarded(batch)
+            if not await self._has_lease():
+                return
+            await self._guarded(batch.id, self._go_on(batch))
         if not any(means.rules(model).use != "never" for model in self._setup.models):
             return
         for job in await means.batches.waiting():
-            await self._decide(job)
+            if not await self._has_lease():
+                return
+            await self._guarded(job.job_id, self._decide(job))
+
+    async def _has_lease(self, seconds: float = LEASE_SECONDS / 3) -> bool:
+        """Whether it is still ours, which is asked if it was taken longer ago: the way through all may be long."""
+        now = self._means.clock.now()
+        if now - self._leased_at >= seconds:
+            taken = await self._means.leases.take(LEASE, self._name, LEASE_SECONDS)
+            self._leased_at = now if taken is not None else _NEVER
+        return self._leased_at != _NEVER
+
+    async def _guarded(self, name: str, step: Coroutine[Any, Any, None]) -> None:
+        """One that cannot go on leaves the others alone. Raises DatabaseUnavailable."""
+        try:
+            await step
+        except DatabaseUnavailable:
+            raise
+        except HeadgateError as error:
+            log.warning("%s waits for a provider's batch API: %s", name, error.message)
+        except Exception:
+            log.exception("%s failed inside headgate", name)
 
     # --- what is decided ---
 
@@ -174,14 +208,7 @@ class Courier:
         )
         taken = await means.batches.prepare(batch, [means.clock.new_id("req") for _ in range(most)])
         if taken:
-            await self._guarded(msgspec.structs.replace(batch, size=len(taken)))
-
-    async def _guarded(self, batch: ProviderBatch) -> None:
-        """One batch that cannot go on leaves the others alone."""
-        try:
-            await self._go_on(batch)
-        except UpstreamError as error:
-            log.warning("the batch %s at %s waits: %s", batch.id, batch.deployment, error.message)
+            await self._go_on(msgspec.structs.replace(batch, size=len(taken)))
 
     async def _go_on(self, batch: ProviderBatch) -> None:
         means, now = self._means, self._means.clock.now()
@@ -242,7 +269,7 @@ class Courier:
             left = await means.batches.taken(batch)
             await self._over(batch, left, f"the provider refused the batch: {standing.error}")
             return
-        await means.work.keep(batch.worker, LEASE_OF_A_BATCH_SECONDS)
+        await means.work.keep(batch.worker, LEASE_OF_ITEMS_SECONDS)
         if batch.stage is Stage.RUNNING and not await self._is_to_stop(batch):
             return
         await means.batches.save(msgspec.structs.replace(batch, stage=Stage.CANCELLING))

@@ -55,8 +55,8 @@ class Upkeep:
     async def erase(self, scope: EraseScope, *, cancel: bool) -> Erased:
         """Erase jobs, and of a tenant or user also files and answers by idempotency key.
 
-        Nothing is erased while it runs: raises Conflict unless it is to be cancelled first. Raises NotFound for a job
-        that is not there.
+        Nothing is erased while it runs: raises Conflict unless it is to be cancelled first, or if a provider has it in
+        a batch. Raises NotFound for a job that is not there.
         """
         if scope.job_id is not None:
             job = await self._jobs.get(scope.job_id, scope.tenant)
@@ -64,9 +64,14 @@ class Upkeep:
                 raise NotFound(f"'{job.id}' is a part of {job.root_id}: erase that.", param="job_id")
         cancelled: set[str] = set()
         while open_ones := await self._upkeep.open(scope, _CANCELLED_AT_ONCE):
-            if not cancel or cancelled.issuperset(open_ones):
-                named = ", ".join(open_ones[:_NAMED]) + (", ..." if len(open_ones) > _NAMED else "")
+            named = ", ".join(open_ones[:_NAMED]) + (", ..." if len(open_ones) > _NAMED else "")
+            if not cancel:
                 raise Conflict(f"Not over yet: {named}. Cancel first, or send 'cancel': true.", param="cancel")
+            if cancelled.issuperset(open_ones):
+                raise Conflict(
+                    f"Cancelled, but a provider still has requests of {named}, which will be charged. Erase again when "
+                    "it has given them back.", param="cancel",
+                )  # fmt: skip
             for job_id in open_ones:
                 await self._jobs.command(job_id, Command.CANCEL)
             cancelled.update(open_ones)

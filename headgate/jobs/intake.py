@@ -2,7 +2,7 @@
 
 A message that comes again, because the process died between the two or the log is replayed, is the same job: its
 place in the queue says so, and so does its own id. One that can never become a job is put aside with the reason, into
-the table of dead letters and into the queue's own of that name; only then is it acknowledged.
+the table of dead letters and, if it fits, into the queue's own of that name; only then is it acknowledged.
 """
 
 from __future__ import annotations
@@ -15,12 +15,13 @@ from typing import Annotated, Any
 import msgspec
 
 from headgate.deliveries.desk import Wanted
-from headgate.errors import HeadgateError, InvalidRequest, NotFound, Unauthenticated
+from headgate.errors import HeadgateError, InternalError, InvalidRequest, NotFound, Unauthenticated
 from headgate.gateway.accounts import Accounts
 from headgate.job_errors import JobQuotaExceeded
 from headgate.jobs.calls import body_of
 from headgate.jobs.desk import JobDesk, Submission
 from headgate.ports import Clock
+from headgate.queue_errors import MessageRefused
 from headgate.queue_ports import DeadLetters, Queue
 from headgate.queue_types import Message, NewDeadLetter
 from headgate.types import Caller, Frozen
@@ -125,6 +126,10 @@ class Intake:
                     await self._put_aside(message, error)
                     return True
                 log.warning("a message of %s waits: %s", self._source.name, error.message)
+            except Exception:  # it would come again, and stop everything behind it each time
+                log.exception("a message of %s failed inside headgate", self._source.name)
+                await self._put_aside(message, InternalError("headgate failed. The operator finds why in the log."))
+                return True
             await asyncio.sleep(RETRY_SECONDS)
             for one in held:
                 await self._queue.extend(one)
@@ -190,7 +195,10 @@ class Intake:
         await self._hands.letters.add(letter)
         about = (("reason", reason), ("source", self._source.name), ("position", message.id))
         dedupe_id = f"{self._source.name} {message.id}" if message.id else ""
-        await self._hands.dead.send(message.body, dedupe_id, headers=about)
+        try:
+            await self._hands.dead.send(message.body, dedupe_id, headers=about)
+        except MessageRefused as refused:  # with the reason it may be too long: then it is in the table alone
+            log.warning("it is not in the queue of dead letters: %s", refused.message)
         self.put_aside += 1
 
 

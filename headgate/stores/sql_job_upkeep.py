@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
 
 from headgate.job_types import EraseScope, JobsHeld
 from headgate.ports import Clock
+from headgate.provider_batch_types import Stage
 from headgate.stores.database import Database
 from headgate.stores.file_tables import batches, file_pieces, files
 from headgate.stores.job_counts import database_now
 from headgate.stores.jobs_tables import DUPLICATE, job_attempts, job_checkpoints, job_costs, job_items, jobs
 from headgate.stores.outbox_tables import job_targets, outbox
+from headgate.stores.provider_batch_tables import provider_batch_items, provider_batches
 from headgate.stores.purse_tables import job_holds, job_purses
 from headgate.stores.schema import idempotency_keys, judgements, requests
 
@@ -41,7 +43,7 @@ class SqlJobUpkeep:
         return await self._database.run(self._database.reading, work)
 
     async def open(self, scope: EraseScope, limit: int) -> list[str]:
-        query = select(jobs.c.root_id).where(_in(scope), jobs.c.finished_at.is_(None)).distinct().limit(limit)
+        query = select(jobs.c.root_id).where(_in(scope), _is_under_way(jobs)).distinct().limit(limit)
         return await self._database.run(self._database.reading, lambda one: list(one.execute(query).scalars()))
 
     async def erase(self, scope: EraseScope) -> int:
@@ -73,7 +75,7 @@ class SqlJobUpkeep:
     async def _erase(self, chosen: ColumnElement[bool]) -> int:
         """Some of those that are over, with all below them."""
         below = jobs.alias()
-        is_open = select(below.c.id).where(below.c.root_id == jobs.c.id, below.c.finished_at.is_(None)).exists()
+        is_open = select(below.c.id).where(below.c.root_id == jobs.c.id, _is_under_way(below)).exists()
         roots = select(jobs.c.id).where(jobs.c.parent_id == "", chosen, ~is_open).limit(AT_ONCE)
 
         def work(connection: Connection) -> int:
@@ -88,6 +90,12 @@ class SqlJobUpkeep:
         return await self._database.run(self._database.jobs, work, writes=True)
 
 
+def _is_under_way(table: Any) -> ColumnElement[bool]:
+    """A job that is not over, or of which a provider has requests yet: what they come to is still to be booked."""
+    theirs = (provider_batches.c.job_id == table.c.id, provider_batches.c.stage != Stage.OVER.value)
+    return or_(table.c.finished_at.is_(None), select(provider_batches.c.id).where(*theirs).exists())
+
+
 def _forget(connection: Connection, job_ids: list[str]) -> None:
     for table in (job_items, job_checkpoints, job_targets, outbox):
         connection.execute(delete(table).where(table.c.job_id.in_(job_ids)))
@@ -96,6 +104,9 @@ def _forget(connection: Connection, job_ids: list[str]) -> None:
     connection.execute(delete(job_costs).where(job_costs.c.job_id.in_(job_ids)))
     connection.execute(delete(job_purses).where(job_purses.c.root_id.in_(job_ids)))
     connection.execute(delete(job_holds).where(job_holds.c.root_id.in_(job_ids)))
+    at_providers = select(provider_batches.c.id).where(provider_batches.c.job_id.in_(job_ids))
+    connection.execute(delete(provider_batch_items).where(provider_batch_items.c.batch_id.in_(at_providers)))
+    connection.execute(delete(provider_batches).where(provider_batches.c.job_id.in_(job_ids)))
     connection.execute(delete(batches).where(batches.c.id.in_(job_ids)))
     connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
 

@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Row, func, insert, select, text, update
 
 from headgate.job_types import ItemState
 from headgate.ports import Clock
-from headgate.provider_batch_types import ProviderBatch, Stage, Taken, WaitingJob
+from headgate.provider_batch_types import LEASE_OF_ITEMS_SECONDS, ProviderBatch, Stage, Taken, WaitingJob
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
@@ -23,7 +23,6 @@ from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, FOR_BATCH, SUMMED, job_
 from headgate.stores.off_peak import free_those_due, with_reason, without_reason
 from headgate.stores.provider_batch_tables import provider_batch_items, provider_batches
 
-LEASE_SECONDS = 7 * 86_400.0  # a batch that nobody looks after for so long is lost
 _KINDS = ("chat", "responses", "messages", "embed")
 _AT_ONCE = 200
 _WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
@@ -87,7 +86,7 @@ class SqlProviderBatches:
             found = connection.execute(due).all()
             if not found:
                 return []
-            shifts, until = Shifts(), now + LEASE_SECONDS
+            shifts, until = Shifts(), now + LEASE_OF_ITEMS_SECONDS
             taken = [
                 Taken(request_id, row.job_id, row.number, row.token + 1, row.request.encode())
                 for row, request_id in zip(found, request_ids, strict=False)

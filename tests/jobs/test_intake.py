@@ -16,6 +16,7 @@ from headgate.gateway.accounts import Accounts, config_key
 from headgate.job_errors import JobQuotaExceeded
 from headgate.jobs import intake as module
 from headgate.jobs.intake import Hands, Intake, Source
+from headgate.queue_errors import MessageRefused
 from headgate.queue_types import Headers, Message, NewDeadLetter
 from headgate.stores.memory import MemoryKeyStore
 from headgate.types import Tier
@@ -156,3 +157,24 @@ def test_what_the_desk_refuses_is_put_aside() -> None:
     intake, dead, _ = taking(line, desk)
     asyncio.run(intake.round())
     assert line.acked == ["0"] and "no such kind (kind)" in dead.sent[0][1]
+
+
+def test_a_message_that_breaks_headgate_is_put_aside_and_others_pass() -> None:
+    line, desk = Line(message(), message()), Desk(cast(Any, ValueError("a value that nobody foresaw")))
+    intake, dead, letters = taking(line, desk)
+    asyncio.run(intake.round())
+    assert line.acked == ["0", "1"] and len(desk.taken) == 1
+    assert "internal_error" in letters.kept[0].reason and len(dead.sent) == 1
+
+
+def test_what_is_too_long_for_the_queue_of_dead_letters_is_in_the_table_alone() -> None:
+    """With the reason it is longer than it was: it must not come again for ever."""
+    line, desk = Line(b"no request", message()), Desk()
+    intake, dead, letters = taking(line, desk)
+
+    async def send(body: bytes, dedupe_id: str = "", delay_seconds: float = 0.0, headers: Headers = ()) -> None:
+        raise MessageRefused("The message is too long.")
+
+    dead.send = send  # type: ignore[method-assign]
+    asyncio.run(intake.round())
+    assert line.acked == ["0", "1"] and len(letters.kept) == 1 and intake.put_aside == 1
