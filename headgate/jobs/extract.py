@@ -24,6 +24,14 @@ from headgate.types import Caller
 EXTRACT, EXTRACT_ONE = "extract", "extract-document"
 _MOST_SCHEMA_BYTES = 50_000
 _AGAIN_TOKENS = 200  # of what is wrong with an answer
+_REFERENCES = ("$ref", "$dynamicRef", "$recursiveRef")
+_DRAFTS = (
+    "https://json-schema.org/draft/2020-12/schema",
+    "https://json-schema.org/draft/2019-09/schema",
+    "http://json-schema.org/draft-07/schema",
+    "http://json-schema.org/draft-06/schema",
+    "http://json-schema.org/draft-04/schema",
+)
 _SYSTEM = (
     "You take facts out of documents. Answer with one JSON value that fits this JSON schema, and with nothing else. "
     "Take only what the document says; what it does not say is left out, or null if the schema wants it.\n\n{schema}"
@@ -158,7 +166,10 @@ def validator_of(schema: bytes) -> Any:
         raise MissingExtra("Jobs of the kind 'extract' need jsonschema-rs. Install headgate[documents].") from None
     value = msgspec.json.decode(schema)
     if _refers_outside(value):
-        raise InvalidRequest("A schema refers to its own parts only: '#/...'.", param="schema")
+        raise InvalidRequest(
+            "A schema refers to its own parts only, '#/...', and its '$schema' is one of json-schema.org, draft 04 to "
+            "2020-12.", param="schema",
+        )  # fmt: skip
     try:
         return jsonschema_rs.validator_for(value)
     except ValueError as error:
@@ -167,9 +178,13 @@ def validator_of(schema: bytes) -> Any:
 
 
 def _refers_outside(part: object) -> bool:
+    """Whether the library would have to ask somebody for another schema, which it does where it knows none."""
     if isinstance(part, dict):
-        target = part.get("$ref")
-        return (isinstance(target, str) and not target.startswith("#")) or any(map(_refers_outside, part.values()))
+        targets = [part[name] for name in _REFERENCES if name in part]
+        inside = all(not isinstance(target, str) or target.startswith("#") for target in targets)
+        draft = part.get("$schema", _DRAFTS[0])  # or, within `properties`, what describes one of that name
+        known = isinstance(draft, dict) or str(draft).removesuffix("#") in _DRAFTS
+        return not (inside and known) or any(map(_refers_outside, part.values()))
     return isinstance(part, list) and any(map(_refers_outside, part))
 
 

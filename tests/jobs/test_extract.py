@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from headgate.errors import HeadgateError
+from headgate.errors import HeadgateError, InvalidRequest
 from headgate.job_types import Job, JobState, NewJob
 from headgate.jobs.documents import documents_id
-from headgate.jobs.extract import ExtractOptions, fitting
+from headgate.jobs.extract import ExtractOptions, fitting, validator_of
 from headgate.jobs.tasks import Task
 from tests.gateway.corridor import ALICE, run
 from tests.jobs.floor import OWNER, Floor
@@ -105,3 +107,36 @@ def test_patterns_that_take_for_ever_do_not() -> None:
     options = ExtractOptions(model="m", schema={"properties": {"a": {"pattern": "^(a+)+$"}}})
     assert fitting(json.dumps({"a": "a" * 60 + "!"}), options)[1]
     assert fitting("[" * 100_000, options)[1].startswith("it is not valid JSON")
+
+
+def test_a_schema_makes_headgate_ask_nobody() -> None:
+    """It is a caller's: its names must not lead into the operator's network, nor keep the gateway waiting there."""
+    asked: list[str] = []
+
+    class Inside(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            self.send_error(404)
+
+        def log_message(self, *_: object) -> None:
+            """Nothing on the terminal."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Inside) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        inside = f"http://127.0.0.1:{server.server_port}/meta"
+        for schema in (
+            {"$schema": inside}, {"properties": {"a": {"$schema": inside}}}, {"$ref": inside}, {"$dynamicRef": inside},
+            {"$schema": "file:///etc/passwd"}, {"anyOf": [{"$recursiveRef": inside}]}, {"$schema": 7},
+        ):  # fmt: skip
+            with pytest.raises(InvalidRequest, match="A schema"):
+                validator_of(json.dumps(schema).encode())
+        server.shutdown()
+    assert not asked
+
+
+@pytest.mark.parametrize(
+    "draft", ["http://json-schema.org/draft-07/schema#", "https://json-schema.org/draft/2020-12/schema"]
+)
+def test_a_schema_may_say_which_draft_it_is_written_in(draft: str) -> None:
+    shape = {"$schema": draft, "type": "object", "properties": {"$schema": {"type": "string"}}}
+    assert validator_of(json.dumps(shape).encode()).is_valid({"$schema": "mine"})
