@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headgate.config.schema import Config
+from headgate.documents.apart import ReaderApart
 from headgate.job_ports import Jobs
 from headgate.jobs.batch_kind import BATCH_KIND, BatchKind
 from headgate.jobs.batches import BatchDesk
+from headgate.jobs.file_documents import FileDocuments
 from headgate.jobs.filing import FileDesk, FileSettings
 from headgate.jobs.kinds import Kind
 from headgate.ports import Clock
@@ -25,9 +27,15 @@ class Filing:
         self, database: Database, jobs: Jobs, clock: Clock, config: Callable[[], Config], ring: Callable[[], None]
     ) -> None:
         stored, batches = SqlFiles(database, clock), SqlBatches(database)
+        self._reader = ReaderApart()
+        self.documents = FileDocuments(stored, self._reader.read)
         self.files = FileDesk(stored, stored, clock, lambda: _settings(config()))
         self.batches = BatchDesk(batches, self.files, jobs, clock, ring)
         self.kinds: dict[str, Kind] = {BATCH_KIND: BatchKind(batches, self.files)}
+
+    async def aclose(self) -> None:
+        """Read nothing more."""
+        await self._reader.aclose()
 
 
 def _settings(config: Config) -> FileSettings:

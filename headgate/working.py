@@ -92,7 +92,8 @@ class Working:
         jobs = SqlJobs(database, clock)
         self.filing = Filing(database, jobs, clock, config, lambda: self._doorbell.ring())
         models, purses = Models(lambda: pipeline.setup), SqlPurses(database)
-        kinds = request_kinds(lambda name: pipeline.setup.has(name)) | built_in_kinds(models) | self.filing.kinds
+        kinds = request_kinds(lambda name: pipeline.setup.has(name)) | built_in_kinds(models, self.filing.documents)
+        kinds |= self.filing.kinds
         kinds |= load_pipelines(config().jobs.pipelines, NAMES)
         purse = Purse(purses, jobs, pipeline)
         means = Means(
@@ -110,7 +111,7 @@ class Working:
         dead = DeadLetterOffice(SqlDeadItems(database, clock), SqlDeadLetters(database, clock))
         outlooks = Outlooks(SqlProspects(database), clock)
         self.upkeep = Upkeep(jobs, SqlJobUpkeep(database, clock), clock, lambda caller: quota_of(config(), caller))
-        offices = Offices(self.deliveries.desk, dead, outlooks, self.upkeep)
+        offices = Offices(self.deliveries.desk, dead, outlooks, self.upkeep, self.filing.documents)
         self._doorbell = Doorbell(self.worker.bell, _signal(config(), clock))
         self.desk = JobDesk(jobs, offices, clock, kinds, self._doorbell.ring)
         self.documents = DocumentDesk(jobs, purses, SqlReports(database), models, clock, self._doorbell.ring)
@@ -211,6 +212,7 @@ class Working:
         for queue in self._queues:
             await queue.aclose()
         await self._doorbell.aclose()
+        await self.filing.aclose()
 
     def _settings(self) -> WorkerSettings:
         jobs = self._config().jobs

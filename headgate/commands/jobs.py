@@ -52,9 +52,11 @@ def jobs() -> None:
 @jobs.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option(
-    "--kind", metavar="NAME", default="chat", help="chat, embed, messages, responses, report, or a pipeline of yours."
-)
+    "--kind", metavar="NAME", default="chat",
+    help="chat, embed, messages, responses, summarize, extract, report, or a pipeline of yours.",
+)  # fmt: skip
 @click.option("--priority", type=int, default=0, help="Higher goes first.")
+@click.option("--max-cost", "max_cost_usd", type=float, metavar="USD", help="Pause the job before it costs more.")
 @click.option(
     "--deadline", "deadline_at", type=float, metavar="TIME", help="In Unix seconds; what is not done by then expires."
 )

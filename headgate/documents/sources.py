@@ -14,7 +14,7 @@ from headgate.documents.reading import MAX_BYTES, SUFFIXES, checked, text_of, to
 from headgate.errors import HeadgateError, InvalidRequest, MissingExtra
 from headgate.types import Frozen
 
-_JSONL = frozenset({".jsonl", ".ndjson"})
+JSONL = frozenset({".jsonl", ".ndjson"})
 _NAMES = ("name", "id", "title")
 _MOST_NAME = 200
 
@@ -34,7 +34,7 @@ def documents(source: Path, text_field: str = "text") -> Iterator[Document]:
     read at all, and MissingExtra."""
     if source.is_dir():
         return _of_folder(source)
-    if source.suffix.lower() in _JSONL:
+    if source.suffix.lower() in JSONL:
         return _of_lines(source, text_field)
     return iter([_of_file(source, source.name)])
 
@@ -52,7 +52,7 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _is_read(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES or path.suffix.lower() in _JSONL
+    return path.suffix.lower() in SUFFIXES or path.suffix.lower() in JSONL
 
 
 def _of_folder(folder: Path) -> Iterator[Document]:
@@ -60,7 +60,7 @@ def _of_folder(folder: Path) -> Iterator[Document]:
     if not shown:
         raise InvalidRequest(f"There are no documents in '{folder}': text, Markdown, HTML, PDF or JSONL.")
     for path in shown:
-        if path.suffix.lower() in _JSONL:
+        if path.suffix.lower() in JSONL:
             for document in _of_lines(folder / path, "text"):
                 yield msgspec.structs.replace(document, name=f"{path}:{document.name}")
         else:
@@ -95,14 +95,16 @@ def _of_lines(path: Path, text_field: str) -> Iterator[Document]:
             if size > MAX_BYTES:
                 yield _bad(place, too_large(place, size))
             elif line.strip():
-                document = _of_line(line, place, text_field)
+                document = document_of_line(line, place, text_field)
                 if document.name in seen:
                     document = msgspec.structs.replace(document, name=f"{document.name} ({place})"[:_MOST_NAME])
                 seen.add(document.name)
                 yield document
 
 
-def _of_line(line: bytes, place: str, text_field: str) -> Document:
+def document_of_line(line: bytes, place: str, text_field: str = "text") -> Document:
+    """A line of JSONL: an object with the text in that field and perhaps a name, or just a string. `place` is what it
+    is called otherwise."""
     try:
         value = msgspec.json.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

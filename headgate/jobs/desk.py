@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -13,7 +14,8 @@ from headgate.job_ports import Jobs
 from headgate.job_types import Command, DeadFilter, Job, JobFilter, NewJob, OffPeak, Owner
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.erasing import Upkeep
-from headgate.jobs.kinds import Kind, Kinds, kind_named
+from headgate.jobs.file_documents import FileDocuments
+from headgate.jobs.kinds import Kinds, ReadsFiles, kind_named
 from headgate.jobs.outlook import Outlooks
 from headgate.policy.off_peak import opens_at, read_hours
 from headgate.ports import Clock
@@ -44,6 +46,7 @@ class Offices(Frozen, frozen=True):
     dead: DeadLetterOffice
     outlooks: Outlooks
     upkeep: Upkeep
+    files: FileDocuments
 
 
 class JobDesk:
@@ -62,6 +65,7 @@ class JobDesk:
         self.dead = offices.dead
         self.outlooks = offices.outlooks
         self.upkeep = offices.upkeep
+        self._files = offices.files
         self._clock = clock
         self._kinds = {name: kind for name, kind in kinds.items() if kind.public}
         self._ring = ring
@@ -69,9 +73,9 @@ class JobDesk:
     async def submit(
         self, caller: Caller, wanted: Submission, idempotency_key: str | None = None, origin: str = ""
     ) -> tuple[Job, bool]:
-        """The job, and whether it is new. Raises InvalidRequest or ModelNotFound for the first item that is wrong,
-        WebhookRefused, MailRefused or ReplyRefused for somebody who cannot be told, Conflict for an idempotency key
-        that stands for another job, DatabaseUnavailable."""
+        """The job, and whether it is new. Raises InvalidRequest, ModelNotFound or NotFound for the first item that is
+        wrong, WebhookRefused, MailRefused or ReplyRefused for somebody who cannot be told, Conflict for an idempotency
+        key that stands for another job, DatabaseUnavailable."""
         now = self._clock.now()
         begins, deadline_at, off_peak = _times(caller, wanted, now)
         new = NewJob(
@@ -107,9 +111,13 @@ class JobDesk:
             raise InvalidRequest("A job needs at least one request.", param="request")
         if count > MAX_ITEMS:
             raise InvalidRequest(f"A job has at most {MAX_ITEMS} requests, not {count}.")
+        size = sum(map(len, wanted.requests))
         for index, request in enumerate(wanted.requests):
-            _check(kind, caller, request, index if count > 1 else None)
-        await self.upkeep.admit(caller, sum(map(len, wanted.requests)), count)
+            with _placed(index if count > 1 else None):
+                kind.check(caller, request)
+                if isinstance(kind, ReadsFiles):
+                    size += await self._files.size(kind.files(request), caller.tenant)
+        await self.upkeep.admit(caller, size, count)
 
     async def _is_known(self, new: NewJob) -> bool:
         """Whether the job is there: then it was all right when it was submitted for the first time."""
@@ -141,9 +149,11 @@ def _times(caller: Caller, wanted: Submission, now: float) -> tuple[float, float
     return begins, wanted.deadline_at if seconds is None else begins + seconds, off_peak
 
 
-def _check(kind: Kind, caller: Caller, request: bytes, index: int | None) -> None:
+@contextmanager
+def _placed(index: int | None) -> Iterator[None]:
+    """Errors name the request that they are of."""
     try:
-        kind.check(caller, request)
+        yield
     except HeadgateError as error:
         place = "request" if index is None else f"requests[{index}]"
         error.param = place if error.param is None else f"{place}.{error.param}"

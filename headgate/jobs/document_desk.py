@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from headgate.errors import InvalidRequest
 from headgate.job_ports import Jobs, Purses, Reports
 from headgate.job_types import Command, Job
-from headgate.jobs.documents import Document, documents_id, items_of, open_documents
+from headgate.jobs.documents import MOST_DOCUMENTS, Document, documents_id, items_of, open_documents
 from headgate.jobs.extract import EXTRACT, EXTRACT_ONE, ExtractKind, ExtractOptions, most
 from headgate.jobs.models import Models
 from headgate.jobs.summaries import prompt_tokens
@@ -17,7 +17,6 @@ from headgate.ports import Clock
 from headgate.types import Caller, Frozen
 
 ITEM_KINDS = {SUMMARIZE: READ, EXTRACT: EXTRACT_ONE}
-MOST_DOCUMENTS = 1_000_000
 
 
 class Estimate(Frozen, frozen=True):

@@ -20,6 +20,9 @@ from headgate.jobs.tasks import Task
 from headgate.types import Frozen
 
 READING_SHARE = 0.85  # of the time until the deadline
+MOST_FILES = 10_000
+MOST_DOCUMENTS = 1_000_000  # of a job
+MOST_LEFT_OUT = 1000  # of which a result says why
 PORTION = 200  # items that are added or read at once
 ENDED_BADLY = (ItemState.FAILED, ItemState.DEAD, ItemState.EXPIRED, ItemState.CANCELLED)
 _REMEMBERED = 64
@@ -46,14 +49,12 @@ class Document(Frozen, frozen=True, omit_defaults=True, forbid_unknown_fields=Tr
             raise document_errors.DocumentEmpty(f"'{self.name}' is empty.")
 
 
-_document = msgspec.json.Decoder(Document)
+class LeftOut(Frozen, frozen=True):
+    """A document of which nothing is in the result, and why."""
 
-
-def read_document(request: bytes) -> Document:
-    """The document of an item. Raises an error of `document_errors`."""
-    document = _document.decode(request)
-    document.check()
-    return document
+    name: str
+    code: str
+    message: str
 
 
 def items_of(documents: Sequence[Document], first: int = 1) -> list[NewItem]:
@@ -69,7 +70,18 @@ class Options(Frozen, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What all coordinators over documents have."""
 
     documents: tuple[Document, ...] = ()
+    files: tuple[str, ...] = ()  # ids of uploaded files, whose documents come after those
     open: bool = False  # more documents come, in portions
+
+    def check_documents(self) -> None:
+        """Raises InvalidRequest if there is nothing to read."""
+        if self.open and self.files:
+            raise InvalidRequest("Send 'files', or documents later ('open': true), but not both.", param="files")
+        if len(self.files) > MOST_FILES:
+            raise InvalidRequest(f"A job has at most {MOST_FILES} files. Put documents into JSONL.", param="files")
+        if not self.documents and not self.files and not self.open:
+            what = "Send 'documents' or 'files', or say that documents come later: 'open': true."
+            raise InvalidRequest(what, param="documents")
 
 
 Wanted = TypeVar("Wanted", bound=Options)
@@ -123,19 +135,6 @@ async def open_documents(jobs: Jobs, root: Job, kind: str, now: float) -> Job:
 def documents_id(root_id: str) -> str:
     """What the job of a coordinator's documents is called."""
     return f"{root_id}-documents"
-
-
-async def documents_below(task: Task, options: Options, kind: str) -> Job:
-    """The job of the documents, with those that came with the request in it; sealed unless more come."""
-    job = await open_documents(task.jobs, await task.jobs.get(task.lease.job_id), kind, task.clock.now())
-    if job.sealed:
-        return job
-    items = items_of(options.documents)
-    if options.open:
-        await add_all(task, job, items)
-    else:
-        await fill(task, job, items)
-    return job
 
 
 async def add_all(task: Task, job: Job, items: Sequence[NewItem]) -> None:

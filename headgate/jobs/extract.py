@@ -12,7 +12,8 @@ import msgspec
 
 from headgate.document_errors import AnswerInvalid, PartsFailed
 from headgate.errors import InvalidRequest, MissingExtra
-from headgate.jobs.documents import KnownOptions, Options, documents_below, read_document, read_options
+from headgate.jobs.documents import KnownOptions, Options, read_options
+from headgate.jobs.file_documents import FileDocuments
 from headgate.jobs.kinds import Kind
 from headgate.jobs.models import Models, at_least
 from headgate.jobs.summaries import answer_text
@@ -59,12 +60,19 @@ class ExtractKind:
 
     public = True
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, files: FileDocuments) -> None:
         self._models = models
+        self._files = files
 
     def check(self, caller: Caller, body: bytes) -> None:
         """As `Kind.check`. Raises MissingExtra without the package that knows schemas."""
-        self.check_options(caller, read_options(body, ExtractOptions), self._models)
+        options = read_options(body, ExtractOptions)
+        self.check_options(caller, options, self._models)
+        options.check_documents()
+
+    def files(self, body: bytes) -> tuple[str, ...]:
+        """As `ReadsFiles.files`."""
+        return read_options(body, ExtractOptions).files
 
     @staticmethod
     def check_options(caller: Caller, options: ExtractOptions, models: Models) -> None:
@@ -75,13 +83,11 @@ class ExtractKind:
         if len(schema) > _MOST_SCHEMA_BYTES:
             raise InvalidRequest(f"A schema has at most {_MOST_SCHEMA_BYTES} bytes.", param="schema")
         validator_of(schema)
-        if not options.documents and not options.open:
-            raise InvalidRequest("Send documents, or say that they come later: 'open': true.", param="documents")
 
     async def run(self, task: Task) -> bytes:
         """As `Kind.run`."""
         options = read_options(task.lease.request, ExtractOptions)
-        below = await documents_below(task, options, EXTRACT_ONE)
+        below = await self._files.below(task, options, EXTRACT_ONE)
         if not below.is_over:
             raise Waiting
         if not below.counts.succeeded:
@@ -104,8 +110,9 @@ class ExtractOneKind:
 
     public = False
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, files: FileDocuments) -> None:
         self._models = models
+        self._files = files
         self._options = KnownOptions(ExtractOptions)
 
     def check(self, caller: Caller, body: bytes) -> None:
@@ -113,7 +120,7 @@ class ExtractOneKind:
 
     async def run(self, task: Task) -> bytes:
         """As `Kind.run`. Raises AnswerInvalid."""
-        document = read_document(task.lease.request)
+        document = await self._files.document(task)
         options = await self._options.of(task)
         window = self._models.facts(options.model).context_tokens * (1 - MARGIN)
         if estimate_tokens(options.system + document.text) + 2 * options.answer_tokens > window:
@@ -188,6 +195,6 @@ def _refers_outside(part: object) -> bool:
     return isinstance(part, list) and any(map(_refers_outside, part))
 
 
-def extract_kinds(models: Models) -> dict[str, Kind]:
+def extract_kinds(models: Models, files: FileDocuments) -> dict[str, Kind]:
     """Those that one extraction takes."""
-    return {EXTRACT: ExtractKind(models), EXTRACT_ONE: ExtractOneKind(models)}
+    return {EXTRACT: ExtractKind(models, files), EXTRACT_ONE: ExtractOneKind(models, files)}

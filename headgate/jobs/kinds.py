@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
 
 from headgate.errors import InvalidRequest, ModelNotFound
 from headgate.jobs.calls import ROUTES, call_of
@@ -22,6 +22,14 @@ class Kind(Protocol):
 
     async def run(self, task: Task) -> bytes:
         """The result of an item. Raises a HeadgateError, Waiting, or LeaseLost."""
+
+
+@runtime_checkable
+class ReadsFiles(Protocol):
+    """A kind whose requests name uploaded files."""
+
+    def files(self, body: bytes) -> Sequence[str]:
+        """Their ids. Raises as `Kind.check`."""
 
 
 Kinds = Mapping[str, Kind]

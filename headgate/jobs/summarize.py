@@ -18,15 +18,16 @@ from headgate.job_types import Item, ItemState, Job, NewItem
 from headgate.jobs import summaries
 from headgate.jobs.documents import (
     ENDED_BADLY,
+    MOST_LEFT_OUT,
     Document,
     KnownOptions,
+    LeftOut,
     Options,
     all_items,
-    documents_below,
     fill,
-    read_document,
     read_options,
 )
+from headgate.jobs.file_documents import FileDocuments
 from headgate.jobs.kinds import Kind
 from headgate.jobs.models import Models, at_least
 from headgate.jobs.summaries import Summary
@@ -46,7 +47,6 @@ from headgate.policy.mapreduce import (
 from headgate.types import Caller, Frozen
 
 SUMMARIZE, READ, COMBINE = "summarize", "summarize-document", "summarize-node"
-MOST_LEFT_OUT = 1000  # of which the result says why
 _MOST_INSTRUCTIONS = 4000
 _PROMPT_STEP = 256
 
@@ -77,14 +77,6 @@ class Plan(Frozen, frozen=True):
     chunk_tokens: int
     rules: TreeRules  # of the tree over documents
     pieces: TreeRules  # of the pieces of a long document, which the first model puts together
-
-
-class LeftOut(Frozen, frozen=True):
-    """A document of which nothing is in the summary, and why."""
-
-    name: str
-    code: str
-    message: str
 
 
 class Result(Frozen, frozen=True):
@@ -129,8 +121,9 @@ def plan_of(options: SummarizeOptions, models: Models) -> Plan:
 class SummaryWork:
     """What the kinds of a summary share."""
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, models: Models, files: FileDocuments) -> None:
         self.models = models
+        self.files = files
         self.options = KnownOptions(SummarizeOptions)
 
 
@@ -146,9 +139,12 @@ class SummarizeKind:
         """As `Kind.check`."""
         options = read_options(body, SummarizeOptions)
         self.check_options(caller, options, self._work.models)
-        if not options.documents and not options.open:
-            raise InvalidRequest("Send documents, or say that they come later: 'open': true.", param="documents")
+        options.check_documents()
         plan_of(options, self._work.models)
+
+    def files(self, body: bytes) -> tuple[str, ...]:
+        """As `ReadsFiles.files`."""
+        return read_options(body, SummarizeOptions).files
 
     @staticmethod
     def check_options(caller: Caller, options: SummarizeOptions, models: Models) -> None:
@@ -165,7 +161,7 @@ class SummarizeKind:
         """As `Kind.run`."""
         options = read_options(task.lease.request, SummarizeOptions)
         self._work.options.remember(task.lease.root_id, options)
-        below = await documents_below(task, options, READ)
+        below = await self._work.files.below(task, options, READ)
         if not below.is_over:
             raise Waiting
         rules = plan_of(options, self._work.models).rules
@@ -212,7 +208,7 @@ class ReadKind:
 
     async def run(self, task: Task) -> bytes:
         """As `Kind.run`."""
-        document = read_document(task.lease.request)
+        document = await self._work.files.document(task)
         options = await self._work.options.of(task)
         plan = plan_of(options, self._work.models)
         pieces: list[str] = []
@@ -368,7 +364,7 @@ async def _wave(task: Task, number: int, wave: Wave, places: Mapping[str, Place]
     return passed | {node: place for node, place in made.items() if place is not None}
 
 
-def summary_kinds(models: Models) -> dict[str, Kind]:
+def summary_kinds(models: Models, files: FileDocuments) -> dict[str, Kind]:
     """Those that one summary takes."""
-    work = SummaryWork(models)
+    work = SummaryWork(models, files)
     return {SUMMARIZE: SummarizeKind(work), READ: ReadKind(work), COMBINE: CombineKind(work)}

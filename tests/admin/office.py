@@ -157,8 +157,9 @@ class Office:
         dead = DeadLetterOffice(self.dead_items, self.dead_letters)
         outlooks = Outlooks(SqlProspects(self.database), self.clock)
         upkeep = Upkeep(self.jobs, SqlJobUpkeep(self.database, self.clock), self.clock, self._quota_of)
-        offices = Offices(self.deliveries.desk, dead, outlooks, upkeep)
-        kinds = request_kinds(self._is_model) | built_in_kinds(Models(lambda: self.running.setup))
+        offices = Offices(self.deliveries.desk, dead, outlooks, upkeep, self.filing.documents)
+        models = Models(lambda: self.running.setup)
+        kinds = request_kinds(self._is_model) | built_in_kinds(models, self.filing.documents)
         return JobDesk(self.jobs, offices, self.clock, kinds, lambda: None)
 
     def _is_model(self, name: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -32,18 +33,22 @@ def test_the_commands_work_as_printed(tmp_path: Path, running_upstream: Upstream
         (contracts / f"{number}.md").write_text(f"# Contract {number}\n\nSomebody owes somebody something.")
     (tmp_path / "schema.json").write_text('{"type": "object"}')
     write_work(tmp_path / "requests.jsonl", 2, "small")
-    lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("headgate ")]
-    job_id = ""
+    lines = [line for block in blocks("sh") for line in block.splitlines() if not line.startswith("export ")]
+    job_id = file_id = ""
     with started(tmp_path, running_upstream, MODELS) as gateway:
         for line in lines:
             if line.startswith("headgate batch budget"):  # of what may still cost something
                 job_id = paused_for_money(gateway, tmp_path)
+            if not line.startswith("headgate "):
+                told = shell(gateway, tmp_path, line.replace("FILE_ID", file_id))
+                file_id = json.loads(told)["id"] if told else file_id
+                continue
             words = shlex.split(line.replace("JOB", job_id))[1:]
             done = run(gateway, tmp_path, *words)
             assert done.returncode == int(words[1] in FAILING), line + done.stderr
             if words[1] in ("summarize", "extract", "run"):
                 job_id = done.stdout.split()[-1]
-    assert len(lines) == 8 and (tmp_path / "report.html").exists()
+    assert len(lines) == 11 and (tmp_path / "report.html").exists()
 
 
 def paused_for_money(gateway: Gateway, folder: Path) -> str:
@@ -51,6 +56,15 @@ def paused_for_money(gateway: Gateway, folder: Path) -> str:
     job_id = done.stdout.split()[-1]
     assert gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["paused"]
     return job_id
+
+
+def shell(gateway: Gateway, folder: Path, line: str) -> str:
+    """What a line prints that is no command of ours."""
+    environment = {**os.environ, "HEADGATE_API_KEY": ALICE}
+    command = line.replace("http://localhost:8080", gateway.url)
+    return subprocess.run(
+        command, shell=True, check=True, capture_output=True, text=True, cwd=folder, env=environment
+    ).stdout
 
 
 def run(gateway: Gateway, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, func, select
 
 from headgate.config.schema import Config, SimConfig, SimFaults, Spread
 from headgate.delivering import Deliveries
+from headgate.documents.reading import text_of
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.gateway.budget_shares import BudgetShares
@@ -21,6 +22,7 @@ from headgate.jobs.built_in import built_in_kinds
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.desk import JobDesk, Offices
 from headgate.jobs.erasing import Upkeep
+from headgate.jobs.file_documents import FileDocuments
 from headgate.jobs.kinds import Kind, request_kinds
 from headgate.jobs.models import Models
 from headgate.jobs.outlook import Outlooks
@@ -39,6 +41,7 @@ from headgate.stores.memory import MemoryKeyStore
 from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_dead_items import SqlDeadItems
 from headgate.stores.sql_dead_letters import SqlDeadLetters
+from headgate.stores.sql_files import SqlFiles
 from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.stores.sql_jobs import SqlJobs
 from headgate.stores.sql_prospects import SqlProspects
@@ -71,6 +74,11 @@ class InlineDatabase(Database):
         self._engine.dispose()
 
 
+async def read_at_once(name: str, content: bytes) -> str:
+    """A file read here, as the virtual loop has no processes."""
+    return text_of(name, content)
+
+
 class Floor:
     """A shop floor with any number of workers. Make it inside the loop."""
 
@@ -96,13 +104,15 @@ class Floor:
         self.settings = WorkerSettings(concurrency=4, rules=rules or RetryRules())
         self.accounts = Accounts(MemoryKeyStore(), self.clock)
         self.accounts.configure([KEY], {"pro": EVERYTHING}, None)
+        self.files = SqlFiles(self.database, self.clock)
+        documents = FileDocuments(self.files, read_at_once)
         self.kinds: dict[str, Kind] = request_kinds(lambda name: name == "small")
-        self.kinds |= built_in_kinds(Models(lambda: self.corridor.setup))
+        self.kinds |= built_in_kinds(Models(lambda: self.corridor.setup), documents)
         self.deliveries = Deliveries(self.database, self.jobs, self.clock, Config)
         dead = DeadLetterOffice(SqlDeadItems(self.database, self.clock), SqlDeadLetters(self.database, self.clock))
         outlooks = Outlooks(SqlProspects(self.database), self.clock)
         upkeep = Upkeep(self.jobs, SqlJobUpkeep(self.database, self.clock), self.clock, lambda caller: JobQuota())
-        offices = Offices(self.deliveries.desk, dead, outlooks, upkeep)
+        offices = Offices(self.deliveries.desk, dead, outlooks, upkeep, documents)
         self.desk = JobDesk(self.jobs, offices, self.clock, self.kinds, lambda: None)
         corridor = self.corridor
         budgets = BudgetShares(corridor.counters, corridor.admissions, lambda: corridor.setup, self.clock)
