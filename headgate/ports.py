@@ -364,6 +364,7 @@ class Leases(Protocol):
     async def take(self, name: str, owner: str, seconds: float) -> int | None:
         """Take a lease that is free or has run out, or keep one's own for so long from now; None: another has it.
 
+        One that lasts longer than twice `seconds` was taken before a clock was set back, and counts as run out.
         The number is a fencing token: it grows whenever the holder changes.
         """
 

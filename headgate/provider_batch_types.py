@@ -7,6 +7,7 @@ from enum import StrEnum
 from headgate.types import Api, Frozen
 
 LEASE_OF_ITEMS_SECONDS = 7 * 86_400.0  # a batch that nobody looks after for so long is lost
+BATCH_WORKER = "batch:"  # what the names begin with under which batches have their items
 
 
 class BatchLine(Frozen, frozen=True):
@@ -107,7 +108,7 @@ class ProviderBatch(Frozen, frozen=True):
     @property
     def worker(self) -> str:
         """Whose its items are, as leases go."""
-        return f"batch:{self.id}"
+        return f"{BATCH_WORKER}{self.id}"
 
 
 class WaitingJob(Frozen, frozen=True):

@@ -6,10 +6,11 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from headgate.config.blocks import Block, Count, CountFromZero, Positive, Share
+from headgate.config.blocks import Block, Count, CountFromZero, Share
 from headgate.config.delivery_schema import JobMailConfig, JobWebhooksConfig
 
 Factor = Annotated[float, msgspec.Meta(gt=1)]
+LeaseSeconds = Annotated[float, msgspec.Meta(gt=0, le=3600)]
 
 
 class BackgroundConfig(Block, frozen=True):
@@ -36,7 +37,7 @@ class JobsConfig(Block, frozen=True):
     workers: Literal["inside", "off"] = "inside"  # a worker in every gateway process, or none: jobs wait
     # items that a worker has under way at once; auto: as many as the gate lets through
     concurrency: Count | Literal["auto"] = "auto"
-    lease_seconds: Positive = 30.0  # an item whose worker is not heard of for so long is given to another
+    lease_seconds: LeaseSeconds = 30.0  # an item whose worker is not heard of for so long is given to another
     retries: CountFromZero = 5  # of an item that failed, with growing pauses; limits and budgets of ours do not count
     lost_workers: Count = 3  # an item that so many workers were lost with is put aside
     # how callers reach this gateway, e.g. https://llm.example.com: what links begin with; default: server.host and port

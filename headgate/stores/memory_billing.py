@@ -107,7 +107,7 @@ class MemoryLeases:
     async def take(self, name: str, owner: str, seconds: float) -> int | None:
         holder, token, until = self._held.get(name, ("", 0, 0.0))
         now = self._clock.now()
-        if holder not in ("", owner) and until > now:
+        if holder not in ("", owner) and now < until <= now + 2 * seconds:
             return None
         token = token if holder == owner else token + 1
         self._held[name] = (owner, token, now + seconds)

@@ -18,6 +18,7 @@ from headgate.job_types import Backlog, ItemEnd, ItemState, Lease, Owner, RetryR
 from headgate.policy import jobs as policy
 from headgate.policy.jobs import OPEN
 from headgate.ports import Clock
+from headgate.provider_batch_types import BATCH_WORKER
 from headgate.stores import duplicates
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
@@ -42,6 +43,7 @@ from headgate.types import RequestRecord
 
 _LEASED = ItemState.LEASED.value
 _SWEPT_AT_ONCE = 1000
+LONGEST_LEASE_SECONDS = 3600.0  # the most that jobs.lease_seconds can be
 LOOK_AGAIN_SECONDS = 15.0  # who waits for children is told when one is over, unless both happen in the same moment
 _TAKE = (
     "UPDATE job_items SET state = 'leased', ready = 0, worker = :worker, token = token + 1, lease_until = :until, "
@@ -128,6 +130,7 @@ class SqlWork:
         def work(connection: Connection) -> int:
             now = database_now(connection, self._clock)
             shifts = Shifts()
+            _bring_nearer(connection, now)
             changed = _expire(connection, shifts, now) + _take_back(connection, shifts, rules, now)
             changed += turn_windows(connection, now)
             due_now = update(job_items).where(text(IS_RESTING), job_items.c.next_at <= now).values(ready=1)
@@ -229,6 +232,16 @@ def _expire(connection: Connection, shifts: Shifts, now: float) -> int:
         _set(connection, row, state=ItemState.EXPIRED.value, ready=0, finished_at=now, error_code="expired")
         shifts.move(row.job_id, row.state, ItemState.EXPIRED.value)
     return len(found)
+
+
+def _bring_nearer(connection: Connection, now: float) -> None:
+    """After a clock was set back: leases that end later than any that a worker asks for, so that they run out some day.
+
+    A worker that lives says anew until when it has them. Batches at providers have longer ones.
+    """
+    latest = now + LONGEST_LEASE_SECONDS
+    ahead = (text(IS_LEASED), job_items.c.lease_until > latest, job_items.c.worker.not_like(f"{BATCH_WORKER}%"))
+    connection.execute(update(job_items).where(*ahead).values(lease_until=latest))
 
 
 def _take_back(connection: Connection, shifts: Shifts, rules: RetryRules, now: float) -> int:

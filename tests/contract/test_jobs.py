@@ -190,6 +190,25 @@ def test_a_lease_that_ran_out_is_given_to_another_and_the_old_worker_is_fenced_o
     asyncio.run(scenario())
 
 
+def test_a_clock_that_is_set_back_keeps_no_item_for_ever(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job())
+            await claim(opened, "dead")
+            await opened.pass_time(-86_400)
+            await opened.work.sweep(RULES)
+            assert await claim(opened) == []
+            await opened.pass_time(3601)
+            await opened.work.sweep(RULES)
+            (again,) = await claim(opened)
+            assert (again.token, again.lost) == (2, 1)
+            await opened.pass_time(-86_400)
+            await opened.work.sweep(RULES)
+            assert len(await opened.work.keep("w1", SECONDS)) == 1, "who lives keeps it"
+
+    asyncio.run(scenario())
+
+
 def test_what_takes_several_workers_with_it_is_poison(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:

@@ -36,6 +36,19 @@ def test_one_that_ran_out_is_taken_over_with_a_larger_number(stores: Open) -> No
     asyncio.run(scenario())
 
 
+def test_one_from_before_the_clock_was_set_back_is_taken_over(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            leases, clock = opened.leases, opened.clock
+            first = await leases.take("nightly", "a", 60)
+            clock.time -= 86_400
+            second = await leases.take("nightly", "b", 60)
+            assert first is not None and second is not None and second > first
+            assert await leases.take("nightly", "a", 60) is None
+
+    asyncio.run(scenario())
+
+
 def test_one_that_is_given_back_is_free_at_once(stores: Open) -> None:
     async def scenario() -> None:
         async with stores() as opened:
