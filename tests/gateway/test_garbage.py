@@ -12,8 +12,8 @@ from headgate.gateway.http.exchange import Edge, EdgeLimits, Exchange
 from headgate.gateway.http.protocol import GatewayProtocol
 from headgate.types import Caller, Route
 from tests.gateway.corridor import CHAT, Corridor, deployment, model, run
+from tests.gateway.limited import caller, per_minute
 from tests.gateway.scripted import ScriptedProvider, answer, stream
-from tests.gateway.test_admission import caller, per_minute
 from tests.wire.chunks import ANSWER
 
 REQUESTS = 50

@@ -4,56 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
 
 import msgspec
 import pytest
 
 from headgate.cache_types import CacheRules, ExactRules
-from headgate.errors import DatabaseUnavailable, StreamIncomplete, UpstreamError
-from headgate.gateway.idempotency import ALIVE_SECONDS, Idempotency
-from headgate.idempotency_errors import IdempotencyKeyReused, IdempotencyOutcomeUnknown, IdempotentResultNotKept
-from headgate.idempotency_types import IdempotencyRules, KeyedRequest, KeyedResult, OnUnknown
+from headgate.errors import StreamIncomplete, UpstreamError
+from headgate.idempotency_errors import IdempotencyKeyReused, IdempotentResultNotKept
+from headgate.idempotency_types import IdempotencyRules
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.rules import Rules
-from headgate.types import Call, Caller, Measure, MeterKind, Outcome, Route, Rule, Scope, Tier
+from headgate.types import Caller, Outcome, Route
 from tests.gateway import scripted
-from tests.gateway.corridor import EVERYTHING, Corridor, Visit, deployment, model, run
-from tests.gateway.scripted import Reply, ScriptedProvider
+from tests.gateway.corridor import EVERYTHING, Visit, run
+from tests.gateway.keyed import corridor, data, is_replayed, keyed
+from tests.gateway.scripted import Reply
 from tests.wire.chunks import DONE, role, stop, text
 
 BOB = Caller("key_2", "acme", "bob", EVERYTHING)
-BUDGET = Rule("budgets.user_day", MeterKind.BUDGET, Measure.USD, Scope.USER, 10**12, window="day")
-LIMITED = Caller("key_1", "acme", "alice", Tier("pro", models=frozenset({"*"}), rules=(BUDGET,)))
+
+
 EVE = Caller("key_3", "other", "eve", EVERYTHING)
-
-
-def corridor(*replies: Reply, **settings: Any) -> tuple[Corridor, ScriptedProvider]:
-    provider = ScriptedProvider(*replies)
-    return Corridor(model(deployment(provider), retries=0), **settings), provider
-
-
-def another_process(first: Corridor, *replies: Reply, **settings: Any) -> tuple[Corridor, ScriptedProvider]:
-    """One that shares the database with the first."""
-    other, provider = corridor(*replies, **settings)
-    other.clock.new_id("process")  # so that their ids differ
-    keys = Idempotency(first.keys, other.clock, other.settler, other.admissions)
-    other.pipeline.idempotency = other.idempotency = keys
-    return other, provider
-
-
-def keyed(corridor: Corridor, key: str = "k1", stream: bool = False, **members: Any) -> Call:
-    return msgspec.structs.replace(corridor.call(stream=stream, **members), idempotency_key=key)
-
-
-def data(visit: Visit) -> list[bytes]:
-    """What a client of a stream sees of it."""
-    return [line for line in visit.body.split(b"\n") if line.startswith(b"data: ")]
-
-
-def is_replayed(visit: Visit) -> bool:
-    assert visit.head is not None, visit.error
-    return visit.head.is_replayed
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -138,22 +109,6 @@ def test_who_comes_while_it_runs_gets_what_it_gets(stream: bool, late: float) ->
     run(scenario)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_another_process_waits_for_the_result(stream: bool) -> None:
-    async def scenario() -> None:
-        reply = scripted.stream(seconds_before=3.0) if stream else scripted.answer(seconds_before=3.0)
-        one, asked = corridor(reply)
-        two, not_asked = another_process(one, reply)
-        running = asyncio.ensure_future(one.visit(keyed(one, stream=stream)))
-        await asyncio.sleep(0.1)
-        other = await two.visit(keyed(two, stream=stream))
-        assert is_replayed(other) and data(other) == data(await running)
-        assert (len(asked.asked), len(not_asked.asked)) == (1, 0)
-        assert two.record.cost_picousd == 0
-
-    run(scenario)
-
-
 @pytest.mark.parametrize(
     "reply", [scripted.refuse(429), scripted.refuse(400), scripted.fail(UpstreamError("no")), scripted.refuse(500)]
 )
@@ -229,74 +184,6 @@ def test_what_others_wait_for_outlives_its_client() -> None:
     run(scenario)
 
 
-@pytest.mark.parametrize("on_unknown", list(OnUnknown))
-def test_a_request_whose_process_died(on_unknown: OnUnknown) -> None:
-    async def scenario() -> None:
-        rules = IdempotencyRules(on_unknown=on_unknown)
-        one, _ = corridor(scripted.answer(seconds_before=scripted.SILENCE), idempotency=rules)
-        two, provider = another_process(one, scripted.answer(), idempotency=rules)
-        dead = asyncio.ensure_future(one.visit(keyed(one), caller=LIMITED))
-        await asyncio.sleep(1)
-        (noted,) = one.journal.under_way.values()
-        assert noted.is_uncharged is (on_unknown is OnUnknown.RETRY)
-        waiting = [asyncio.ensure_future(two.visit(keyed(two))) for _ in range(3)]
-        await asyncio.sleep(ALIVE_SECONDS - 2)
-        assert not any(visit.done() for visit in waiting)  # it may still live
-        visits = await asyncio.gather(*waiting)
-        if on_unknown is OnUnknown.REFUSE:
-            assert all(isinstance(visit.error, IdempotencyOutcomeUnknown) for visit in visits)
-            assert not provider.asked
-        else:
-            assert sorted(map(is_replayed, visits)) == [False, True, True]
-            assert len(provider.asked) == 1
-        dead.cancel()
-        await asyncio.wait([dead])
-
-    run(scenario)
-
-
-def test_a_process_that_lives_keeps_its_keys() -> None:
-    async def scenario() -> None:
-        one, _ = corridor(scripted.answer(seconds_before=10 * ALIVE_SECONDS))
-        two, not_asked = another_process(one, scripted.answer())
-        living = asyncio.ensure_future(one.idempotency.run_forever())
-        running = asyncio.ensure_future(one.visit(keyed(one)))
-        await asyncio.sleep(1)
-        assert is_replayed(await two.visit(keyed(two)))
-        assert not (await running).error and not not_asked.asked
-        living.cancel()
-        await asyncio.wait([living])
-
-    run(scenario)
-
-
-@pytest.mark.parametrize("on_unknown", list(OnUnknown))
-def test_what_this_process_runs_is_not_thought_dead_here(on_unknown: OnUnknown) -> None:
-    async def scenario() -> None:
-        rules = IdempotencyRules(on_unknown=on_unknown)
-        lane, provider = corridor(scripted.answer(seconds_before=3 * ALIVE_SECONDS), idempotency=rules)
-        running = asyncio.ensure_future(lane.visit(keyed(lane)))
-        await asyncio.sleep(2 * ALIVE_SECONDS)  # and nobody has said that it lives
-        assert is_replayed(await lane.visit(keyed(lane)))
-        assert not is_replayed(await running) and len(provider.asked) == 1
-
-    run(scenario)
-
-
-def test_one_that_was_thought_dead_and_was_not_is_not_charged() -> None:
-    async def scenario() -> None:
-        one, _ = corridor(scripted.answer(seconds_before=ALIVE_SECONDS + 5))
-        two, _ = another_process(one, scripted.answer())
-        slow = asyncio.ensure_future(one.visit(keyed(one)))
-        await asyncio.sleep(ALIVE_SECONDS + 1)
-        assert not is_replayed(await two.visit(keyed(two)))
-        assert (await slow).error is None
-        assert two.record.cost_picousd > 0
-        assert one.record.cost_picousd == 0 and one.record.attempts[0].cost_picousd > 0  # both are booked, one charged
-
-    run(scenario)
-
-
 def test_a_result_that_cannot_be_kept_is_not_answered_twice() -> None:
     async def scenario() -> None:
         lane, provider = corridor(scripted.answer("x" * 2_000), idempotency=IdempotencyRules(max_result_bytes=1_000))
@@ -318,73 +205,6 @@ def test_secrets_and_what_is_never_kept_are_not_kept_here_either(answer: str, ke
         (request,) = lane.keys._requests.values()
         assert request.result is not None and request.result.is_left_out is not kept
         assert (answer.encode() in request.result.body) is kept
-
-    run(scenario)
-
-
-def test_the_answer_goes_out_while_the_database_is_away_and_its_result_is_saved_later() -> None:
-    async def scenario() -> None:
-        lane, provider = corridor(scripted.answer())
-        finish, away = lane.keys.finish, True
-
-        async def failing(key: bytes, request_id: str, result: KeyedResult) -> bool:
-            if away:
-                raise DatabaseUnavailable("away")
-            return await finish(key, request_id, result)
-
-        lane.keys.finish = failing  # type: ignore[method-assign]  # a database that comes and goes
-        living = asyncio.ensure_future(lane.idempotency.run_forever())
-        assert (await lane.visit(keyed(lane))).error is None
-        away = False
-        assert is_replayed(await lane.visit(keyed(lane)))
-        assert len(provider.asked) == 1
-        living.cancel()
-        await asyncio.wait([living])
-
-    run(scenario)
-
-
-def test_a_client_that_leaves_while_the_key_is_asked_for_leaves_it_free() -> None:
-    async def scenario() -> None:
-        lane, _ = corridor(scripted.answer())
-        claim = lane.keys.claim
-
-        async def slow(request: KeyedRequest, now: float) -> KeyedRequest:
-            found = await claim(request, now)  # as a thread does, whoever waits for it
-            await asyncio.sleep(5)
-            return found
-
-        lane.keys.claim = slow  # type: ignore[method-assign]  # a database that takes its time
-        leaving = asyncio.ensure_future(lane.visit(keyed(lane)))
-        await asyncio.sleep(1)
-        leaving.cancel()
-        await asyncio.wait([leaving])
-        await lane.idempotency.finish()
-        assert not lane.keys._requests
-        assert not is_replayed(await lane.visit(keyed(lane)))
-
-    run(scenario)
-
-
-def test_a_key_is_freed_when_the_database_is_back() -> None:
-    async def scenario() -> None:
-        lane, provider = corridor(scripted.refuse(400), scripted.answer())
-        release, away = lane.keys.release, True
-
-        async def failing(key: bytes, request_id: str) -> None:
-            if away:
-                raise DatabaseUnavailable("away")
-            await release(key, request_id)
-
-        lane.keys.release = failing  # type: ignore[method-assign]  # a database that comes and goes
-        living = asyncio.ensure_future(lane.idempotency.run_forever())
-        assert (await lane.visit(keyed(lane))).error is not None
-        await lane.idempotency.finish()
-        away = False
-        assert not is_replayed(await lane.visit(keyed(lane)))
-        assert len(provider.asked) == 2
-        living.cancel()
-        await asyncio.wait([living])
 
     run(scenario)
 

@@ -20,8 +20,8 @@ from headgate.stores.memory_counters import MemoryCounters
 from headgate.types import Measure, MeterKind, Rule, Scope
 from tests.contract.counting import START, HandClock
 from tests.gateway.corridor import Corridor, deployment, model, run
+from tests.gateway.limited import caller, plain
 from tests.gateway.scripted import ScriptedProvider, answer
-from tests.gateway.test_admission import caller, plain
 from tests.scale import scaled
 
 CASES = scaled(1_000, 50)
