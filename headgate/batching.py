@@ -12,7 +12,9 @@ from headgate.config.schema import Config, ProviderConfig
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.gateway.fleet import Deployment
-from headgate.jobs.courier import Courier, CourierMeans
+from headgate.job_types import NewJob
+from headgate.jobs.batch_means import BATCHED, CourierMeans, may_be_batched
+from headgate.jobs.courier import Courier
 from headgate.policy.batching import BatchRules
 from headgate.ports import Clock
 from headgate.provider_batch_ports import BatchApi
@@ -53,8 +55,19 @@ def open_courier(
     return Courier(clock.new_id("courier"), means)
 
 
+def is_undecided(job: NewJob, config: Config, now: float) -> bool:
+    """Whether a job may go to its provider's batch API: then no worker begins it before that is decided. Of a job that
+    gets its items later, any model may be the one."""
+    rules = {name: _of(config, name) for name, model in config.models.items() if model.batch.use != "never"}
+    return bool(rules) and job.kind in BATCHED and may_be_batched(job, rules, now)
+
+
 def _rules(config: Callable[[], Config], model: str) -> BatchRules:
-    found = config().models.get(model)
+    return _of(config(), model)
+
+
+def _of(config: Config, model: str) -> BatchRules:
+    found = config.models.get(model)
     return msgspec.convert(msgspec.structs.asdict(BatchConfig() if found is None else found.batch), BatchRules)
 
 

@@ -115,6 +115,7 @@ class NewJob(Frozen, frozen=True):
     targets: tuple[Target, ...] = ()  # who is told of it
     origin: str = ""  # where in which queue it was taken from: one job for each place
     max_cost_picousd: int | None = None  # it is paused before it costs more
+    undecided: bool = False  # no worker takes of it before it is decided whether it goes to a provider's batch API
 
 
 class Job(Frozen, frozen=True):
@@ -140,7 +141,7 @@ class Job(Frozen, frozen=True):
     root_id: str = ""
     below: Counts = Counts()  # the items of all its children and theirs, if it is a root
     sealed: bool = True  # no more items come
-    execution: str = ""  # live, or batch in its provider's batch API; empty: not decided yet
+    execution: str = ""  # live, or batch in its provider's batch API; empty or undecided: not decided yet
     execution_reason: str = ""
     off_peak: OffPeak | None = None
     opens_at: float | None = None  # when its window opens; None: it is open, or there is none
@@ -213,6 +214,7 @@ class ItemEnd(Frozen, frozen=True):
     counts_as_retry: bool = False
     refusal: Refusal | None = None
     awaits_children: bool = False  # it is claimed again when one of the jobs it submitted is over
+    may_be_paid: bool = False  # its call may be carried out all the same: then it is a duplicate of the next one
 
 
 class Command(StrEnum):

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
-from headgate.provider_batch_types import BatchStanding, Handover, LineResult, ProviderBatch, Taken, WaitingJob
+from headgate.provider_batch_types import (
+    BatchStanding,
+    Candidate,
+    Handover,
+    LineResult,
+    ProviderBatch,
+    Stage,
+    Taken,
+    WaitingJob,
+)
 
 
 class BatchApi(Protocol):
@@ -15,10 +24,10 @@ class BatchApi(Protocol):
     async def submit(self, batch: Handover) -> str:
         """Hand a batch over; returns the provider's id of it."""
 
-    async def find(self, batch: Handover, since: float) -> str | None:
-        """The provider's id of a batch that may have been handed over after `since` (Unix seconds); None: it was not.
+    async def find(self, batch_id: str, size: int, since: float) -> list[Candidate]:
+        """What may be a batch of so many lines that was handed over after `since` (Unix seconds), newest first.
 
-        Where the API has no place for our id it is found by its time and size.
+        Where the API has a place for our id it is the one that has it; else each of that time and size.
         """
 
     async def standing(self, provider_id: str) -> BatchStanding:
@@ -40,14 +49,15 @@ class ProviderBatches(Protocol):
     async def decide(self, job_id: str, execution: str, reason: str) -> None:
         """Say how a job's items are executed: `batch` keeps them from workers, `live` gives them back."""
 
-    async def prepare(self, batch: ProviderBatch, request_ids: Sequence[str]) -> list[Taken]:
-        """Put waiting items of its job into a new batch, at most one for each id, which is on record from now on."""
+    async def prepare(self, batch: ProviderBatch, request_ids: Sequence[str], max_bytes: int) -> list[Taken]:
+        """Put waiting items of its job into a new batch, which is on record from now on: at most one for each id, and
+        only so many that their requests are below `max_bytes`, but one at least."""
 
     async def taken(self, batch: ProviderBatch) -> list[Taken]:
-        """The items of a batch."""
+        """The items of a batch, also those that were erased meanwhile."""
 
-    async def save(self, batch: ProviderBatch) -> None:
-        """Keep how far we are with it."""
+    async def save(self, batch: ProviderBatch, was: Stage | None = None) -> bool:
+        """Keep how far we are with it. False: nothing was changed, as it is not where it `was` any more."""
 
     async def open(self) -> list[ProviderBatch]:
         """Those that are not over, oldest first."""

@@ -43,6 +43,13 @@ class BatchStanding(Frozen, frozen=True):
     results: tuple[str, ...] = ()
 
 
+class Candidate(Frozen, frozen=True, gc=False):
+    """What may be a batch of ours. `is_certain`: it has our id; else the ids of its lines tell, once it has ended."""
+
+    provider_id: str
+    is_certain: bool
+
+
 class LineEnd(StrEnum):
     """How a line ended."""
 
@@ -67,7 +74,7 @@ class LineResult(Frozen, frozen=True):
 
 
 class Taken(Frozen, frozen=True, gc=False):
-    """An item in a batch. `token` is the fence of its lease."""
+    """An item in a batch. `token` is the fence of its lease. `request` is empty when it was erased meanwhile."""
 
     request_id: str
     job_id: str
@@ -83,6 +90,7 @@ class Stage(StrEnum):
     SENT = "sent"  # the provider was called: perhaps it has the batch, perhaps not
     RUNNING = "running"  # the provider has it
     CANCELLING = "cancelling"  # and was asked to stop: the deadline is near, or nobody wants it any more
+    ABANDONED = "abandoned"  # its items are done otherwise; what the provider does of it all the same is paid for
     OVER = "over"
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from headgate.batching import is_undecided
 from headgate.config.schema import Config
 from headgate.delivering import Deliveries
 from headgate.errors import HeadgateError
@@ -105,6 +106,7 @@ class Working:
             purse=purse,
             clock=clock,
             observer=observer,
+            is_undecided=lambda job: is_undecided(job, config(), clock.now()),
         )
         self.worker = Worker(clock.new_id("worker"), self._work, kinds, means, self._settings)
         self.deliveries = Deliveries(database, jobs, clock, config, lambda address: open_queue(address, clock))
@@ -113,7 +115,7 @@ class Working:
         self.upkeep = Upkeep(jobs, SqlJobUpkeep(database, clock), clock, lambda caller: quota_of(config(), caller))
         offices = Offices(self.deliveries.desk, dead, outlooks, self.upkeep, self.filing.documents)
         self._doorbell = Doorbell(self.worker.bell, _signal(config(), clock))
-        self.desk = JobDesk(jobs, offices, clock, kinds, self._doorbell.ring)
+        self.desk = JobDesk(jobs, offices, clock, kinds, self._doorbell.ring, means.is_undecided)
         self.documents = DocumentDesk(jobs, purses, SqlReports(database), models, clock, self._doorbell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
         self._database, self._accounts, self._clock = database, accounts, clock

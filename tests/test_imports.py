@@ -117,7 +117,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "filing": {*ADAPTER, "documents", "jobs", "stores"},
     "delivering": {*ADAPTER, "deliveries", "outgoing", "providers", "stores"},
     "batching": {*ADAPTER, "gateway", "jobs", "stores", "providers"},
-    "working": {*ADAPTER, "gateway", "jobs", "stores", "delivering", "queues", "filing", "pipelines"},
+    "working": {*ADAPTER, "gateway", "jobs", "stores", "delivering", "queues", "filing", "pipelines", "batching"},
     "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
     "caching": {*ADAPTER, "gateway", "stores", "telemetry"},
     "semantics": {*ADAPTER, "gateway", "stores", "telemetry", "caching"},

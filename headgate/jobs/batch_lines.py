@@ -7,7 +7,7 @@ import msgspec
 from headgate.errors import InvalidRequest
 from headgate.gateway.fleet import Deployment
 from headgate.job_types import ItemEnd, ItemState
-from headgate.jobs.calls import call_of
+from headgate.jobs.calls import body_of, call_of
 from headgate.policy import pricing
 from headgate.policy.retrying import is_retryable_status
 from headgate.provider_batch_types import BatchLine, LineEnd, LineResult, ProviderBatch, Taken
@@ -17,6 +17,7 @@ from headgate.wire.speakers import speaker
 from headgate.wire.translation import Ask
 
 _REJECTED = "upstream_rejected"
+_INPUT = {"responses": "input", "embed": "input"}  # of kinds whose requests have no messages
 
 
 class Surroundings(Frozen, frozen=True):
@@ -51,9 +52,9 @@ def booked(taken: Taken, result: LineResult, around: Surroundings) -> Booked:
     return _failed(taken, around, openai.error_message(result.body), result.status)
 
 
-def given_back(taken: Taken, now: float) -> ItemEnd:
-    """The item of a line that was not done: that is not its fault."""
-    return ItemEnd(taken.job_id, taken.number, taken.token, ItemState.RETRYING, next_at=now)
+def given_back(taken: Taken, now: float, *, may_be_paid: bool = False) -> ItemEnd:
+    """The item of a line that was not done, or of which nothing is known: that is not its fault."""
+    return ItemEnd(taken.job_id, taken.number, taken.token, ItemState.RETRYING, next_at=now, may_be_paid=may_be_paid)
 
 
 def batch_price(deployment: Deployment, discount: float) -> Price | None:
@@ -172,7 +173,10 @@ def _record(
 
 
 def _call(taken: Taken, around: Surroundings) -> Call:
-    return call_of(around.batch.kind, taken.request, taken.request_id, around.batch.user_name)
+    """Of a request that was erased only that it was one: it is paid for all the same."""
+    batch = around.batch
+    erased = {"model": batch.model, _INPUT.get(batch.kind, "messages"): []}
+    return call_of(batch.kind, taken.request or body_of(erased), taken.request_id, batch.user_name)
 
 
 def _ask(around: Surroundings) -> Ask:

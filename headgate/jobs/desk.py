@@ -50,7 +50,8 @@ class Offices(Frozen, frozen=True):
 
 
 class JobDesk:
-    """Takes submissions of the public `kinds`; `ring` wakes the worker of this process."""
+    """Takes submissions of the public `kinds`; `ring` wakes the worker of this process, `is_undecided` tells of a job
+    whether it may go to a provider's batch API."""
 
     def __init__(
         self,
@@ -59,6 +60,7 @@ class JobDesk:
         clock: Clock,
         kinds: Kinds,
         ring: Callable[[], None],
+        is_undecided: Callable[[NewJob], bool] = lambda job: False,
     ) -> None:
         self.jobs = jobs
         self.deliveries = offices.deliveries
@@ -69,6 +71,7 @@ class JobDesk:
         self._clock = clock
         self._kinds = {name: kind for name, kind in kinds.items() if kind.public}
         self._ring = ring
+        self._is_undecided = is_undecided
 
     async def submit(
         self, caller: Caller, wanted: Submission, idempotency_key: str | None = None, origin: str = ""
@@ -101,7 +104,7 @@ class JobDesk:
         except HeadgateError:
             if not await self._is_known(new):
                 raise
-        job, is_new = await self.jobs.submit(new)
+        job, is_new = await self.jobs.submit(msgspec.structs.replace(new, undecided=self._is_undecided(new)))
         self._ring()
         return job, is_new
 

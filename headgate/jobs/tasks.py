@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextvars import ContextVar
 from typing import ClassVar, Protocol
 
+from msgspec.structs import replace
+
 from headgate.errors import DatabaseUnavailable
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
@@ -65,6 +67,7 @@ class Means(Frozen, frozen=True, kw_only=True):
     purse: Purse
     clock: Clock
     observer: JobObserver
+    is_undecided: Callable[[NewJob], bool] = lambda job: False  # whether it may go to a provider's batch API
 
 
 class Task:
@@ -75,6 +78,7 @@ class Task:
     def __init__(self, lease: Lease, worker: str, means: Means) -> None:
         self.lease = lease
         self.jobs = means.jobs
+        self._is_undecided = means.is_undecided
         self.clock = means.clock
         self._worker = worker
         self._means = means
@@ -136,7 +140,7 @@ class Task:
         """The job of that name below this item, which is submitted if it is not there: same owner, same priority, same
         times, or with an earlier deadline. It takes items until it is sealed."""
         lease = self.lease
-        new = NewJob(
+        plain = NewJob(
             id=f"{lease.job_id}-{name}",
             owner=lease.owner,
             kind=kind,
@@ -146,7 +150,7 @@ class Task:
             parent=Parent(lease.job_id, lease.number, lease.root_id),
             sealed=False,
         )
-        return (await self.jobs.submit(new))[0]
+        return (await self.jobs.submit(replace(plain, undecided=self._is_undecided(plain))))[0]
 
     async def add(self, job: Job, items: Sequence[NewItem]) -> None:
         """Items for a child; those whose numbers are there already stay as they are."""

@@ -11,12 +11,16 @@ from enum import StrEnum
 
 from headgate.types import Frozen
 
+WINDOW_SECONDS = 26 * 3600.0  # each provider gives a batch a day; after that nothing is done of it any more
+MOST_TRIES = 5
+
 
 class Execution(StrEnum):
     """How a job's items are executed."""
 
     LIVE = "live"
     BATCH = "batch"
+    UNDECIDED = "undecided"  # workers leave it alone until it is one of the two
 
 
 class BatchRules(Frozen, frozen=True, gc=False):
@@ -38,7 +42,6 @@ class JobFacts(Frozen, frozen=True, gc=False):
     deadline_at: float | None = None  # Unix seconds
     obstacle: str = ""  # why it cannot go to a batch API at all
     is_cheaper: bool = True
-    was_refused: str = ""  # why the provider did not take it before
 
 
 class Choice(Frozen, frozen=True, gc=False):
@@ -55,8 +58,6 @@ def choose(facts: JobFacts, rules: BatchRules, now: float) -> Choice:
         return Choice(live, "batch.use of its model is never")
     if facts.obstacle:
         return Choice(live, facts.obstacle)
-    if facts.was_refused:
-        return Choice(live, f"the provider did not take it: {facts.was_refused}")
     if hours is not None and hours <= rules.spill_hours:
         return Choice(live, f"{hours:.1f} hours are left to its deadline, too few for a batch")
     if rules.use == "always":
@@ -75,6 +76,19 @@ def choose(facts: JobFacts, rules: BatchRules, now: float) -> Choice:
 def spills(deadline_at: float | None, rules: BatchRules, now: float) -> bool:
     """Whether what a provider has not done by now is to be done live."""
     return deadline_at is not None and now >= deadline_at - rules.spill_hours * 3600.0
+
+
+def abandons(deadline_at: float | None, rules: BatchRules, now: float, *, is_heard: bool) -> bool:
+    """Whether what is in a batch is done live though it may be done there too. A provider that is heard of stops its
+    batch when it is told to, which may take it half of the time that was left for the rest."""
+    hours = rules.spill_hours / 2 if is_heard else rules.spill_hours
+    return deadline_at is not None and now >= deadline_at - hours * 3600.0
+
+
+def next_try_at(tries: int, last_at: float, pause_seconds: float) -> float | None:
+    """When something is handed over again that so many tries did not bring to the provider, each after twice the pause
+    of the one before; None: it is done live."""
+    return None if tries >= MOST_TRIES else last_at + pause_seconds * 2.0 ** (tries - 1)
 
 
 def _hours_left(facts: JobFacts, now: float) -> float | None:

@@ -11,6 +11,7 @@ from headgate.policy.off_peak import opening, read_hours
 from headgate.stores.jobs_tables import FOR_BATCH, HAS_WINDOW, OUT_OF_HOURS, PAUSED, job_items, jobs
 
 _AT_ONCE = 1000
+_NOT_LIVE = ("batch", "undecided")
 _WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
 
 
@@ -24,13 +25,13 @@ def standing(hours: str, timezone: str, now: float) -> dict[str, Any]:
 
 def held_of(job: Row[Any]) -> int:
     """Why items of a job cannot be claimed; 0: they can."""
-    return int(PAUSED * job.paused + OUT_OF_HOURS * job.closed + FOR_BATCH * (job.execution == "batch"))
+    return int(PAUSED * job.paused + OUT_OF_HOURS * job.closed + FOR_BATCH * (job.execution in _NOT_LIVE))
 
 
 def held_now(job: Row[Any], now: float) -> int:
     """The same of a job that was over, whose window nobody looked at."""
     closed = standing(job.hours, job.timezone, now)["closed"]
-    return int(PAUSED * job.paused + OUT_OF_HOURS * closed + FOR_BATCH * (job.execution == "batch"))
+    return int(PAUSED * job.paused + OUT_OF_HOURS * closed + FOR_BATCH * (job.execution in _NOT_LIVE))
 
 
 def with_reason(reason: int) -> ColumnElement[int]:

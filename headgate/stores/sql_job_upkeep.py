@@ -92,7 +92,11 @@ class SqlJobUpkeep:
 
 def _is_under_way(table: Any) -> ColumnElement[bool]:
     """A job that is not over, or of which a provider has requests yet: what they come to is still to be booked."""
-    theirs = (provider_batches.c.job_id == table.c.id, provider_batches.c.stage != Stage.OVER.value)
+    theirs = (
+        provider_batches.c.job_id == table.c.id,
+        provider_batches.c.stage != Stage.OVER.value,
+        or_(provider_batches.c.stage != Stage.ABANDONED.value, provider_batches.c.provider_id != ""),
+    )
     return or_(table.c.finished_at.is_(None), select(provider_batches.c.id).where(*theirs).exists())
 
 
@@ -104,9 +108,11 @@ def _forget(connection: Connection, job_ids: list[str]) -> None:
     connection.execute(delete(job_costs).where(job_costs.c.job_id.in_(job_ids)))
     connection.execute(delete(job_purses).where(job_purses.c.root_id.in_(job_ids)))
     connection.execute(delete(job_holds).where(job_holds.c.root_id.in_(job_ids)))
-    at_providers = select(provider_batches.c.id).where(provider_batches.c.job_id.in_(job_ids))
-    connection.execute(delete(provider_batch_items).where(provider_batch_items.c.batch_id.in_(at_providers)))
-    connection.execute(delete(provider_batches).where(provider_batches.c.job_id.in_(job_ids)))
+    # One that may turn up yet has nothing of what was asked, and is booked if it does.
+    over = (provider_batches.c.job_id.in_(job_ids), provider_batches.c.stage == Stage.OVER.value)
+    items = provider_batch_items.c.batch_id.in_(select(provider_batches.c.id).where(*over))
+    connection.execute(delete(provider_batch_items).where(items))
+    connection.execute(delete(provider_batches).where(*over))
     connection.execute(delete(batches).where(batches.c.id.in_(job_ids)))
     connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
 

@@ -302,6 +302,7 @@ def _job_values(job: NewJob, now: float) -> dict[str, Any]:
         "parent_id": job.parent.job_id if job.parent else "", "parent_number": job.parent.number if job.parent else 0,
         "root_id": job.parent.root_id if job.parent else job.id, "sealed": int(job.sealed),
         "told_when": max(map(_told_when, job.targets), default=0),
+        "execution": "undecided" if job.undecided else "", "execution_reason": "",
         "origin": job.origin, **off_peak.standing(hours, timezone, now),
     }  # fmt: skip
 

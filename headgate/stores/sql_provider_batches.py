@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, insert, select, text, update
+from sqlalchemy import Connection, CursorResult, Row, delete, func, insert, select, text, update
 
 from headgate.job_types import ItemState
 from headgate.ports import Clock
@@ -25,6 +25,7 @@ from headgate.stores.provider_batch_tables import provider_batch_items, provider
 
 _KINDS = ("chat", "responses", "messages", "embed")
 _AT_ONCE = 200
+_OPEN_QUESTIONS = ("", "undecided", "batch")  # what is decided to be done live stays so
 _WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
 _LEASED = ItemState.LEASED.value
 _ITEM_COLUMNS = tuple(column.name for column in provider_batch_items.columns)
@@ -46,11 +47,12 @@ class SqlProviderBatches:
     async def waiting(self) -> list[WaitingJob]:
         begun = (jobs.c.kind.in_(_KINDS), jobs.c.finished_at.is_(None), jobs.c.queued + jobs.c.retrying > 0)
         query = select(jobs).where(*begun, jobs.c.paused == 0, jobs.c.closed == 0, jobs.c.sealed == 1)
+        query = query.where(jobs.c.execution.in_(_OPEN_QUESTIONS)).order_by(jobs.c.execution == "batch", jobs.c.id)
         first = select(job_items.c.request).where(job_items.c.state.in_(_WAITING)).order_by(job_items.c.number).limit(1)
 
         def work(connection: Connection) -> list[WaitingJob]:
             now = database_now(connection, self._clock)
-            found = connection.execute(query.where(jobs.c.start_at <= now).order_by(jobs.c.id).limit(_AT_ONCE)).all()
+            found = connection.execute(query.where(jobs.c.start_at <= now).limit(_AT_ONCE)).all()
             waiting = []
             for row in found:
                 request = connection.execute(first.where(job_items.c.job_id == row.id)).scalar_one_or_none()
@@ -76,14 +78,18 @@ class SqlProviderBatches:
 
         await self._database.run(self._database.jobs, work, writes=True)
 
-    async def prepare(self, batch: ProviderBatch, request_ids: Sequence[str]) -> list[Taken]:
+    async def prepare(self, batch: ProviderBatch, request_ids: Sequence[str], max_bytes: int) -> list[Taken]:
         its = (job_items.c.job_id == batch.job_id, job_items.c.state.in_(_WAITING), job_items.c.held == FOR_BATCH)
-        query = select(job_items).where(*its).order_by(job_items.c.number).limit(len(request_ids))
+        sizes = select(job_items.c.number, func.length(job_items.c.request).label("size")).where(*its)
+        in_order = sizes.order_by(job_items.c.number).limit(len(request_ids))
+        query = select(job_items).where(*its).order_by(job_items.c.number)
 
         def work(connection: Connection) -> list[Taken]:
             now = database_now(connection, self._clock)
-            due = query.where(job_items.c.next_at <= now).with_for_update(skip_locked=True)
-            found = connection.execute(due).all()
+            numbers = _below(connection.execute(in_order.where(job_items.c.next_at <= now)), max_bytes)
+            last = numbers[-1] if numbers else 0
+            due = query.where(job_items.c.next_at <= now, job_items.c.number <= last).limit(len(numbers))
+            found = connection.execute(due.with_for_update(skip_locked=True)).all()
             if not found:
                 return []
             shifts, until = Shifts(), now + LEASE_OF_ITEMS_SECONDS
@@ -113,24 +119,30 @@ class SqlProviderBatches:
         same = (job_items.c.job_id == provider_batch_items.c.job_id) & (
             job_items.c.number == provider_batch_items.c.number
         )
-        query = select(provider_batch_items, job_items.c.request).join(job_items, same)
+        query = select(provider_batch_items, job_items.c.request).outerjoin(job_items, same)
         query = query.where(provider_batch_items.c.batch_id == batch.id).order_by(provider_batch_items.c.number)
 
         def work(connection: Connection) -> list[Taken]:
             return [
-                Taken(row.request_id, row.job_id, row.number, row.token, row.request.encode())
+                Taken(row.request_id, row.job_id, row.number, row.token, (row.request or "").encode())
                 for row in connection.execute(query)
             ]
 
         return await self._database.run(self._database.reading, work)
 
-    async def save(self, batch: ProviderBatch) -> None:
+    async def save(self, batch: ProviderBatch, was: Stage | None = None) -> bool:
         its = update(provider_batches).where(provider_batches.c.id == batch.id).values(**_values(batch))
+        if was is not None:
+            its = its.where(provider_batches.c.stage == was.value)
+        items = delete(provider_batch_items).where(provider_batch_items.c.batch_id == batch.id)
 
-        def work(connection: Connection) -> None:
-            connection.execute(its)
+        def work(connection: Connection) -> bool:
+            is_changed = connection.execute(its).rowcount == 1
+            if batch.stage is Stage.OVER:
+                connection.execute(items)
+            return is_changed
 
-        await self._database.run(self._database.jobs, work, writes=True)
+        return await self._database.run(self._database.jobs, work, writes=True)
 
     async def open(self) -> list[ProviderBatch]:
         query = select(provider_batches).where(provider_batches.c.stage != Stage.OVER.value)
@@ -147,6 +159,17 @@ class SqlProviderBatches:
         return await self._database.run(
             self._database.reading, lambda connection: int(connection.execute(query).scalar_one())
         )
+
+
+def _below(sizes: CursorResult[Any], max_bytes: int) -> list[int]:
+    """The numbers of the first items whose requests are below a size together; one at least."""
+    numbers, total = list[int](), 0
+    for row in sizes.mappings():
+        total += row["size"]
+        if numbers and total > max_bytes:
+            break
+        numbers.append(row["number"])
+    return numbers
 
 
 def _values(batch: ProviderBatch) -> dict[str, Any]:

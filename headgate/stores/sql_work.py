@@ -196,7 +196,7 @@ def _leases(connection: Connection, found: Sequence[Row[Any]], request_ids: Sequ
 
 def _tell_calls(connection: Connection, ends: Sequence[ItemEnd]) -> None:
     """Which calls are done again: those of a worker that was stopped, and those that were lost before one succeeded."""
-    stopped = [end for end in ends if end.error_code == Draining.code and end.state in OPEN]
+    stopped = [end for end in ends if (end.may_be_paid or end.error_code == Draining.code) and end.state in OPEN]
     duplicates.lose(connection, [(end.job_id, end.number, end.token) for end in stopped])
     done = [end for end in ends if end.state is ItemState.SUCCEEDED]
     duplicates.repeat(connection, [(end.job_id, end.number, end.token) for end in done])

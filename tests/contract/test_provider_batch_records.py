@@ -32,10 +32,10 @@ def test_items_go_into_a_batch_and_workers_leave_them_alone(desk: Open) -> None:
             (waiting,) = await batches.waiting()
             assert (waiting.job_id, waiting.waiting, waiting.execution) == ("job_001", 3, "")
             assert waiting.first_request == b'{"item": 1}'
-            assert await batches.prepare(batch(), ["req_a"]) == [], "it is not decided that they are for a batch"
+            assert await batches.prepare(batch(), ["req_a"], 1_000) == [], "it is not decided that they are for a batch"
             await batches.decide("job_001", "batch", "because")
             assert await claim(opened) == []
-            taken = await batches.prepare(batch(), ["req_a", "req_b"])
+            taken = await batches.prepare(batch(), ["req_a", "req_b"], 1_000)
             assert [(one.number, one.request_id, one.token) for one in taken] == [(1, "req_a", 1), (2, "req_b", 1)]
             found = await opened.jobs.get("job_001")
             assert (found.execution, found.execution_reason) == ("batch", "because")
@@ -53,7 +53,7 @@ def test_what_a_batch_did_not_do_is_for_workers(desk: Open) -> None:
             batches = batches_of(opened)
             await opened.jobs.submit(job(items=3))
             await batches.decide("job_001", "batch", "because")
-            taken = await batches.prepare(batch(), ["req_a", "req_b"])
+            taken = await batches.prepare(batch(), ["req_a", "req_b"], 1_000)
             await batches.decide("job_001", "spilled", "the deadline is near")
             assert [lease.number for lease in await claim(opened)] == [3]
             ends = [ended(one, ItemState.RETRYING) for one in taken]
@@ -70,7 +70,7 @@ def test_items_that_nobody_wants_any_more_are_not_wanted(desk: Open) -> None:
             batches = batches_of(opened)
             await opened.jobs.submit(job(items=2))
             await batches.decide("job_001", "batch", "because")
-            taken = await batches.prepare(batch(), ["req_a", "req_b"])
+            taken = await batches.prepare(batch(), ["req_a", "req_b"], 1_000)
             assert await batches.wanted(batch()) == 2
             await opened.jobs.command("job_001", Command.CANCEL)
             assert await batches.wanted(batch()) == 0
@@ -88,7 +88,7 @@ def test_how_far_we_are_is_kept(desk: Open) -> None:
             batches = batches_of(opened)
             await opened.jobs.submit(job(items=1))
             await batches.decide("job_001", "batch", "because")
-            await batches.prepare(batch(), ["req_a"])
+            await batches.prepare(batch(), ["req_a"], 1_000)
             running = msgspec.structs.replace(
                 batch(), stage=Stage.RUNNING, sent_at=5.0, provider_id="theirs", size=1, deadline_at=9.0
             )
@@ -103,3 +103,47 @@ def test_how_far_we_are_is_kept(desk: Open) -> None:
 
 def ended(taken: Taken, state: ItemState) -> ItemEnd:
     return ItemEnd(taken.job_id, taken.number, taken.token, state)
+
+
+def test_a_job_that_is_undecided_waits_until_it_is_decided(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            batches = batches_of(opened)
+            await opened.jobs.submit(msgspec.structs.replace(job(items=2), undecided=True))
+            await opened.work.sweep(RULES)
+            assert await claim(opened) == []
+            assert [one.execution for one in await batches.waiting()] == ["undecided"]
+            await batches.decide("job_001", "live", "because")
+            assert len(await claim(opened)) == 2
+            assert await batches.waiting() == [], "that is settled"
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_is_no_larger_than_it_may_be_but_has_one_item_at_least(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            batches = batches_of(opened)
+            await opened.jobs.submit(job(items=4))
+            await batches.decide("job_001", "batch", "because")
+            size = len(b'{"item": 1}')
+            taken = await batches.prepare(batch(), ["a", "b", "c", "d"], 2 * size)
+            assert [one.number for one in taken] == [1, 2]
+            taken = await batches.prepare(batch("batch_2"), ["e", "f"], size - 1)
+            assert [one.number for one in taken] == [3]
+
+    asyncio.run(scenario())
+
+
+def test_only_who_knows_where_it_is_moves_it_on(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            batches = batches_of(opened)
+            await opened.jobs.submit(job(items=1))
+            await batches.decide("job_001", "batch", "because")
+            await batches.prepare(batch(), ["req_a"], 1_000)
+            sent = msgspec.structs.replace(batch(), stage=Stage.SENT, size=1)
+            assert await batches.save(sent, was=Stage.PREPARED)
+            assert not await batches.save(sent, was=Stage.PREPARED)
+
+    asyncio.run(scenario())

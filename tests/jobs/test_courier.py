@@ -18,7 +18,8 @@ from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.gateway.budget_shares import BudgetShares
 from headgate.job_types import Command, Counts, ItemState, Job, JobState, NewJob, RetryRules
-from headgate.jobs.courier import LOOKUP_SECONDS, Courier, CourierMeans
+from headgate.jobs.batch_means import CourierMeans
+from headgate.jobs.courier import LOOKUP_SECONDS, Courier
 from headgate.policy.background import GateRules
 from headgate.policy.batching import BatchRules
 from headgate.provider_batch_types import Stage
@@ -197,7 +198,7 @@ class Dying:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
-    async def save(self, batch: object) -> None:
+    async def save(self, batch: object, was: object = None) -> bool:
         raise DatabaseUnavailable("gone")
 
 

@@ -8,8 +8,8 @@ from datetime import datetime
 import msgspec
 
 from headgate.errors import StreamMalformed
-from headgate.provider_batch_types import AtProvider, BatchStanding, Handover, LineEnd, LineResult
-from headgate.providers.batches.calling import Caller, lines_of, read
+from headgate.provider_batch_types import AtProvider, BatchStanding, Candidate, Handover, LineEnd, LineResult
+from headgate.providers.batches.calling import CALL_SECONDS, Caller, lines_of, read
 
 MAX_PAGES = 20
 _SKEW_SECONDS = 300.0
@@ -90,20 +90,19 @@ class AnthropicBatchApi:
         )
         return read(await self._caller.post(self._path, b'{"requests":[%b]}' % requests), _Batch).id
 
-    async def find(self, batch: Handover, since: float) -> str | None:
-        """A batch of the same size that was made since then. That it is ours shows when it has ended, by its lines:
-        their ids are ours alone, so the results of another's are none of ours."""
-        after, found = "", None  # the oldest of them: it is newest first
+    async def find(self, batch_id: str, size: int, since: float) -> list[Candidate]:
+        """Each of the same size that was made about then."""
+        after, found = "", list[Candidate]()
         for _ in range(MAX_PAGES):
             page = read(await self._caller.get(f"{self._path}?limit=100{after}"), _Page)
-            for one in page.data:
+            for one in page.data:  # newest first
                 made_at, counts = _seconds(one.created_at), one.request_counts
                 if made_at < since - _SKEW_SECONDS:
                     return found
-                if counts.processing + counts.done == len(batch.lines):
-                    found = one.id
+                if counts.processing + counts.done == size and made_at <= since + CALL_SECONDS + _SKEW_SECONDS:
+                    found.append(Candidate(one.id, is_certain=False))
             if not page.has_more or page.last_id is None:
-                return found
+                break
             after = f"&after_id={page.last_id}"
         return found
 

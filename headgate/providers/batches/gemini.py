@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from headgate.provider_batch_types import AtProvider, BatchStanding, Handover, LineEnd, LineResult
+from headgate.provider_batch_types import AtProvider, BatchStanding, Candidate, Handover, LineEnd, LineResult
 from headgate.providers.batches.calling import Caller, lines_of, read
 from headgate.providers.generating import model_path
 
@@ -91,17 +91,17 @@ class GeminiBatchApi:
         path = f"{self._prefix}{model_path(batch.model, 'models')}:batchGenerateContent"
         return read(await self._caller.post(path, body), _Operation).name
 
-    async def find(self, batch: Handover, since: float) -> str | None:
+    async def find(self, batch_id: str, size: int, since: float) -> list[Candidate]:
         token = ""
         for _ in range(MAX_PAGES):
             page = read(await self._caller.get(f"{self._prefix}batches?pageSize=100{token}"), _Page)
             for one in page.operations:
-                if one.metadata.display_name == batch.id:
-                    return one.name
+                if one.metadata.display_name == batch_id:
+                    return [Candidate(one.name, is_certain=True)]
             if not page.next_page_token:
-                return None
+                break
             token = f"&pageToken={quote(page.next_page_token, safe='')}"
-        return None
+        return []
 
     async def standing(self, provider_id: str) -> BatchStanding:
         operation = await self._operation(provider_id)

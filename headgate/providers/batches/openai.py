@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from headgate.provider_batch_types import AtProvider, BatchStanding, Handover, LineEnd, LineResult
+from headgate.provider_batch_types import AtProvider, BatchStanding, Candidate, Handover, LineEnd, LineResult
 from headgate.providers.batches.calling import Caller, lines_of, read
 
 OUR_ID = "headgate_batch"  # the name of our id among a batch's metadata
@@ -90,18 +90,18 @@ class OpenAIBatchApi:
         }
         return read(await self._caller.post(self._path("batches"), msgspec.json.encode(made)), _Batch).id
 
-    async def find(self, batch: Handover, since: float) -> str | None:
+    async def find(self, batch_id: str, size: int, since: float) -> list[Candidate]:
         after = ""
         for _ in range(MAX_PAGES):
             separator = "&" if "?" in self._path("batches") else "?"
             page = read(await self._caller.get(f"{self._path('batches')}{separator}limit=100{after}"), _Page)
             for one in page.data:
-                if (one.metadata or {}).get(OUR_ID) == batch.id:
-                    return one.id
+                if (one.metadata or {}).get(OUR_ID) == batch_id:
+                    return [Candidate(one.id, is_certain=True)]
             if not page.has_more or not page.data or page.data[-1].created_at < since - _SKEW_SECONDS:
-                return None
+                break
             after = f"&after={page.data[-1].id}"
-        return None
+        return []
 
     async def standing(self, provider_id: str) -> BatchStanding:
         batch = read(await self._caller.get(self._path(f"batches/{provider_id}")), _Batch)
