@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.errors import HeadgateError
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.routers import OPERATOR, RouterSpec
 from headgate.policy import judging
@@ -25,18 +24,20 @@ from headgate.types import (
     Scope,
     Tier,
 )
-from headgate.wire import said
+from headgate.wire import endings, said
 from headgate.wire.openai import CallHeaders, parse_call
 
 _LEFT_OUT = ("stream", "stream_options")
+WORD_TOKENS = 4_000  # for an answer of one word, and what a model thinks before; so much is held for it
 _NOT_FROM_CACHE = CacheControl(CacheMode.OFF)
 
 
 class Told(Frozen, frozen=True):
-    """What an errand brought back."""
+    """What an errand brought back. `is_cut`: it ended where nobody had wanted it to, for want of money perhaps."""
 
     text: str
     cost_picousd: int
+    is_cut: bool
 
 
 class Errands:
@@ -80,16 +81,14 @@ class Errands:
 
     def _question(self, model: str, system: str, text: str, tag: str) -> Call:
         messages = [{"role": "system", "content": system}, {"role": "user", "content": text}]
-        body = msgspec.json.encode({"model": model, "messages": messages})
+        body = msgspec.json.encode({"model": model, "messages": messages, "max_completion_tokens": WORD_TOKENS})
         headers = CallHeaders(tags=(tag,), cache=_NOT_FROM_CACHE)
         return parse_call(Route.CHAT, body, self._clock.new_id("req"), headers)
 
     async def _ask(self, caller: Caller, call: Call) -> Told:
         async with self._pipeline.handle(caller, call) as answer:
-            text, cost = said.text_of(call.route, answer.body), answer.head.cost_picousd or 0
-        if not text.strip():
-            raise HeadgateError("The answer has no text.")
-        return Told(text, cost)
+            text, head = said.text_of(call.route, answer.body), answer.head
+        return Told(text, head.cost_picousd or 0, _is_cut(call, answer.body, head.max_output_tokens))
 
     def _caller(self, router: RouterSpec) -> Caller:
         """A tier of its own for each router, with the day's money as its budget: the same object each time."""
@@ -107,3 +106,13 @@ class Errands:
             tier = Tier("headgate", models=frozenset({"*"}), rules=(rule,))
             known = self._callers[router.name] = Caller(f"router:{router.name}", OPERATOR, router.name, tier)
         return known
+
+
+def _is_cut(call: Call, body: bytes, lowered_to: int | None) -> bool:
+    try:
+        finishes = endings.of_whole(call.route, body).finishes
+    except (ValueError, KeyError, RecursionError):
+        return False
+    wanted = call.max_output_tokens
+    is_lower = wanted is None or (lowered_to is not None and lowered_to < wanted)
+    return is_lower and not endings.CUT.isdisjoint(finishes)

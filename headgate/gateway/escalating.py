@@ -25,7 +25,6 @@ from headgate.wire import endings, said
 
 log = logging.getLogger(__name__)
 
-_CUT = frozenset({"length", "max_tokens", "incomplete", "model_context_window_exceeded"})
 _HELD_BACK = frozenset({"content_filter", "refusal"})
 
 
@@ -155,7 +154,7 @@ def _whole(journey: Journey, body: bytes, text: str) -> Given:
     return Given(
         text,
         refuses=ending.refuses or not _HELD_BACK.isdisjoint(ending.finishes),
-        truncated=not _CUT.isdisjoint(ending.finishes),
+        truncated=not endings.CUT.isdisjoint(ending.finishes),
         calls_tools=ending.calls_tools,
         mean_logprob=None if call.stream else said.mean_logprob(call.route, body),
     )

@@ -20,7 +20,7 @@ from headgate.gateway.errands import Errands
 from headgate.gateway.journey import Journey
 from headgate.gateway.routers import ModelChoice
 from headgate.judgements import WeakOutcome
-from headgate.limit_errors import LimitRefusal
+from headgate.limit_errors import BudgetHeld, LimitRefusal
 from headgate.policy import judging, losing
 from headgate.policy.choosing import Why
 from headgate.policy.losing import Loss
@@ -34,6 +34,7 @@ from headgate.wire import said
 
 MOST_AT_ONCE = 16  # shadow runs of a process; others are not made
 REST_SECONDS = 60.0  # after a refusal for want of money: each one is a row of the ledger
+HELD_SECONDS = 1.0  # the same, while others that are under way hold what is left
 LOOK_EVERY_SECONDS = 10.0  # whether another process has closed or opened a router
 SHADOW = "shadow"
 _APPEALS = {Why.APPEAL: "appeal", Why.CHALLENGE: "challenge"}
@@ -184,6 +185,9 @@ class Shadowing:
         judge = router.judge or router.members[-1]
         try:
             told = await self._errands.again(router, run.call, run.other)
+            if told.is_cut or not told.text.strip():
+                self._observer.not_judged(router.name, "cut" if told.is_cut else "empty")
+                return
             weak, strong = (run.answer, told.text) if run.is_weak else (told.text, run.answer)
             first, second = (weak, strong) if weak_first else (strong, weak)
             asked = judging.question(_asked(run), first, second)
@@ -191,7 +195,8 @@ class Shadowing:
         except HeadgateError as error:
             self._observer.not_judged(router.name, error.code)
             if isinstance(error, LimitRefusal):
-                self._rests_until[router.name] = self._clock.monotonic() + REST_SECONDS
+                rest = HELD_SECONDS if isinstance(error, BudgetHeld) else REST_SECONDS
+                self._rests_until[router.name] = self._clock.monotonic() + rest
             return
         better = judging.read(verdict.text)
         if better is None:

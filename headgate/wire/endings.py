@@ -14,6 +14,7 @@ from headgate.types import Route
 from headgate.wire import sse
 from headgate.wire.openai import as_text
 
+CUT = frozenset({"length", "max_tokens", "incomplete", "model_context_window_exceeded"})  # finishes before the end
 _MOST_FRAME_BYTES = 16_000_000
 _THOUGHTS_AND_TEXT = frozenset({"text", "thinking", "redacted_thinking"})
 _PLAIN_ITEMS = frozenset({"message", "reasoning"})

@@ -37,10 +37,14 @@ def stream(*steps: Step, seconds_before: float = 0.0) -> Reply:
 
 
 def answer(
-    content: str = "Hello there", *, seconds_before: float = 0.0, usage: tuple[int, int] | None = (7, 3)
+    content: str = "Hello there",
+    *,
+    seconds_before: float = 0.0,
+    usage: tuple[int, int] | None = (7, 3),
+    finish: str = "stop",
 ) -> Reply:
     """A JSON answer."""
-    body: dict[str, Any] = {"choices": [{"index": 0, "message": {"content": content}, "finish_reason": "stop"}]}
+    body: dict[str, Any] = {"choices": [{"index": 0, "message": {"content": content}, "finish_reason": finish}]}
     if usage is not None:
         body["usage"] = {"prompt_tokens": usage[0], "completion_tokens": usage[1]}
     return Reply([json.dumps(body).encode()], headers={**JSON, "x-request-id": "up_1"}, seconds_before=seconds_before)

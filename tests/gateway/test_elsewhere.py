@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -93,11 +92,7 @@ def test_when_the_one_that_asked_failed_the_others_ask() -> None:
 
 def test_nobody_waits_twice_for_an_answer_that_is_not_kept() -> None:
     async def scenario() -> None:
-        cut = scripted.answer(seconds_before=LATE)
-        cut = replace(
-            cut, steps=[body.replace(b'"stop"', b'"length"') for body in cut.steps if isinstance(body, bytes)]
-        )
-        provider, _, corridors = processes(4, cut)
+        provider, _, corridors = processes(4, scripted.answer(seconds_before=LATE, finish="length"))
         loop = asyncio.get_running_loop()
         began = loop.time()
         assert caches(await ask(corridors)) == ["miss"] * 4

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from headgate.errors import Forbidden, InvalidRequest, NotFound, StoreUnavailable, UpstreamUnreachable
-from headgate.gateway.errands import Errands
+from headgate.gateway.errands import WORD_TOKENS, Errands
 from headgate.gateway.routers import OPERATOR, RouterSpec
 from headgate.gateway.shadowing import Shadowing
 from headgate.judgements import WeakOutcome
@@ -20,7 +20,7 @@ from headgate.route_types import RouterGate
 from headgate.stores.memory_routes import MemoryRouteRecords
 from headgate.types import Caller
 from tests.gateway.corridor import ALICE, Corridor, Visit, deployment, model, run
-from tests.gateway.scripted import Asked, ScriptedProvider, answer, fail
+from tests.gateway.scripted import Asked, Reply, ScriptedProvider, answer, fail
 from tests.gateway.test_choosing import CHEAP, DEAR, EASY, then
 from tests.gateway.test_escalating import saying
 
@@ -313,5 +313,46 @@ def test_the_first_words_of_a_conversation_challenge_nothing() -> None:
         one = Shadowed(quiet())
         await one.ask([{"role": "user", "content": "Why do people say that is wrong?"}])
         assert not one.large.asked
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "large, asked, reason",
+    [
+        (answer(""), {}, "empty"),
+        (answer("dear wo", finish="length"), {}, "cut"),
+        (answer("dear wo", finish="length"), {"max_tokens": 50}, ""),  # as its caller wanted it
+    ],
+)
+def test_an_answer_that_is_not_whole_is_not_compared(large: Reply, asked: dict[str, int], reason: str) -> None:
+    async def scenario() -> None:
+        one = Shadowed()
+        one.large._replies = [large]
+        await one.ask(**asked)
+        assert one.noted.said == ([("not judged", reason)] if reason else [("judged", "lose")])
+        assert len(await one.rows()) == len(one.judge.asked) == (not reason)
+
+    run(scenario)
+
+
+def test_money_that_is_only_held_is_asked_for_again_soon() -> None:
+    async def scenario() -> None:
+        one = Shadowed(msgspec.structs.replace(AUTO, shadow_picousd_per_day=3_000_000, max_loss=1.0))
+        one.large._replies = [answer("dear words", seconds_before=5.0)]
+        await asyncio.gather(*(one.ask([{"role": "user", "content": f"hello {n}"}], max_tokens=50) for n in range(10)))
+        assert ("not judged", "budget_held") in one.noted.said
+        before = one.noted.said.count(("judged", "lose"))
+        await one.ask(max_tokens=50)
+        assert one.noted.said.count(("judged", "lose")) == before + 1
+
+    run(scenario)
+
+
+def test_little_is_held_for_a_judges_word() -> None:
+    async def scenario() -> None:
+        one = Shadowed()
+        await one.ask()
+        assert one.judge.asked[0].body["max_completion_tokens"] == WORD_TOKENS
 
     run(scenario)
