@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Reading, Verdict
+from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Reading, Standing, Verdict
 from headgate.policy import admission
 from headgate.policy.admission import Entry, Post
 from headgate.policy.meters import Budget, Rolling, State, new_state
@@ -19,6 +19,7 @@ from headgate.ports import Clock
 from headgate.types import Measure, Scope
 
 HOLD_SECONDS = 30.0
+SET_BACK_SECONDS = 1.0  # a clock that falls back by more was set; by less, it is waited for
 MOST_PROVISIONAL = 10_000  # charges that a late settlement can still correct
 MOST_PANELS = 10_000
 MOST_STATES = 100_000  # of a tenant; sessions and users are named by callers
@@ -110,6 +111,7 @@ class MemoryCounters:
         self._clock = clock
         self._told = told
         self._now = 0.0
+        self._ahead_seconds = 0.0  # of the clock: by so much it was set back
         self._none_expires_before = 0.0
         self._accounts: dict[str, Account] = {_GLOBAL: Account()}
         self._holds: dict[str, tuple[str, Hold]] = {}  # by id with their tenant; the next to expire first
@@ -126,6 +128,13 @@ class MemoryCounters:
     def admit_now(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
         """As `admit`, without a coroutine."""
         now = self._tick()
+        admitted = self._decide(hold_id, tenant, meters, ask, now)
+        if not self._ahead_seconds:
+            return admitted
+        requests, tokens = self._as_the_clock_says(admitted.requests), self._as_the_clock_says(admitted.tokens)
+        return msgspec.structs.replace(admitted, requests=requests, tokens=tokens)
+
+    def _decide(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask, now: float) -> Admission:
         account = self._account(tenant)
         if not account.known:
             return Admission(None, known=False)
@@ -181,14 +190,22 @@ class MemoryCounters:
 
     async def read(self, tenant: str, meters: Sequence[Meter]) -> list[Reading]:
         now = self._tick()
-        return [state.reading(meter, now) for meter, state in self._posts(self._account(tenant), meters)]
+        readings = [state.reading(meter, now) for meter, state in self._posts(self._account(tenant), meters)]
+        if not self._ahead_seconds:
+            return readings
+        return [
+            reading
+            if reading.frees_at is None or reading.frees_at == reading.meter.resets_at
+            else msgspec.structs.replace(reading, frees_at=reading.frees_at - self._ahead_seconds)
+            for reading in readings
+        ]
 
     async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = ()) -> None:
         now, account = self._tick(), self._account(tenant)
         for meter, amount, at in dated:
             state = self._home(account, meter).state(meter)
             if isinstance(state, Rolling):
-                state.restore_at(amount, at, now)
+                state.restore_at(amount, at + self._ahead_seconds, now)
         for meter, amount in spent:
             self._home(account, meter).state(meter).restore(meter, amount, now)
         account.known = True
@@ -205,14 +222,24 @@ class MemoryCounters:
             account.known = False
 
     def _tick(self) -> float:
-        """The time, which never goes back here; and what has expired by now."""
-        now = self._clock.now()
+        """The time, which never goes back here; and what has expired by now.
+
+        When the clock was set back, it goes on from where it was: else nobody's minute would pass for hours.
+        """
+        now = self._clock.now() + self._ahead_seconds
         if now < self._now:
+            if now < self._now - SET_BACK_SECONDS:
+                self._ahead_seconds += self._now - now
             now = self._now
         self._now = now
         if now >= self._none_expires_before:
             self._expire_all(now)
         return now
+
+    def _as_the_clock_says(self, standing: Standing | None) -> Standing | None:
+        if standing is None:
+            return None
+        return msgspec.structs.replace(standing, resets_at=standing.resets_at - self._ahead_seconds)
 
     def _expire_all(self, now: float) -> None:
         while self._holds:

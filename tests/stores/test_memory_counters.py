@@ -71,6 +71,29 @@ def test_after_a_restart_a_bucket_is_empty_at_most() -> None:
     run(scenario)
 
 
+def test_a_clock_that_is_set_back_stops_nobody(back: float = 7200.0) -> None:
+    async def scenario(counters: MemoryCounters, clock: HandClock) -> None:
+        meters = [rate(2), rolling(USD), budget(USD)]
+        for number in range(2):
+            assert (await counters.admit(f"req_{number}", "acme", meters, ask())).refusal is None
+        counters.settle("req_0", "acme", Charge(picousd=7))
+        clock.at -= back
+        refused = await counters.admit("req_2", "acme", meters, ask())
+        assert refused.wait_seconds is not None and refused.wait_seconds <= 60.25
+        assert refused.requests is not None and abs(refused.requests.resets_at - clock.at) <= 61
+        clock.at += 31  # who did not settle is given up meanwhile
+        first, spent, month = await counters.read("acme", meters)
+        assert first.frees_at is not None and abs(first.frees_at - clock.at) <= 31
+        assert (spent.used, month.used, month.frees_at) == (7, 7, START + 30 * DAY)
+        clock.at += 30
+        assert (await counters.admit("req_3", "acme", meters, ask())).refusal is None
+        clock.at += back + 60
+        assert (await counters.admit("req_4", "acme", meters, ask())).refusal is None
+        assert counters.holds == 1
+
+    run(scenario)
+
+
 def test_two_limits_on_one_budget_each_tell_of_their_own_shares() -> None:
     async def main() -> None:
         clock, told = HandClock(), list[tuple[int, int]]()
