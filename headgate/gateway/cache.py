@@ -109,6 +109,12 @@ class Cache:
                 self._forget(journey, flight)
                 flight.sends_back()
 
+    def complete(self, journey: Journey) -> None:
+        """Before an answer is booked: put what was kept to what a provider has answered. Raises StreamMalformed."""
+        ticket, attempt = journey.ticket, journey.attempt
+        if ticket is not None and ticket.inputs is not None and attempt is not None:
+            attempt.body = vectors.complete(ticket.inputs, attempt.body)
+
     def answered(self, journey: Journey, body: bytes, tail: bytes = b"") -> None:
         """The answer is complete and booked: keep it, if it may be, and give it to those who wait for it.
 
@@ -117,8 +123,6 @@ class Cache:
         flight, ticket = _led_by(journey), journey.ticket
         if ticket is None or flight is None:
             return
-        if ticket.inputs is not None and journey.attempt is not None:
-            body = journey.attempt.body = vectors.complete(journey, ticket.inputs, body)
         ticket.flight = None
         flight.usage = saving.usage_of(journey)
         if journey.call.stream:
@@ -226,9 +230,11 @@ class Cache:
         if ticket.inputs is not None:
             may_be_given = partial(self._may_be_given, journey, ticket)
             return await vectors.look(self._store, ticket.inputs, may_be_given)
-        kept = await self._store.get(ticket.question.key)
-        if kept is None and ticket.private_key:
-            kept = await self._store.get(ticket.private_key)
+        if ticket.private_key:
+            kept, own = await self._store.get_all([ticket.question.key, ticket.private_key])
+            kept = kept or own
+        else:
+            kept = await self._store.get(ticket.question.key)
         given = kept is not None and _is_answer_to(ticket, kept) and self._may_be_given(journey, ticket, kept)
         return kept if given else None
 

@@ -155,6 +155,8 @@ class Passage:
                 await pipeline.escalating.improve(journey)
             if journey.call.stream:
                 return pipeline.stream_answer(journey)
+            if journey.ticket is not None:
+                pipeline.cache.complete(journey)
             if journey.keyed is not None and journey.attempt is not None:
                 await pipeline.idempotency.finished(journey, journey.attempt.body)
             await pipeline.settle(journey, Outcome.DONE)

@@ -76,10 +76,10 @@ class Semantic:
         """A note of this process or another one. What cannot be read is passed over."""
         try:
             note = self._notes.read(data)
+            switch = self.memory.apply(note)
         except ValueError:
             log.warning("a note of another release about the semantic cache was passed over")
             return
-        switch = self.memory.apply(note)
         if switch is not None and isinstance(note, Learned):
             self._observer.switched(note.scope, switch)
 

@@ -47,10 +47,10 @@ def inputs_of(journey: Journey, ticket: Ticket) -> Inputs | None:
 
 async def look(store: CacheStore, inputs: Inputs, may_be_given: Callable[[CachedAnswer], bool]) -> CachedAnswer | None:
     """The whole answer, if all of it is kept. What is found of it is noted."""
-    kept = await store.get_all(inputs.keys)
+    kept = await store.get_all([*inputs.keys, *inputs.private_keys])
     if inputs.private_keys:
-        own = await store.get_all(inputs.private_keys)
-        kept = [one or other for one, other in zip(kept, own, strict=True)]
+        half = len(inputs.keys)
+        kept = [one or other for one, other in zip(kept[:half], kept[half:], strict=True)]
     asked_for = {*inputs.keys, *inputs.private_keys}
     given = {
         place: one for place, one in enumerate(kept) if one is not None and one.key in asked_for and may_be_given(one)
@@ -81,7 +81,7 @@ def narrow(journey: Journey, inputs: Inputs) -> None:
     journey.call = msgspec.structs.replace(journey.call, fields={**journey.call.fields, "input": raw})
 
 
-def complete(journey: Journey, inputs: Inputs, body: bytes) -> bytes:
+def complete(inputs: Inputs, body: bytes) -> bytes:
     """The whole answer, out of what was found and what a provider has answered. Raises StreamMalformed."""
     if len(inputs.asked) == len(inputs.texts):
         return body

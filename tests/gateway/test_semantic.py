@@ -6,13 +6,15 @@ import asyncio
 import json
 
 import msgspec
+import numpy as np
 import pytest
 
 from headgate.cache_types import Sampled, SemanticRules
 from headgate.gateway import embedded
 from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG, Checks, Comparison
-from headgate.gateway.semantic_memory import Asked, Entered, Learned, Notes, SemanticMemory
-from headgate.policy.semantic.partition import Verified
+from headgate.gateway.semantic_memory import Asked, Entered, Learned, Notes, Scope, SemanticMemory
+from headgate.policy.semantic.partition import Settings, Verified
+from headgate.policy.semantic.sketch import sketch
 from headgate.stores.memory_entry_log import MemoryEntryLog
 from headgate.stores.vectors_hnsw import HnswIndex
 from headgate.types import CacheControl, CacheMode, Caller, Outcome
@@ -247,6 +249,11 @@ def test_a_note_of_another_release_is_passed_over() -> None:
         for note in (b"", b"\x93\x01\x02\x03", b"nonsense"):
             corridor.semantic.apply(note)
         assert len(corridor.memory) == 0
+        for dimensions in (32, 31):  # another embedder's vector
+            vector = np.zeros(dimensions, dtype="<f4").tobytes()
+            scope = Scope("acme", "small", "", Settings(0.01, 0.02))
+            corridor.semantic.apply(Notes().write(Entered(scope, "p", f"{dimensions:02x}", vector, sketch("a"), 0.0)))
+        assert len(corridor.memory) == 1
 
     run(scenario)
 

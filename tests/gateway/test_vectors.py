@@ -7,13 +7,15 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
 
 from headgate.cache_types import CacheRules, ExactRules
+from headgate.errors import StreamMalformed
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.rules import Rules
 from headgate.ports import UpstreamResponse
-from headgate.types import Caller, Operation, Route
+from headgate.types import Caller, Operation, Outcome, Route
 from tests.gateway.corridor import ALICE, EVERYTHING, Corridor, Visit, deployment, model, run
 from tests.gateway.scripted import JSON, Reply, ScriptedProvider, ScriptedResponse
 
@@ -21,7 +23,9 @@ BOB = Caller("key_2", "acme", "bob", EVERYTHING)
 
 
 class Embedding(ScriptedProvider):
-    """Answers each input with a vector of its own, the last one first."""
+    """Answers each input with a vector of its own, the last one first; `lacks` says how many are left out."""
+
+    lacks = 0
 
     async def send(
         self, operation: Operation, body: bytes, *, endpoint: str, api_key: str, headers: Sequence[tuple[str, str]] = ()
@@ -32,7 +36,7 @@ class Embedding(ScriptedProvider):
         inputs = [asked] if isinstance(asked, str) else asked
         data = [{"object": "embedding", "index": place, "embedding": [vector(one)]} for place, one in enumerate(inputs)]
         usage = {"prompt_tokens": len(inputs), "total_tokens": len(inputs)}
-        answer = {"object": "list", "data": data[::-1], "model": "their-model", "usage": usage}
+        answer = {"object": "list", "data": data[::-1][self.lacks :], "model": "their-model", "usage": usage}
         self.responses.append(ScriptedResponse(Reply([json.dumps(answer).encode()], headers=JSON)))
         return self.responses[-1]
 
@@ -131,5 +135,34 @@ def test_the_same_at_once_is_asked_once() -> None:
         told = await asyncio.gather(*[ask(corridor, ["a", "bb"]) for _ in range(5)])
         assert [cache for cache, _ in told] == ["miss"] + ["coalesced"] * 4
         assert len(provider.asked) == 1 and all(vectors(visit) == vectors(told[0][1]) for _, visit in told)
+
+    run(scenario)
+
+
+def test_a_key_gives_all_vectors_again_though_a_part_was_found() -> None:
+    async def scenario() -> None:
+        corridor = embedding(Embedding())
+        await ask(corridor, ["a", "bb"])
+        texts = ["a", "cccc", "bb"]
+        calls = [corridor.call(Route.EMBEDDINGS, input=texts, stream=False) for _ in range(2)]
+        visits = [await corridor.visit(msgspec.structs.replace(call, idempotency_key="k1")) for call in calls]
+        assert [vectors(visit) for visit in visits] == [[vector(text) for text in texts]] * 2
+
+    run(scenario)
+
+
+def test_an_answer_that_lacks_vectors_is_booked_as_a_failure() -> None:
+    async def scenario() -> None:
+        provider = Embedding()
+        corridor = embedding(provider, retries=0)
+        await ask(corridor, ["a", "bb"])
+        provider.lacks = 1
+        call = corridor.call(Route.EMBEDDINGS, input=["a", "cccc", "dd"], stream=False)
+        visit = await corridor.visit(call)
+        assert isinstance(visit.error, StreamMalformed) and visit.head is None
+        assert corridor.journal.appended[-1].outcome is Outcome.FAILED
+        assert corridor.at_rest()
+        provider.lacks = 0
+        assert (await ask(corridor, ["a", "cccc", "dd"]))[0] == "miss"
 
     run(scenario)
