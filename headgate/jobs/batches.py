@@ -130,7 +130,10 @@ class BatchDesk:
         except NotFound:
             pass
         job = await self._jobs.get(batch.id)
-        return _ended_by(job, batch) if job.is_over else batch
+        if not job.is_over:
+            return batch
+        latest = await self._batches.get(batch.id)  # a job that ended since was ended by its worker, after its batch
+        return latest if latest.has_ended else _ended_by(job, batch)
 
     async def _keep_requests(self, writer: FileWriter, body: AsyncIterator[bytes]) -> int:
         """How many there are."""

@@ -248,6 +248,26 @@ def test_what_failed_is_tried_again_with_its_job(tmp_path: Path) -> None:
     run(scenario)
 
 
+def test_who_looks_while_it_ends_is_not_told_that_it_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        hall = Hall(tmp_path)
+        batch = await hall.create(jsonl(line(1), "no json"))
+        store = hall.batches._batches
+        read, before = store.get, [await store.get(batch.id)]
+
+        async def get(batch_id: str, tenant: str | None = None) -> Batch:
+            return before.pop() if before else await read(batch_id, tenant)
+
+        hall.floor.start("w1")
+        done = await hall.until_ended(batch)
+        assert done.status is BatchStatus.COMPLETED
+        monkeypatch.setattr(store, "get", get)
+        assert await hall.get(batch) == done  # it had read the batch before the end, and its job after
+        await hall.floor.stop()
+
+    run(scenario)
+
+
 async def _pieces(body: bytes) -> AsyncIterator[bytes]:
     for start in range(0, len(body), 100):
         yield body[start : start + 100]
