@@ -15,7 +15,7 @@ from headgate.errors import Conflict, InvalidRequest
 from headgate.job_types import Command, Item, ItemState, Job, JobFilter, JobState
 from headgate.jobs.batch_kind import BATCH_KIND
 from headgate.jobs.calls import body_of
-from headgate.jobs.desk import Submission
+from headgate.jobs.desk import Portion, Submission
 from headgate.jobs.outlook import NOTHING, Outlook
 from headgate.policy.pricing import format_usd
 from headgate.types import PICO_PER_USD, Frozen
@@ -33,12 +33,14 @@ class SubmitJob(Input, frozen=True):
     embeddings, `messages` Anthropic's, `responses` OpenAI's. Times are Unix seconds; higher priorities go first. Items
     begin within the hours of `window` only, such as `01:00-06:00` in `timezone`, by default the tenant's.
     `deadline_seconds` counts from when it could begin. A job is paused before it costs more than `max_cost_usd`.
+    With `open` in place of requests they come later, in portions, and the job begins with the last of them.
     When the job ends, `webhook` is called, `mail` is written to, and its answer is sent to the topic or queue
     `reply_to`."""
 
     kind: Name = "chat"
     request: Any = None
     requests: list[Any] | None = None
+    open: bool = False
     priority: Annotated[int, msgspec.Meta(ge=-100, le=100)] = 0
     start_at: UnixSeconds | None = None
     deadline_at: UnixSeconds | None = None
@@ -49,6 +51,15 @@ class SubmitJob(Input, frozen=True):
     webhook: Annotated[str, msgspec.Meta(min_length=1)] | None = None
     mail: str | list[str] | None = None
     reply_to: Annotated[str, msgspec.Meta(min_length=1, max_length=500)] | None = None
+
+
+class AddRequests(Input, frozen=True):
+    """A portion of requests, numbered from `first`: sending it again changes nothing. `last`: there are no more."""
+
+    job_id: Name
+    requests: list[Any]
+    first: Annotated[int, msgspec.Meta(ge=1)] = 1
+    last: bool = False
 
 
 class JobId(Input, frozen=True):
@@ -171,9 +182,11 @@ class ItemList(Frozen, frozen=True):
 
 async def submit(visit: Visit, command: SubmitJob) -> Reply:
     """Have requests answered later: 202 and the job. With an `Idempotency-Key` the same body is the same job."""
-    if (command.request is None) == (command.requests is None):
-        raise InvalidRequest("Send either 'request' or 'requests'.", param="request")
-    bodies = [command.request] if command.requests is None else command.requests
+    if (command.request is not None) + (command.requests is not None) + command.open != 1:
+        raise InvalidRequest(
+            "Send either 'request' or 'requests', or 'open': true and requests later.", param="request"
+        )
+    bodies = [command.request] if command.request is not None else command.requests or []
     wanted = Submission(
         kind=command.kind,
         requests=tuple(map(body_of, bodies)),
@@ -186,8 +199,15 @@ async def submit(visit: Visit, command: SubmitJob) -> Reply:
         timezone=command.timezone,
         told=Wanted(command.webhook, _addresses(command.mail), command.reply_to),
     )
-    job, _ = await visit.services.job_desk.submit(visit.caller(), wanted, idempotency_key(visit))
+    desk, caller, key = visit.services.job_desk, visit.caller(), idempotency_key(visit)
+    job = await desk.open(caller, wanted, key) if command.open else (await desk.submit(caller, wanted, key))[0]
     return Reply(msgspec.json.encode(view(job)), 202)
+
+
+async def add_requests(visit: Visit, command: AddRequests) -> JobView:
+    """Give requests to a job that was submitted with `open`. With the last portion it begins."""
+    portion = Portion(tuple(map(body_of, command.requests)), command.first, command.last)
+    return view(await visit.services.job_desk.add(visit.caller(), command.job_id, portion))
 
 
 def picousd_of(usd: float) -> int:

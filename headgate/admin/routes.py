@@ -70,6 +70,9 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
         Access.CALLER,
     ),
     Endpoint("GET", JOB_PATH, jobs.get_job, jobs.JobId, jobs.JobView, Access.CALLER),
+    Endpoint(
+        "POST", f"{JOB_PATH}/requests", jobs.add_requests, jobs.AddRequests, jobs.JobView, Access.CALLER, is_large=True
+    ),
     Endpoint("GET", f"{JOB_PATH}/events", jobs.events, jobs.JobId, None, Access.CALLER),
     Endpoint("GET", f"{JOB_PATH}/partial", jobs.partial, jobs.ItemsQuery, jobs.ItemList, Access.CALLER),
     Endpoint("GET", f"{JOB_PATH}/result", jobs.result, jobs.ResultQuery, None, Access.LINK),

@@ -23,6 +23,7 @@ url_option = click.option("--url", metavar="URL", help="The server; default: whe
 
 class _Told(msgspec.Struct):
     message: str
+    param: str | None = None
 
 
 class _Refused(msgspec.Struct):
@@ -65,7 +66,7 @@ class Server(msgspec.Struct, frozen=True):
             connection.request(method, parts.path.rstrip("/") + path, data, headers)
             response = connection.getresponse()
             if response.status >= 400:
-                raise InvalidRequest(_words(response.status, response.read()))
+                raise _refusal(response.status, response.read())
             yield response
         except OSError as error:
             raise InvalidRequest(
@@ -93,8 +94,9 @@ def ask(method: str, path: str, body: object = None, *, url: str | None, config_
     return Server(server_url(url, config_path), admin_key).ask(method, path, body)
 
 
-def _words(status: int, answer: bytes) -> str:
+def _refusal(status: int, answer: bytes) -> InvalidRequest:
     try:
-        return msgspec.json.decode(answer, type=_Refused).error.message
+        told = msgspec.json.decode(answer, type=_Refused).error
     except msgspec.DecodeError:
-        return f"The server answered {status}."
+        return InvalidRequest(f"The server answered {status}.")
+    return InvalidRequest(told.message, param=told.param)

@@ -19,8 +19,9 @@ from headgate.admin.jobs import JobView
 from headgate.admin.report_views import ReportView
 from headgate.commands import batch_documents
 from headgate.commands.asking import Server
-from headgate.commands.jobs import requests_of, server_options, watch_job
+from headgate.commands.jobs import server_options, watch_job
 from headgate.commands.options import json_option
+from headgate.commands.request_files import submit_file
 from headgate.commands.tables import show
 from headgate.errors import InvalidRequest
 
@@ -105,9 +106,7 @@ def run_requests(server: Server, file: Path, kind: str, **wanted: Any) -> None:
 
     Doing it again with the same file and options goes on with the same job, at no cost.
     """
-    body = {"kind": kind, "requests": requests_of(file), **_bounds(wanted)}
-    key = hashlib.sha256(msgspec.json.encode(body)).hexdigest()
-    job = _job(server.ask("POST", "/v1/jobs", body, {"idempotency-key": key}))
+    job = submit_file(server, file, {"kind": kind, **_bounds(wanted)}, once=True)
     _follow(server, job.id, wanted)
 
 

@@ -19,8 +19,8 @@ from headgate.admin.jobs import ItemList, JobList, JobView
 from headgate.admin.moments import written
 from headgate.commands.asking import Server, ask, server_url, url_option
 from headgate.commands.options import config_option, json_option
+from headgate.commands.request_files import submit_file
 from headgate.commands.tables import show
-from headgate.errors import InvalidRequest
 from headgate.job_types import JobState
 
 _PAGE = 1000
@@ -69,8 +69,7 @@ def jobs() -> None:
 @server_options
 def submit(server: Server, file: Path, watches: bool, mail: tuple[str, ...], **wanted: object) -> None:
     """Submit a FILE of requests, one JSON object on each line, and print the job's id."""
-    body = {"requests": requests_of(file), "mail": list(mail) or None, **wanted}
-    job = _job(server.ask("POST", "/v1/jobs", body))
+    job = submit_file(server, file, {"mail": list(mail) or None, **wanted})
     click.echo(job.id)
     if watches:
         watch_job(server, job.id)
@@ -186,27 +185,6 @@ def _show_deliveries(answer: bytes) -> None:
         for told in msgspec.json.decode(answer, type=DeliveryList).data
     ]
     show(("how", "to", "event", "state", "attempts", "answer"), rows, numbers=("attempts",))
-
-
-def requests_of(file: Path) -> list[msgspec.Raw]:
-    """One for each line. Raises InvalidRequest, naming the line."""
-    return [_request(line, number) for number, line in enumerate(_lines(file), start=1)]
-
-
-def _lines(file: Path) -> list[bytes]:
-    """Lines with something in them. JSON has line breaks of its own kind only: U+2028 is none."""
-    lines = [line.strip() for line in file.read_bytes().split(b"\n")]
-    if not any(lines):
-        raise InvalidRequest(f"{file} has no requests: write one JSON object on each line.")
-    return [line for line in lines if line]
-
-
-def _request(line: bytes, number: int) -> msgspec.Raw:
-    try:
-        msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise InvalidRequest(f"Line {number} is not valid JSON: {error}.") from None
-    return msgspec.Raw(line)
 
 
 def watch_job(server: Server, job_id: str) -> None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
 
 from headgate.deliveries.desk import DeliveryDesk, Wanted
-from headgate.errors import HeadgateError, InvalidRequest
+from headgate.errors import Forbidden, HeadgateError, InvalidRequest
 from headgate.job_ports import Jobs
-from headgate.job_types import Command, DeadFilter, Job, JobFilter, NewJob, OffPeak, Owner
+from headgate.job_types import Command, DeadFilter, Job, JobFilter, NewItem, NewJob, OffPeak, Owner
 from headgate.jobs.dead import DeadLetterOffice
 from headgate.jobs.erasing import Upkeep
 from headgate.jobs.file_documents import FileDocuments
@@ -21,7 +21,8 @@ from headgate.policy.off_peak import opens_at, read_hours
 from headgate.ports import Clock
 from headgate.types import Caller, Frozen
 
-MAX_ITEMS = 50_000  # of one submission
+MAX_ITEMS = 50_000  # of one submission, or of one portion
+MAX_ITEMS_IN_ALL = 1_000_000  # of a job
 
 
 class Submission(Frozen, frozen=True):
@@ -37,6 +38,14 @@ class Submission(Frozen, frozen=True):
     told: Wanted = Wanted()
     window: str | None = None  # the hours in which its items may begin, as 01:00-06:00
     timezone: str | None = None  # of the window; None: the tenant's
+
+
+class Portion(Frozen, frozen=True):
+    """Requests for a job that is open, numbered from `first`; after the last one no more come."""
+
+    requests: tuple[bytes, ...]
+    first: int
+    is_last: bool
 
 
 class Offices(Frozen, frozen=True):
@@ -79,6 +88,46 @@ class JobDesk:
         """The job, and whether it is new. Raises InvalidRequest, ModelNotFound or NotFound for the first item that is
         wrong, WebhookRefused, MailRefused or ReplyRefused for somebody who cannot be told, Conflict for an idempotency
         key that stands for another job, DatabaseUnavailable."""
+        return await self._submit(caller, wanted, idempotency_key, origin)
+
+    async def open(self, caller: Caller, wanted: Submission, idempotency_key: str | None = None) -> Job:
+        """A job whose requests come later, and which is paused until they are there. Raises as `submit`."""
+        job, is_new = await self._submit(caller, wanted, idempotency_key, "", is_open=True)
+        return await self.jobs.command(job.id, Command.PAUSE) if is_new else job
+
+    async def add(self, caller: Caller, job_id: str, portion: Portion) -> Job:
+        """Requests for an open job; those that are there already stay as they are. With the last one it begins. Raises
+        NotFound, Forbidden, InvalidRequest, and as `submit` for a request that is wrong."""
+        job, last = await self.jobs.get(job_id, caller.tenant), portion.first + len(portion.requests) - 1
+        if job.root_id != job.id or job.kind not in self._kinds or (job.is_over and last > job.counts.total):
+            raise InvalidRequest(f"The job takes no requests: it is {job.state}.", param="job_id")
+        if job.owner.key_id != caller.key_id:
+            raise Forbidden("A job takes requests with the key that it was submitted with.")
+        if last > (job.counts.total if job.sealed else MAX_ITEMS_IN_ALL):
+            raise InvalidRequest(f"The job has {job.counts.total} requests and takes no more.", param="first")
+        if job.sealed:
+            return job
+        if portion.requests:
+            await self._check(caller, job.kind, portion.requests, portion.first)
+            items = [NewItem(number, request) for number, request in enumerate(portion.requests, portion.first)]
+            await self.jobs.add(job.id, items)
+        if portion.is_last:
+            if not last:
+                raise InvalidRequest("A job needs at least one request.", param="requests")
+            await self.jobs.seal(job.id)
+            await self.jobs.command(job.id, Command.RESUME)
+            self._ring()
+        return await self.jobs.get(job.id)
+
+    async def _submit(
+        self,
+        caller: Caller,
+        wanted: Submission,
+        idempotency_key: str | None,
+        origin: str = "",
+        *,
+        is_open: bool = False,
+    ) -> tuple[Job, bool]:
         now = self._clock.now()
         begins, deadline_at, off_peak = _times(caller, wanted, now)
         new = NewJob(
@@ -95,11 +144,14 @@ class JobDesk:
             off_peak=off_peak,
             max_cost_picousd=wanted.max_cost_picousd,
             origin=origin,
+            sealed=not is_open,
         )
         try:
             if deadline_at is not None and deadline_at <= begins:
                 raise InvalidRequest("The deadline comes before the job could begin.", param="deadline_at")
-            await self._check(caller, wanted)
+            kind_named(self._kinds, wanted.kind)
+            if not is_open:
+                await self._check(caller, wanted.kind, wanted.requests)
             new = msgspec.structs.replace(new, targets=await self.deliveries.targets(caller, wanted.told))
         except HeadgateError:
             if not await self._is_known(new):
@@ -108,15 +160,16 @@ class JobDesk:
         self._ring()
         return job, is_new
 
-    async def _check(self, caller: Caller, wanted: Submission) -> None:
-        kind, count = kind_named(self._kinds, wanted.kind), len(wanted.requests)
+    async def _check(self, caller: Caller, kind_name: str, requests: Sequence[bytes], first: int = 0) -> None:
+        """Those of a portion are numbered from `first`; 0: they are all there are."""
+        kind, count = kind_named(self._kinds, kind_name), len(requests)
         if not count:
             raise InvalidRequest("A job needs at least one request.", param="request")
         if count > MAX_ITEMS:
-            raise InvalidRequest(f"A job has at most {MAX_ITEMS} requests, not {count}.")
-        size = sum(map(len, wanted.requests))
-        for index, request in enumerate(wanted.requests):
-            with _placed(index if count > 1 else None):
+            raise InvalidRequest(f"At most {MAX_ITEMS} requests are submitted at once, not {count}.", param="requests")
+        size = sum(map(len, requests))
+        for index, request in enumerate(requests, start=max(0, first - 1)):
+            with _placed(index if count > 1 or first else None):
                 kind.check(caller, request)
                 if isinstance(kind, ReadsFiles):
                     size += await self._files.size(kind.files(request), caller.tenant)

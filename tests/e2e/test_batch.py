@@ -7,9 +7,15 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
+from headgate.commands import request_files
+from headgate.commands.asking import Server
+from headgate.errors import InvalidRequest
 from tests.documents.samples import pdf
 from tests.e2e.gateway import ALICE, ROOT, Gateway
 from tests.e2e.test_jobs import SLOW, started, write_work
@@ -99,6 +105,59 @@ def test_facts_and_requests(tmp_path: Path, running_upstream: Upstream) -> None:
         waiting = run(gateway, "run", str(work), "--nightly", nightly, "--timezone", "UTC", "--no-watch").stdout.strip()
         job = gateway.get_json(f"/v1/jobs/{waiting}", ALICE)
         assert waiting != first and job["window"] == nightly and job["progress"]["done"] == 0
+
+
+def test_a_file_goes_up_in_portions_and_on_where_it_stopped(
+    tmp_path: Path, running_upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(request_files, "PORTION_LINES", 2)
+    (tmp_path / "gateway").mkdir()
+    work = write_work(tmp_path / "work.jsonl", 7, "reader")
+    work.write_bytes(b"\n" + work.read_bytes())
+    sent: list[str] = []
+
+    class Stopping(Server, frozen=True):
+        """Goes away when it has two portions."""
+
+        def ask(self, method: str, path: str, body: object = None, more: Mapping[str, str] | None = None) -> bytes:
+            sent.append(path)
+            if len(sent) > 3:
+                raise InvalidRequest("gone.")
+            return super().ask(method, path, body, more)
+
+    with started(tmp_path / "gateway", running_upstream, MORE) as gateway:
+        server, wanted = Server(gateway.url, ALICE), {"kind": "chat"}
+        with pytest.raises(InvalidRequest, match=r"4 of 7 requests were sent .* Give the same command again"):
+            request_files.submit_file(Stopping(gateway.url, ALICE), work, wanted, once=True)
+        (stopped,) = gateway.get_json("/v1/jobs", ALICE)["data"]
+        assert (stopped["paused"], stopped["progress"]) == (True, {"done": 0, "total": 4}) and spent(gateway)[0] == 0
+        job = request_files.submit_file(server, work, wanted, once=True)
+        assert (job.id, job.progress.total, job.paused) == (stopped["id"], 7, False)
+        gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job.id}", ALICE)["state"] == "succeeded", 30.0)
+        gateway.eventually(lambda: spent(gateway)[0] == 7, 30.0)
+        again = request_files.submit_file(server, work, wanted, once=True)
+        assert (again.id, again.version) == (job.id, gateway.get_json(f"/v1/jobs/{job.id}", ALICE)["version"])
+        assert [each["number"] for each in gateway.get_json(f"/v1/jobs/{job.id}/partial", ALICE)["data"]] == [
+            1, 2, 3, 4, 5, 6, 7,
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lines", [2, 50])
+def test_a_line_that_is_wrong_is_named_and_leaves_no_job(
+    tmp_path: Path, running_upstream: Upstream, monkeypatch: pytest.MonkeyPatch, lines: int
+) -> None:
+    monkeypatch.setattr(request_files, "PORTION_LINES", lines)
+    (tmp_path / "gateway").mkdir()
+    work = write_work(tmp_path / "work.jsonl", 7, "reader")
+    good = work.read_bytes().splitlines()
+    work.write_bytes(b"\n".join([*good[:5], b"", good[5].replace(b"reader", b"nobody"), good[6]]))
+    with started(tmp_path / "gateway", running_upstream, MORE) as gateway:
+        told = run(gateway, "run", str(work), code=1) if lines == 50 else None
+        with pytest.raises(InvalidRequest) as caught:
+            request_files.submit_file(Server(gateway.url, ALICE), work, {"kind": "chat"}, once=True)
+        assert caught.value.message.startswith(f"Line 7 of {work}, 'model': The model 'nobody' does not exist")
+        assert told is None or caught.value.message in told.stderr
+        assert gateway.get_json("/v1/jobs", ALICE)["data"] == []
 
 
 def _hears_interrupts() -> None:
