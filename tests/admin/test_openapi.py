@@ -92,6 +92,7 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
             ("POST", "/admin/erase"): {"tenant": "nobody"},
             ("POST", "/v1/jobs/estimate"): {"request": {"model": "small", "open": True}, "documents": 3},
             ("POST", "/v1/jobs/{job_id}/documents"): {"documents": []},
+            ("POST", "/v1/jobs/{job_id}/requests"): {"requests": []},
             ("POST", "/v1/jobs/{job_id}/budget"): {"max_cost_usd": 1},
             ("PATCH", KEY_PATH): {"expires_at": None},
             ("POST", "/admin/velocity/reset"): {"tenant": "acme"},
