@@ -100,11 +100,22 @@ async def serving(handler: Handler, tls: ssl.SSLContext | None = None) -> AsyncI
     try:
         yield server
     finally:
-        listener.close()
+        await _end(listener, server)
+    assert not server.failures, server.failures
+
+
+async def _end(listener: asyncio.Server, server: Server) -> None:
+    """A connection that was accepted just now is no task yet, or one that has not begun: cancelled in that moment, it
+    would leave its socket open."""
+    for accepting in listener.sockets:
+        asyncio.get_running_loop().remove_reader(accepting.fileno())
+    for _ in range(5):  # a task for the connection, its transport, our task, and that task's beginning
+        await asyncio.sleep(0)
+    listener.close()
+    while server.running:
         for task in list(server.running):
             task.cancel()
         await asyncio.gather(*server.running, return_exceptions=True)
-    assert not server.failures, server.failures
 
 
 def answering(*answers: bytes) -> Handler:
