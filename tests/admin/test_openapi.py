@@ -135,8 +135,7 @@ def test_answers_are_as_described(tmp_path: Path) -> None:
                 assert response.status_code == endpoint.status, (endpoint.path, response.text)
                 schema = {"$ref": f"#/components/schemas/{endpoint.gives.__name__}"}
             jsonschema.validate(response.json(), {**schema, "components": DOCUMENT["components"]})
-        served = await office.get("/openapi.json", {})
-        assert served.json() == DOCUMENT
+        assert (await office.get("/openapi.json", {})).json() == DOCUMENT
 
     config = CONFIG.replace(b'pro: {models: ["*"]}', b'pro: {models: ["*"], velocity: {usd_per_5_minutes: 1}}')
     in_office(tmp_path, scenario, config)
