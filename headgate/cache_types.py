@@ -147,6 +147,7 @@ class CacheScope(Frozen, frozen=True, gc=False):
     tenant: str | None = None
     model: str | None = None
     prompt_version: str | None = None
+    user: str | None = None  # whose request was answered
 
     def covers(self, answer: CachedAnswer) -> bool:
         """Whether an answer is one of them."""
@@ -154,6 +155,7 @@ class CacheScope(Frozen, frozen=True, gc=False):
             (self.tenant is None or answer.tenant == self.tenant)
             and (self.model is None or self.model in (answer.model, answer.answered_by))
             and (self.prompt_version is None or answer.prompt_version == self.prompt_version)
+            and (self.user is None or answer.user == self.user)
         )
 
 

@@ -30,7 +30,7 @@ class Erase(Input, frozen=True):
 
 class ErasedView(Frozen, frozen=True):
     """What is gone: jobs with their requests and results; files and answers that were kept by idempotency key; answers
-    in the cache, of the whole tenant, as those of one user are not told apart there. The ledger keeps its rows."""
+    in the cache to the requests of the tenant or user. The ledger keeps its rows."""
 
     jobs: int
     files_and_keys: int
@@ -54,7 +54,9 @@ async def erase(visit: Visit, command: Erase) -> ErasedView:
         raise InvalidRequest("Send either 'job', or 'tenant' with or without 'user'.", param="tenant")
     scope = EraseScope(job_id=command.job, tenant=command.tenant, user=command.user)
     erased = await visit.services.job_desk.upkeep.erase(scope, cancel=command.cancel)
-    cached = 0 if command.tenant is None else await visit.services.cache.flush(CacheScope(command.tenant))
+    cached = (
+        0 if command.tenant is None else await visit.services.cache.flush(CacheScope(command.tenant, user=command.user))
+    )
     view = _view(erased, cached)
     subject = command.job or " ".join(name for name in (command.tenant, command.user) if name)
     await auditor(visit).note(command, subject, after=msgspec.json.encode(view).decode())

@@ -9,6 +9,7 @@ import pytest
 from headgate.job_types import ItemState
 from tests.admin.office import ADMIN, ALICE, CAROL, CONFIG, Office, error_of, in_office
 from tests.admin.test_jobs import CHAT, ONE, do
+from tests.contract.test_cache_store import kept
 
 QUOTAS = CONFIG.replace(b'pro: {models: ["*"]}', b'pro: {models: ["*"], jobs: {open_items: 3}}') + (
     b"jobs: {quota: {bytes: 150}}\n"
@@ -53,11 +54,16 @@ def test_an_operator_erases_a_user_and_a_tenant(tmp_path: Path) -> None:
         assert (
             running in refusal["message"] and (await made.get(f"/v1/jobs/{mine[0]}", headers=ALICE)).status_code == 200
         )
-        assert (await erase(made, tenant="acme", user="nobody"))["jobs"] == 0
-        assert (await erase(made, tenant="acme", user="alice", cancel=True))["jobs"] == 4
+        for user in ("alice", "bob"):
+            made.cache.put(kept(user.encode(), user=user, expires_at=made.clock.now() + 60))
+        gone = await erase(made, tenant="acme", user="nobody")
+        assert (gone["jobs"], gone["cached"]) == (0, 0)
+        gone = await erase(made, tenant="acme", user="alice", cancel=True)
+        assert (gone["jobs"], gone["cached"]) == (4, 1)
         assert (await made.get("/v1/jobs", headers=ALICE)).json()["data"] == []
         assert (await erase(made, job=others, cancel=True))["jobs"] == 1
-        assert (await erase(made, tenant="acme"))["jobs"] == 0
+        gone = await erase(made, tenant="acme")
+        assert (gone["jobs"], gone["cached"]) == (0, 1)
         subjects = [one["subject"] for one in (await made.get("/admin/audit")).json()["data"]]
         assert subjects[:4] == ["acme", others, "acme alice", "acme nobody"]
 

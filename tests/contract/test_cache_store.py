@@ -141,17 +141,20 @@ def test_what_is_too_large_is_not_kept(run: Callable[[Check], None]) -> None:
         (CacheScope(prompt_version="v1"), "13456"),
         (CacheScope(tenant="acme", prompt_version="v2"), "12456"),
         (CacheScope(tenant="nobody"), "123456"),
+        (CacheScope(tenant="acme", user="alice"), "256"),
+        (CacheScope(tenant="other", user="alice"), "12346"),
+        (CacheScope(tenant="acme", user="bob"), "13456"),
     ],
 )
 def test_flush(run: Callable[[Check], None], scope: CacheScope, left: str) -> None:
     async def check(store: CacheStore, time: Time) -> None:
         answers = {
             "1": kept(b"1"),
-            "2": kept(b"2", prompt_version="v1"),
+            "2": kept(b"2", prompt_version="v1", user="bob"),
             "3": kept(b"3", prompt_version="v2"),
             "4": kept(b"4", model="auto", answered_by="large"),
             "5": kept(b"5", tenant="other"),
-            "6": kept(b"6", tenant="other", model="large", answered_by="large"),
+            "6": kept(b"6", tenant="other", user=None, model="large", answered_by="large"),
         }
         for answer in answers.values():
             store.put(answer)

@@ -88,7 +88,15 @@ class RedisCache:
             return
         size = ENTRY_BYTES + length
         value = max(answer.cost_picousd, LEAST_COST_PICOUSD) / size
-        known = (size, answer.request_id, answer.tenant, answer.model, answer.answered_by, answer.prompt_version)
+        known = (
+            size,
+            answer.request_id,
+            answer.tenant,
+            answer.model,
+            answer.answered_by,
+            answer.prompt_version,
+            answer.user or "",
+        )
         arguments = [
             answer.key, msgspec.msgpack.encode(answer), msgspec.msgpack.encode(known), b"%d" % size, b"%.17g" % value,
             b"%d" % lives_ms, answer.request_id.encode(), self._now_ms(), b"%d" % self.max_entries,
@@ -104,7 +112,7 @@ class RedisCache:
 
     async def flush(self, scope: CacheScope) -> int:
         given: list[bytes] = []
-        for name in (scope.tenant, scope.model, scope.prompt_version):
+        for name in (scope.tenant, scope.model, scope.prompt_version, scope.user):
             given += [b"0", b""] if name is None else [b"1", name.encode()]
         cursor, dropped = b"0", 0
         while True:
