@@ -17,6 +17,7 @@ import msgspec
 from headgate.admin.services import Services
 from headgate.errors import InvalidRequest, MalformedJson
 from headgate.types import Caller
+from headgate.wire.members import no_json
 
 JSON = "application/json"
 METHODS_WITH_BODY = frozenset({"POST", "PATCH", "PUT"})
@@ -123,7 +124,7 @@ def read_json(body: bytes) -> dict[str, Any]:
     except RecursionError:
         raise MalformedJson("The body is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise MalformedJson(f"The body is not valid JSON: {error}.") from None
+        raise MalformedJson(no_json(body, error)) from None
     if not isinstance(value, dict):
         raise InvalidRequest("The body must be a JSON object.")
     return value
@@ -148,6 +149,9 @@ def _refusal(sentence: str, kind: type[Input]) -> InvalidRequest:
         assert isinstance(info, msgspec.inspect.StructType)
         types = {field.name: field.type for field in info.fields}
         choice = types.get(name)
-        if isinstance(choice, msgspec.inspect.LiteralType):
-            what = f"Choose one of {', '.join(map(str, choice.values))}"
+        for kind_of in choice.types if isinstance(choice, msgspec.inspect.UnionType) else (choice,):
+            if isinstance(kind_of, msgspec.inspect.LiteralType):
+                what = f"Choose one of {', '.join(map(str, kind_of.values))}"
+            elif isinstance(kind_of, msgspec.inspect.EnumType):
+                what = f"Choose one of {', '.join(kind_of.cls)}"
     return InvalidRequest(f"{what} in '{name}'." if name else f"{what}.", param=name or None)

@@ -7,10 +7,12 @@ from typing import TypeVar
 import msgspec
 
 from headgate.errors import InvalidRequest, MalformedJson
+from headgate.wire.surrogates import has_lone_halves
 
 T = TypeVar("T")
 
 _HARMLESS = (b"null", b'""', b"false", b"0", b"0.0")
+_GZIP = b"\x1f\x8b"
 _BRACKETS = (b"[", b"{")
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -24,13 +26,13 @@ def read_body(body: bytes, view: msgspec.json.Decoder[T]) -> tuple[dict[str, msg
             body.decode()
         return _fields.decode(body), view.decode(body)
     except UnicodeDecodeError as error:
-        raise MalformedJson(f"The body is not valid UTF-8: byte {error.start} cannot be read.") from None
+        raise MalformedJson(_no_text(body, error)) from None
     except RecursionError:
         raise MalformedJson("The body is nested too deeply.") from None
     except msgspec.ValidationError as error:
         raise _invalid(error, "") from None
     except msgspec.DecodeError as error:
-        raise MalformedJson(f"The body is not valid JSON: {error}.") from None
+        raise MalformedJson(no_json(body, error)) from None
 
 
 def read_member(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, where: str) -> T:
@@ -43,6 +45,19 @@ def read_member(decoder: msgspec.json.Decoder[T], raw: msgspec.Raw, where: str) 
         raise _invalid(error, where) from None
     except msgspec.DecodeError as error:
         raise InvalidRequest(f"'{where}' cannot be read: {error}.", param=where) from None
+
+
+def no_json(body: bytes, error: Exception) -> str:
+    """What to say of a body that cannot be read: of half a character msgspec says that the input was truncated."""
+    if has_lone_halves(body):
+        return "The body is not valid JSON: it has half a character, such as \\ud83d alone. A text was cut in it."
+    return f"The body is not valid JSON: {error}."
+
+
+def _no_text(body: bytes, error: UnicodeDecodeError) -> str:
+    if body.startswith(_GZIP):
+        return "The body is compressed. Send it as it is, without content-encoding."
+    return f"The body is not valid UTF-8: byte {error.start} cannot be read."
 
 
 def too_deep(where: str) -> InvalidRequest:

@@ -128,6 +128,8 @@ def test_commands(tmp_path: Path) -> None:
         cancelled = (await made.post(f"{at}/cancel", headers=ALICE)).json()
         assert (cancelled["state"], cancelled["progress"]) == ("cancelled", {"done": 2, "total": 2})
         assert "nothing left to pause" in error_of(await made.post(f"{at}/pause", headers=ALICE), 400)["message"]
+        wrong = error_of(await made.get("/v1/jobs", headers=ALICE, state="done"), 400)
+        assert wrong["message"].startswith("Choose one of queued, ") and wrong["message"].endswith(" in 'state'.")
         by_state = (await made.get("/v1/jobs", headers=ALICE, state="cancelled")).json()["data"]
         assert [each["id"] for each in by_state] == [job["id"]]
 

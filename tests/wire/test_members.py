@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+
 import msgspec
 import pytest
 
@@ -63,3 +65,20 @@ def test_what_says_nothing(raw: bytes) -> None:
 @pytest.mark.parametrize("raw", [b"true", b"1", b'"x"', b"[0]"])
 def test_what_says_something(raw: bytes) -> None:
     assert not says_nothing(msgspec.Raw(raw))
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (rb'{"model": "\ud83d"}', "it has half a character, such as \\ud83d alone"),
+        (rb'{"model": "\ude00 and more"}', "it has half a character"),
+        (rb'{"model": "\ud83d\ude00"', "Input data was truncated"),
+        (b'{"model": "a"', "Input data was truncated"),
+        (gzip.compress(b'{"model": "a"}'), "The body is compressed. Send it as it is, without content-encoding."),
+        (b'{"model": "\xff"}', "not valid UTF-8: byte 11"),
+    ],
+)
+def test_what_cannot_be_read_is_told_as_it_is(body: bytes, said: str) -> None:
+    with pytest.raises(MalformedJson) as caught:
+        read_body(body, msgspec.json.Decoder(dict[str, str]))
+    assert said in caught.value.message
