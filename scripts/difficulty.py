@@ -5,6 +5,8 @@ FOLDER holds routing data (docs/routing-quality.md says which). What is left out
 - RouterArena: it collects from many sets with many licences.
 - Of LLMRouter the tasks gsm8k, agentverse-mgsm and mmlu: the same questions, worded slightly differently, are in the
   other sources, and could be in a half that was put aside for evaluation.
+- Of LLMRouter the tasks trivia_qa, openbook_qa and math: nobody says under which licence their questions are, or others
+  claim them.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ ARENA = "multi_model_scores_arena_bench_v1.jsonl.zst"
 NOT_TRAINED_ON = {"alpacaeval2", "routerarena"}
 FACTORS = {"llmrouter": 0.4}  # ten tasks with as many metrics, few of them like what people ask a chat model
 TWICE = {"gsm8k", "agentverse-mgsm", "mmlu"}
+NO_LICENCE = {"trivia_qa", "openbook_qa", "math"}
 LLMROUTER_STRONG = {"llama-3.3-nemotron-super-49b-v1", "llama-3.1-nemotron-51b-instruct"}
 LLMROUTER_UNUSED = {"llama3-chatqa-1.5-70b"}  # large, and worse than the small ones on most tasks
 ARENA_STRONG = {"gpt-4-1106-preview", "gpt-4-0314"}
@@ -48,7 +51,7 @@ def judgements(folder: Path) -> list[Judgement]:
     everything = read_rows(str(folder / PAIRS), Judgement)
     kept_apart = {row.text for row in everything if row.source in NOT_TRAINED_ON}
     pairs = [row for row in everything if row.source not in NOT_TRAINED_ON]
-    llmrouter = [row for row in read_rows(str(folder / LLMROUTER), Scored) if row.task not in TWICE]
+    llmrouter = [row for row in read_rows(str(folder / LLMROUTER), Scored) if row.task not in TWICE | NO_LICENCE]
     arena = read_rows(str(folder / ARENA), Scored)
     scored = [*_pairs(llmrouter, LLMROUTER_STRONG, LLMROUTER_UNUSED), *_pairs(arena, ARENA_STRONG, ())]
     return [row for row in (*pairs, *scored) if row.text not in kept_apart]

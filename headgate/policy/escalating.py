@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from enum import StrEnum
 
 from headgate.types import Frozen
@@ -60,27 +61,27 @@ class Standard(Frozen, frozen=True, gc=False):
 
 def doubt(given: Given, standard: Standard, *, wants_json: bool, may_be_cut: bool) -> tuple[Doubt, str] | None:
     """What is wrong with an answer, with a sentence, or None. `may_be_cut`: the caller set a limit to its length."""
-    found = _doubt(given, standard, wants_json=wants_json, may_be_cut=may_be_cut)
-    return found if found is not None and found[0] in standard.doubts else None
+    found = _doubts(given, standard, wants_json=wants_json, may_be_cut=may_be_cut)
+    return next((one for one in found if one[0] in standard.doubts), None)
 
 
-def _doubt(given: Given, standard: Standard, *, wants_json: bool, may_be_cut: bool) -> tuple[Doubt, str] | None:
+def _doubts(given: Given, standard: Standard, *, wants_json: bool, may_be_cut: bool) -> Iterator[tuple[Doubt, str]]:
+    """All that is wrong, what says most first."""
     if given.calls_tools:
-        return None
+        return
     if given.refuses or is_refusal(given.text):
-        return Doubt.REFUSAL, "the answer was a refusal"
+        yield Doubt.REFUSAL, "the answer was a refusal"
     if not given.is_whole:
-        return None
+        return
     if not given.text.strip():
-        return Doubt.EMPTY, "the answer was empty"
+        yield Doubt.EMPTY, "the answer was empty"
     if given.truncated and not may_be_cut:
-        return Doubt.TRUNCATED, "the answer was cut at the model's own limit"
+        yield Doubt.TRUNCATED, "the answer was cut at the model's own limit"
     if wants_json and not given.truncated and not _is_json(given.text):
-        return Doubt.INVALID_JSON, "the answer was not the JSON that was asked for"
+        yield Doubt.INVALID_JSON, "the answer was not the JSON that was asked for"
     least, mean = standard.min_logprob, given.mean_logprob
     if least is not None and mean is not None and mean < least:
-        return Doubt.LOW_LOGPROBS, f"its tokens had a mean logprob of {mean:.2f}, below {least:g}"
-    return None
+        yield Doubt.LOW_LOGPROBS, f"its tokens had a mean logprob of {mean:.2f}, below {least:g}"
 
 
 def is_refusal(text: str) -> bool:

@@ -67,11 +67,18 @@ def test_a_tool_call_is_an_answer() -> None:
 @pytest.mark.parametrize("kind", [Doubt.REFUSAL, Doubt.EMPTY, Doubt.TRUNCATED, Doubt.INVALID_JSON])
 def test_only_what_is_looked_for_is_found(kind: Doubt) -> None:
     wrong = {
-        Doubt.REFUSAL: Given("", refuses=True),
+        Doubt.REFUSAL: Given("No.", refuses=True),
         Doubt.EMPTY: Given(" "),
         Doubt.TRUNCATED: Given("Once", truncated=True),
         Doubt.INVALID_JSON: Given("{"),
     }[kind]
-    found = doubt(wrong, Standard(frozenset({kind})), wants_json=True, may_be_cut=False)
+    wants_json = kind is Doubt.INVALID_JSON
+    found = doubt(wrong, Standard(frozenset({kind})), wants_json=wants_json, may_be_cut=False)
     assert found is not None and found[0] is kind
-    assert doubt(wrong, Standard(frozenset(Doubt) - {kind}), wants_json=True, may_be_cut=False) is None
+    assert doubt(wrong, Standard(frozenset(Doubt) - {kind}), wants_json=wants_json, may_be_cut=False) is None
+
+
+def test_what_is_not_looked_for_hides_nothing() -> None:
+    said = Given("I'm sorry, but I can't help with that.")
+    found = doubt(said, Standard(frozenset({Doubt.INVALID_JSON})), wants_json=True, may_be_cut=False)
+    assert found is not None and found[0] is Doubt.INVALID_JSON
