@@ -128,6 +128,10 @@ class KafkaBroker:
         quick = "fetch.wait.max.ms=10&session.timeout.ms=6000&heartbeat.interval.ms=300"
         return f"kafka://{self.servers}/{name}?{quick}"
 
+    def refuse(self, name: str) -> None:
+        """Nobody may use the topic: TOPIC_AUTHORIZATION_FAILED."""
+        self._library.rd_kafka_mock_topic_set_error(self._cluster, name.encode(), 29)
+
     def stop(self) -> None:
         """It takes no connections; what it knows stays."""
         assert self._library.rd_kafka_mock_broker_set_down(self._cluster, 1) == 0

@@ -21,14 +21,14 @@ from headgate.job_errors import JobQuotaExceeded
 from headgate.jobs.calls import body_of
 from headgate.jobs.desk import JobDesk, Submission
 from headgate.ports import Clock
-from headgate.queue_errors import MessageRefused
+from headgate.queue_errors import MessageRefused, QueueUnavailable
 from headgate.queue_ports import DeadLetters, Queue
 from headgate.queue_types import Message, NewDeadLetter
 from headgate.types import Caller, Frozen
 
 AT_ONCE = 100  # messages before they are acknowledged
 WAIT_SECONDS = 2.0  # for messages, and between looks at the backlog
-QUOTA_SECONDS = 60.0  # a message whose tenant may have no more jobs comes again
+QUOTA_SECONDS = 60.0  # a message whose tenant may have no more jobs comes again, or that cannot be put aside
 RETRY_SECONDS = 1.0  # when the database or the queue is away
 Text = Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
 
@@ -123,13 +123,12 @@ class Intake:
                 return False
             except HeadgateError as error:
                 if not error.should_retry:
-                    await self._put_aside(message, error)
-                    return True
+                    return await self._put_aside(message, error)
                 log.warning("a message of %s waits: %s", self._source.name, error.message)
             except Exception:  # it would come again, and stop everything behind it each time
                 log.exception("a message of %s failed inside headgate", self._source.name)
-                await self._put_aside(message, InternalError("headgate failed. The operator finds why in the log."))
-                return True
+                failure = InternalError("headgate failed. The operator finds why in the log.")
+                return await self._put_aside(message, failure)
             await asyncio.sleep(RETRY_SECONDS)
             for one in held:
                 await self._queue.extend(one)
@@ -187,8 +186,9 @@ class Intake:
             raise InvalidRequest(f"The message is tenant {caller.tenant}'s, which it must not be here.", param="tenant")
         return msgspec.structs.replace(caller, user=wanted.user) if wanted.user else caller
 
-    async def _put_aside(self, message: Message, error: HeadgateError) -> None:
-        """Into the table and into the queue's own dead letters. Raises DatabaseUnavailable or QueueUnavailable."""
+    async def _put_aside(self, message: Message, error: HeadgateError) -> bool:
+        """Into the table and into the queue's own dead letters. False: the latter cannot be used, so that it was given
+        back, to come later; others pass. Raises DatabaseUnavailable or QueueUnavailable."""
         reason = f"{error.code}: {error.message}" + (f" ({error.param})" if error.param else "")
         log.warning("a message of %s is put aside: %s", self._source.name, reason)
         letter = NewDeadLetter(self._source.name, message.id, message.body, reason)
@@ -199,7 +199,13 @@ class Intake:
             await self._hands.dead.send(message.body, dedupe_id, headers=about)
         except MessageRefused as refused:  # with the reason it may be too long: then it is in the table alone
             log.warning("it is not in the queue of dead letters: %s", refused.message)
+        except QueueUnavailable as away:
+            log.warning("it is not in the queue of dead letters yet: %s", away.message)
+            if message.id:  # in the table once, however often it comes
+                await self._queue.release(message, QUOTA_SECONDS)
+                return False
         self.put_aside += 1
+        return True
 
 
 def _read(body: bytes) -> Requested:

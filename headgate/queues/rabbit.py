@@ -27,6 +27,8 @@ DEDUPE_ID = "headgate-dedupe-id"
 DELIVERIES = "headgate-deliveries"
 _OURS = (DEDUPE_ID, DELIVERIES, "x-")
 _ANSWER_SECONDS = 5.0
+_REFUSED = "ACCESS_REFUSED"
+_REFUSED_ADVICE = "Correct the user and password, or let the user configure, write and read there."
 _KEPT_MS = 60_000  # a queue of delayed messages, longer than they need it
 
 
@@ -138,9 +140,8 @@ class RabbitQueue:
         except self._failures as error:
             self._channel = None  # begin anew with another connection
             words = str(error) or "it did not answer in time"
-            raise QueueUnavailable(
-                f"The queue {self._place.shown} cannot be used: {words}. Start RabbitMQ there, or correct the address."
-            ) from error
+            advice = _REFUSED_ADVICE if _REFUSED in words else "Start RabbitMQ there, or correct the address."
+            raise QueueUnavailable(f"The queue {self._place.shown} cannot be used: {words}. {advice}") from error
 
     async def _connect(self) -> AbstractChannel:
         import aio_pika
@@ -153,7 +154,8 @@ class RabbitQueue:
         self._connection = connection = await aio_pika.connect(self._place.address, timeout=_ANSWER_SECONDS)
         connection.close_callbacks.add(lambda *_: self._news.set())
         await self._declare(connection)
-        self._channel = channel = await connection.channel(publisher_confirms=True)
+        # Else what is sent to a queue that was deleted meanwhile is confirmed, and gone.
+        self._channel = channel = await connection.channel(publisher_confirms=True, on_return_raises=True)
         self._queue = await channel.get_queue(self._place.name)
         return channel
 

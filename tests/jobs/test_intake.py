@@ -16,7 +16,7 @@ from headgate.gateway.accounts import Accounts, config_key
 from headgate.job_errors import JobQuotaExceeded
 from headgate.jobs import intake as module
 from headgate.jobs.intake import Hands, Intake, Source
-from headgate.queue_errors import MessageRefused
+from headgate.queue_errors import MessageRefused, QueueUnavailable
 from headgate.queue_types import Headers, Message, NewDeadLetter
 from headgate.stores.memory import MemoryKeyStore
 from headgate.types import Tier
@@ -178,3 +178,16 @@ def test_what_is_too_long_for_the_queue_of_dead_letters_is_in_the_table_alone() 
     dead.send = send  # type: ignore[method-assign]
     asyncio.run(intake.round())
     assert line.acked == ["0", "1"] and len(letters.kept) == 1 and intake.put_aside == 1
+
+
+def test_a_queue_of_dead_letters_that_cannot_be_used_stops_nobody() -> None:
+    class Away(Line):
+        async def send(self, *about: Any, **more: Any) -> None:
+            raise QueueUnavailable("Broker: Unknown topic or partition")
+
+    line, desk = Line(b"no JSON", message(tenant="acme")), Desk()
+    intake, _, letters = taking(line, desk)
+    intake._hands = msgspec.structs.replace(intake._hands, dead=Away())
+    assert asyncio.run(intake.round()) == 2
+    assert line.acked == ["1"] and set(line.released) == {"0"}, "it is put aside when that can be done"
+    assert len(letters.kept) == len(desk.taken) == 1

@@ -10,6 +10,7 @@ import pytest
 from confluent_kafka import OFFSET_INVALID, TopicPartition
 
 from headgate.clock import SystemClock
+from headgate.queue_errors import QueueUnavailable
 from headgate.queue_ports import Queue
 from headgate.queue_types import Message
 from headgate.queues.kafka import receiver
@@ -147,5 +148,18 @@ def test_members_that_come_and_go_share_the_partitions_and_nothing_is_lost(kafka
         assert seen == set(range(60))
         await first.aclose()
         await second.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_topic_that_may_not_be_used_is_told_with_what_to_correct(kafka_broker: KafkaBroker) -> None:
+    async def scenario() -> None:
+        name = f"kafka-{next(_NUMBERS)}"
+        address = kafka_broker.make_topic(name)
+        kafka_broker.refuse(name)
+        queue = open_queue(address, SystemClock())
+        with pytest.raises(QueueUnavailable, match=r"Topic authorization failed.*Correct the credentials"):
+            await queue.receive(1, 5.0)
+        await queue.aclose()
 
     asyncio.run(scenario())

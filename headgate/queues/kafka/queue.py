@@ -28,6 +28,7 @@ GROUP = "headgate."  # before the name of the topic: members of a group disturb 
 SEND_SECONDS = 5.0
 _SLICE_SECONDS = 0.25  # a thread waits for messages so long before others may have it
 _ANSWER_SECONDS = 0.05
+_REFUSED_ADVICE = "Correct the credentials, or let their user read and write the topic, and read as its group."
 _OF_RECEIVERS = ("session.", "heartbeat.", "max.poll.", "auto.offset.", "fetch.", "group.", "partition.")
 
 log = logging.getLogger(__name__)
@@ -45,7 +46,11 @@ class KafkaQueue:
         except ImportError:
             raise MissingExtra("A queue in Kafka needs headgate[kafka]: pip install 'headgate[kafka]'.") from None
         self._failures = confluent_kafka.KafkaException
-        self._too_long = confluent_kafka.KafkaError.MSG_SIZE_TOO_LARGE
+        errors = confluent_kafka.KafkaError
+        self._too_long = errors.MSG_SIZE_TOO_LARGE
+        refused = (errors.TOPIC_AUTHORIZATION_FAILED, errors.GROUP_AUTHORIZATION_FAILED, errors._AUTHENTICATION)
+        missing = (errors.UNKNOWN_TOPIC_OR_PART, errors._UNKNOWN_TOPIC)
+        self._advice = dict.fromkeys(refused, _REFUSED_ADVICE) | dict.fromkeys(missing, "Make it there.")
         self._place = place
         self._clock = clock
         self._lease_seconds = lease_seconds
@@ -150,9 +155,8 @@ class KafkaQueue:
     def _trouble(self, error: Any) -> QueueUnavailable | MessageRefused:
         if error.code() == self._too_long:
             return MessageRefused(f"The message is too long for the topic {self._place.shown}: {error.str()}.")
-        return QueueUnavailable(
-            f"The topic {self._place.shown} cannot be used: {error.str()}. Start Kafka there, or correct the address."
-        )
+        advice = self._advice.get(error.code(), "Start Kafka there, or correct the address.")
+        return QueueUnavailable(f"The topic {self._place.shown} cannot be used: {error.str()}. {advice}")
 
 
 def _tell(told: asyncio.Future[Any], error: Any) -> None:

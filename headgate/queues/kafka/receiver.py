@@ -82,9 +82,13 @@ class Receiver:
     # --- in the receiver's thread ---
 
     def take(self, limit: int, seconds: float) -> list[Message]:
-        """What is due, as soon as there is some. Raises KafkaException."""
+        """What is due, as soon as there is some. Raises KafkaException, also for a topic that is not there."""
+        from confluent_kafka import KafkaException
+
         if self._is_doubtful:
-            self._consumer.list_topics(self._topic, timeout=_ANSWER_SECONDS)
+            known = self._consumer.list_topics(self._topic, timeout=_ANSWER_SECONDS).topics.get(self._topic)
+            if known is not None and known.error is not None:
+                raise KafkaException(known.error)
             self._is_doubtful = False
         now = self._clock.monotonic()
         with self._lock:
@@ -98,7 +102,12 @@ class Receiver:
             self._consumer.resume(assigned)
         first = self._consumer.poll(0.0 if found else max(0.0, min(seconds, pause)))
         more = self._consumer.consume(wanted - 1, 0.0) if first is not None and wanted > 1 else []
-        read = [message for message in (first, *more) if message is not None and message.error() is None]
+        read = [message for message in (first, *more) if message is not None]
+        for error in filter(None, (message.error() for message in read)):
+            if error.code() in (error.TOPIC_AUTHORIZATION_FAILED, error.GROUP_AUTHORIZATION_FAILED):
+                log.warning("the topic %s: %s", self._topic, error.str())
+                self._is_doubtful = True
+        read = [message for message in read if message.error() is None]
         with self._lock:
             return [*found, *self._entered(read)]
 

@@ -28,6 +28,7 @@ GROUP = "headgate"
 LIMIT_SECONDS = 5.0  # what an answer may take
 REMEMBERED_SECONDS = 24 * 3600  # a dedupe id
 _LONGEST_WAIT_SECONDS = 1.0  # for new messages before old ones of lost receivers are looked for
+_REFUSED_ADVICE = "Correct the user and password, or what the user may do: ACL SETUSER."
 _HEADERS = msgspec.json.Decoder(Headers)
 _FOLDER = Path(__file__).parent
 _TEXTS = {name: (_FOLDER / f"{name}.lua").read_text() for name in ("send", "take", "settle")}
@@ -115,16 +116,16 @@ class RedisQueue:
         return await self._answer(self._scripts[name](keys=keys, args=arguments))
 
     async def _answer(self, asked: Awaitable[Answer], seconds: float = LIMIT_SECONDS) -> Answer:
-        from redis.exceptions import RedisError
+        from redis.exceptions import AuthenticationError, AuthorizationError, NoPermissionError, RedisError
 
         try:
             async with asyncio.timeout(seconds):
                 return await asked
         except (RedisError, OSError, TimeoutError) as error:
             words = str(error) or "it did not answer in time"
-            raise QueueUnavailable(
-                f"The queue {self._place.shown} cannot be used: {words}. Start Redis there, or correct the address."
-            ) from error
+            is_refused = isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError)
+            advice = _REFUSED_ADVICE if is_refused else "Start Redis there, or correct the address."
+            raise QueueUnavailable(f"The queue {self._place.shown} cannot be used: {words}. {advice}") from error
 
 
 def _connect(address: str) -> Redis:
