@@ -22,6 +22,7 @@ from headgate.types import Caller
 
 BATCH_KIND = "batch"
 
+_GONE = LineProblem("file_not_found", "The input file is not there any more: it was deleted, or its time was over.")
 _problems = msgspec.json.Decoder(tuple[LineProblem, ...])
 
 
@@ -51,7 +52,12 @@ class BatchKind:
         child = await task.child(REQUESTS_NAME, asked.kind, asked.expires_at)
         if not child.is_over:
             await self._change(task, policy.started, found.lines)
-        problems = _problems.decode(await task.step("lines", partial(self._add, task, child, lines)))
+        try:
+            problems = _problems.decode(await task.step("lines", partial(self._add, task, child, lines)))
+        except NotFound:  # the file, since it was looked at
+            await task.jobs.command(child.id, Command.CANCEL)
+            await self._change(task, policy.failed, found.lines, (_GONE,))
+            raise BatchFileInvalid(_GONE.message) from None
         child = await task.jobs.get(child.id)
         if not child.is_over:
             raise Waiting
@@ -93,5 +99,4 @@ async def _survey(lines: BatchLines) -> bytes:
     try:
         return msgspec.json.encode(await lines.survey())
     except NotFound:
-        message = "The input file is not there any more: it was deleted, or its time was over."
-        return msgspec.json.encode(Survey(0, (LineProblem("file_not_found", message),)))
+        return msgspec.json.encode(Survey(0, (_GONE,)))

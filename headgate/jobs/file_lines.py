@@ -9,7 +9,7 @@ from headgate.file_ports import Files
 from headgate.file_types import Batch, Dialect, LineProblem, NewBatch, StoredFile
 from headgate.job_ports import Jobs
 from headgate.job_types import Item, Job, NewItem
-from headgate.jobs.filing import OUTPUT, RESULTS, FileWriter
+from headgate.jobs.filing import OUTPUT, RESULTS, FileWriter, pieces_of
 from headgate.jobs.tasks import Task
 from headgate.policy.batches import MAX_LINES, MOST_PROBLEMS, Survey, survey
 from headgate.types import Frozen
@@ -65,7 +65,8 @@ class BatchLines:
 
     async def add_to(self, task: Task, child: Job, is_stopped: IsStopped) -> tuple[LineProblem, ...]:
         """Make items of the requests, under the numbers of their lines, and say which lines are none. To be repeated at
-        will. `is_stopped` is asked before each portion: from then on nothing more is added."""
+        will. `is_stopped` is asked before each portion: from then on nothing more is added. Raises NotFound if the file
+        is gone."""
         problems: list[LineProblem] = []
         seen: set[str] = set()
         portion: list[NewItem] = []
@@ -91,13 +92,11 @@ class BatchLines:
         return tuple(problems)
 
     async def _lines(self) -> AsyncIterator[Line]:
-        file_id, number = self._batch.asked.input_file_id, 0
-        await self._files.get(file_id, self._batch.tenant)
+        file = await self._files.get(self._batch.asked.input_file_id, self._batch.tenant)
         reader = LineReader(self._most_bytes)
-        while piece := await self._files.piece(file_id, number):
+        async for piece in pieces_of(self._files, file):
             for line in reader.feed(piece):
                 yield line
-            number += 1
         for line in reader.end():
             yield line
 

@@ -22,6 +22,7 @@ SWEEP_SECONDS = 60.0
 MOST_SWEEPS = 1000  # each is a transaction
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 30 * 86_400  # that a caller may ask for
 LONGEST_NAME = 255
+FORM_BYTES = 1_000_000  # of a form beside its file
 UPLOADED = ("assistants", "batch", "evals", "fine-tune", "user_data", "vision")
 OUTPUT = "batch_output"
 SHOWN = (*UPLOADED, OUTPUT)  # purposes of files that callers see
@@ -70,6 +71,17 @@ class FileWriter:
         del self._buffer[: len(piece)]
 
 
+async def pieces_of(files: Files, file: StoredFile) -> AsyncIterator[bytes]:
+    """A file in pieces. Raises NotFound if it is deleted meanwhile: half of it must not pass for all of it."""
+    number = read = 0
+    while read < file.bytes:
+        piece = await files.piece(file.id, number)
+        if not piece:
+            raise NotFound(f"The file '{file.id}' is not there any more.", param="file_id")
+        yield piece
+        number, read = number + 1, read + len(piece)
+
+
 class FileDesk:
     """Takes files in, and gives them out."""
 
@@ -108,12 +120,9 @@ class FileDesk:
             raise NotFound(f"There is no file '{file_id}'.", param="file_id")
         return file
 
-    async def content(self, file: StoredFile) -> AsyncIterator[bytes]:
-        """The file in pieces."""
-        number = 0
-        while piece := await self.files.piece(file.id, number):
-            yield piece
-            number += 1
+    def content(self, file: StoredFile) -> AsyncIterator[bytes]:
+        """The file in pieces. Raises NotFound, as `pieces_of`."""
+        return pieces_of(self.files, file)
 
     async def sweep_forever(self) -> None:
         """Forget what is too old."""
@@ -133,8 +142,9 @@ class FileDesk:
 
     async def _write_all(self, form: FormReader, writer: FileWriter, body: AsyncIterator[bytes]) -> str:
         """The name of the file, whose content is written."""
-        filename, most = None, self.settings().file_bytes
+        filename, received, most = None, 0, self.settings().file_bytes
         async for piece in body:
+            received += len(piece)
             for found in form.feed(piece):
                 if isinstance(found, FileData):
                     await writer.write(found.data)
@@ -142,7 +152,7 @@ class FileDesk:
                     raise InvalidRequest("Send one file, as the field 'file'.", param=found.field or "file")
                 else:
                     filename = found.filename
-            if writer.size > most:
+            if max(writer.size, received - FORM_BYTES) > most:
                 raise BodyTooLarge(f"The file is larger than {most} bytes.", param="file")
         form.end()
         if filename is None:

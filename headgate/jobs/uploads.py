@@ -38,19 +38,24 @@ class FormReader:
         if kind != b"multipart/form-data" or not boundary:
             raise InvalidRequest("Send the file as multipart/form-data with a boundary.", param="content-type")
         self.fields: dict[str, str] = {}
-        self._parser = MultipartParser(
-            boundary,
-            {
-                "on_part_begin": self._part_begins,
-                "on_header_field": self._header_name,
-                "on_header_value": self._header_value,
-                "on_header_end": self._header_ends,
-                "on_headers_finished": self._headers_end,
-                "on_part_data": self._data,
-                "on_part_end": self._part_ends,
-                "on_end": self._form_ends,
-            },
-        )
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._part_begins,
+                    "on_header_field": self._header_name,
+                    "on_header_value": self._header_value,
+                    "on_header_end": self._header_ends,
+                    "on_headers_finished": self._headers_end,
+                    "on_part_data": self._data,
+                    "on_part_end": self._part_ends,
+                    "on_end": self._form_ends,
+                },
+            )
+        except FormParserError as error:
+            raise InvalidRequest(
+                f"The form has no boundary of the usual kind: {error}.", param="content-type"
+            ) from None
         self._found: list[FileBegins | FileData] = []
         self._name, self._value = b"", b""
         self._headers: dict[bytes, bytes] = {}

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
+from headgate.errors import NotFound
 from headgate.file_types import PIECE_BYTES
 from tests.admin.office import ALICE, CAROL, CONFIG, Office, error_of, in_office
 
@@ -131,5 +132,26 @@ def test_who_cancels_the_job_cancels_the_batch(tmp_path: Path) -> None:
         job = (await office.post(f"/v1/jobs/{batch}/cancel", headers=ALICE)).json()
         assert (job["id"], job["kind"], job["finished_at"]) == (batch, "batch", None)  # it has files to write
         assert (await office.get(f"/v1/batches/{batch}", ALICE)).json()["status"] == "cancelling"
+
+    in_office(tmp_path, scenario)
+
+
+def test_a_form_of_many_fields_is_bounded_as_a_file_is(tmp_path: Path) -> None:
+    async def scenario(office: Office) -> None:
+        many = [PURPOSE % (b"x" * 4000)] * 400  # the same again and again
+        assert error_of(await send(office, *many, FILE % b"x", END), 413)["code"] == "body_too_large"
+
+    in_office(tmp_path, scenario, CONFIG + b"\nfiles: {file_bytes: 2000}\n")
+
+
+def test_what_is_deleted_while_it_is_read_does_not_end_as_if_it_were_whole(tmp_path: Path) -> None:
+    async def scenario(office: Office) -> None:
+        made = (await send(office, PURPOSE % b"user_data", FILE % (b"x" * PIECE_BYTES * 2), END)).json()
+        desk = office.filing.files
+        content = desk.content(await desk.get(made["id"], "acme"))
+        assert len(await anext(content)) == PIECE_BYTES
+        await desk.files.delete(made["id"])
+        with pytest.raises(NotFound):
+            await anext(content)
 
     in_office(tmp_path, scenario)

@@ -325,3 +325,31 @@ def test_wrong_requests_are_told_at_once(tmp_path: Path, requests: list[Any], pa
         await hall.floor.stop()
 
     run(scenario)
+
+
+def test_a_file_that_is_deleted_while_it_is_read_fails_its_batch(tmp_path: Path) -> None:
+    """Half of it must not pass for all of it, and what was begun of it is stopped."""
+
+    async def scenario() -> None:
+        hall = Hall(tmp_path)
+        store, reads = hall.files.files, Counter[int]()
+        usual = store.piece
+
+        async def piece(file_id: str, number: int) -> bytes:
+            reads[number] += 1
+            if (number, reads[number]) == (1, 2):  # all of it was looked at before
+                await store.delete(file_id)
+            return await usual(file_id, number)
+
+        store.piece = piece  # type: ignore[method-assign]
+        long = "x" * 400_000
+        content = jsonl(*(line(number, body={**line(number)["body"], "user": long}) for number in range(1, 6)))
+        batch = await hall.create(content)
+        hall.floor.start("w1")
+        batch = await hall.until_ended(batch)
+        assert (batch.status, [each.code for each in batch.problems]) == (BatchStatus.FAILED, ["file_not_found"])
+        below = await hall.floor.jobs.get(f"{batch.id}-requests")
+        assert below.is_over and (await hall.floor.jobs.get(batch.id)).state is JobState.FAILED
+        await hall.floor.stop()
+
+    run(scenario)

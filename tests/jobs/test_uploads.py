@@ -61,3 +61,8 @@ def test_a_header_without_end_is_not_collected() -> None:
     with pytest.raises(InvalidRequest, match="header"):
         for _ in range(100):
             list(reader.feed(b"y" * 1000))
+
+
+def test_a_boundary_of_any_length_is_no_fault_of_headgates() -> None:
+    with pytest.raises(InvalidRequest, match="boundary"):
+        FormReader(f"multipart/form-data; boundary={'x' * 5000}")
