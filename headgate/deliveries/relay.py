@@ -19,7 +19,7 @@ from headgate.policy.delivering import Busy, after_failure, next_ones
 from headgate.ports import Clock
 
 POLL_SECONDS = 0.5
-CLAIM_SECONDS = 60.0  # several times what an attempt may take
+CLAIM_SECONDS = 60.0  # longer than any attempt may take: it would be begun again and again while it goes on
 LOOKED_AT = 500  # of those that are due, when some are chosen
 
 log = logging.getLogger(__name__)

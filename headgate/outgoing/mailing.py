@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from headgate.types import Frozen
 if TYPE_CHECKING:
     import smtplib
 
+WHOLE_SECONDS = 4 * ATTEMPT_SECONDS  # for all that is said; ATTEMPT_SECONDS for each answer
 TLS_PORT = 465  # where TLS comes before SMTP (RFC 8314, 3.3)
 PERMANENT = 500  # the first code of answers that another attempt does not change (RFC 5321, 4.2.1)
 
@@ -28,8 +30,18 @@ class MailServer(Frozen, frozen=True):
 
 
 async def hand_in(message: EmailMessage, server: MailServer) -> str:
-    """What the server said. Raises Undelivered."""
-    return await asyncio.to_thread(_hand_in, message, server)
+    """What the server said. Raises Undelivered, also if it takes too long: the message may be delivered nevertheless.
+
+    In a thread of its own: a server that does not answer would keep those busy in which names are looked up.
+    """
+    thread = ThreadPoolExecutor(1, "headgate-mail")
+    try:
+        async with asyncio.timeout(WHOLE_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(thread, _hand_in, message, server)
+    except TimeoutError:
+        raise Undelivered(f"{server.host}:{server.port}: no answer within {WHOLE_SECONDS:g} s") from None
+    finally:
+        thread.shutdown(wait=False)
 
 
 def _hand_in(message: EmailMessage, server: MailServer) -> str:
