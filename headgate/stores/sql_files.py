@@ -62,16 +62,7 @@ class SqlFiles:
         await self._database.run(self._database.jobs, work, writes=True)
 
     async def drop(self, file_id: str) -> None:
-        its = select(file_pieces.c.number).where(file_pieces.c.file_id == file_id).limit(DROPPED_AT_ONCE)
-
-        def work(connection: Connection) -> int:
-            if connection.execute(select(files.c.id).where(files.c.id == file_id)).first() is not None:
-                return 0
-            some = delete(file_pieces).where(file_pieces.c.file_id == file_id, file_pieces.c.number.in_(its))
-            return connection.execute(some).rowcount
-
-        while await self._database.run(self._database.jobs, work, writes=True):
-            pass
+        await drop_pieces(self._database, file_id)
 
     async def get(self, file_id: str, tenant: str | None = None) -> StoredFile:
         def work(connection: Connection) -> StoredFile:
@@ -130,6 +121,20 @@ class SqlFiles:
 
     def _is_there(self, connection: Connection) -> Any:
         return or_(files.c.expires_at.is_(None), files.c.expires_at > database_now(connection, self._clock))
+
+
+async def drop_pieces(database: Database, file_id: str) -> None:
+    """Forget the pieces of a file that is not there."""
+    its = select(file_pieces.c.number).where(file_pieces.c.file_id == file_id).limit(DROPPED_AT_ONCE)
+
+    def work(connection: Connection) -> int:
+        if connection.execute(select(files.c.id).where(files.c.id == file_id)).first() is not None:
+            return 0
+        some = delete(file_pieces).where(file_pieces.c.file_id == file_id, file_pieces.c.number.in_(its))
+        return connection.execute(some).rowcount
+
+    while await database.run(database.jobs, work, writes=True):
+        pass
 
 
 def _used(connection: Connection, tenant: str) -> int:

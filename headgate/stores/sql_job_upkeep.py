@@ -8,21 +8,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select, tuple_, update
 
 from headgate.job_types import EraseScope, JobsHeld
 from headgate.ports import Clock
 from headgate.provider_batch_types import Stage
 from headgate.stores.database import Database
-from headgate.stores.file_tables import batches, file_pieces, files
+from headgate.stores.file_tables import batches, files
 from headgate.stores.job_counts import database_now
 from headgate.stores.jobs_tables import DUPLICATE, job_attempts, job_checkpoints, job_costs, job_items, jobs
 from headgate.stores.outbox_tables import job_targets, outbox
 from headgate.stores.provider_batch_tables import provider_batch_items, provider_batches
 from headgate.stores.purse_tables import job_holds, job_purses
 from headgate.stores.schema import idempotency_keys, judgements, requests
+from headgate.stores.sql_files import drop_pieces
 
-AT_ONCE = 20  # jobs with all that is below them, in one transaction
+AT_ONCE = 20  # roots that are begun with in one transaction
+ROWS_AT_ONCE = 2000  # in one transaction, which workers wait for
 
 
 class SqlJobUpkeep:
@@ -57,20 +59,21 @@ class SqlJobUpkeep:
         """Files, batches' files among them, answers by idempotency key, and prompts that routers were judged by."""
         assert scope.tenant is not None
 
-        def work(connection: Connection) -> int:
-            theirs = _of(scope, files)
-            pieces = file_pieces.c.file_id.in_(select(files.c.id).where(*theirs))
-            connection.execute(delete(file_pieces).where(pieces))
-            gone = int(connection.execute(delete(files).where(*theirs)).rowcount)
-            asked = idempotency_keys.c.request_id.in_(select(requests.c.id).where(*_of(scope, requests)))
-            answered = delete(idempotency_keys).where(asked, idempotency_keys.c.result.is_not(None))
-            gone += int(connection.execute(answered).rowcount)
+        def work(connection: Connection) -> tuple[list[str], int]:
+            file_ids = list(connection.execute(select(files.c.id).where(*_of(scope, files))).scalars())
+            connection.execute(delete(files).where(*_of(scope, files)))
+            asked = select(requests.c.id).where(requests.c.id == idempotency_keys.c.request_id, *_of(scope, requests))
+            answered = delete(idempotency_keys).where(asked.exists(), idempotency_keys.c.result.is_not(None))
+            keys = connection.execute(answered).rowcount
             if scope.user is None:
                 judged = (judgements.c.tenant == scope.tenant, judgements.c.prompt != "")
                 connection.execute(update(judgements).where(*judged).values(prompt=""))
-            return gone
+            return file_ids, keys
 
-        return await self._database.run(self._database.jobs, work, writes=True)
+        file_ids, keys = await self._database.run(self._database.jobs, work, writes=True)
+        for file_id in file_ids:
+            await drop_pieces(self._database, file_id)
+        return len(file_ids) + keys
 
     async def _erase(self, chosen: ColumnElement[bool]) -> int:
         """Some of those that are over, with all below them."""
@@ -78,16 +81,20 @@ class SqlJobUpkeep:
         is_open = select(below.c.id).where(below.c.root_id == jobs.c.id, _is_under_way(below)).exists()
         roots = select(jobs.c.id).where(jobs.c.parent_id == "", chosen, ~is_open).limit(AT_ONCE)
 
-        def work(connection: Connection) -> int:
-            found = list(connection.execute(roots.with_for_update(skip_locked=True)).scalars())
-            if not found:
-                return 0
-            whole = list(connection.execute(select(jobs.c.id).where(jobs.c.root_id.in_(found))).scalars())
-            for start in range(0, len(whole), 500):
-                _forget(connection, whole[start : start + 500])
-            return len(found)
+        def work(connection: Connection) -> tuple[int, bool]:
+            left, gone = ROWS_AT_ONCE, 0
+            for root_id in connection.execute(roots.with_for_update(skip_locked=True)).scalars().all():
+                left -= _forget(connection, root_id, left)
+                if left <= 0:
+                    return gone, True
+                gone += 1
+            return gone, False
 
-        return await self._database.run(self._database.jobs, work, writes=True)
+        count, is_more = 0, True
+        while is_more:
+            gone, is_more = await self._database.run(self._database.jobs, work, writes=True)
+            count += gone
+        return count
 
 
 def _is_under_way(table: Any) -> ColumnElement[bool]:
@@ -100,21 +107,29 @@ def _is_under_way(table: Any) -> ColumnElement[bool]:
     return or_(table.c.finished_at.is_(None), select(provider_batches.c.id).where(*theirs).exists())
 
 
-def _forget(connection: Connection, job_ids: list[str]) -> None:
-    for table in (job_items, job_checkpoints, job_targets, outbox):
-        connection.execute(delete(table).where(table.c.job_id.in_(job_ids)))
-    attempts = (job_attempts.c.job_id.in_(job_ids), job_attempts.c.fate != DUPLICATE)
-    connection.execute(delete(job_attempts).where(*attempts))
-    connection.execute(delete(job_costs).where(job_costs.c.job_id.in_(job_ids)))
-    connection.execute(delete(job_purses).where(job_purses.c.root_id.in_(job_ids)))
-    connection.execute(delete(job_holds).where(job_holds.c.root_id.in_(job_ids)))
+def _forget(connection: Connection, root_id: str, most: int) -> int:
+    """Erase a job and all below it, or so many rows of that; how many: with fewer it is gone."""
+    whole = select(jobs.c.id).where(jobs.c.root_id == root_id)
     # One that may turn up yet has nothing of what was asked, and is booked if it does.
-    over = (provider_batches.c.job_id.in_(job_ids), provider_batches.c.stage == Stage.OVER.value)
-    items = provider_batch_items.c.batch_id.in_(select(provider_batches.c.id).where(*over))
-    connection.execute(delete(provider_batch_items).where(items))
-    connection.execute(delete(provider_batches).where(*over))
-    connection.execute(delete(batches).where(batches.c.id.in_(job_ids)))
-    connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
+    at_providers = and_(provider_batches.c.job_id.in_(whole), provider_batches.c.stage == Stage.OVER.value)
+    their_items = provider_batch_items.c.batch_id.in_(select(provider_batches.c.id).where(at_providers))
+    parts: tuple[tuple[Table, ColumnElement[bool]], ...] = (
+        *((table, table.c.job_id.in_(whole)) for table in (job_items, job_checkpoints, job_targets, outbox, job_costs)),
+        (job_attempts, and_(job_attempts.c.job_id.in_(whole), job_attempts.c.fate != DUPLICATE)),
+        *((table, table.c.root_id == root_id) for table in (job_purses, job_holds)),
+        (provider_batch_items, their_items),
+        (provider_batches, at_providers),
+        (batches, batches.c.id.in_(whole)),
+        (jobs, and_(jobs.c.root_id == root_id, jobs.c.id != root_id)),
+        (jobs, jobs.c.id == root_id),
+    )
+    gone = 0
+    for table, its in parts:
+        if gone < most:
+            key = list(table.primary_key)
+            some = select(*key).where(its).limit(most - gone)
+            gone += connection.execute(delete(table).where(tuple_(*key).in_(some))).rowcount
+    return gone
 
 
 def _in(scope: EraseScope) -> ColumnElement[bool]:

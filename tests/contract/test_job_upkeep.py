@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
+import pytest
 
 from headgate.delivery_types import Target, TargetKind
+from headgate.file_types import StoredFile
 from headgate.idempotency_types import KeyedRequest, KeyedResult
 from headgate.job_types import EraseScope, JobsHeld, NewItem, NewJob, Owner, Parent
 from headgate.stores import sql_job_upkeep
 from headgate.stores.sql_checkpoints import SqlCheckpoints
+from headgate.stores.sql_files import DROPPED_AT_ONCE, SqlFiles
 from headgate.stores.sql_idempotency import SqlIdempotencyStore
 from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.stores.sql_outbox import SqlOutbox
@@ -122,5 +126,35 @@ def test_what_else_a_user_left(desk: Open) -> None:
             assert await upkeep.erase_belongings(EraseScope(tenant="acme", user="alice")) == 1
             assert await upkeep.erase_belongings(EraseScope(tenant="acme")) == 0  # the other one is under way
             assert [await keys.read(bytes([number]) * 32) is not None for number in (1, 2, 3)] == [False, True, True]
+
+    asyncio.run(scenario())
+
+
+def test_much_is_erased_in_small_transactions(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers keep their leases with the same database: none of them may wait for all that a job has to go."""
+    monkeypatch.setattr(sql_job_upkeep, "ROWS_AT_ONCE", 10)
+
+    async def scenario() -> None:
+        async with desk() as opened:
+            upkeep, files = SqlJobUpkeep(opened.database, opened.clock), SqlFiles(opened.database, opened.clock)
+            for number in range(1, 4):
+                await opened.jobs.submit(told(number, items=20))
+            await done(opened, 99)
+            for number in range(3 * DROPPED_AT_ONCE):
+                await files.write("file-1", number, b"x")
+            await files.finish(StoredFile("file-1", "acme", None, "batch", "a", 48, 1.0))
+            usual, transactions = opened.database.run, 0
+
+            async def run(lane: Any, work: Any, *, writes: bool = False) -> Any:
+                nonlocal transactions
+                transactions += writes
+                return await usual(lane, work, writes=writes)
+
+            monkeypatch.setattr(opened.database, "run", run)
+            assert await upkeep.erase(EraseScope(tenant="acme")) == 3
+            assert transactions >= 12 and set((await rows(opened)).values()) == {0}
+            transactions = 0
+            assert await upkeep.erase_belongings(EraseScope(tenant="acme")) == 1
+            assert transactions >= 4 and await files.piece("file-1", 0) == b""
 
     asyncio.run(scenario())
