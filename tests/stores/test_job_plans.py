@@ -125,7 +125,7 @@ async def others(here: Desk) -> None:
     made = ProviderBatch("pb_1", "job_003", "chat", *whose, Stage.PREPARED, now)
     await here.jobs.submit(job(3))
     await at_provider.decide("job_003", "batch", "it is cheaper")
-    assert await at_provider.prepare(made, ["req_batch"])
+    assert await at_provider.prepare(made, ["req_batch"], 10**6)
     await at_provider.waiting()
     await at_provider.open()
     await at_provider.taken(made)
