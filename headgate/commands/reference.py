@@ -16,7 +16,8 @@ WIDTH = 100
 _INTRODUCTION = """\
 # The command line
 
-`headgate COMMAND --help` says what is on this page; it is written from the same text.
+`headgate COMMAND --help` says what is on this page; it is written from the same text. `make run` puts the command into
+`.venv/bin`: `export PATH="$PWD/.venv/bin:$PATH"`.
 
 - `--config FILE` names the configuration, as does the variable `HEADGATE_CONFIG`. Without either there is a built-in
   one: the simulated model, data in `./headgate-data`, and OpenAI's models if `OPENAI_API_KEY` is set.
