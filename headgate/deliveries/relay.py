@@ -35,6 +35,7 @@ class Relay:
         self._attempts: dict[asyncio.Task[None], Delivery] = {}
         self._ends: list[DeliveryEnd] = []
         self._news = asyncio.Event()
+        self._writing = asyncio.Lock()  # what is written twice at once would take more off the list than was written
 
     async def run_forever(self) -> None:
         """Deliver until cancelled."""
@@ -120,10 +121,10 @@ class Relay:
             self._ends.append(DeliveryEnd(delivery.id, delivery.token, DeliveryState.DELIVERED, answer))
 
     async def _write(self) -> None:
-        ends = tuple(self._ends)
-        if ends:
-            await self._outbox.finish(ends)
-            del self._ends[: len(ends)]
+        async with self._writing:
+            if ends := tuple(self._ends):
+                await self._outbox.finish(ends)
+                del self._ends[: len(ends)]
 
 
 def _failed(delivery: Delivery, failure: Undelivered, age_seconds: float, chance: float) -> DeliveryEnd:
