@@ -92,7 +92,7 @@ class Working:
         self._board = SqlGateBoard(database, clock)
         jobs = SqlJobs(database, clock)
         self.filing = Filing(database, jobs, clock, config, lambda: self._doorbell.ring())
-        models, purses = Models(lambda: pipeline.setup), SqlPurses(database)
+        models, purses = Models(lambda: pipeline.setup), SqlPurses(database, clock)
         kinds = request_kinds(lambda name: pipeline.setup.has(name)) | built_in_kinds(models, self.filing.documents)
         kinds |= self.filing.kinds
         kinds |= load_pipelines(config().jobs.pipelines, NAMES)

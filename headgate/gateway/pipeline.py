@@ -135,6 +135,11 @@ class Passage:
         self._pipeline = pipeline
         self._journey = journey
 
+    @property
+    def cost_picousd(self) -> int:
+        """What the caller has to pay for it, once it was left or could not be entered."""
+        return self._journey.cost_picousd
+
     async def __aenter__(self) -> Answer:
         pipeline, journey = self._pipeline, self._journey
         pipeline.under_way[journey] = None

@@ -1,6 +1,8 @@
 """What a job may cost: each of its requests first takes the most that it can come to, and gives back what it did not.
 
-A job whose limit is reached is paused with what is done; raising the limit lets it go on.
+A job whose limit is reached is paused with what is done; raising the limit lets it go on. It can cost more only by
+what requests under way cost beyond what they held: nothing, unless a provider counts the tokens of a prompt `MARGIN`
+above our estimate or sends more output than was asked for.
 """
 
 from __future__ import annotations
@@ -31,10 +33,10 @@ log = logging.getLogger(__name__)
 
 
 class Bill:
-    """What a request came to, once it is known; None: it failed, and the ledger will say."""
+    """What a request came to; nothing before anybody was asked."""
 
     def __init__(self) -> None:
-        self.cost_picousd: int | None = None
+        self.cost_picousd = 0
 
 
 class Purse:
@@ -45,6 +47,7 @@ class Purse:
         self._jobs = jobs
         self._pipeline = pipeline
         self._has: OrderedDict[str, bool] = OrderedDict()
+        self._short_until: dict[str, float] = {}  # jobs of which others hold what is left, in the event loop's time
 
     @asynccontextmanager
     async def paying(self, root_id: str, call: Call) -> AsyncIterator[Bill]:
@@ -54,16 +57,25 @@ class Purse:
         if not await self._limits(root_id):
             yield bill
             return
-        match await self._purses.hold(root_id, call.id, self._most_picousd(call)):
-            case Hold.HELD:
-                raise JobBudgetHeld(_HELD, retry_after_seconds=AGAIN_SECONDS)
-            case Hold.SPENT:
-                await self._pause(root_id)
+        await self._hold(root_id, call)
         try:
             yield bill
         finally:
-            if bill.cost_picousd is not None:
-                await asyncio.shield(self._settle(call.id, bill.cost_picousd))
+            self._short_until.pop(root_id, None)
+            await asyncio.shield(self._settle(call.id, bill.cost_picousd))
+
+    async def _hold(self, root_id: str, call: Call) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._short_until.get(root_id, now):  # another of its many items has just asked
+            raise JobBudgetHeld(_HELD, retry_after_seconds=AGAIN_SECONDS)
+        match await self._purses.hold(root_id, call.id, self._most_picousd(call)):
+            case Hold.HELD:
+                if len(self._short_until) >= _REMEMBERED:
+                    self._short_until.clear()
+                self._short_until[root_id] = now + AGAIN_SECONDS
+                raise JobBudgetHeld(_HELD, retry_after_seconds=AGAIN_SECONDS)
+            case Hold.SPENT:
+                await self._pause(root_id)
 
     async def _limits(self, root_id: str) -> bool:
         if root_id not in self._has:
@@ -85,11 +97,17 @@ class Purse:
         raise JobBudgetSpent(_SPENT, retry_after_seconds=AGAIN_SECONDS)
 
     def _most_picousd(self, call: Call) -> int:
-        """The most that a request can cost, whichever model answers."""
+        """The most that a request can cost, whichever model answers. A router may have several answer it, one after the
+        other; of a model's fallbacks only one does."""
         setup = self._pipeline.setup
         router = setup.routers.get(call.model)
         names = (call.model,) if router is None else router.members
-        return max((_most(call, setup.models[name]) for name in names if name in setup.models), default=0)
+        return sum(self._most_of(call, setup.models[name]) for name in names if name in setup.models)
+
+    def _most_of(self, call: Call, model: ServedModel) -> int:
+        models = self._pipeline.setup.models
+        fallbacks = [models[name] for name in model.spec.fallback if name in models]
+        return max(_most(call, one) for one in (model, *fallbacks))
 
 
 def _most(call: Call, model: ServedModel) -> int:

@@ -98,11 +98,14 @@ class Task:
         self._asked.get([]).append(request_id)
         call = call_of(kind, body, request_id, self.lease.owner.user)
         caller, means = self.caller, self._means
-        paying, passing = means.purse.paying(self.lease.root_id, call), means.gate.passing(caller, call)
-        async with paying as bill, passing, means.pipeline.handle(caller, call) as answer:
-            bill.cost_picousd = answer.head.cost_picousd
-            means.observer.asked(answer.head.cost_picousd or 0)
-            return answer.body
+        async with means.purse.paying(self.lease.root_id, call) as bill, means.gate.passing(caller, call):
+            passage = means.pipeline.handle(caller, call)
+            try:
+                async with passage as answer:
+                    means.observer.asked(answer.head.cost_picousd or 0)
+                    return answer.body
+            finally:
+                bill.cost_picousd = passage.cost_picousd
 
     async def step(self, name: str, work: Callable[[], Awaitable[bytes]]) -> bytes:
         """What `work` came to, once and for all: after a crash it is read and not done again. The name is the step's

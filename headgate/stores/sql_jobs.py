@@ -50,6 +50,9 @@ _ITEM_COLUMNS = tuple(column.name for column in job_items.columns)
 _OPEN = tuple(state.value for state in OPEN)
 _INHERITED = ("priority", "start_at", "paused", "hours", "timezone", "closed", "edge_at")
 
+# A batch at its provider could not be stopped before it costs more.
+_ONE_BY_ONE = {"execution": "live", "execution_reason": "it may cost only so much, which is kept request by request"}
+
 
 class SqlJobs:
     """The port `Jobs` on a `Database`."""
@@ -67,6 +70,10 @@ class SqlJobs:
                 return _job(connection, known), False
             now = database_now(connection, self._clock)
             values = _job_values(job, now) | (_inherited(connection, job, job.parent) if job.parent else {})
+            if job.max_cost_picousd is not None or (
+                job.parent and limit_of(connection, job.parent.root_id) is not None
+            ):
+                values |= _ONE_BY_ONE
             connection.execute(insert(jobs).values(**values))
             _enter_targets(connection, job)
             if job.max_cost_picousd is not None:

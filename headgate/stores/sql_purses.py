@@ -1,23 +1,34 @@
 """What single jobs may cost, in SQL. A hold is taken and settled in one transaction each, so that any number of workers
-together stay below the limit."""
+together stay below the limit.
+
+What a lost worker held stays held until the ledger says what came of it. If it says nothing for `ROW_SECONDS`, no
+provider was asked, or the machine with the dead process's journal is away for long.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, and_, delete, func, insert, select, update
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, delete, insert, select, update
 
 from headgate.errors import InvalidRequest
 from headgate.job_types import Hold, ItemState
+from headgate.ports import Clock
 from headgate.stores.database import Database
+from headgate.stores.job_counts import database_now
 from headgate.stores.jobs_tables import job_attempts, job_items
 from headgate.stores.purse_tables import job_holds, job_purses
 from headgate.stores.schema import requests
+
+ROW_SECONDS = 600.0
 
 
 class SqlPurses:
     """The port `Purses` on a `Database`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
+        self._clock = clock
 
     async def has(self, root_id: str) -> bool:
         query = select(job_purses.c.root_id).where(job_purses.c.root_id == root_id)
@@ -30,7 +41,7 @@ class SqlPurses:
     async def hold(self, root_id: str, request_id: str, picousd: int) -> Hold:
         def work(connection: Connection) -> Hold:
             if not _take(connection, root_id, picousd):
-                live = _clear(connection, root_id)
+                live = _clear(connection, root_id, database_now(connection, self._clock))
                 if not _take(connection, root_id, picousd):
                     return Hold.HELD if live else Hold.SPENT
             connection.execute(insert(job_holds).values(request_id=request_id, root_id=root_id, picousd=picousd))
@@ -43,8 +54,7 @@ class SqlPurses:
             its = job_holds.c.request_id == request_id
             row = connection.execute(select(job_holds).where(its)).one_or_none()
             if row is not None:
-                connection.execute(delete(job_holds).where(its))
-                _add(connection, row.root_id, cost_picousd - row.picousd)
+                _replace(connection, row.root_id, request_id, cost_picousd - row.picousd)
 
         await self._database.run(self._database.jobs, work, writes=True)
 
@@ -76,25 +86,30 @@ def _take(connection: Connection, root_id: str, picousd: int) -> bool:
     return connection.execute(change.values(taken_picousd=job_purses.c.taken_picousd + picousd)).rowcount == 1
 
 
-def _add(connection: Connection, root_id: str, picousd: int) -> None:
+def _replace(connection: Connection, root_id: str, request_id: str, picousd: int) -> None:
+    """A hold by what is to be added for it, unless another was faster."""
+    if connection.execute(delete(job_holds).where(job_holds.c.request_id == request_id)).rowcount != 1:
+        return
     change = update(job_purses).where(job_purses.c.root_id == root_id)
     connection.execute(change.values(taken_picousd=job_purses.c.taken_picousd + picousd))
 
 
-def _clear(connection: Connection, root_id: str) -> int:
+def _clear(connection: Connection, root_id: str, now: float) -> int:
     """Holds of requests whose item is no longer in the same hands become what the ledger has of them; how many are
-    left."""
+    left. One after the other, or some would not see what others hold."""
+    connection.execute(select(job_purses.c.root_id).where(job_purses.c.root_id == root_id).with_for_update()).first()
     of = and_(job_items.c.job_id == job_attempts.c.job_id, job_items.c.number == job_attempts.c.number)
     joined = job_holds.outerjoin(job_attempts, job_attempts.c.request_id == job_holds.c.request_id)
     same = and_(of, job_items.c.token == job_attempts.c.token, job_items.c.state == ItemState.LEASED.value)
-    query = select(job_holds.c.request_id, job_holds.c.picousd, job_items.c.number.label("live"))
-    found = connection.execute(
-        query.select_from(joined.outerjoin(job_items, same)).where(job_holds.c.root_id == root_id)
-    )
-    rows = found.all()
-    for row in rows:
-        if row.live is None:
-            cost = select(func.coalesce(func.sum(requests.c.cost_picousd), 0)).where(requests.c.id == row.request_id)
-            connection.execute(delete(job_holds).where(job_holds.c.request_id == row.request_id))
-            _add(connection, root_id, int(connection.execute(cost).scalar_one()) - row.picousd)
-    return sum(row.live is not None for row in rows)
+    query = select(job_holds.c.request_id, job_holds.c.picousd, job_attempts.c.started_at)
+    whole = query.add_columns(job_items.c.number.label("live"), requests.c.cost_picousd)
+    tables = joined.outerjoin(job_items, same).outerjoin(requests, requests.c.id == job_holds.c.request_id)
+    rows = connection.execute(whole.select_from(tables).where(job_holds.c.root_id == root_id)).all()
+    over = [row for row in rows if row.live is None and _is_known(row, now)]
+    for row in over:
+        _replace(connection, root_id, row.request_id, (row.cost_picousd or 0) - row.picousd)
+    return len(rows) - len(over)
+
+
+def _is_known(row: Row[Any], now: float) -> bool:
+    return row.cost_picousd is not None or now >= (row.started_at or 0.0) + ROW_SECONDS

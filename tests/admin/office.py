@@ -143,7 +143,7 @@ class Office:
 
     def _document_desk(self) -> DocumentDesk:
         models = Models(lambda: self.running.setup)
-        purses, reports = SqlPurses(self.database), SqlReports(self.database)
+        purses, reports = SqlPurses(self.database, self.clock), SqlReports(self.database)
         return DocumentDesk(self.jobs, purses, reports, models, self.clock, lambda: None)
 
     async def get(self, url: str, headers: dict[str, str] = ADMIN, **parameters: object) -> httpx.Response:

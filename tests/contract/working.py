@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from headgate.job_ports import Checkpoints, DeadItems, Jobs, Work
 from headgate.ports import Ledger
@@ -41,9 +41,13 @@ class Desk:
             "UPDATE job_items SET lease_until = lease_until - :seconds, next_at = next_at - :seconds, "
             "deadline_at = deadline_at - :seconds"
         )
-        await self.database.run(
-            self.database.jobs, lambda connection: connection.execute(nearer, {"seconds": seconds}), writes=True
-        )
+        earlier = text("UPDATE job_attempts SET started_at = started_at - :seconds")
+
+        def work(connection: Connection) -> None:
+            for change in (nearer, earlier):
+                connection.execute(change, {"seconds": seconds})
+
+        await self.database.run(self.database.jobs, work, writes=True)
 
 
 Open = Callable[[], AbstractAsyncContextManager[Desk]]

@@ -118,7 +118,7 @@ class Floor:
         budgets = BudgetShares(corridor.counters, corridor.admissions, lambda: corridor.setup, self.clock)
         self.gate = BackgroundGate(corridor.pipeline, budgets, self.clock, GateRules)
         self.counts = JobTotals()
-        self.purses = SqlPurses(self.database)
+        self.purses = SqlPurses(self.database, self.clock)
         self.means = Means(
             pipeline=corridor.pipeline,
             gate=self.gate,

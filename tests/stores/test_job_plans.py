@@ -130,7 +130,7 @@ async def others(here: Desk) -> None:
     await at_provider.open()
     await at_provider.taken(made)
     assert await at_provider.wanted(made) == 1
-    purses = SqlPurses(here.database)
+    purses = SqlPurses(here.database, here.clock)
     await purses.hold("job_001", "req_hold", 10**11)
     await purses.hold("job_001", "req_more", 10**12)
     await purses.settle("req_hold", 5)
