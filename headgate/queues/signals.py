@@ -13,19 +13,33 @@ if TYPE_CHECKING:
     from psycopg import AsyncConnection
 
 CHANNEL = "headgate_jobs"
+MOST_UNHEARD = 100
+LOOK_EVERY = 20
 _WAIT_SECONDS = 20.0
 _MOST_AT_ONCE = 100
 _CONNECT_SECONDS = 5
 
 
 class QueueSignal:
-    """The port `Signal` on a queue: one of those who wait hears each. It is acknowledged at once."""
+    """The port `Signal` on a queue: one of those who wait hears each. It is acknowledged at once.
+
+    While nobody hears them, signs do not pile up: with `MOST_UNHEARD` in the queue another would say nothing new, and
+    whoever comes looks into the database anyway. A process notices after `LOOK_EVERY` signs.
+    """
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
+        self._given = 0
+        self._is_full = False
 
     async def give(self) -> None:
+        if self._is_full and await self._is_unheard():
+            return
+        self._is_full = False
         await self._queue.send(b"jobs")
+        self._given += 1
+        if self._given % LOOK_EVERY == 1:
+            self._is_full = await self._is_unheard()
 
     async def wait(self) -> None:
         while not (heard := await self._queue.receive(_MOST_AT_ONCE, _WAIT_SECONDS)):
@@ -34,6 +48,9 @@ class QueueSignal:
 
     async def aclose(self) -> None:
         await self._queue.aclose()
+
+    async def _is_unheard(self) -> bool:
+        return (await self._queue.backlog()).depth >= MOST_UNHEARD
 
 
 class PostgresSignal:

@@ -11,7 +11,9 @@ from headgate.clock import SystemClock
 from headgate.queue_errors import QueueUnavailable
 from headgate.queue_ports import Signal
 from headgate.queues.opening import open_queue
-from headgate.queues.signals import PostgresSignal, QueueSignal
+from headgate.queues.signals import LOOK_EVERY, MOST_UNHEARD, PostgresSignal, QueueSignal
+from tests.brokers import RabbitServer
+from tests.contract.conftest import RABBIT
 from tests.contract.queueing import new_name
 from tests.servers import PostgresqlServer, RedisServer, free_port
 
@@ -46,6 +48,27 @@ def test_a_sign_is_heard_by_another_process_at_once(make: Make) -> None:
         finally:
             await giver.aclose()
             await waiter.aclose()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", ["redis", pytest.param("rabbitmq", marks=RABBIT)])
+def test_signs_that_nobody_hears_do_not_pile_up(request: pytest.FixtureRequest, kind: str) -> None:
+    server: RedisServer | RabbitServer = request.getfixturevalue(f"{kind}_server")
+
+    async def scenario() -> None:
+        queue = open_queue(f"{server.url}?queue={new_name()}", SystemClock())
+        for _ in range(3):  # processes, one after the other
+            signal = QueueSignal(queue)
+            for _ in range(MOST_UNHEARD):
+                await signal.give()
+        assert MOST_UNHEARD <= (await queue.backlog()).depth <= MOST_UNHEARD + 3 * LOOK_EVERY
+        while (await queue.backlog()).depth:
+            await signal.wait()  # a worker has come
+        await signal.give()
+        async with asyncio.timeout(5):
+            await signal.wait()
+        await queue.aclose()
 
     asyncio.run(scenario())
 
