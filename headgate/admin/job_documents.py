@@ -9,6 +9,7 @@ import msgspec
 
 from headgate.admin.endpoint import Input, Name, Reply, Visit
 from headgate.admin.jobs import JobView, Usd, picousd_of, view
+from headgate.admin.links import LinkedJob, linked_job
 from headgate.admin.report_page import page
 from headgate.admin.report_views import CostView, ReportView
 from headgate.errors import InvalidRequest
@@ -79,11 +80,11 @@ class RaiseBudget(Input, frozen=True):
     max_cost_usd: Usd
 
 
-class ReportQuery(Input, frozen=True):
-    """The report on a job, as `json` or as a page of `html` that needs nothing else."""
+class ReportQuery(LinkedJob, frozen=True):
+    """The report on a job, as `json`, as a page of `html` that needs nothing else and follows the job while it runs, or
+    as `link`: path and query of that page, which a browser opens without a key, for a day."""
 
-    job_id: Name
-    format: Literal["json", "html"] = "json"
+    format: Literal["json", "html", "link"] = "json"
     limit: Annotated[int, msgspec.Meta(ge=1, le=MOST_LISTED)] = 50
 
 
@@ -124,9 +125,13 @@ async def raise_budget(visit: Visit, command: RaiseBudget) -> JobView:
 
 async def report(visit: Visit, query: ReportQuery) -> Reply:
     """Where the money of a job went, what failed and what was slow, while it runs and after."""
-    job = await _job(visit, query.job_id)
+    job = await linked_job(visit, query)
     if job.root_id != job.id:
         raise InvalidRequest(f"'{job.id}' is a part of '{job.root_id}': ask for that one's report.", param="job_id")
+    if query.format == "link":
+        visit.caller()  # who has a link makes no other one
+        link = await visit.services.job_desk.deliveries.report_link(job.id)
+        return Reply(link.encode(), content_type="text/plain; charset=utf-8")
     (item,) = await visit.services.document_desk.jobs.items(job.id, 1) or (None,)
     shard = read_options(item.request, SummarizeOptions).shard_documents if item and job.kind == SUMMARIZE else 1
     found = await visit.services.document_desk.reports.report(job.id, documents_id(job.id), shard, query.limit)

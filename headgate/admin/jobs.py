@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from headgate.admin.endpoint import Input, Name, Reply, Visit
+from headgate.admin.links import LinkedJob, linked_job
 from headgate.admin.moments import Moment, UnixSeconds, moment
 from headgate.deliveries.desk import Wanted
 from headgate.errors import Conflict, InvalidRequest
@@ -274,9 +275,9 @@ async def result(visit: Visit, query: ResultQuery) -> Reply:
     return Reply(item.result)
 
 
-async def events(visit: Visit, query: JobId) -> Reply:
+async def events(visit: Visit, query: LinkedJob) -> Reply:
     """The job as server-sent events: whenever it has changed, until it is over. `Last-Event-ID` resumes."""
-    job = await _job(visit, query.job_id)
+    job = await linked_job(visit, query)
     last = visit.headers.get("last-event-id", "")
     seen = int(last) if last.isascii() and last.isdigit() and len(last) < _LONGEST_EVENT_ID else 0
     return Reply(b"", content_type="text/event-stream", stream=_follow(visit, job, seen))

@@ -9,6 +9,30 @@ from headgate.admin.moments import written
 from headgate.admin.report_views import CostView, ReportView
 
 REFRESH_SECONDS = 5
+# Each event of the job has the page fetched again and its body put in place of this one's, at most once a second. Where
+# that does not work, the page loads itself again: from a file, without events, without scripts.
+_LIVE = """
+const again = () => setTimeout(() => location.reload(), %d);
+const show = async () => {
+  if (show.busy) { show.wanted = true; return; }
+  show.busy = true; show.wanted = false;
+  const answer = await fetch(location.href).catch(() => null);
+  if (answer && answer.ok) {
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    document.body.replaceChildren(...fresh.body.childNodes);
+  }
+  setTimeout(() => { show.busy = false; if (show.wanted) show(); }, 1000);
+};
+if (location.protocol === "file:") again();
+else {
+  const query = new URLSearchParams(location.search);
+  for (const name of ["format", "limit"]) query.delete(name);
+  const events = new EventSource("events?" + query);
+  events.addEventListener("job", show);
+  events.addEventListener("done", () => { events.close(); show(); });
+  events.onerror = () => { if (events.readyState === EventSource.CLOSED) again(); };
+}
+"""
 _PICO = 12  # digits behind the point
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1c2430;background:#fff}
@@ -24,11 +48,12 @@ pre{white-space:pre-wrap;background:#f5f7fa;padding:1rem;border-radius:.4rem}
 
 
 def page(report: ReportView) -> str:
-    """The page. While the job runs it loads itself again, for those who keep it written."""
+    """The page. While the job runs it follows the job's events."""
     job = report.job
-    refresh = "" if job.finished_at else f'<meta http-equiv="refresh" content="{REFRESH_SECONDS}">'
+    refresh = f'<noscript><meta http-equiv="refresh" content="{REFRESH_SECONDS}"></noscript>'
+    live = "" if job.finished_at else f"{refresh}<script>{_LIVE % (1000 * REFRESH_SECONDS)}</script>"
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(job.id)}</title>{refresh}'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(job.id)}</title>{live}'
         f"<style>{_STYLE}</style></head><body>"
         f"{_head(report)}{_parts(report)}{_costs(report)}{_failures(report)}{_slowest(report)}{_result(report)}"
         "</body></html>\n"

@@ -29,6 +29,7 @@ from headgate.admin import (
 )  # fmt: skip
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
+from headgate.admin.links import LinkedJob
 from headgate.admin.services import Readiness, Services
 
 KEY_PATH = "/admin/keys/{key_id}"
@@ -73,7 +74,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint(
         "POST", f"{JOB_PATH}/requests", jobs.add_requests, jobs.AddRequests, jobs.JobView, Access.CALLER, is_large=True
     ),
-    Endpoint("GET", f"{JOB_PATH}/events", jobs.events, jobs.JobId, None, Access.CALLER),
+    Endpoint("GET", f"{JOB_PATH}/events", jobs.events, LinkedJob, None, Access.LINK),
     Endpoint("GET", f"{JOB_PATH}/partial", jobs.partial, jobs.ItemsQuery, jobs.ItemList, Access.CALLER),
     Endpoint("GET", f"{JOB_PATH}/result", jobs.result, jobs.ResultQuery, None, Access.LINK),
     Endpoint(
@@ -93,7 +94,7 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint(
         "POST", f"{JOB_PATH}/budget", job_documents.raise_budget, job_documents.RaiseBudget, jobs.JobView, Access.CALLER
     ),
-    Endpoint("GET", f"{JOB_PATH}/report", job_documents.report, job_documents.ReportQuery, None, Access.CALLER),
+    Endpoint("GET", f"{JOB_PATH}/report", job_documents.report, job_documents.ReportQuery, None, Access.LINK),
     Endpoint("POST", f"{JOB_PATH}/pause", jobs.pause, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("POST", f"{JOB_PATH}/resume", jobs.resume, jobs.JobId, jobs.JobView, Access.CALLER),
     Endpoint("POST", f"{JOB_PATH}/cancel", jobs.cancel, jobs.JobId, jobs.JobView, Access.CALLER),

@@ -113,14 +113,17 @@ def run_requests(server: Server, file: Path, kind: str, **wanted: Any) -> None:
 @batch.command()
 @click.argument("job_id", metavar="ID")
 @click.option("--html", "page", type=click.Path(dir_okay=False, path_type=Path), help="Write it as a page.")
+@click.option("--link", is_flag=True, help="Print the address of a page that follows the job, good for a day.")
 @json_option
 @server_options
-def report(server: Server, job_id: str, page: Path | None, as_json: bool) -> None:
+def report(server: Server, job_id: str, page: Path | None, link: bool, as_json: bool) -> None:
     """Say where a job's money went, what failed and what was slow."""
-    kind = "json" if page is None else "html"
+    kind = "link" if link else "json" if page is None else "html"
     answer = server.ask("GET", f"/v1/jobs/{job_id}/report?format={kind}")
     if page is not None:
         page.write_bytes(answer)
+    elif link:
+        click.echo(server.url.rstrip("/") + answer.decode())
     elif as_json:
         click.echo(answer)
     else:

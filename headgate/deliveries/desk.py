@@ -16,6 +16,7 @@ from headgate.ports import Clock
 from headgate.types import Caller, Frozen
 
 MAX_RECIPIENTS = 10
+REPORT_LINK_SECONDS = 86_400.0
 _ADDRESS = re.compile(r"[^\s<>@,;:\"()\[\]\\]{1,64}@([A-Za-z0-9][A-Za-z0-9.-]{0,252})")
 
 
@@ -57,7 +58,18 @@ class DeliveryDesk:
     async def check_link(self, job_id: str, expires: str, signature: str) -> None:
         """Raises LinkExpired if a link to a result is none of ours, or its time is over."""
         if not await self.signer.is_good_link(job_id, expires, signature, self._clock.now()):
-            raise LinkExpired("This link has expired, or it was changed. Ask for the result with your key.")
+            raise LinkExpired("This link has expired, or it was changed. Ask with your key.")
+
+    async def report_link(self, job_id: str) -> str:
+        """The path and query of a page that says how a job stands, for whoever has it, for a day."""
+        expires = int(self._clock.now() + REPORT_LINK_SECONDS)
+        signature = await self.signer.link_signature(_report(job_id), expires)
+        query = f"format=html&expires={expires}&signature={signature}"
+        return f"/v1/jobs/{job_id}/report?{query}"
+
+    async def check_report_link(self, job_id: str, expires: str, signature: str) -> None:
+        """As `check_link`, for the report and the events."""
+        await self.check_link(_report(job_id), expires, signature)
 
     def _check_mail(self, addresses: Sequence[str]) -> None:
         if not addresses:
@@ -81,3 +93,8 @@ class DeliveryDesk:
             if address == allowed or (stem != allowed and address.startswith(stem)):
                 return
         raise ReplyRefused("The operator of this gateway allows no answers there: jobs.reply_to.", param="reply_to")
+
+
+def _report(job_id: str) -> str:
+    """What a link to a report is signed for: one to a result opens no report."""
+    return f"{job_id}/report"

@@ -34,7 +34,7 @@ class Signer:
         return SECRET_PREFIX + base64.b64encode(await self._derived(f"webhooks of {tenant}")).decode()
 
     async def link_signature(self, job_id: str, expires: int) -> str:
-        """Of a link to a job's result that is good until `expires`, in Unix seconds."""
+        """Of a link that is good until `expires`, in Unix seconds. To a job's result, if the name is its id alone."""
         return (await self._derived(f"result of {job_id} until {expires}")).hex()
 
     async def is_good_link(self, job_id: str, expires: str, signature: str, now: float) -> bool:

@@ -48,7 +48,7 @@ def test_the_commands_work_as_printed(tmp_path: Path, running_upstream: Upstream
             assert done.returncode == int(words[1] in FAILING), line + done.stderr
             if words[1] in ("summarize", "extract", "run"):
                 job_id = done.stdout.split()[-1]
-    assert len(lines) == 11 and (tmp_path / "report.html").exists()
+    assert len(lines) == 12 and (tmp_path / "report.html").exists()
 
 
 def paused_for_money(gateway: Gateway, folder: Path) -> str:
