@@ -2,12 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 
 from tests.brokers import AWS, KafkaBroker, RabbitServer, rabbitmq, sqs
 from tests.servers import PostgresqlServer, RedisServer, postgresql, redis
+
+if TYPE_CHECKING:
+    from xdist.remote import Producer
+    from xdist.scheduler import LoadScopeScheduling
+
+Item = TypeVar("Item")
+
+WAITING = ("tests/faults/", "tests/serving/")  # whose tests wait for processes more than they compute
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    from tests.scheduling import Scheduling  # not at the top: the environment of other people's clients has no xdist
+
+    return Scheduling(config, log)
+
+
+def spread(some: Sequence[Item], others: Sequence[Item]) -> list[Item]:
+    """All in one list, `some` at even distances. Both keep their order."""
+    places = chain(
+        (((number + 0.5) / len(some), item) for number, item in enumerate(some)),
+        (((number + 0.5) / len(others), item) for number, item in enumerate(others)),
+    )
+    return [item for _, item in sorted(places, key=lambda place: place[0])]
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of several test processes one waits while the others compute."""
+    if not hasattr(config, "workerinput"):
+        return
+    waiting = [item for item in items if item.nodeid.startswith(WAITING)]
+    items[:] = spread(waiting, [item for item in items if not item.nodeid.startswith(WAITING)])
 
 
 @pytest.fixture(scope="session")
@@ -72,7 +106,7 @@ def sqs_endpoint(running_sqs: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
 def database_url(request: pytest.FixtureRequest) -> str:
-    """As in the configuration: SQLite in the data directory, and an empty PostgreSQL database."""
+    """As in the configuration: SQLite in the data directory, and a new PostgreSQL database."""
     if request.param == "sqlite":
         return "sqlite"
     server: PostgresqlServer = request.getfixturevalue("postgresql_server")

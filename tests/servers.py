@@ -29,6 +29,7 @@ class PostgresqlServer:
         self._folder = folder
         self._port = free_port()
         self._databases = 0
+        self._has_template = False
 
     @staticmethod
     def programs() -> Path | None:
@@ -46,7 +47,8 @@ class PostgresqlServer:
 
     def start(self) -> None:
         options = (
-            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} -c fsync=off"
+            f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} "
+            "-c fsync=off -c full_page_writes=off -c autovacuum=off"  # nothing survives the tests; many databases
         )
         self._run("pg_ctl", "-D", f"{self._folder}/data", "-w", "-l", f"{self._folder}/log", "-o", options, "start")
 
@@ -55,12 +57,27 @@ class PostgresqlServer:
         self._run("pg_ctl", "-D", f"{self._folder}/data", "-w", "-m", "immediate", "stop")
 
     def new_database(self) -> str:
-        """The URL of an empty database."""
+        """The URL of a database with the tables of this release and no rows: a copy of one that was migrated."""
+        if not self._has_template:
+            _migrate(self._create("template"))
+            self._has_template = True
+        return self._create(self._next_name(), "TEMPLATE template")
+
+    def empty_database(self) -> str:
+        """The URL of a database without tables."""
+        return self._create(self._next_name())
+
+    def _next_name(self) -> str:
         self._databases += 1
-        name = f"test_{self._databases}"
-        server = ("-h", "127.0.0.1", "-p", str(self._port), "-U", "postgres")
-        self._run("psql", *server, "-qc", f"CREATE DATABASE {name}", "postgres")
-        return f"postgresql://postgres@127.0.0.1:{self._port}/{name}"
+        return f"test_{self._databases}"
+
+    def _create(self, name: str, options: str = "") -> str:
+        import psycopg  # not at the top: the environment of other people's clients has none
+
+        server = f"postgresql://postgres@127.0.0.1:{self._port}"
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name} {options}")
+        return f"{server}/{name}"
 
     def _run(self, program: str, *arguments: str) -> None:
         prefix = ("runuser", "-u", "postgres", "--") if os.getuid() == 0 else ()
@@ -71,6 +88,17 @@ class PostgresqlServer:
             output.seek(0)
             if done.returncode != 0:
                 raise RuntimeError(f"{program} failed: {output.read().decode(errors='replace')}")
+
+
+def _migrate(url: str) -> None:
+    from sqlalchemy import create_engine, make_url
+
+    from headgate.stores.migrations import migrate
+
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"))
+    with engine.begin() as connection:
+        migrate(connection)
+    engine.dispose()
 
 
 @contextlib.contextmanager

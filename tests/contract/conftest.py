@@ -46,12 +46,11 @@ def desk(request: pytest.FixtureRequest, tmp_path: Path) -> working.Open:
     return working.on_database(server.new_database(), tmp_path)
 
 
-RABBIT = (pytest.mark.server, pytest.mark.xdist_group("rabbitmq"))  # one of it is enough for a machine
 BROKERS = {
     "sqlite": (),
     "postgresql": (pytest.mark.server,),
     "redis": (pytest.mark.server,),
-    "rabbitmq": RABBIT,
+    "rabbitmq": (pytest.mark.server,),
     "kafka": (),
     "sqs": (),
 }
@@ -79,7 +78,7 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> queueing.Broker:
     return queueing.at(f"sqs://us-east-1/{name}?endpoint={endpoint}", SqsQueue, 1.0, is_in_order=False)
 
 
-@pytest.fixture(params=["postgresql", "redis", pytest.param("rabbitmq", marks=RABBIT), "kafka"])
+@pytest.fixture(params=["postgresql", "redis", pytest.param("rabbitmq", marks=pytest.mark.server), "kafka"])
 def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[queueing.Broker]:
     """An empty queue of a broker that can be stopped and started again."""
     name = queueing.new_name()

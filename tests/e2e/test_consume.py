@@ -18,10 +18,9 @@ from tests.servers import RedisServer
 REQUESTS = scaled(5_000, 150)
 POISON = (b"no json", request(1, id="other", tenant="nobody"), request(2, id="more", unknown=1))
 LETTERS = "SELECT id FROM dead_letters"
-RABBIT = (pytest.mark.server, pytest.mark.xdist_group("rabbitmq"))
 
 
-@pytest.fixture(params=[pytest.param("redis", marks=pytest.mark.server), pytest.param("rabbitmq", marks=RABBIT)])
+@pytest.fixture(params=[pytest.param(name, marks=pytest.mark.server) for name in ("redis", "rabbitmq")])
 def address(request: pytest.FixtureRequest) -> str:
     """Of an empty queue of a real broker."""
     if request.param == "redis":

@@ -21,6 +21,7 @@ from headgate.stores.schema import daily_totals, metadata, other_attempts, reque
 from headgate.stores.sql import SqlLedger
 from headgate.stores.sql_keys import SqlKeyStore
 from headgate.types import Counted, Outcome, RequestRecord, Usage
+from tests.servers import PostgresqlServer
 from tests.stores.records import key, record
 
 PREPARE = """
@@ -51,6 +52,15 @@ async def upgrade(database: Database, compatible_since: int) -> None:
     await database.run(
         database.writing, lambda connection: migrate(connection, next_release(compatible_since)), writes=True
     )
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """Of a database without tables."""
+    if request.param == "sqlite":
+        return "sqlite"
+    server: PostgresqlServer = request.getfixturevalue("postgresql_server")
+    return server.empty_database()
 
 
 def plain_engine(database_url: str, folder: Path) -> Engine:
