@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from headgate.errors import MissingExtra
 from headgate.queue_errors import QueueUnavailable
@@ -18,6 +18,13 @@ LOOK_EVERY = 20
 _WAIT_SECONDS = 20.0
 _MOST_AT_ONCE = 100
 _CONNECT_SECONDS = 5
+# A server that vanished without a word would be listened to for hours.
+_NOTICED: dict[str, Any] = {
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+}
 
 
 class QueueSignal:
@@ -96,7 +103,9 @@ class PostgresSignal:
         from psycopg import AsyncConnection
 
         async with asyncio.timeout(_CONNECT_SECONDS):
-            return await AsyncConnection.connect(self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS)
+            return await AsyncConnection.connect(
+                self._url, autocommit=True, connect_timeout=_CONNECT_SECONDS, **_NOTICED
+            )
 
     def _trouble(self, error: Exception) -> QueueUnavailable:
         return QueueUnavailable(f"PostgreSQL takes no signs: {type(error).__name__}. Start it, or correct `database`.")
