@@ -42,8 +42,8 @@ log = logging.getLogger(__name__)
 class CountersAtHand(Protocol):
     """Counters in this process's memory can also be asked without waiting."""
 
-    def admit_now(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
-        """As `Counters.admit`."""
+    def admit_plain(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission | None:
+        """As `Counters.admit` if every meter lets the request pass as it is; None, and nothing is held, else."""
 
 
 class Operator(Protocol):
@@ -91,15 +91,13 @@ class Admissions:
         applying = self._applying(journey)
         try:
             ask = asking.needed(journey, applying)
-            ask, decision = await self._put(journey, applying, ask)
-            if decision.refusal is not None:
-                ask, decision = await self._count(journey, applying, ask, decision)
-            while decision.refusal is not None and (cheaper := _cheaper(journey, decision.refusal)) is not None:
-                _go_on_with(journey, cheaper)
-                applying = self._applying(journey)
-                applying = applying._replace(meters=tuple(map(_without_brake, applying.meters)))
-                ask, decision = await self._put(journey, applying, asking.needed(journey, applying))
-                ask, decision = await self._count(journey, applying, ask, decision)
+            plain = None
+            if self._at_hand is not None and applying.passes_caps(ask):
+                plain = self._at_hand.admit_plain(journey.call.id, journey.caller.tenant, applying.meters, ask)
+            if plain is not None:
+                decision = plain
+            else:
+                applying, ask, decision = await self._decide(journey, applying, ask)
         except (StoreUnavailable, DatabaseUnavailable) as error:
             if journey.setup.on_store_failure == "allow" and journey.caller.tenant != OPERATOR:
                 return
@@ -218,6 +216,18 @@ class Admissions:
         name = call.model if model is None else model.spec.name  # not routed yet, if no provider is to be asked
         return self._rules.applying(caller, call, name, journey.setup.global_rules, self._clock.now())
 
+    async def _decide(self, journey: Journey, applying: Applying, ask: Ask) -> tuple[Applying, Ask, Admission]:
+        """As far as need be: with the caller's model, with the number of the prompt's tokens, with a cheaper model."""
+        ask, decision = await self._put(journey, applying, ask)
+        ask, decision = await self._count(journey, applying, ask, decision)
+        while decision.refusal is not None and (cheaper := _cheaper(journey, decision.refusal)) is not None:
+            _go_on_with(journey, cheaper)
+            applying = self._applying(journey)
+            applying = applying._replace(meters=tuple(map(_without_brake, applying.meters)))
+            ask, decision = await self._put(journey, applying, asking.needed(journey, applying))
+            ask, decision = await self._count(journey, applying, ask, decision)
+        return applying, ask, decision
+
     async def _count(
         self, journey: Journey, applying: Applying, ask: Ask, decision: Admission
     ) -> tuple[Ask, Admission]:
@@ -248,10 +258,7 @@ class Admissions:
     async def _try(self, journey: Journey, meters: tuple[Meter, ...], ask: Ask) -> Admission:
         """What the counters say, once they know the tenant."""
         tenant, hold_id = journey.caller.tenant, journey.call.id
-        if self._at_hand is not None:
-            decision = self._at_hand.admit_now(hold_id, tenant, meters, ask)
-        else:
-            decision = await self._counters.admit(hold_id, tenant, meters, ask)
+        decision = await self._counters.admit(hold_id, tenant, meters, ask)
         if not decision.known:
             await self._rebuild(journey.caller)
             decision = await self._counters.admit(hold_id, tenant, meters, ask)

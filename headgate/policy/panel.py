@@ -52,7 +52,12 @@ class _Rates:
         for rate, window, limit, seconds_each, burst_seconds in self.rates:
             tat = rate.tat
             rate.tat = tat = (tat if tat > now else now) + amount * seconds_each
-            window.add_in(place, amount)
+            amounts = window.amounts
+            if place in amounts:
+                amounts[place] += amount
+                window.total += amount
+            else:
+                window.add_in(place, amount)
             in_bucket = (burst_seconds - (tat - now)) * limit / period_seconds
             in_window = limit - window.total
             if in_bucket < least or in_window < least:
@@ -67,7 +72,10 @@ class _Rates:
         place = floor(at / self.width_seconds)
         for rate, window, _, seconds_each, _ in self.rates:
             rate.tat += difference * seconds_each
-            window.amend_in(place, difference)
+            amounts = window.amounts
+            if place in amounts:
+                amounts[place] += difference
+                window.total += difference
 
 
 class Panel:
@@ -88,12 +96,11 @@ class Panel:
         for post in posts:
             self._sort_in(post)
 
-    def enter(self, ask: Ask, now: float) -> tuple[Standing | None, Standing | None] | None:
+    def enter(self, amounts: Amounts, now: float) -> tuple[Standing | None, Standing | None] | None:
         """Take an ask that every meter lets pass as it is, and say how the limits stand.
 
         None, and nothing is taken, if some meter does not.
         """
-        amounts = _amounts(ask)
         if not self._passes(amounts, now):
             return None
         for concurrency, _ in self._concurrencies:
@@ -110,10 +117,10 @@ class Panel:
                 requests = rates.take(1, now, requests)
         return _standing(requests, now), _standing(tokens, now)
 
-    def settle(self, ask: Ask, tenant: str, charge: Charge, at: float, now: float) -> Sequence[Crossing]:
+    def settle(self, held: Amounts, tenant: str, charge: Charge, at: float, now: float) -> Sequence[Crossing]:
         """Replace what an ask has taken by what it came to."""
         told: list[Crossing] = []
-        held, actual = _amounts(ask), (1, charge.tokens, charge.picousd)
+        actual = (1, charge.tokens, charge.picousd)
         difference = charge.tokens - held[_TOKENS]
         if difference:
             for rates in self._rates:
@@ -132,15 +139,15 @@ class Panel:
             if rolling.window.used(now) >= first_mark:
                 told += _crossings(tenant, post, actual[measure], rolling.window.total)
         for velocity, post in self._velocities:
-            was_closed = velocity.retry_at == 0.0
+            was_open = velocity.retry_at
             velocity.settle(post.meter, held[-1], charge.picousd, at, now)
-            if velocity.retry_at > 0.0 and was_closed:
+            if velocity.retry_at and not was_open:
                 told.append(Crossing(tenant, post.meter, 0, velocity.window.total))
         return told
 
-    def entries(self, ask: Ask) -> list[Entry]:
+    def entries(self, held: Amounts) -> list[Entry]:
         """What an ask has taken, meter by meter."""
-        amounts = dict(zip(_MEASURES, _amounts(ask), strict=True))
+        amounts = dict(zip(_MEASURES, held, strict=True))
         return [Entry(post, amounts[post.meter.rule.measure]) for post in self.posts]
 
     def touch(self, now: float) -> None:
@@ -192,7 +199,8 @@ class Panel:
         return rates.rates
 
 
-def _amounts(ask: Ask) -> Amounts:
+def amounts_of(ask: Ask) -> Amounts:
+    """What an ask takes of each measure."""
     output = ask.output_tokens * ask.choices
     return 1, ask.input_tokens + output, ask.input_picousd + output * ask.output_price
 

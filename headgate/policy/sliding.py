@@ -20,14 +20,14 @@ class SlidingWindow:
     `total` is what counts as long as it is not `looks_at`; then ask `used`.
     """
 
-    __slots__ = ("_amounts", "looks_at", "period_seconds", "total", "width_seconds")
+    __slots__ = ("amounts", "looks_at", "period_seconds", "total", "width_seconds")
 
     def __init__(self, period_seconds: float, slices: int = SLICES) -> None:
         self.period_seconds = period_seconds
         self.width_seconds = period_seconds / slices
         self.total = 0
         self.looks_at = float("inf")  # when the oldest slice is about to leave
-        self._amounts: dict[int, int] = {}  # by slice, in the order of time
+        self.amounts: dict[int, int] = {}  # by slice, in the order of time
 
     def slice_of(self, at: float) -> int:
         return floor(at / self.width_seconds)
@@ -44,7 +44,7 @@ class SlidingWindow:
 
     def add_in(self, place: int, amount: int) -> None:
         """As `add`, in a slice that is known."""
-        amounts = self._amounts
+        amounts = self.amounts
         if place in amounts:
             amounts[place] += amount
         else:
@@ -59,8 +59,8 @@ class SlidingWindow:
 
     def amend_in(self, place: int, difference: int) -> None:
         """As `amend`, in a slice that is known."""
-        if place in self._amounts:
-            self._amounts[place] += difference
+        if place in self.amounts:
+            self.amounts[place] += difference
             self.total += difference
 
     def insert(self, amount: int, at: float, now: float) -> None:
@@ -69,9 +69,9 @@ class SlidingWindow:
         if place < floor((now - self.period_seconds) / self.width_seconds):
             return
         self.used(now)
-        self._amounts[place] = self._amounts.get(place, 0) + amount
-        self._amounts = dict(sorted(self._amounts.items()))
-        self.looks_at = self.expires_at(next(iter(self._amounts))) - _LOOK_SECONDS
+        self.amounts[place] = self.amounts.get(place, 0) + amount
+        self.amounts = dict(sorted(self.amounts.items()))
+        self.looks_at = self.expires_at(next(iter(self.amounts))) - _LOOK_SECONDS
         self.total += amount
 
     def expires_at(self, place: int) -> float:
@@ -80,15 +80,15 @@ class SlidingWindow:
 
     def slices(self) -> Iterable[tuple[int, int]]:
         """Slices with their amounts, oldest first."""
-        return self._amounts.items()
+        return self.amounts.items()
 
     @property
     def newest(self) -> int | None:
         """The latest slice that anything was added in."""
-        return next(reversed(self._amounts), None)
+        return next(reversed(self.amounts), None)
 
     def _expire(self, now: float) -> None:
-        amounts, oldest = self._amounts, floor((now - self.period_seconds) / self.width_seconds)
+        amounts, oldest = self.amounts, floor((now - self.period_seconds) / self.width_seconds)
         while amounts:
             first = next(iter(amounts))
             if first >= oldest:

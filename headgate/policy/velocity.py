@@ -20,8 +20,8 @@ class Velocity:
     """A breaker on money: closed, open until little enough is spent, then half open, for one probe at a time."""
 
     __slots__ = (
-        "baseline", "period", "period_ends_at", "period_spent", "periods", "probe_until", "reset_at", "retry_at",
-        "touched", "window",
+        "_limited", "_threshold", "baseline", "period", "period_ends_at", "period_spent", "periods", "probe_until",
+        "reset_at", "retry_at", "touched", "window",
     )  # fmt: skip
 
     def __init__(self, meter: Meter) -> None:
@@ -35,6 +35,8 @@ class Velocity:
         self.period_ends_at = 0.0
         self.reset_at = 0.0  # what was spent before does not count
         self.touched = 0.0
+        self._limited: Meter | None = None  # the meter that was settled last, and its threshold in this period
+        self._threshold: float | None = None
 
     def room(self, meter: Meter, now: float) -> int | None:
         return None
@@ -57,7 +59,9 @@ class Velocity:
             window.used(now)
         window.add_in(floor(now / window.width_seconds), actual)
         self.period_spent += actual
-        limit = self.threshold(meter)
+        if meter is not self._limited:
+            self._limited, self._threshold = meter, self.threshold(meter)
+        limit = self._threshold
         if limit is None:
             return
         used = window.total
@@ -118,6 +122,7 @@ class Velocity:
         if passed <= 0:
             return
         self.period = period
+        self._limited = None
         self._join(self.period_spent)
         self.period_spent = 0
         for _ in range(min(passed - 1, _MOST_DECAYS)):

@@ -13,7 +13,7 @@ from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Re
 from headgate.policy import admission
 from headgate.policy.admission import Entry, Post
 from headgate.policy.meters import Budget, Rolling, State, new_state
-from headgate.policy.panel import Panel
+from headgate.policy.panel import Amounts, Panel, amounts_of
 from headgate.policy.velocity import Velocity
 from headgate.ports import Clock
 from headgate.types import Measure, Scope
@@ -31,7 +31,7 @@ _GLOBAL = ""
 class Hold(msgspec.Struct, eq=False):
     """What one request has taken, until it is settled: all that it asked a panel for, or what the entries say."""
 
-    ask: Ask
+    asked: Amounts
     at: float
     expires_at: float
     panel: Panel | None = None
@@ -42,7 +42,7 @@ class Hold(msgspec.Struct, eq=False):
     def entries(self) -> list[Entry]:
         if self._entries is None:
             assert self.panel is not None, "it has one or the other"
-            self.entries = self.panel.entries(self.ask)
+            self.entries = self.panel.entries(self.asked)
         return self._entries or []
 
     @entries.setter
@@ -123,36 +123,33 @@ class MemoryCounters:
         return len(self._holds)
 
     async def admit(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
-        return self.admit_now(hold_id, tenant, meters, ask)
+        plain = self.admit_plain(hold_id, tenant, meters, ask)
+        return plain if plain is not None else self._as_the_clock_says(self._decide(hold_id, tenant, meters, ask))
 
-    def admit_now(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
-        """As `admit`, without a coroutine."""
-        now = self._tick()
-        admitted = self._decide(hold_id, tenant, meters, ask, now)
-        if not self._ahead_seconds:
-            return admitted
-        requests, tokens = self._as_the_clock_says(admitted.requests), self._as_the_clock_says(admitted.tokens)
-        return msgspec.structs.replace(admitted, requests=requests, tokens=tokens)
+    def admit_plain(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission | None:
+        """As `admit` if every meter lets the request pass as it is; None, and nothing is held, else."""
+        now, account = self._tick(), self._account(tenant)
+        if not account.known:
+            return None
+        panel, asked = self._panel(account, meters, now), amounts_of(ask)
+        if not panel.is_plain or (standing := panel.enter(asked, now)) is None:
+            return None
+        self._holds[hold_id] = (tenant, Hold(asked, now, now + self.hold_seconds, panel))
+        plain = Admission(None, ask.output_tokens, None, *standing)
+        return self._as_the_clock_says(plain) if self._ahead_seconds else plain
 
-    def _decide(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask, now: float) -> Admission:
-        account = self._account(tenant)
+    def _decide(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
+        now, account = self._now, self._account(tenant)
         if not account.known:
             return Admission(None, known=False)
-        account.prune(now)
-        panel = self._panel(account, meters)
-        if panel.is_plain and (standing := panel.enter(ask, now)) is not None:
-            self._holds[hold_id] = (tenant, Hold(ask, now, now + self.hold_seconds, panel))
-            return Admission(None, ask.output_tokens, None, *standing)
-        posts = panel.posts
+        posts = self._panel(account, meters, now).posts
         decision = admission.decide(posts, ask, now)
         if decision.refusal is not None:
             if decision.wait_seconds is not None and decision.refusal.verdict is Verdict.RATE:
                 admission.promise(posts, ask, decision.wait_seconds, now)
             requests, tokens = admission.standings(posts, now)
-            return Admission(
-                decision.refusal, 0, decision.wait_seconds, requests, tokens, decision.unenforced
-            )  # fmt: skip
-        hold = Hold(ask, now, now + self.hold_seconds)
+            return Admission(decision.refusal, 0, decision.wait_seconds, requests, tokens, decision.unenforced)
+        hold = Hold(amounts_of(ask), now, now + self.hold_seconds)
         hold.entries = admission.take(posts, ask, decision.output_tokens, now)
         self._holds[hold_id] = (tenant, hold)
         requests, tokens = admission.standings(posts, now)
@@ -236,10 +233,15 @@ class MemoryCounters:
             self._expire_all(now)
         return now
 
-    def _as_the_clock_says(self, standing: Standing | None) -> Standing | None:
-        if standing is None:
-            return None
-        return msgspec.structs.replace(standing, resets_at=standing.resets_at - self._ahead_seconds)
+    def _as_the_clock_says(self, admitted: Admission) -> Admission:
+        ahead_seconds = self._ahead_seconds
+        if not ahead_seconds:
+            return admitted
+        requests, tokens = (
+            standing and msgspec.structs.replace(standing, resets_at=standing.resets_at - ahead_seconds)
+            for standing in (admitted.requests, admitted.tokens)
+        )
+        return msgspec.structs.replace(admitted, requests=requests, tokens=tokens)
 
     def _expire_all(self, now: float) -> None:
         while self._holds:
@@ -263,7 +265,7 @@ class MemoryCounters:
 
     def _close(self, tenant: str, hold: Hold, charge: Charge, now: float) -> None:
         if hold.panel is not None and not charge.released:
-            for told in hold.panel.settle(hold.ask, tenant, charge, hold.at, now):
+            for told in hold.panel.settle(hold.asked, tenant, charge, hold.at, now):
                 self._told(told)
             return
         for entry in hold.entries:
@@ -280,9 +282,10 @@ class MemoryCounters:
     def _home(self, account: Account, meter: Meter) -> Account:
         return self._accounts[_GLOBAL] if meter.rule.scope is Scope.GLOBAL else account
 
-    def _panel(self, account: Account, meters: Sequence[Meter]) -> Panel:
+    def _panel(self, account: Account, meters: Sequence[Meter], now: float) -> Panel:
         found = account.panels.get(id(meters))
         if found is None or found[0] is not meters:
+            account.prune(now)
             found = account.panels[id(meters)] = meters, Panel(self._posts(account, meters))
         return found[1]
 
