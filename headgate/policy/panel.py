@@ -115,7 +115,7 @@ class Panel:
                 tokens = rates.take(amounts[_TOKENS], now, tokens)
             else:
                 requests = rates.take(1, now, requests)
-        return _standing(requests, now), _standing(tokens, now)
+        return requests and _standing(requests, now), tokens and _standing(tokens, now)
 
     def settle(self, held: Amounts, tenant: str, charge: Charge, at: float, now: float) -> Sequence[Crossing]:
         """Replace what an ask has taken by what it came to."""
@@ -139,9 +139,9 @@ class Panel:
             if rolling.window.used(now) >= first_mark:
                 told += _crossings(tenant, post, actual[measure], rolling.window.total)
         for velocity, post in self._velocities:
-            was_open = velocity.retry_at
-            velocity.settle(post.meter, held[-1], charge.picousd, at, now)
-            if velocity.retry_at and not was_open:
+            if velocity.retry_at:
+                velocity.settle(post.meter, held[-1], charge.picousd, at, now)
+            elif velocity.spend(post.meter, charge.picousd, now):
                 told.append(Crossing(tenant, post.meter, 0, velocity.window.total))
         return told
 
@@ -168,7 +168,10 @@ class Panel:
         for rolling, limit, measure, _, _ in self._rollings:
             if amounts[measure] > limit - rolling.window.used(now) - rolling.held:
                 return False
-        return all(velocity.retry_at == 0.0 for velocity, _ in self._velocities)
+        for velocity, _ in self._velocities:
+            if velocity.retry_at:
+                return False
+        return True
 
     def _sort_in(self, post: Post) -> None:
         meter, state = post
@@ -205,11 +208,9 @@ def amounts_of(ask: Ask) -> Amounts:
     return 1, ask.input_tokens + output, ask.input_picousd + output * ask.output_price
 
 
-def _standing(tightest: Tightest | None, now: float) -> Standing | None:
-    if tightest is None:
-        return None
+def _standing(tightest: Tightest, now: float) -> Standing:
     left, limit, debt_seconds = tightest
-    return Standing(limit, max(0, left), debt_seconds, now + debt_seconds)
+    return Standing(limit, left if left > 0 else 0, debt_seconds, now + debt_seconds)
 
 
 def _crossings(tenant: str, post: Post, added: int, spent: int) -> list[Crossing]:

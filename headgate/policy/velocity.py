@@ -52,28 +52,30 @@ class Velocity:
         self.touched = now
 
     def settle(self, meter: Meter, amount: int, actual: int, at: float, now: float) -> None:
+        is_probe = self.probe_until > 0.0 and at >= self.retry_at
+        if not self.spend(meter, actual, now) and is_probe and self._threshold is not None:
+            self.probe_until = 0.0
+            if self.window.total <= self._threshold:
+                self.retry_at = 0.0
+            else:
+                self._trip(self._threshold, now)
+
+    def spend(self, meter: Meter, picousd: int, now: float) -> bool:
+        """Count what was spent. Whether that trips it, which was closed."""
         if now >= self.period_ends_at:
             self._advance(meter, now)
         window = self.window
         if now >= window.looks_at:
             window.used(now)
-        window.add_in(floor(now / window.width_seconds), actual)
-        self.period_spent += actual
+        window.add_in(floor(now / window.width_seconds), picousd)
+        self.period_spent += picousd
         if meter is not self._limited:
             self._limited, self._threshold = meter, self.threshold(meter)
-        limit = self._threshold
-        if limit is None:
-            return
-        used = window.total
-        if self.retry_at == 0.0:
-            if used > limit:
-                self._trip(limit, now)
-        elif self.probe_until > 0.0 and at >= self.retry_at:  # a probe's end
-            self.probe_until = 0.0
-            if used <= limit:
-                self.retry_at = 0.0
-            else:
-                self._trip(limit, now)
+        threshold = self._threshold
+        if threshold is None or window.total <= threshold or self.retry_at:
+            return False
+        self._trip(threshold, now)
+        return True
 
     def release(self, meter: Meter, amount: int, at: float) -> None:
         if self.probe_until > 0.0 and at >= self.retry_at:
