@@ -45,7 +45,7 @@ NOT_REPEATABLE = {
     "datetime.datetime.utcnow", "datetime.date.today", "uuid.uuid1", "uuid.uuid4", "os.urandom",
 }  # fmt: skip
 PURE = {
-    "__future__", "base64", "bisect", "collections", "collections.abc", "csv", "dataclasses", "datetime",
+    "__future__", "base64", "binascii", "bisect", "collections", "collections.abc", "csv", "dataclasses", "datetime",
     "decimal", "email.utils", "enum", "fractions", "functools", "hashlib", "io", "itertools", "json", "math", "msgspec",
     "ipaddress", "operator", "re", "struct", "typing", "zlib", "zoneinfo",
 }  # fmt: skip

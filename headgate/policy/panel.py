@@ -168,10 +168,7 @@ class Panel:
         for rolling, limit, measure, _, _ in self._rollings:
             if amounts[measure] > limit - rolling.window.used(now) - rolling.held:
                 return False
-        for velocity, _ in self._velocities:
-            if velocity.retry_at:
-                return False
-        return True
+        return not [velocity for velocity, _ in self._velocities if velocity.retry_at]
 
     def _sort_in(self, post: Post) -> None:
         meter, state = post

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Reading, Standing, Verdict
+from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Reading, Verdict
 from headgate.policy import admission
 from headgate.policy.admission import Entry, Post
 from headgate.policy.meters import Budget, Rolling, State, new_state
