@@ -50,6 +50,7 @@ def test_the_link_opens_the_report_and_its_events_and_nothing_else(tmp_path: Pat
             assert "<script" not in client.get(link).text
 
 
+@pytest.mark.full
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_a_browser_sees_the_job_end_without_loading_the_page_again(tmp_path: Path, running_upstream: Upstream) -> None:
     with started(tmp_path, running_upstream, SLOW) as gateway:
