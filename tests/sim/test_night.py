@@ -101,9 +101,9 @@ class Night:
 
     async def write_ledger(self) -> None:
         """As the drain does."""
-        appended = self.floor.corridor.journal.appended
-        await SqlLedger(self.floor.database).write(appended[self.written :])
-        self.written = len(appended)
+        rows = self.floor.corridor.journal.appended[self.written :]
+        self.written += len(rows)
+        await SqlLedger(self.floor.database).write(rows)
 
     async def pace(self) -> None:
         """As `concurrency: auto` does: no more items in hand than the gate has room for."""
