@@ -7,6 +7,7 @@ not exist on a day, at the first moment that does.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from math import floor
 from zoneinfo import ZoneInfo
 
 from headgate.types import Frozen
@@ -50,7 +51,7 @@ def period(window: str, zone: tzinfo, now: float) -> Period:
 
 def _day_of(now: float, zone: tzinfo) -> date:
     """The local day, by its first moment: where clocks were put back over midnight, a date that comes again is over."""
-    today = datetime.fromtimestamp(now, zone).date()
+    today = datetime.fromtimestamp(floor(now), zone).date()  # it rounds, up to a day that has not begun
     tomorrow = today + timedelta(days=1)
     return today if now < _midnight(tomorrow, zone) else tomorrow
 

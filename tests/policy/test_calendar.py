@@ -69,6 +69,7 @@ def test_a_day_begins_at_the_first_moment_that_exists() -> None:
 @example("America/St_Johns", "day", at("2008-11-02T02:30:59"))
 @example("Pacific/Apia", "day", at("2011-12-30T10:00"))
 @example("Pacific/Apia", "week", at("2011-12-30T10:00"))
+@example("UTC", "day", at("1987-01-01T00:00:00") - 2.4e-7)
 def test_windows_tile_time(zone: str, window: str, now: float) -> None:
     place = ZoneInfo(zone)
     here = period(window, place, now)
