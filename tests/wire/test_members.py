@@ -74,7 +74,10 @@ def test_what_says_something(raw: bytes) -> None:
         (rb'{"model": "\ude00 and more"}', "it has half a character"),
         (rb'{"model": "\ud83d\ude00"', "Input data was truncated"),
         (b'{"model": "a"', "Input data was truncated"),
-        (gzip.compress(b'{"model": "a"}', mtime=0), "The body is compressed. Send it as it is, without content-encoding."),
+        (
+            gzip.compress(b'{"model": "a"}', mtime=0),
+            "The body is compressed. Send it as it is, without content-encoding.",
+        ),
         (b'{"model": "\xff"}', "not valid UTF-8: byte 11"),
     ],
 )
