@@ -13,7 +13,6 @@ from headgate.queue_ports import Signal
 from headgate.queues.opening import open_queue
 from headgate.queues.signals import LOOK_EVERY, MOST_UNHEARD, PostgresSignal, QueueSignal
 from tests.brokers import RabbitServer
-from tests.contract.conftest import RABBIT
 from tests.contract.queueing import new_name
 from tests.servers import PostgresqlServer, RedisServer, free_port
 
@@ -52,7 +51,7 @@ def test_a_sign_is_heard_by_another_process_at_once(make: Make) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("kind", ["redis", pytest.param("rabbitmq", marks=RABBIT)])
+@pytest.mark.parametrize("kind", ["redis", pytest.param("rabbitmq", marks=pytest.mark.server)])
 def test_signs_that_nobody_hears_do_not_pile_up(request: pytest.FixtureRequest, kind: str) -> None:
     server: RedisServer | RabbitServer = request.getfixturevalue(f"{kind}_server")
 
