@@ -334,6 +334,20 @@ class JobQuota(Frozen, frozen=True, gc=False):
     open_items: int | None = None
 
 
+class IntakeStanding(Frozen, frozen=True, gc=False):
+    """Messages that this process took from a queue of somebody else's since it began, and what waits there."""
+
+    taken: int = 0  # became jobs
+    duplicates: int = 0  # were jobs already
+    refused: int = 0  # were put aside as dead letters
+    depth: int = 0
+    oldest_age_seconds: float | None = 0.0  # None: the broker does not say
+
+    @property
+    def by_fate(self) -> dict[str, int]:
+        return {"taken": self.taken, "duplicate": self.duplicates, "refused": self.refused}
+
+
 class Backlog(Frozen, frozen=True, gc=False):
     """What waits for workers now."""
 
@@ -343,6 +357,7 @@ class Backlog(Frozen, frozen=True, gc=False):
     dead: int = 0
     oldest_age_seconds: float = 0.0  # of the ready ones; 0: there are none
     outbox: OutboxStanding = OutboxStanding()  # what is to be told about jobs
+    intake: IntakeStanding | None = None  # None: this process takes from no queue
 
     @property
     def by_state(self) -> dict[str, int]:

@@ -175,7 +175,9 @@ class Working:
         while True:
             try:
                 backlog, outbox = await self._work.backlog(), await self.deliveries.standing()
-                self.backlog = msgspec.structs.replace(backlog, outbox=outbox)
+                self.backlog = msgspec.structs.replace(backlog, outbox=outbox, intake=self.backlog.intake)
+                if self._intake is not None:
+                    self.backlog = msgspec.structs.replace(self.backlog, intake=await self._intake.standing())
             except HeadgateError as error:
                 log.warning("what jobs wait is not known: %s", error.message)
             await asyncio.sleep(LOOK_SECONDS)

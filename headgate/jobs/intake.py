@@ -18,6 +18,7 @@ from headgate.deliveries.desk import Wanted
 from headgate.errors import HeadgateError, InternalError, InvalidRequest, NotFound, Unauthenticated
 from headgate.gateway.accounts import Accounts
 from headgate.job_errors import JobQuotaExceeded
+from headgate.job_types import IntakeStanding
 from headgate.jobs.calls import body_of
 from headgate.jobs.desk import JobDesk, Submission
 from headgate.ports import Clock
@@ -97,6 +98,11 @@ class Intake:
             except HeadgateError as error:
                 log.warning("nothing can be taken from %s: %s", self._source.name, error.message)
                 await asyncio.sleep(RETRY_SECONDS)
+
+    async def standing(self) -> IntakeStanding:
+        """What was taken, and what waits in the queue. Raises QueueUnavailable."""
+        backlog = await self._queue.backlog()
+        return IntakeStanding(self.taken, self.known, self.put_aside, backlog.depth, backlog.oldest_age_seconds)
 
     async def round(self, wait_seconds: float = WAIT_SECONDS) -> int:
         """Take what is there, as long as not too much waits; how many. Raises QueueUnavailable."""

@@ -54,4 +54,22 @@ JOB_FAMILIES = (
         (),
         lambda snapshot: [((), snapshot.totals.jobs.duplicate_picousd / PICO_PER_USD)],
     ),
+    Family(
+        "headgate_intake_messages_total",
+        "Messages of the queue that headgate consume takes from: taken, duplicate (a job already), refused.",
+        ("fate",),
+        lambda snapshot: single(snapshot.gauges.intake_messages.items()),
+    ),
+    Family(
+        "headgate_intake_depth",
+        "Messages that wait in that queue.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.intake_depth)],
+    ),
+    Family(
+        "headgate_intake_oldest_seconds",
+        "Age of the oldest of them; 0: nothing waits, or the broker does not say.",
+        (),
+        lambda snapshot: [((), snapshot.gauges.intake_oldest_seconds)],
+    ),
 )

@@ -188,6 +188,9 @@ class Gauges(msgspec.Struct):
     job_oldest_seconds: float = 0.0
     job_under_way: int = 0
     job_concurrency: int = 0
+    intake_messages: dict[str, int] = {}  # by what became of them: taken, duplicate, refused
+    intake_depth: int = 0
+    intake_oldest_seconds: float = 0.0
     deliveries: dict[str, int] = {}  # by state, in that database too
     delivery_oldest_seconds: float = 0.0
     background_limit: dict[str, int] = {}  # by model: requests under way up to which jobs may add theirs
@@ -220,6 +223,9 @@ class Gauges(msgspec.Struct):
             self.job_items[place] = max(items, self.job_items.get(place, 0))
         self.job_under_way += other.job_under_way
         self.job_concurrency += other.job_concurrency
+        _add_counts(self.intake_messages, other.intake_messages)
+        self.intake_depth = max(self.intake_depth, other.intake_depth)
+        self.intake_oldest_seconds = max(self.intake_oldest_seconds, other.intake_oldest_seconds)
         _add_counts(self.background_limit, other.background_limit)
         _add_counts(self.background_requests, other.background_requests)
         _add_counts(self.background_held_by, other.background_held_by)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from headgate.queues.places import place_of
 from tests.brokers import KafkaBroker, RabbitServer
 from tests.e2e.consuming import Consumer, request, with_queues
 from tests.scale import scaled
-from tests.servers import RedisServer
+from tests.servers import RedisServer, free_port
 
 REQUESTS = scaled(5_000, 150)
 POISON = (b"no json", request(1, id="other", tenant="nobody"), request(2, id="more", unknown=1))
@@ -122,3 +123,29 @@ def test_requests_are_answered_where_they_ask_for_it(stand_in: str, tmp_path: Pa
         assert all("choices" in json.dumps(answer) for answer in answers.values())
 
     with_queues([stand_in, beside(stand_in), consumer.replies], scenario)
+
+
+@pytest.mark.server
+def test_what_is_taken_is_counted(redis_server: RedisServer, tmp_path: Path) -> None:
+    port, name = free_port(), "counted"
+    address = f"{redis_server.url}?queue={name}"
+    consumer = Consumer(tmp_path, address, "--port", str(port), "--most-waiting", "3")
+
+    def told(family: str) -> str:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+                lines = page.read().decode().splitlines()
+        except OSError:
+            return ""
+        return next((line.rpartition(" ")[2] for line in lines if line.startswith(family)), "")
+
+    async def scenario(queue: Queue) -> None:
+        for body in (request(1), request(1), b"no json", request(2), request(3), request(4), request(5)):
+            await queue.send(body)
+        consumer.start()
+        await consumer.until(lambda: told('headgate_intake_messages_total{fate="refused"}') == "1.0")
+        assert told('headgate_intake_messages_total{fate="duplicate"}') == "1.0"
+        assert float(told('headgate_intake_messages_total{fate="taken"}')) + float(told("headgate_intake_depth")) == 5
+        consumer.stop()
+
+    with_queues([address], scenario)
