@@ -14,7 +14,7 @@ import msgspec
 
 from headgate import __version__
 from headgate.admin.endpoint import JSON, Access, Endpoint
-from headgate.admin.streamed_bodies import STREAMED_ANSWERS, STREAMED_BODIES
+from headgate.admin.streamed_bodies import ANSWERS, STREAMED_BODIES
 from headgate.types import Route
 from headgate.wire.openai import CEILINGS, MAX_CHOICES, MAX_OUTPUT_TOKENS
 
@@ -175,12 +175,9 @@ def _body(properties: Json, required: list[str]) -> Json:
 def _answer(endpoint: Endpoint[Any]) -> Json:
     if endpoint.gives is not None:
         content: Json = {JSON: {"schema": {"$ref": _REFERENCE.format(name=endpoint.gives.__name__)}}}
-    elif endpoint.path in STREAMED_ANSWERS:
-        content = {STREAMED_ANSWERS[endpoint.path]: {"schema": {"type": "string"}}}
-    elif endpoint.path == "/metrics":
-        content = {"text/plain": {"schema": {"type": "string"}}}
     else:
-        content = {JSON: {"schema": {"type": "object"}}}
+        kinds = ANSWERS.get(endpoint.path, (JSON,))
+        content = {kind: {"schema": {"type": "object"}} if kind == JSON else {} for kind in kinds}
     return {"description": "As asked.", "content": content}
 
 

@@ -32,7 +32,10 @@ STREAMED_BODIES: dict[str, dict[str, Any]] = {
     "/v1/files": {"multipart/form-data": {"schema": _FORM}},
     "/v1/messages/batches": {JSON: {"schema": _REQUESTS}},
 }
-STREAMED_ANSWERS = {
-    "/v1/files/{file_id}/content": "application/octet-stream",
-    "/v1/messages/batches/{batch_id}/results": "application/x-jsonl",
+ANSWERS: dict[str, tuple[str, ...]] = {  # what they are, where that is not JSON alone
+    "/v1/files/{file_id}/content": ("application/octet-stream",),
+    "/v1/jobs/{job_id}/events": ("text/event-stream",),
+    "/v1/jobs/{job_id}/report": (JSON, "text/html", "text/plain"),
+    "/v1/messages/batches/{batch_id}/results": ("application/x-jsonl",),
+    "/metrics": ("text/plain",),
 }
