@@ -70,6 +70,7 @@ class Hired(Frozen, frozen=True, gc=False):
     """How a process works that does nothing else; None: as the configuration says."""
 
     concurrency: int | Literal["auto"] | None = None
+    queue: str | None = None  # by which signs of work are given and heard
     works: bool = True
     takes: Taking | None = None
 
@@ -114,7 +115,7 @@ class Working:
         outlooks = Outlooks(SqlProspects(database), clock)
         self.upkeep = Upkeep(jobs, SqlJobUpkeep(database, clock), clock, lambda caller: quota_of(config(), caller))
         offices = Offices(self.deliveries.desk, dead, outlooks, self.upkeep, self.filing.documents)
-        self._doorbell = Doorbell(self.worker.bell, _signal(config(), clock))
+        self._doorbell = Doorbell(self.worker.bell, _signal(config().queue, config().database, clock))
         self.desk = JobDesk(jobs, offices, clock, kinds, self._doorbell.ring, means.is_undecided)
         self.documents = DocumentDesk(jobs, purses, SqlReports(database), models, clock, self._doorbell.ring)
         self.backlog = Backlog()  # as it was a few seconds ago
@@ -130,6 +131,8 @@ class Working:
         Raises InvalidRequest or MissingExtra for a queue that cannot be opened here.
         """
         self._hired = hired
+        if hired.queue is not None:
+            self._doorbell.connect(_signal(hired.queue, self._config().database, self._clock))
         if hired.takes is not None:
             self._intake = self._open_intake(hired.takes)
 
@@ -240,8 +243,8 @@ def quota_of(config: Config, caller: Caller) -> JobQuota:
     return JobQuota(quota.bytes, quota.open_items)
 
 
-def _signal(config: Config, clock: Clock) -> Signal | None:
+def _signal(queue: str, database: str, clock: Clock) -> Signal | None:
     """How processes tell each other that there is work; None: by looking. Raises MissingExtra or InvalidRequest."""
-    if config.queue != "sql":
-        return QueueSignal(open_queue(config.queue, clock))
-    return PostgresSignal(config.database) if config.database.startswith("postgresql") else None
+    if queue != "sql":
+        return QueueSignal(open_queue(queue, clock))
+    return PostgresSignal(database) if database.startswith("postgresql") else None

@@ -23,6 +23,10 @@ class Doorbell:
         self._rung = asyncio.Event()
         self._trouble = ""
 
+    def connect(self, signal: Signal | None) -> None:
+        """Give and hear signs by another one. Before it is used."""
+        self._signal = signal
+
     def ring(self) -> None:
         """There may be work. What is rung while a sign is on its way is one sign."""
         self._bell.ring()

@@ -70,17 +70,19 @@ class WorkOptions(msgspec.Struct, frozen=True):
     host: str = "127.0.0.1"
     port: int = 0
     concurrency: int | Literal["auto"] | None = None
+    queue: str | None = None
 
 
 def work(options: WorkOptions, environment: Mapping[str, str]) -> int:
     """Work on jobs until told to end, beside gateways on the same database; returns the exit code.
 
-    Raises what `serve` raises; ConfigInvalid too if limits would be counted by each process for itself.
+    Raises what `serve` raises; ConfigInvalid too if limits would be counted by each process for itself; InvalidRequest
+    or MissingExtra for a queue that cannot be opened here.
     """
     loaded = load(options.config, environment, workers=2)
     configure_logging(loaded.config.server.log)
     with bind(options.host, options.port) as listen:
-        run_process(loaded, environment, Place(listen, hired=Hired(options.concurrency)))
+        run_process(loaded, environment, Place(listen, hired=Hired(options.concurrency, options.queue)))
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -11,6 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from headgate.clock import SystemClock
+from headgate.queues.opening import open_queue
+from tests.servers import RedisServer
 from tests.serving.running import ADMIN_KEY, WAIT_SECONDS, Gateway, Lines, config_text, gateway, until
 
 KEY = "hg-acme-alice-0001"
@@ -86,6 +90,30 @@ def test_what_it_has_when_it_is_told_to_end_is_finished_or_given_back(tmp_path: 
             worker.process.send_signal(signal.SIGTERM)
             assert worker.process.wait(WAIT_SECONDS) == 0
         assert service.ask("GET", f"/v1/jobs/{job}", key=KEY)[1]["items"] == {"retrying": 2}
+
+
+def test_it_hears_at_the_queue_that_the_command_line_names(tmp_path: Path, redis_server: RedisServer) -> None:
+    (tmp_path / "headgate.yaml").write_text(CONFIG)
+
+    async def unheard(*signs: bytes) -> int:
+        queue = open_queue(redis_server.url, SystemClock())
+        for sign in signs:
+            await queue.send(sign)
+        depth = (await queue.backlog()).depth
+        await queue.aclose()
+        return depth
+
+    assert asyncio.run(unheard(b"jobs")) == 1
+    with working(tmp_path, "--queue", redis_server.url) as worker:
+        worker.output.wait_for("works on jobs")
+        until(lambda: asyncio.run(unheard()) == 0)
+
+
+def test_a_queue_that_is_none_is_told_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "headgate.yaml").write_text(CONFIG)
+    with working(tmp_path, "--queue", "carrier-pigeon://here") as worker:
+        assert worker.process.wait(WAIT_SECONDS) == 1
+        assert "The address of a queue begins with one of redis://" in worker.log.text()
 
 
 def test_limits_that_each_process_would_count_for_itself_are_refused(tmp_path: Path) -> None:
