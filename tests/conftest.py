@@ -20,6 +20,15 @@ Item = TypeVar("Item")
 WAITING = ("tests/faults/", "tests/serving/")  # whose tests wait for processes more than they compute
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """A slow machine fails no test of properties."""
+    if config.pluginmanager.hasplugin("hypothesispytest"):
+        from hypothesis import HealthCheck, settings  # not at the top: nor has it this
+
+        settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.load_profile("any machine")
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
     from tests.scheduling import Scheduling  # not at the top: the environment of other people's clients has no xdist

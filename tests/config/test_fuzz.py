@@ -65,19 +65,19 @@ def read_or_refuse(content: bytes) -> None:
     assert SECRET not in report(problems)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(mutations())
 def test_an_edited_example(text: str) -> None:
     read_or_refuse(text.encode("utf-8", "surrogatepass"))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.binary(max_size=200))
 def test_bytes(content: bytes) -> None:
     read_or_refuse(content)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     st.lists(
         st.sampled_from(["[", "]", "{", "}", ": ", ", ", "- ", "\n", "  ", "a", "&a ", "*a", "<<", '"', "#", "? "])

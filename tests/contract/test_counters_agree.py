@@ -205,7 +205,6 @@ async def both(url: str, tenant: str, operations: list[tuple[Any, ...]]) -> None
 
 @settings(
     max_examples=scaled(2_000, 150),
-    deadline=None,
     phases=(Phase.explicit, Phase.reuse, Phase.generate),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -18,7 +18,7 @@ from tests.stores.records import DAY, MIDNIGHT, record, record_lists, request_id
 
 GROUPS = ["tenant", "user", "model", "key", "day"]
 anew_each_time = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

@@ -127,7 +127,7 @@ COMMANDS = st.lists(
 
 
 @given(COMMANDS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @pytest.mark.parametrize("name", ["HnswIndex", "HnswIndex, moving"])
 def test_whatever_is_done_it_has_no_other_entries(name: str, commands: list[tuple[str, int, int]]) -> None:
     exact, other = ExactIndex(DIMENSIONS), INDEXES[name]()

@@ -18,7 +18,6 @@ from tests.scale import scaled
 
 ROUNDS = settings(
     max_examples=scaled(150, 60),
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as some
 
 from headgate.evaluating import gap
@@ -42,7 +42,6 @@ def test_share_for_a_quality() -> None:
     assert gap.share_for(order, 2.0) == 1
 
 
-@settings(deadline=None)
 @given(some.lists(some.tuples(some.floats(-5, 5), some.sampled_from([-1, 0, 1])), min_size=2, max_size=40))
 def test_an_order_and_its_reverse_share_the_square(rows: list[tuple[float, int]]) -> None:
     hardness, gains = (np.array(column) for column in zip(*rows, strict=True))

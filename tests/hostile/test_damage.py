@@ -158,7 +158,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, Voice, list[Event]]:
     return client, voice, events
 
 
-@settings(max_examples=scaled(1_200, 300), deadline=None, derandomize=True)
+@settings(max_examples=scaled(1_200, 300), derandomize=True)
 @given(damaged())
 def test_values_of_any_kind_in_any_place(case: tuple[str, Voice, list[Event]]) -> None:
     client, voice, events = case

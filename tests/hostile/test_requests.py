@@ -89,7 +89,7 @@ def damaged(draw: st.DrawFn, *, damages: int = 3) -> tuple[str, bytes]:
     return client, event.data
 
 
-@settings(max_examples=scaled(600, 200), deadline=None, derandomize=True)
+@settings(max_examples=scaled(600, 200), derandomize=True)
 @given(damaged(), st.sampled_from(list(VOICES.values())))
 def test_values_of_any_kind_in_any_place(case: tuple[str, bytes], voice: Voice) -> None:
     client, body = case
@@ -112,7 +112,6 @@ def test_nesting(client: str, depth: int) -> None:
 
 ROUNDS = settings(
     max_examples=scaled(150, 60),
-    deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )

@@ -123,7 +123,7 @@ def damaged(draw: st.DrawFn) -> tuple[str, Voice, bytes]:
     return client, voice, event.data
 
 
-@settings(max_examples=scaled(500, 150), deadline=None, derandomize=True)
+@settings(max_examples=scaled(500, 150), derandomize=True)
 @given(damaged())
 def test_values_of_any_kind_in_any_place(case: tuple[str, Voice, bytes]) -> None:
     client, voice, body = case

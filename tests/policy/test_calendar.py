@@ -60,7 +60,7 @@ def test_a_day_begins_at_the_first_moment_that_exists() -> None:
     assert period("day", ZoneInfo("America/Toronto"), at("1919-03-31T12:00")).begins_at == at("1919-03-31T04:30")
 
 
-@settings(max_examples=scaled(5_000, 300), deadline=None)
+@settings(max_examples=scaled(5_000, 300))
 @given(
     zone=st.sampled_from(ZONES),
     window=st.sampled_from(WINDOWS),

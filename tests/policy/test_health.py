@@ -174,4 +174,4 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestBreakerMachine.settings = settings(max_examples=100, stateful_step_count=40)

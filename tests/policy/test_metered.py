@@ -113,7 +113,7 @@ def counted(rule: Rule, subject: str) -> tuple[object, ...]:
     return rule.scope, rule.kind, rule.measure, window, rule.only, subject
 
 
-@settings(max_examples=scaled(20_000, 500), deadline=None)
+@settings(max_examples=scaled(20_000, 500))
 @given(st.lists(st.tuples(RULES, UGLY), min_size=2, max_size=6))
 def test_no_two_meters_share_a_name(meters: list[tuple[Rule, str]]) -> None:
     for (rule, subject), (other, another) in itertools.combinations(meters, 2):

@@ -37,7 +37,7 @@ class Bucket:
         return self.level >= self.burst or amount <= self.level
 
 
-@settings(max_examples=scaled(5_000, 200), deadline=None)
+@settings(max_examples=scaled(5_000, 200))
 @given(
     steps=st.lists(st.tuples(st.floats(0, 20), st.integers(1, 40)), min_size=1, max_size=80),
     burst_seconds=st.sampled_from([0.5, 5.0, 30.0]),
@@ -58,7 +58,7 @@ def test_the_cell_rate_algorithm_is_a_token_bucket(steps: list[tuple[float, int]
             bucket.level -= amount
 
 
-@settings(max_examples=scaled(3_000, 150), deadline=None)
+@settings(max_examples=scaled(3_000, 150))
 @given(
     steps=st.lists(st.tuples(st.floats(0, 15), st.integers(1, 300), st.floats(0, 1)), min_size=1, max_size=80),
     burst_seconds=st.sampled_from([1.0, 20.0, 60.0]),

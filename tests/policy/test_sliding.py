@@ -16,7 +16,7 @@ STEPS = st.lists(st.tuples(st.floats(0, 40), st.integers(0, 50), st.booleans()),
 HAIR = 1e-5  # seconds: what floating point makes of a slice's end
 
 
-@settings(max_examples=scaled(5_000, 200), deadline=None)
+@settings(max_examples=scaled(5_000, 200))
 @given(steps=STEPS, period_seconds=st.sampled_from([60.0, 77.0, 3_600.0]), slices=st.sampled_from([60, SLICES]))
 def test_it_is_between_the_truth_and_the_truth_one_slice_longer(
     steps: list[tuple[float, int, bool]], period_seconds: float, slices: int
@@ -41,7 +41,7 @@ def test_it_is_between_the_truth_and_the_truth_one_slice_longer(
         assert least <= window.used(now) <= most
 
 
-@settings(max_examples=scaled(2_000, 100), deadline=None)
+@settings(max_examples=scaled(2_000, 100))
 @given(st.lists(st.floats(0, 3), min_size=50, max_size=300), st.integers(1, 30))
 def test_no_moving_period_has_more_than_what_is_let_in_by_it(gaps: list[float], limit: int) -> None:
     window, now, came = SlidingWindow(60.0), START, []

@@ -9,7 +9,7 @@ import string
 from itertools import product
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.policy.preflight import MARGIN
@@ -88,14 +88,12 @@ def test_two_characters_that_take_turns() -> None:
     assert worst >= 0.9
 
 
-@settings(deadline=None)
 @given(st.text(min_size=1, max_size=400))
 def test_any_text_is_within_the_margin_for_deceit(text: str) -> None:
     text = text.encode("utf-8", "replace").decode()
     assert held(as_json(text)) + ROUNDING_TOKENS >= most_tokens(text) / DECEIVED_AT_MOST
 
 
-@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(["a", "  ", "l", "\n", "tu", "'`", "\\", "ny", " ad", "é", "ㄅ", "क", "0", "Q"]), min_size=1

@@ -333,5 +333,5 @@ class Processes(RuleBasedStateMachine):
         assert left == []
 
 
-Processes.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
+Processes.TestCase.settings = settings(max_examples=40, stateful_step_count=20)
 TestProcesses = Processes.TestCase

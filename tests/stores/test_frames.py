@@ -40,7 +40,7 @@ def read(data: bytes, *, final: bool = True, limit: int = 1000) -> Batch:
     return FrameReader().read(data, final=final, limit=limit)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(records=record_lists())
 def test_every_record_is_read_as_it_was_written(records: list[RequestRecord]) -> None:
     data = b"".join(map(WRITER.record, records))

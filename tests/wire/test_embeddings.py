@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai.types import CreateEmbeddingResponse
 
@@ -164,7 +164,6 @@ def test_numbers_pass_as_they_were_written() -> None:
     assert b"[0.10, 1E-7]" in answered
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), max_size=20))
 def test_base64_holds_the_same_numbers(numbers: list[float]) -> None:
     request = embeddings.Request(("Hello",), in_base64=True)

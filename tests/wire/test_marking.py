@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.cache_types import ProviderCacheRules
@@ -271,7 +271,6 @@ contents = st.one_of(st.sampled_from(["", "a"]), st.lists(blocks, max_size=3))
 turns = st.fixed_dictionaries({"role": st.sampled_from(["user", "assistant", "system"]), "content": contents})
 
 
-@settings(deadline=None)
 @given(st.lists(turns, max_size=6), st.lists(turns, max_size=3), st.integers(0, 300))
 def test_at_most_four_and_the_same_beginning(start: list[Json], more: list[Json], least_bytes: int) -> None:
     rules = msgspec.structs.replace(EVERYWHERE, least_bytes=least_bytes)

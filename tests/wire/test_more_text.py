@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.wire.chat import dialect as chat
@@ -59,7 +59,6 @@ def outcome(stream: TranslatedStream, forwarded: bytes) -> tuple[bytes, list[str
 
 @pytest.mark.parametrize("client", [None, *CLIENTS], ids=lambda client: client.name if client else "passed-on")
 @pytest.mark.parametrize(("speaker", "provider"), SPOKEN, ids=lambda dialect: getattr(dialect, "name", "provider"))
-@settings(deadline=None)
 @given(said=st.lists(pieces, max_size=8), arguments=calls)
 def test_events_one_by_one_are_told_as_those_that_come_together(
     client: ClientDialect | None,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletion
 
@@ -377,7 +377,6 @@ def choices(draw: st.DrawFn) -> tuple[Choice, ...]:
     return tuple(Choice(said, finish, index) for index, (said, finish) in enumerate(zip(drawn, finishes, strict=True)))
 
 
-@settings(deadline=None)
 @given(st.builds(Answer, words, words, choices(), st.just(Usage(9, 4, 3, 2, Counted.REPORTED)), st.integers(1, 2**31)))
 def test_what_is_written_is_read_as_it_was_meant(answer: Answer) -> None:
     data = CLIENT.write_answer(answer, context())

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.wire.chat.dialect import CLIENT, PROVIDER
@@ -381,7 +381,6 @@ requests = st.builds(
 )  # fmt: skip
 
 
-@settings(deadline=None)
 @given(requests)
 def test_what_is_written_is_read_as_it_was_meant(asked: Request) -> None:
     result = PROVIDER.write_request(asked, TARGET)

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.errors import StreamFailed
@@ -371,7 +371,6 @@ SAID = st.sampled_from(
 streams = st.lists(SAID, min_size=1, max_size=8).map(lambda frames: b"".join(frames) + stop() + stop(index=1) + DONE)
 
 
-@settings(deadline=None)
 @given(cuts(streams))
 def test_a_stream_means_the_same_wherever_it_is_cut(cut: tuple[bytes, list[bytes]]) -> None:
     data, pieces = cut

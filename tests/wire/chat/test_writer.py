@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessageChunk
 from langchain_openai import ChatOpenAI
@@ -295,7 +295,6 @@ def joined(chunks: list[Chunk], kind: type[TextDelta | ThinkingDelta | RefusalDe
     return "".join(chunk.text for chunk in chunks if isinstance(chunk, kind))
 
 
-@settings(deadline=None)
 @given(st.lists(pieces, max_size=8), st.booleans())
 def test_what_is_written_is_heard_as_it_was_meant(said: list[Chunk], wants_usage: bool) -> None:
     writer, listener = CLIENT.writer(context(wants_usage=wants_usage)), PROVIDER.listener()
