@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
@@ -51,6 +52,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     waiting = [item for item in items if item.nodeid.startswith(WAITING)]
     items[:] = spread(waiting, [item for item in items if not item.nodeid.startswith(WAITING)])
+
+
+def pytest_collection_finish() -> None:
+    """What was imported and collected stays: nobody needs to look through it for garbage, which took a twentieth of all."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ SHARED = {
     "strict_gateway:": "strict",
     "finishing_gateway:": "finishing",
     "replay: Replay": "replay",
+    "from tests.source import": "source",  # not a server: all of the source, parsed
 }
 
 

@@ -60,6 +60,7 @@ from headgate.stores.sql_routes import SqlRouteRecords
 from headgate.stores.sql_work import SqlWork
 from headgate.types import AttemptRecord, Call, Caller, Counted, Outcome, RequestRecord, Rule, Usage
 from headgate.working import quota_of
+from tests.stores.tables import with_tables
 
 ADMIN = {"authorization": "Bearer hg-admin-for-tests"}
 ALICE = {"authorization": "Bearer hg-acme-alice-0001"}
@@ -88,7 +89,7 @@ class Office:
 
     def __init__(self, data_dir: Path, config: bytes) -> None:
         self.clock = SystemClock()
-        self.database = Database("sqlite", data_dir)
+        self.database = Database("sqlite", with_tables(data_dir))
         self.ledger = SqlLedger(self.database)
         self.jobs = SqlJobs(self.database, self.clock)
         self.work = SqlWork(self.database, self.clock)

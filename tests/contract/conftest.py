@@ -15,6 +15,7 @@ from tests.brokers import KafkaBroker, RabbitServer
 from tests.contract import counting, queueing, working
 from tests.contract.stores import Open, memory, on_database
 from tests.servers import PostgresqlServer, RedisServer, redis
+from tests.stores.tables import with_tables
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.server)])
@@ -23,7 +24,7 @@ def stores(request: pytest.FixtureRequest, tmp_path: Path) -> Open:
     if request.param == "memory":
         return memory
     if request.param == "sqlite":
-        return on_database("sqlite", tmp_path)
+        return on_database("sqlite", with_tables(tmp_path))
     server: PostgresqlServer = request.getfixturevalue("postgresql_server")
     return on_database(server.new_database(), tmp_path)
 
@@ -41,7 +42,7 @@ def counters(request: pytest.FixtureRequest) -> counting.Open:
 def desk(request: pytest.FixtureRequest, tmp_path: Path) -> working.Open:
     """Opens stores of jobs on an empty place."""
     if request.param == "sqlite":
-        return working.on_database("sqlite", tmp_path)
+        return working.on_database("sqlite", with_tables(tmp_path))
     server: PostgresqlServer = request.getfixturevalue("postgresql_server")
     return working.on_database(server.new_database(), tmp_path)
 
@@ -61,7 +62,7 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> queueing.Broker:
     """An empty queue."""
     name = queueing.new_name()
     if request.param == "sqlite":
-        return queueing.on_database("sqlite", tmp_path)
+        return queueing.on_database("sqlite", with_tables(tmp_path))
     if request.param == "postgresql":
         server: PostgresqlServer = request.getfixturevalue("postgresql_server")
         return queueing.on_database(server.new_database(), tmp_path)

@@ -19,6 +19,7 @@ from headgate.types import Caller, Tier
 from tests.contract.test_jobs import claim, end
 from tests.contract.working import Desk, on_database
 from tests.providers.loopback import Server
+from tests.stores.tables import with_tables
 
 CALLER = Caller("key_1", "acme", "alice", Tier("pro", frozenset("*")))
 CONFIG = """
@@ -79,7 +80,7 @@ class Post:
 
 @asynccontextmanager
 async def post(folder: Path, config: str = CONFIG, open_topic: OpenTopic | None = None) -> AsyncIterator[Post]:
-    async with on_database("sqlite", folder)() as desk:
+    async with on_database("sqlite", with_tables(folder))() as desk:
         made = Post(desk, config, open_topic)
         try:
             yield made

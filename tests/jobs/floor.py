@@ -51,6 +51,7 @@ from headgate.telemetry.job_counts import JobCounts
 from headgate.telemetry.totals import JobTotals
 from headgate.types import KeyRecord, Tier
 from tests.gateway.corridor import PRICE, Corridor, model
+from tests.stores.tables import with_tables
 
 Result = TypeVar("Result")
 
@@ -98,7 +99,7 @@ class Floor:
         self.corridor = Corridor(
             model(plan, retries=0, total_seconds=20.0 if provider is None else 10_000.0), seed=seed
         )
-        self.database = InlineDatabase("sqlite", folder)
+        self.database = InlineDatabase("sqlite", with_tables(folder))
         self.jobs = SqlJobs(self.database, self.clock)
         self.work = SqlWork(self.database, self.clock)
         self.settings = WorkerSettings(concurrency=4, rules=rules or RetryRules())

@@ -38,6 +38,7 @@ from tests.gateway.corridor import Corridor, deployment, model
 from tests.gateway.scripted import ScriptedProvider
 from tests.jobs.floor import EVERYTHING, KEY, OWNER
 from tests.providers.batch_vendor import VENDORS, Vendor, serving
+from tests.stores.tables import with_tables
 
 PRICE = Price(input=1_000, output=10_000, batch=Price(input=400, output=4_000, version="batch-list"))
 LINE_PICOUSD = 10 * 400 + 5 * 4_000  # as the vendor counts tokens
@@ -56,7 +57,7 @@ class Office:
             ScriptedProvider(kind=kind), price=PRICE, kind=kind, endpoints=(address + suffix,), upstream_model="theirs"
         )
         self.corridor = corridor = Corridor(model(plan))
-        self.database = Database("sqlite", folder)
+        self.database = Database("sqlite", with_tables(folder))
         self.jobs = SqlJobs(self.database, self.clock)
         self.work = SqlWork(self.database, self.clock)
         self.batches = SqlProviderBatches(self.database, self.clock)
