@@ -55,7 +55,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """What was imported and collected stays: nobody needs to look through it for garbage, which took a twentieth of all."""
+    """What was imported and collected stays: to look through it for garbage took a twentieth of all."""
     gc.freeze()
 
 
