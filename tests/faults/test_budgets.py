@@ -16,7 +16,7 @@ from tests.faults import judge
 from tests.faults.gateway import Gateway, configuration, running, until
 from tests.faults.judge import Produced
 from tests.faults.spenders import HELD_SECONDS, Mix, Spenders
-from tests.scale import scaled
+from tests.scale import FULL, scaled
 
 CLIENTS = scaled(2000, 100)
 CAP_USD = scaled(2000, 100) * 0.0004
@@ -99,7 +99,8 @@ async def judge_the_books(gateway: Gateway, produced: dict[str, Produced], spent
         f"{len(provisional)} provisional of {format_usd(at_risk)} USD, {len(unbooked)} unbooked; booked "
         f"{format_usd(sum(booked.values()))} USD, {format_usd(short)} USD were produced and not booked"
     )
-    assert provisional and not unbooked
+    assert not unbooked
+    assert provisional or not FULL, "of so many some were under way where a process died; of few all may have waited"
     assert all(booked[name] >= produced[name].picousd for name in provisional if name in produced)
     assert short <= ON_ITS_WAY_PICOUSD * sum(row["outcome"] != "done" for row in rows)
     assert spent <= CAP_PICOUSD + at_risk + short
