@@ -60,6 +60,11 @@ def rate(limit: int, measure: Measure = Measure.REQUESTS, burst_seconds: float =
     return Meter(f"rate:{measure}", rule, "", None, limit)
 
 
+def shared_rate(limit: int, measure: Measure) -> Meter:
+    rule = Rule("limits", MeterKind.RATE, measure, Scope.GLOBAL, limit, burst_seconds=60.0)
+    return Meter(f"global:{measure}", rule, "", None, limit)
+
+
 def concurrency(limit: int) -> Meter:
     return Meter(
         "concurrency", Rule("c", MeterKind.CONCURRENCY, Measure.REQUESTS, Scope.TENANT, limit), "", None, limit

@@ -9,7 +9,7 @@ import pytest
 
 from headgate.metering import Ask, Charge, Dated, Verdict
 from headgate.types import Measure
-from tests.contract.counting import Open, Stand, ask, budget, concurrency, rate, repeat, rolling, velocity
+from tests.contract.counting import Open, Stand, ask, budget, concurrency, rate, repeat, rolling, shared_rate, velocity
 
 Scenario = Callable[[Stand], Awaitable[None]]
 
@@ -312,6 +312,41 @@ def test_tenants_are_strangers(counters: Open) -> None:
         assert (await stand.admit([rate(1)], ask()))[1].refusal is None
         assert (await stand.admit([rate(1)], ask(), tenant="hobby"))[1].refusal is None
         assert (await stand.admit([rate(1)], ask()))[1].refusal is not None
+
+    run(counters, scenario)
+
+
+def test_a_limit_on_everybody_is_told_where_it_is_the_tightest(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        loose, tight = rate(3_000), shared_rate(600, Measure.REQUESTS)
+        tokens, tight_tokens = rate(10**6, Measure.TOKENS), shared_rate(60_000, Measure.TOKENS)
+        meters = (loose, tokens, tight, tight_tokens)
+        for count in range(1, 9):  # a slice is 6 requests
+            said = (await stand.admit(meters, ask(60, 40)))[1]
+            assert (said.requests.limit, said.requests.remaining) == (600, 600 - count)
+            assert (said.tokens.limit, said.tokens.remaining) == (60_000, 60_000 - 100 * count)
+            for standing in (said.requests, said.tokens):
+                assert standing.reset_seconds == pytest.approx(0.1 * count, abs=1e-5)
+                assert standing.resets_at == pytest.approx(stand.clock.at + 0.1 * count)
+        stand.clock.at += 20.0
+        said = (await stand.admit(meters, ask(60, 40)))[1]
+        assert (said.requests.remaining, said.requests.reset_seconds) == (591, pytest.approx(0.1, abs=1e-5))
+        small = (rate(5), tight)  # the tenant's own is tighter
+        said = (await stand.admit(small, ask(60, 40)))[1]
+        assert said.requests.limit == 5
+
+    run(counters, scenario)
+
+
+def test_who_is_refused_by_a_limit_on_everybody_is_told_how_it_stands(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meters = (rate(3_000), shared_rate(3, Measure.REQUESTS))
+        for _ in range(3):
+            assert (await stand.admit(meters, ask()))[1].refusal is None
+        said = (await stand.admit(meters, ask()))[1]
+        assert said.refusal.verdict is Verdict.RATE
+        assert (said.requests.limit, said.requests.remaining) == (3, 0)
+        assert said.requests.reset_seconds == pytest.approx(60.0)
 
     run(counters, scenario)
 

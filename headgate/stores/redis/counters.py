@@ -165,7 +165,7 @@ class RedisCounters:
         if taken is None:
             taken, refusal = await self._leases.take(group.shared, ask)
             if refusal is not None:
-                return Admission(refusal, wait_seconds=refusal.wait_seconds)
+                return self._leases.tightest(Admission(refusal, wait_seconds=refusal.wait_seconds), group.shared)
         try:
             admission = await self._admit(hold_id, tenant, group, ask)
         except BaseException:
@@ -175,7 +175,7 @@ class RedisCounters:
             self._leases.hold(hold_id, taken, ask, admission.output_tokens)
         else:
             self._leases.give_back(taken)
-        return admission
+        return self._leases.tightest(admission, group.shared) if admission.known else admission
 
     async def extend(self, hold_id: str, tenant: str, ask: Ask, output_tokens: int) -> Admission:
         needed = ask.input_picousd + output_tokens * ask.choices * ask.output_price

@@ -5,8 +5,10 @@ local now = work_off()
 local m = new_meter(KEYS[4], ARGV[5])
 local wanted, needed = tonumber(ARGV[6]), tonumber(ARGV[7])
 
--- granted, the time, the wait (-1: none), what is used, why not (0: granted)
-local function grant(granted, wait, total, why) return answer(struct.pack("<ddddd", granted, now, wait, total, why or 0)) end
+-- granted, the time, the wait (-1: none), what is used, why not (0: granted), until a bucket is full
+local function grant(granted, wait, total, why)
+  return answer(struct.pack("<dddddd", granted, now, wait, total, why or 0, max((m.t or 0) - now, 0)))
+end
 
 -- A process says how many are under way in it, and no longer counts when it has not said so for a while.
 if m.kind == CONCURRENCY then

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import msgspec
 
 from headgate.errors import StoreUnavailable
-from headgate.metering import Ask, Charge, Meter, Reading, Refusal, Verdict
+from headgate.metering import Admission, Ask, Charge, Meter, Reading, Refusal, Standing, Verdict
 from headgate.stores.redis.encoding import bulk
 from headgate.types import Measure, MeterKind
 
@@ -24,20 +24,23 @@ SLICES = 100  # of a limit; what a process takes at once
 LEASE_SECONDS = 1.0
 ALIVE_SECONDS = 30.0
 RENEW_SECONDS = 10.0
-_GRANT = struct.Struct("<ddddd")
+_GRANT = struct.Struct("<dddddd")
 _VERDICTS = (None, *Verdict)
+_ROUNDING = 1e-6  # of a request or token, which fractions of seconds may have lost
 
 Run = Callable[[Meter, Sequence[bytes]], Awaitable[bytes]]
 
 
 class Grant(NamedTuple):
-    """What the store said to a process: how much, when, how long to wait (-1: not), what is used, and why not."""
+    """What the store said to a process: how much, when, how long to wait (-1: not), what is used, why not, and how
+    many seconds a bucket takes to be full again."""
 
     amount: int
     at: float
     wait_seconds: float
     used: int
     verdict: Verdict | None
+    debt_seconds: float
 
 
 class Taken(NamedTuple):
@@ -51,7 +54,7 @@ class Taken(NamedTuple):
 class Share:
     """What this process has of one limit."""
 
-    __slots__ = ("asking", "at", "fresh_until", "given_back", "in_use", "meter", "stock")
+    __slots__ = ("asking", "at", "fresh_until", "given_back", "in_use", "meter", "said", "stock")
 
     def __init__(self, meter: Meter) -> None:
         self.meter = meter
@@ -61,6 +64,18 @@ class Share:
         self.fresh_until = 0.0  # by the loop's
         self.asking = 0  # calls under way
         self.given_back: list[tuple[int, float]] = []
+        self.said: Grant | None = None  # by the store, the last time; at most LEASE_SECONDS old when there is stock
+
+    def standing(self) -> Standing | None:
+        """How a rate stood when the store was asked last; what this process has not used since is left. What has
+        come free since is not told; nor what others have taken, at most a slice for each process that took one."""
+        if self.said is None:
+            return None
+        limit, rule = self.meter.limit, self.meter.rule
+        debt = max(0.0, self.said.debt_seconds - self.stock * rule.period_seconds / limit) if limit else 0.0
+        in_bucket = int((rule.burst_seconds - debt) * limit / rule.period_seconds + _ROUNDING)
+        left = max(0, min(limit - self.said.used + self.stock, in_bucket))
+        return Standing(limit, left, debt, self.said.at + debt)
 
 
 class Leases:
@@ -142,6 +157,21 @@ class Leases:
             else:
                 one.share.given_back.append((one.amount, one.at))
 
+    def tightest(self, admission: Admission, meters: Sequence[Meter]) -> Admission:
+        """What was decided, told with the limits on everybody where they are tighter than the tenant's own."""
+        requests, tokens = admission.requests, admission.tokens
+        for meter in meters:
+            standing = self._share(meter).standing() if meter.rule.kind is MeterKind.RATE else None
+            if standing is None:
+                continue
+            if meter.rule.measure is Measure.REQUESTS:
+                requests = standing if requests is None or standing.remaining < requests.remaining else requests
+            else:
+                tokens = standing if tokens is None or standing.remaining < tokens.remaining else tokens
+        if requests is admission.requests and tokens is admission.tokens:
+            return admission
+        return msgspec.structs.replace(admission, requests=requests, tokens=tokens)
+
     async def read(self, meter: Meter) -> Reading:
         """How a limit stands for all processes together, with what they have taken and not used yet."""
         share = self._share(meter)
@@ -217,8 +247,9 @@ class Leases:
             told = await self._run(share.meter, (bulk(b"%d" % wanted), bulk(b"%d" % needed), *rest))
         finally:
             share.asking -= 1
-        amount, at, wait, used, why = _GRANT.unpack(told)
-        return Grant(int(amount), at, wait, int(used), _VERDICTS[int(why)])
+        amount, at, wait, used, why, debt_seconds = _GRANT.unpack(told)
+        share.said = Grant(int(amount), at, wait, int(used), _VERDICTS[int(why)], debt_seconds)
+        return share.said
 
     def _put_away(self, share: Share) -> None:
         """What is left of a slice goes back with the next call."""
