@@ -23,14 +23,8 @@ def standing(hours: str, timezone: str, now: float) -> dict[str, Any]:
     return {"hours": hours, "timezone": timezone, "closed": int(not found.is_open), "edge_at": found.until}
 
 
-def held_of(job: Row[Any]) -> int:
-    """Why items of a job cannot be claimed; 0: they can."""
-    return int(PAUSED * job.paused + OUT_OF_HOURS * job.closed + FOR_BATCH * (job.execution in _NOT_LIVE))
-
-
-def held_now(job: Row[Any], now: float) -> int:
-    """The same of a job that was over, whose window nobody looked at."""
-    closed = standing(job.hours, job.timezone, now)["closed"]
+def held_of(job: Row[Any], closed: int) -> int:
+    """Why items of a job whose window is `closed` (0 or 1) cannot be claimed; 0: they can."""
     return int(PAUSED * job.paused + OUT_OF_HOURS * closed + FOR_BATCH * (job.execution in _NOT_LIVE))
 
 

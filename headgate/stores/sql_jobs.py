@@ -249,7 +249,8 @@ def _reopen(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -
 
 
 def _anew(row: Row[Any], now: float) -> dict[str, Any]:
-    held = off_peak.held_now(row, now)
+    closed = off_peak.standing(row.hours, row.timezone, now)["closed"]  # nobody turns the window of what is over
+    held = off_peak.held_of(row, closed)
     return {
         "ready": int(not held), "held": held, "next_at": now, "retries": 0, "lost_to": "[]", "error_code": "",
         "error": "", "finished_at": None, "deadline_at": None,
@@ -330,7 +331,7 @@ def _enter_targets(connection: Connection, job: NewJob) -> None:
 
 def _item_values(job: Row[Any], item: NewItem, turn: int, now: float) -> tuple[Any, ...]:
     """In the order of the table's columns."""
-    held = off_peak.held_of(job)
+    held = off_peak.held_of(job, job.closed)
     ready = int(job.start_at <= now and not held)
     return (
         job.id, item.number, ItemState.QUEUED.value, ready, held, -job.priority, turn,
