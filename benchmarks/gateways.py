@@ -16,12 +16,12 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from benchmarks import processes, report, running
 from benchmarks.contenders import CHAT, CONTENDERS, Contender, NotInstalled, Site
+from benchmarks.gateway_runs import Sample, Settings, Skipped
 from benchmarks.running import ROOT, Unfit
 
 DIRECT = "direct"
@@ -31,33 +31,6 @@ LOADS: dict[str, tuple[str, ...]] = {
     "stream": ("--concurrency", "32", "--stream"),
     "one": ("--concurrency", "1"),
 }
-
-
-@dataclass(frozen=True)
-class Settings:
-    """One run; `events` and `interval` shape the upstream's streams."""
-
-    peers: Path
-    python: str
-    seconds: float
-    warmup: float
-    rounds: int
-    gateway_core: int
-    tool_core: int
-    events: int = 64
-    interval: float = 0.005
-
-
-@dataclass
-class Sample:
-    """One contender in one round. `floor` is the direct run with one connection just before its own."""
-
-    name: str
-    version: str
-    ready_seconds: float | None
-    rss_ready_mb: float | None
-    loads: dict[str, dict[str, Any]] = field(default_factory=dict)
-    floor: dict[str, Any] = field(default_factory=dict)
 
 
 class Bench:
@@ -121,7 +94,7 @@ def last_lines(log: Path) -> str:
     return "\n".join(log.read_text(errors="replace").strip().split("\n")[-8:])
 
 
-def measure(bench: Bench, names: Sequence[str]) -> Iterator[Sample | report.Skipped]:
+def measure(bench: Bench, names: Sequence[str]) -> Iterator[Sample | Skipped]:
     """Rounds go around all contenders, so that a slow minute of the machine does not fall on one of them alone."""
     out: set[str] = set()
     for number in range(1, bench.settings.rounds + 1):
@@ -134,12 +107,12 @@ def measure(bench: Bench, names: Sequence[str]) -> Iterator[Sample | report.Skip
                 yield bench.gateway(name, number)
             except (NotInstalled, Unfit) as reason:
                 out.add(name)
-                yield report.Skipped(name, str(reason))
+                yield Skipped(name, str(reason))
 
 
-def run(settings: Settings, names: Sequence[str]) -> tuple[list[Sample], list[report.Skipped]]:
+def run(settings: Settings, names: Sequence[str]) -> tuple[list[Sample], list[Skipped]]:
     samples: list[Sample] = []
-    skipped: list[report.Skipped] = []
+    skipped: list[Skipped] = []
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="gateways-")))
         port = running.free_port()
@@ -149,7 +122,7 @@ def run(settings: Settings, names: Sequence[str]) -> tuple[list[Sample], list[re
         pid = stack.enter_context(running.started(command, settings.tool_core, log, {}))
         running.wait_until_ready(pid, port, CHAT, (), READY_TIMEOUT)
         for outcome in measure(Bench(settings, directory, port, pid), names):
-            if isinstance(outcome, report.Skipped):
+            if isinstance(outcome, Skipped):
                 say(f"left out {outcome.name}: {outcome.reason}")
                 skipped.append(outcome)
             else:

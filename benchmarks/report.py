@@ -9,18 +9,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from benchmarks.gateways import Sample, Settings
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """A gateway that did not take part, and why."""
-
-    name: str
-    reason: str
+from benchmarks.gateway_runs import Sample, Settings, Skipped
 
 
 @dataclass(frozen=True)
