@@ -13,12 +13,12 @@ import pytest
 import trustme
 
 from headgate.errors import MissingExtra, StoreUnavailable
-from headgate.metering import Charge
+from headgate.metering import Charge, Verdict
 from headgate.stores.redis import counters as adapter
 from headgate.stores.redis import line
 from headgate.stores.redis.counters import RedisCounters
 from headgate.stores.redis.line import LIMIT_SECONDS
-from tests.contract.counting import PATIENT_SECONDS, ask, budget, concurrency
+from tests.contract.counting import PATIENT_SECONDS, ask, budget, concurrency, rate
 from tests.servers import RedisServer, free_port, redis
 
 pytestmark = pytest.mark.server
@@ -184,6 +184,45 @@ def test_requests_under_way_are_held_again_after_a_flush_by_every_process(server
             await until(lambda: one.queued + other.queued == 0)
             await until_held(one, 0)
             assert [reading.used for reading in await one.read("acme", meters)] == [5 + 4 * 7, 0]
+
+    asyncio.run(scenario())
+
+
+def test_nobody_is_admitted_after_a_flush_before_what_is_under_way_is_counted(server: RedisServer) -> None:
+    """Another process asks all the time; it may hear yes only beside what the first one holds."""
+    meters, each, room = [budget(10 * 200 * 10**6), rate(100)], 200 * 10**6, 10
+
+    async def scenario() -> None:
+        async with on(server.url) as one, on(server.url) as other:
+            await known(one)
+            for number in range(room):
+                assert (await one.admit(f"a{number}", "acme", meters, ask())).refusal is None
+            await asyncio.to_thread(server.ask, "FLUSHALL")
+            assert not (await one.admit("b", "acme", meters, ask())).known
+            rebuilt = asyncio.create_task(one.rebuild("acme", [(meters[0], 0), (meters[1], 5)]))
+            while not (said := await other.admit("c", "acme", meters, ask())).known:
+                pass
+            await rebuilt
+            assert said.refusal is not None and said.refusal.verdict is Verdict.HELD
+            assert [(one.used, one.held) for one in await one.read("acme", meters)] == [(0, room * each), (15, 0)]
+
+    asyncio.run(scenario())
+
+
+def test_what_ends_while_its_tenant_is_rebuilt_is_not_held_again(server: RedisServer) -> None:
+    async def scenario() -> None:
+        async with on(server.url) as counters:
+            await known(counters)
+            for number in range(20):
+                await counters.admit(f"a{number}", "acme", [BUDGET], ask())
+            await asyncio.to_thread(server.ask, "FLUSHALL")
+            assert not (await counters.admit("b", "acme", [BUDGET], ask())).known
+            rebuilt = asyncio.create_task(counters.rebuild("acme", [(BUDGET, 0)]))
+            for number in range(20):
+                counters.settle(f"a{number}", "acme", Charge(picousd=1))
+                await asyncio.sleep(0)
+            await rebuilt
+            await until_held(counters, 0)
 
     asyncio.run(scenario())
 

@@ -22,7 +22,7 @@ from headgate.stores.redis import encoding, scripts
 from headgate.stores.redis.encoding import bulk
 from headgate.stores.redis.leases import Leases
 from headgate.stores.redis.line import LIMIT_SECONDS, Line, ScriptFailed
-from headgate.stores.redis.place import NOT_ASKED, Held, Note, Place
+from headgate.stores.redis.place import NOT_ASKED, Held, Note, Place, Spent
 from headgate.types import Measure, Scope
 
 HOLD_SECONDS = 30.0
@@ -216,17 +216,12 @@ class RedisCounters:
 
     async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = ()) -> None:
         place, generation = self._place(tenant), self._line.generation
-        every = [*dated, *[(meter, amount, None) for meter, amount in spent]]
-        for start in range(0, max(1, len(every)), _MOST_AT_ONCE):
-            some = every[start : start + _MOST_AT_ONCE]
-            arguments = [bulk(b"1" if start + _MOST_AT_ONCE >= len(every) else b"0")]
-            for meter, amount, at in some:
-                when = _NOTHING if at is None else bulk(b"%.17g" % at)
-                arguments += (bulk(encoding.spec(meter)), bulk(b"%d" % amount), when)
-            keys = b"".join([place.key(meter.name.encode()) for meter, *_ in some])
-            head, _ = await self._run(
-                "rebuild", tenant, place, (len(some), keys), (len(arguments), b"".join(arguments))
-            )
+        every: list[Spent] = [*dated, *[(meter, amount, None) for meter, amount in spent]]
+        if place.held:  # what is under way here counts before the tenant is known again to anybody
+            head = await self._restore(tenant, place, every, known=False)
+            if encoding.life_of(head) == 0.0:
+                await self._hold_again(tenant, place, begins=True)
+        head = await self._restore(tenant, place, every, known=True)
         await self._live_on(tenant, place, head)
         place.refused.clear()
         place.known_in = generation or self._line.generation
@@ -248,18 +243,24 @@ class RedisCounters:
             return
         place.life = life
         try:
-            await asyncio.gather(*[self._enter(tenant, place, *one) for one in place.held.items()])
+            await self._hold_again(tenant, place)
         except BaseException:
             place.life = 0.0  # again with the next call
             raise
 
-    async def _enter(self, tenant: str, place: Place, hold_id: str, held: Held) -> None:
-        amounts = held.amounts()
-        arguments = [bulk(hold_id.encode()), bulk(b"1" if held.dispatched else b"0")]
-        for meter, amount in amounts:
-            arguments += (bulk(encoding.spec(meter)), bulk(b"%d" % amount))
-        keys = b"".join([place.key(meter.name.encode()) for meter, _ in amounts])
-        await self._run("enter", tenant, place, (len(amounts), keys), (len(arguments), b"".join(arguments)))
+    async def _restore(self, tenant: str, place: Place, every: Sequence[Spent], *, known: bool) -> bytes:
+        for start in range(0, max(1, len(every)), _MOST_AT_ONCE):
+            is_last = start + _MOST_AT_ONCE >= len(every)
+            parts = place.spent(every[start : start + _MOST_AT_ONCE], known=known and is_last)
+            head, _ = await self._run("rebuild", tenant, place, *parts)
+        return bytes(head)
+
+    async def _hold_again(self, tenant: str, place: Place, *, begins: bool = False) -> None:
+        async def enter(hold_id: str, held: Held) -> None:
+            if place.held.get(hold_id) is held:  # else it was settled meanwhile
+                await self._run("enter", tenant, place, *place.hold(hold_id, held, begins=begins))
+
+        await asyncio.gather(*[enter(*one) for one in place.held.items()])
 
     # --- calls ---
 

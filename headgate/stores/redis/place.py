@@ -7,11 +7,14 @@ from typing import NamedTuple
 
 from headgate.metering import Ask, Meter
 from headgate.stores.redis import scripts
-from headgate.stores.redis.encoding import bulk
+from headgate.stores.redis.encoding import bulk, spec
 from headgate.stores.redis.refused import RecentRefusals
 from headgate.types import Measure, MeterKind
 
 NOT_ASKED = -1  # in place of a generation
+
+Spent = tuple[Meter, int, float | None]  # how much, and when in a rolling window
+Counted = tuple[int, bytes]  # so many keys or arguments, ready for the wire
 
 
 class Note(NamedTuple):
@@ -61,6 +64,24 @@ class Place:
         self.life = 0.0  # of its counters, as they were when they were asked last
         self.held: dict[str, Held] = {}  # by this process, by id
         self.refused = RecentRefusals()
+
+    def hold(self, hold_id: str, held: Held, *, begins: bool) -> tuple[Counted, Counted]:
+        """Keys and arguments of the script `enter`; `begins`: also when the tenant is not known yet."""
+        amounts = held.amounts()
+        arguments = [bulk(hold_id.encode()), bulk(b"%d%d" % (held.dispatched, begins))]
+        for meter, amount in amounts:
+            arguments += (bulk(spec(meter)), bulk(b"%d" % amount))
+        keys = b"".join([self.key(meter.name.encode()) for meter, _ in amounts])
+        return (len(amounts), keys), (len(arguments), b"".join(arguments))
+
+    def spent(self, some: Sequence[Spent], *, known: bool) -> tuple[Counted, Counted]:
+        """Keys and arguments of the script `rebuild`; the tenant is `known` from then on."""
+        arguments = [bulk(b"%d" % known)]
+        for meter, amount, at in some:
+            when = bulk(b"" if at is None else b"%.17g" % at)
+            arguments += (bulk(spec(meter)), bulk(b"%d" % amount), when)
+        keys = b"".join([self.key(meter.name.encode()) for meter, *_ in some])
+        return (len(some), keys), (len(arguments), b"".join(arguments))
 
     def key(self, name: bytes) -> bytes:
         """A meter's key."""

@@ -12,5 +12,7 @@ end
 if ARGV[5] == "1" then
   if not known then life = exact(now) end
   call("HSET", KEYS[1], "epoch", ARGV[2], "life", life)
+elseif not known then
+  life = "0"
 end
 return answer(told_life())
