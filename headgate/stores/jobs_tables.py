@@ -99,6 +99,11 @@ job_attempts = Table(
     Column("summed", SmallInteger, nullable=False, server_default="0"),  # 1: its row's cost is in `job_costs`
 )
 ATTEMPT_COLUMNS = tuple(column.name for column in job_attempts.columns if column.name != "fate")  # when it begins
+# A worker, or a batch at a provider, takes an item.
+TAKE = (
+    "UPDATE job_items SET state = 'leased', ready = 0, worker = :worker, token = token + 1, lease_until = :until, "
+    "attempts = attempts + 1 WHERE job_id = :job_id AND number = :number"
+)
 SUMMED = 1  # of every attempt but those of releases that wrote no `job_costs`
 KEPT = "kept"  # what came of it is kept with a step
 LOST = "lost"  # with its worker

@@ -19,7 +19,7 @@ from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import Shifts, database_now
-from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, FOR_BATCH, SUMMED, job_attempts, job_items, jobs
+from headgate.stores.jobs_tables import ATTEMPT_COLUMNS, FOR_BATCH, SUMMED, TAKE, job_attempts, job_items, jobs
 from headgate.stores.off_peak import free_those_due, with_reason, without_reason
 from headgate.stores.provider_batch_tables import provider_batch_items, provider_batches
 
@@ -29,10 +29,6 @@ _OPEN_QUESTIONS = ("", "undecided", "batch")  # what is decided to be done live 
 _WAITING = (ItemState.QUEUED.value, ItemState.RETRYING.value)
 _LEASED = ItemState.LEASED.value
 _ITEM_COLUMNS = tuple(column.name for column in provider_batch_items.columns)
-_TAKE = (
-    "UPDATE job_items SET state = 'leased', ready = 0, worker = :worker, token = token + 1, lease_until = :until, "
-    "attempts = attempts + 1 WHERE job_id = :job_id AND number = :number"
-)
 
 
 class SqlProviderBatches:
@@ -100,7 +96,7 @@ class SqlProviderBatches:
             for row in found:
                 shifts.move(row.job_id, row.state, _LEASED)
             whose = {"worker": batch.worker, "until": until}
-            connection.execute(text(_TAKE), [{"job_id": one.job_id, "number": one.number, **whose} for one in taken])
+            connection.execute(text(TAKE), [{"job_id": one.job_id, "number": one.number, **whose} for one in taken])
             self._add_attempts(
                 connection,
                 [(one.request_id, one.job_id, one.number, one.token, batch.worker, now, SUMMED) for one in taken],

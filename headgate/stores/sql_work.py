@@ -33,6 +33,7 @@ from headgate.stores.jobs_tables import (
     IS_READY,
     IS_RESTING,
     SUMMED,
+    TAKE,
     job_attempts,
     job_items,
     job_turns,
@@ -45,10 +46,6 @@ _LEASED = ItemState.LEASED.value
 _SWEPT_AT_ONCE = 1000
 LONGEST_LEASE_SECONDS = 3600.0  # the most that jobs.lease_seconds can be
 LOOK_AGAIN_SECONDS = 15.0  # who waits for children is told when one is over, unless both happen in the same moment
-_TAKE = (
-    "UPDATE job_items SET state = 'leased', ready = 0, worker = :worker, token = token + 1, lease_until = :until, "
-    "attempts = attempts + 1 WHERE job_id = :job_id AND number = :number"
-)
 _END = (
     "UPDATE job_items SET state = :state, error_code = :error_code, error = :error, next_at = :next_at, finished_at = "
     ":finished_at, result = :result, refusal = :refusal, retries = retries + :counted, "
@@ -76,7 +73,7 @@ class SqlWork:
             for row in found:
                 shifts.move(row.job_id, row.state, _LEASED)
             taken = [{"job_id": row.job_id, "number": row.number} for row in found]
-            connection.execute(text(_TAKE), [{**each, "worker": worker, "until": now + seconds} for each in taken])
+            connection.execute(text(TAKE), [{**each, "worker": worker, "until": now + seconds} for each in taken])
             self._add_attempts(
                 connection,
                 [
