@@ -24,7 +24,7 @@ from tests.faults.model import POISON, CountingModel, counting_model
 from tests.scale import scaled
 from tests.servers import PostgresqlServer, RedisServer
 
-DOCUMENTS = scaled(50_000, 1_250)
+DOCUMENTS = scaled(50_000, 2_500)
 POISON_EVERY = 1_000
 KILLS = scaled(40, 2)
 PORTION = 500

@@ -27,8 +27,8 @@ from tests.jobs.floor import OWNER, Floor
 from tests.scale import scaled
 from tests.sim.crowded import CrowdedProvider
 
-ITEMS = scaled(50_000, 1_250)
-NIGHT_SECONDS = scaled(8 * 3600, 1800)
+ITEMS = scaled(50_000, 2_500)
+NIGHT_SECONDS = scaled(8 * 3600, 3600)
 SEEDS = scaled(5, 1)
 SLOTS = 40
 MEAN_SECONDS = 4.0 + 0.33  # an answer's, of `CrowdedProvider`
