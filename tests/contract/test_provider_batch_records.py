@@ -24,6 +24,14 @@ def batch(name: str = "batch_1", job_id: str = "job_001") -> ProviderBatch:
     )  # fmt: skip
 
 
+async def decided(desk: Desk, items: int) -> SqlProviderBatches:
+    """With a job whose items are for a batch."""
+    batches = batches_of(desk)
+    await desk.jobs.submit(job(items=items))
+    await batches.decide("job_001", "batch", "because")
+    return batches
+
+
 def test_items_go_into_a_batch_and_workers_leave_them_alone(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:
@@ -50,9 +58,7 @@ def test_items_go_into_a_batch_and_workers_leave_them_alone(desk: Open) -> None:
 def test_what_a_batch_did_not_do_is_for_workers(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:
-            batches = batches_of(opened)
-            await opened.jobs.submit(job(items=3))
-            await batches.decide("job_001", "batch", "because")
+            batches = await decided(opened, items=3)
             taken = await batches.prepare(batch(), ["req_a", "req_b"], 1_000)
             await batches.decide("job_001", "spilled", "the deadline is near")
             assert [lease.number for lease in await claim(opened)] == [3]
@@ -67,9 +73,7 @@ def test_what_a_batch_did_not_do_is_for_workers(desk: Open) -> None:
 def test_items_that_nobody_wants_any_more_are_not_wanted(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:
-            batches = batches_of(opened)
-            await opened.jobs.submit(job(items=2))
-            await batches.decide("job_001", "batch", "because")
+            batches = await decided(opened, items=2)
             taken = await batches.prepare(batch(), ["req_a", "req_b"], 1_000)
             assert await batches.wanted(batch()) == 2
             await opened.jobs.command("job_001", Command.CANCEL)
@@ -85,9 +89,7 @@ def test_items_that_nobody_wants_any_more_are_not_wanted(desk: Open) -> None:
 def test_how_far_we_are_is_kept(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:
-            batches = batches_of(opened)
-            await opened.jobs.submit(job(items=1))
-            await batches.decide("job_001", "batch", "because")
+            batches = await decided(opened, items=1)
             await batches.prepare(batch(), ["req_a"], 1_000)
             running = msgspec.structs.replace(
                 batch(), stage=Stage.RUNNING, sent_at=5.0, provider_id="theirs", size=1, deadline_at=9.0
@@ -123,9 +125,7 @@ def test_a_job_that_is_undecided_waits_until_it_is_decided(desk: Open) -> None:
 def test_a_batch_is_no_larger_than_it_may_be_but_has_one_item_at_least(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:
-            batches = batches_of(opened)
-            await opened.jobs.submit(job(items=4))
-            await batches.decide("job_001", "batch", "because")
+            batches = await decided(opened, items=4)
             size = len(b'{"item": 1}')
             taken = await batches.prepare(batch(), ["a", "b", "c", "d"], 2 * size)
             assert [one.number for one in taken] == [1, 2]
@@ -138,9 +138,7 @@ def test_a_batch_is_no_larger_than_it_may_be_but_has_one_item_at_least(desk: Ope
 def test_only_who_knows_where_it_is_moves_it_on(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:
-            batches = batches_of(opened)
-            await opened.jobs.submit(job(items=1))
-            await batches.decide("job_001", "batch", "because")
+            batches = await decided(opened, items=1)
             await batches.prepare(batch(), ["req_a"], 1_000)
             sent = msgspec.structs.replace(batch(), stage=Stage.SENT, size=1)
             assert await batches.save(sent, was=Stage.PREPARED)

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from headgate.errors import DatabaseUnavailable
-from headgate.job_types import Counts, EraseScope, JobState
+from headgate.job_types import Counts, EraseScope, Job, JobState
 from headgate.jobs.courier import LOOKUP_SECONDS, Courier
 from headgate.policy.batching import MOST_TRIES, WINDOW_SECONDS
 from headgate.provider_batch_types import Stage
@@ -35,6 +35,17 @@ def hide(vendor: Vendor, batches: list[Batch]) -> None:
     vendor.handle = handle  # type: ignore[method-assign]
 
 
+async def handed_over_twice(office: Office, vendor: Vendor, late: list[Batch]) -> Job:
+    """A job whose first batch is not found again while it is in `late`, and goes into another."""
+    hide(vendor, late)
+    vendor.breaks = 1
+    job = await office.submit("one", "two", "three")
+    await office.look()
+    late += vendor.batches
+    await office.look(LOOKUP_SECONDS)
+    return job
+
+
 def silence(vendor: Vendor, status: int = 503) -> None:
     vendor.handle = lambda call: (status, {"error": {"message": "not here", "type": "x"}})  # type: ignore[method-assign]
 
@@ -48,12 +59,7 @@ def test_a_batch_that_turns_up_late_is_stopped_and_booked_as_duplicate(tmp_path:
     async def scenario() -> None:
         async with opened(tmp_path) as (office, vendor):
             late: list[Batch] = []
-            hide(vendor, late)
-            vendor.breaks = 1
-            job = await office.submit("one", "two", "three")
-            await office.look()
-            late += vendor.batches
-            await office.look(LOOKUP_SECONDS)
+            job = await handed_over_twice(office, vendor, late)
             assert len(vendor.batches) == 2 and (await office.jobs.get(job.id)).counts == Counts(leased=3)
             ids = [{line_id for line_id, _ in batch.requests} for batch in vendor.batches]
             assert not ids[0] & ids[1], "what is paid twice has two rows"
@@ -234,12 +240,7 @@ def test_what_turns_up_when_its_job_is_erased_is_paid_for(tmp_path: Path) -> Non
     async def scenario() -> None:
         async with opened(tmp_path) as (office, vendor):
             late: list[Batch] = []
-            hide(vendor, late)
-            vendor.breaks = 1
-            job = await office.submit("one", "two", "three")
-            await office.look()
-            late += vendor.batches
-            await office.look(LOOKUP_SECONDS)
+            job = await handed_over_twice(office, vendor, late)
             vendor.batches[1].state = "ended"
             await office.look(61.0)
             assert await SqlJobUpkeep(office.database, office.clock).erase(EraseScope(job_id=job.id)) == 1
