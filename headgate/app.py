@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from headgate import __version__, assembly, bookkeeping
+from headgate import __version__
 from headgate.admin import admin_key
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.routes import build_asgi, build_metrics_asgi
@@ -20,9 +20,15 @@ from headgate.admin.settings import Settings
 from headgate.alert_types import StoreFacts
 from headgate.alerts.desk import Alerts
 from headgate.alerts.watching import watch_stores
-from headgate.assembly import Assembly
-from headgate.batching import Outside, open_courier
-from headgate.caching import Caching
+from headgate.assembly import bookkeeping, parts
+from headgate.assembly.batching import Outside, open_courier
+from headgate.assembly.caching import Caching
+from headgate.assembly.instruments import Instruments
+from headgate.assembly.parts import Assembly
+from headgate.assembly.protection import Protection
+from headgate.assembly.routing import Routing
+from headgate.assembly.semantics import Semantics, Surroundings
+from headgate.assembly.working import Working
 from headgate.clock import SystemClock
 from headgate.config.effective import Effective
 from headgate.config.load import BUILT_IN, Loaded, load
@@ -35,11 +41,7 @@ from headgate.gateway.http.exchange import Edge
 from headgate.gateway.http.protocol import GatewayProtocol
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.settling import Audience, Settler
-from headgate.instruments import Instruments
 from headgate.policy.health import Gate
-from headgate.protection import Protection
-from headgate.routing import Routing
-from headgate.semantics import Semantics, Surroundings
 from headgate.stores.database import Database
 from headgate.stores.drain import CaughtUp, Drain
 from headgate.stores.journal import open_journal
@@ -51,7 +53,6 @@ from headgate.stores.sql_routes import SqlRouteRecords
 from headgate.telemetry.metrics import LiveGauges
 from headgate.tokens.counter import OfflineCounter
 from headgate.types import RequestRecord
-from headgate.working import Working
 
 _GATE_NUMBERS = {Gate.CLOSED: 0, Gate.HALF_OPEN: 1, Gate.OPEN: 2}
 _DATABASE_RETRY_SECONDS = 1.0
@@ -88,14 +89,14 @@ class Application:
         self.accounts = Accounts(SqlKeyStore(self._database), self.clock)
         self._alert_log = SqlAlertLog(self._database)
         self.alerts = Alerts(self._alert_log, self.clock)
-        self.alerts.configure(assembly.alert_channels(loaded.config, environment))
+        self.alerts.configure(parts.alert_channels(loaded.config, environment))
         self._journal = open_journal(server, self.clock)
         self.ledger_drain = self._make_drain(server.ledger.sync_seconds)
         self._workers = 1 if metrics_directory is None else 2  # or more: they are several
         self.settings = Settings(SqlChanges(self._database), loaded.config, self._apply, self._workers)
         self._assembly = Assembly(self.clock, environment)
         setup = self._assembly.setup(loaded.config, loaded.hash, None)
-        assembly.configure(self.accounts, loaded.config)
+        parts.configure(self.accounts, loaded.config)
         self._connections: Callable[[], int] = lambda: 0
         self.instruments = Instruments(
             server, self._gauges(), lambda name: self.pipeline.setup.has(name), metrics_directory
@@ -109,7 +110,7 @@ class Application:
         self.caching, self.semantics = self._caches(loaded.config)
         self.routing = Routing(self.clock, self._assembly, self._config, self.caching.sessions)
         self.pipeline = self._make_pipeline(setup)
-        self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, assembly.edge_limits(server))
+        self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, parts.edge_limits(server))
         self.gate = self.protection.background_gate(self.pipeline)
         self.working = Working(self._database, self.gate, self.accounts, self.clock, self._config, self.metrics.jobs)
         outside = Outside(self._config, environment, self.protection.booked_late)
@@ -177,11 +178,11 @@ class Application:
         loaded = load(None if source.source == BUILT_IN else source.source, self._environment, self._workers)
         config = self.settings.configure(loaded.config).config
         self.pipeline.setup = setup = self._assembly.setup(config, loaded.hash, before)
-        self.edge.limits = assembly.edge_limits(loaded.config.server)
+        self.edge.limits = parts.edge_limits(loaded.config.server)
         self._journal.reserve(loaded.config.server.max_in_flight)
-        assembly.configure(self.accounts, config)
+        parts.configure(self.accounts, config)
         if loaded.config.alerts != source.config.alerts:
-            self.alerts.configure(assembly.alert_channels(loaded.config, self._environment))
+            self.alerts.configure(parts.alert_channels(loaded.config, self._environment))
         self.running = Running(loaded, setup, self.clock.now())
         self.protection.reconfigured()
         self.caching.reconfigured(config)
@@ -294,8 +295,8 @@ class Application:
 
     def _apply(self, effective: Effective) -> None:
         """Put other limits and budgets in force, for all requests from now on."""
-        assembly.configure(self.accounts, effective.config)
-        self.pipeline.setup = setup = assembly.with_limits(self.pipeline.setup, effective.config)
+        parts.configure(self.accounts, effective.config)
+        self.pipeline.setup = setup = parts.with_limits(self.pipeline.setup, effective.config)
         self.running = msgspec.structs.replace(self.running, setup=setup)
         self.protection.reconfigured()
 

@@ -43,16 +43,7 @@ PORTS = {
 # What hangs off a port may know the dialects, the decisions and the settings it is built from, but no other adapter.
 ADAPTER = {*PORTS, "wire", "policy", "config", "writing"}
 GATEWAY = {*PORTS, "wire", "policy", "writing"}
-ROOTS = {  # where adapters are picked
-    "app", "assembly", "batching", "bookkeeping", "caching", "instruments", "offline", "protection", "routing",
-    "semantics", "working", "delivering", "filing",
-}  # fmt: skip
-
-# What a composition root ties together.
-ROOT_PARTS = {
-    "gateway", "providers", "stores", "telemetry", "tokens", "embedding", "alerts", "clock", "assembly", "batching",
-    "bookkeeping", "caching", "instruments", "protection", "routing", "semantics", "working",
-}  # fmt: skip
+ROOTS = {"app", "assembly"}  # where adapters are picked
 
 MAY_IMPORT: dict[str, set[str]] = {
     "version": set(),
@@ -112,32 +103,40 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin": {*GATEWAY, "gateway", "config", "deliveries", "jobs", "reconciling"},
     "jobs": {*GATEWAY, "gateway", "deliveries", "documents"},
     "deliveries": {*GATEWAY, "outgoing"},
-    "instruments": {*ADAPTER, "telemetry"},
     "pipelines": {*PORTS, "jobs"},
-    "filing": {*ADAPTER, "documents", "jobs", "stores"},
-    "delivering": {*ADAPTER, "deliveries", "outgoing", "providers", "stores"},
-    "batching": {*ADAPTER, "gateway", "jobs", "stores", "providers"},
-    "working": {*ADAPTER, "gateway", "jobs", "stores", "delivering", "queues", "filing", "pipelines", "batching"},
-    "assembly": {*ADAPTER, "alerts", "gateway", "providers", "clock", "embedding"},
-    "caching": {*ADAPTER, "gateway", "stores", "telemetry"},
-    "semantics": {*ADAPTER, "gateway", "stores", "telemetry", "caching"},
-    "protection": {*ADAPTER, "gateway", "stores", "telemetry", "alert_types"},
-    "bookkeeping": {*ADAPTER, "providers", "stores", "reconciling"},
-    "routing": {*PORTS, "config", "policy", "assembly", "gateway", "difficulty"},
-    "app": {*ADAPTER, *ROOT_PARTS, "admin"},
-    "offline": {
+    "assembly": {
         *ADAPTER,
         "admin",
         "alerts",
-        "gateway",
-        "queues",
-        "stores",
         "clock",
-        "assembly",
-        "bookkeeping",
+        "deliveries",
+        "difficulty",
+        "documents",
+        "embedding",
+        "gateway",
+        "jobs",
+        "outgoing",
+        "pipelines",
+        "providers",
+        "queues",
         "reconciling",
+        "stores",
+        "telemetry",
     },
-    "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app", "working"},
+    "app": {
+        *ADAPTER,
+        "admin",
+        "alerts",
+        "assembly",
+        "clock",
+        "gateway",
+        "providers",
+        "stores",
+        "telemetry",
+        "tokens",
+        "version",
+    },
+    "serving": {*PORTS, "config", "gateway", "telemetry", "admin", "app", "assembly"},
     "commands": {
         *VOCABULARY,
         "config",
@@ -149,7 +148,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "difficulty",
         "training",
         "evaluating",
-        "offline",
+        "assembly",
         "policy",
         "documents",
         "jobs",

@@ -10,9 +10,9 @@ import click
 import msgspec
 
 from headgate.alerts.trial import Tried, try_all
+from headgate.assembly.offline import open_channels
 from headgate.commands.options import config_option, json_option
 from headgate.errors import NotFound
-from headgate.offline import open_channels
 
 
 @click.group()

@@ -10,9 +10,9 @@ import msgspec
 
 from headgate.admin.audit import Audited, Trail, shown
 from headgate.admin.moments import written
+from headgate.assembly.offline import Where, open_books
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show
-from headgate.offline import Where, open_books
 
 
 @click.command()

@@ -10,7 +10,7 @@ import click
 
 from headgate.admin import audit
 from headgate.admin.audit import Auditor
-from headgate.offline import Books
+from headgate.assembly.offline import Books
 from headgate.telemetry.log import JsonFormatter, TextFormatter
 
 

@@ -12,12 +12,12 @@ import msgspec
 
 from headgate.admin.difference import Change, SettingChange, difference, setting_difference
 from headgate.admin.moments import written
+from headgate.assembly.offline import Where, open_books
 from headgate.commands.options import database_options, json_option
 from headgate.config.json_schema import json_schema
 from headgate.config.load import load
 from headgate.config.problems import report
 from headgate.errors import ConfigInvalid, InvalidRequest
-from headgate.offline import Where, open_books
 from headgate.types import Problem, Severity
 
 _WORDS = {"created": "was created on", "revoked": "was revoked on", "expires": "ends on"}

@@ -14,11 +14,11 @@ import msgspec
 
 from headgate.admin.dead_letters import MESSAGE, DeadLetterList, DeadLetterView, MovedDeadLetters, body_of
 from headgate.admin.moments import written
+from headgate.assembly.offline import send_again
 from headgate.commands.asking import ask, url_option
 from headgate.commands.options import config_option, json_option
 from headgate.commands.tables import show
 from headgate.errors import InvalidRequest
-from headgate.offline import send_again
 
 _ROOT = "/admin/dead-letters"
 _MOST_REASON = 80

@@ -8,6 +8,7 @@ import os
 import click
 
 from headgate.admin.published import page
+from headgate.assembly.offline import Where, open_books
 from headgate.commands.options import database_options
 from headgate.commands.resetting import reset
 from headgate.commands.settings import add_commands
@@ -15,7 +16,6 @@ from headgate.config.load import load
 from headgate.config.schema import Config
 from headgate.config.settable import Family
 from headgate.errors import InvalidRequest
-from headgate.offline import Where, open_books
 
 
 @click.group(invoke_without_command=True)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from headgate.offline import Where
+from headgate.assembly.offline import Where
 
 config_option = click.option(
     "--config",

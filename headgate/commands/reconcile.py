@@ -12,10 +12,10 @@ import click
 import msgspec
 
 from headgate.admin.reconcile import Report, ReportList, RunReconcile, order_of, shown
+from headgate.assembly.offline import Where, open_books
 from headgate.commands.auditing import audited
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show
-from headgate.offline import Where, open_books
 
 BY = "command line"
 _COLUMNS = ("day", "model", "key", "cause", "in the ledger", "billed", "difference", "why")

@@ -24,11 +24,11 @@ from headgate.admin.limits import (
     Whose,
 )
 from headgate.admin.moments import written
+from headgate.assembly.offline import Where, open_books
 from headgate.commands.auditing import audited
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show
 from headgate.config.settable import Family
-from headgate.offline import Where, open_books
 
 Result = TypeVar("Result")
 _NOTHING = ("none", "null", "~", "")

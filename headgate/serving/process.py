@@ -21,6 +21,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from headgate.admin import admin_key
 from headgate.app import Application
+from headgate.assembly.working import Hired
 from headgate.config.load import Loaded
 from headgate.config.schema import ServerConfig
 from headgate.errors import DatabaseUnavailable, HeadgateError
@@ -29,7 +30,6 @@ from headgate.serving.link import Link
 from headgate.serving.listener import Listener
 from headgate.serving.sockets import url_of
 from headgate.serving.welcome import told_to_work, welcome
-from headgate.working import Hired
 
 LOOK_SECONDS = 0.05  # how often a draining process looks whether it is done
 LAST_WORDS_SECONDS = 5.0  # how long interrupted streams have to say so

@@ -14,6 +14,7 @@ from typing import Literal
 
 import msgspec
 
+from headgate.assembly.working import Hired, Taking
 from headgate.config.load import load
 from headgate.serving.link import WorkerOptions
 from headgate.serving.process import Place, run_process
@@ -21,7 +22,6 @@ from headgate.serving.sockets import bind, bind_for_workers
 from headgate.serving.supervisor import Supervisor
 from headgate.telemetry.directory import start_directory
 from headgate.telemetry.log import configure_logging
-from headgate.working import Hired, Taking
 
 METRICS_SETTING = "server.metrics.port"
 METRICS_DIRECTORY = "metrics"  # in data_dir: where workers show each other their numbers

@@ -11,20 +11,21 @@ from typing import Any
 import httpx
 import msgspec
 
-from headgate import assembly, bookkeeping
 from headgate.admin.admin_key import admin_key
 from headgate.admin.routes import build_asgi
 from headgate.admin.services import Readiness, Running, Services
 from headgate.admin.settings import Settings
-from headgate.assembly import Assembly
+from headgate.assembly import bookkeeping, parts
+from headgate.assembly.delivering import Deliveries
+from headgate.assembly.filing import Filing
+from headgate.assembly.parts import Assembly
+from headgate.assembly.working import quota_of
 from headgate.cache_types import CacheActivity
 from headgate.clock import SystemClock
 from headgate.config.effective import Effective
 from headgate.config.load import parse
 from headgate.config.rules import tier_rules
-from headgate.delivering import Deliveries
 from headgate.difficulty.loading import load_difficulty
-from headgate.filing import Filing
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer
@@ -59,7 +60,6 @@ from headgate.stores.sql_reports import SqlReports
 from headgate.stores.sql_routes import SqlRouteRecords
 from headgate.stores.sql_work import SqlWork
 from headgate.types import AttemptRecord, Call, Caller, Counted, Outcome, RequestRecord, Rule, Usage
-from headgate.working import quota_of
 from tests.stores.tables import with_tables
 
 ADMIN = {"authorization": "Bearer hg-admin-for-tests"}
@@ -104,7 +104,7 @@ class Office:
         setup = Assembly(self.clock, {}).setup(loaded.config, loaded.hash, None)
         self.running = Running(loaded, setup, STARTED_AT)
         self.deliveries = Deliveries(self.database, self.jobs, self.clock, lambda: self.running.loaded.config)
-        assembly.configure(self.accounts, loaded.config)
+        parts.configure(self.accounts, loaded.config)
         self.books = bookkeeping.open_bookkeeping(self.database, self.clock, lambda: self.running.loaded.config, {})
         self.settings = Settings(SqlChanges(self.database), loaded.config, self._apply)
         self.counters = MemoryCounters(self.clock)
@@ -174,8 +174,8 @@ class Office:
         return [rule for tier in config.tiers.values() for rule in tier_rules(tier, config.tenants.get(tenant))]
 
     def _apply(self, effective: Effective) -> None:
-        assembly.configure(self.accounts, effective.config)
-        setup = assembly.with_limits(self.running.setup, effective.config)
+        parts.configure(self.accounts, effective.config)
+        setup = parts.with_limits(self.running.setup, effective.config)
         self.running = msgspec.structs.replace(self.running, setup=setup)
 
     async def _metrics(self) -> tuple[bytes, str]:

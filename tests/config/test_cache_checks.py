@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headgate.assembly import Assembly
+from headgate.assembly.parts import Assembly
 from headgate.cache_types import ProviderCacheRules
 from headgate.clock import SystemClock
 from headgate.config.problems import line_of

@@ -6,7 +6,7 @@ import typing
 
 import pytest
 
-from headgate.assembly import pii_rules
+from headgate.assembly.parts import pii_rules
 from headgate.config import schema
 from headgate.policy.pii.findings import PiiClass
 from headgate.types import Severity

@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from headgate.assembly.delivering import Deliveries
 from headgate.config.load import parse
 from headgate.deliveries.desk import Wanted
 from headgate.deliveries.senders import OpenTopic
-from headgate.delivering import Deliveries
 from headgate.delivery_types import Delivery
 from headgate.job_types import ItemState, Job, NewJob, Owner
 from headgate.queue_errors import QueueUnavailable

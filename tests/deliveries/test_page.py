@@ -11,10 +11,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from headgate.assembly.delivering import KEEP_SECONDS
 from headgate.config.load import parse
 from headgate.deliveries.desk import MAX_RECIPIENTS
 from headgate.deliveries.messages import LARGEST_RESULT_BYTES, Event, body, event, message_id
-from headgate.delivering import KEEP_SECONDS
 from headgate.delivery_types import Delivery, DeliveryState, Target, TargetKind, Told
 from headgate.job_types import Counts, Job, JobState, Owner
 from headgate.jobs.erasing import COUNT_SECONDS

@@ -10,8 +10,8 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, func, select
 
+from headgate.assembly.delivering import Deliveries
 from headgate.config.schema import Config, SimConfig, SimFaults, Spread
-from headgate.delivering import Deliveries
 from headgate.documents.reading import text_of
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate

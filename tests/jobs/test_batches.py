@@ -13,10 +13,10 @@ from typing import Any
 import msgspec
 import pytest
 
+from headgate.assembly.filing import Filing
 from headgate.config.schema import Config, SimFaults
 from headgate.errors import Conflict, InvalidRequest, NotFound
 from headgate.file_types import Batch, BatchCounts, BatchStatus, Dialect, NewBatch, StoredFile
-from headgate.filing import Filing
 from headgate.job_types import Command, JobState, RetryRules
 from headgate.jobs.batches import WINDOW_SECONDS
 from headgate.jobs.filing import FileWriter

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from headgate.assembly.bookkeeping import Bookkeeping, open_bookkeeping
 from headgate.billing_ports import Adjustments
 from headgate.bills import Adjustment, Cause, Reconciliation
-from headgate.bookkeeping import Bookkeeping, open_bookkeeping
 from headgate.config.load import parse
 from headgate.reconciling.plan import Order
 from headgate.stores.database import Database

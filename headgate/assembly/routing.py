@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from headgate.alert_types import Alert, RouterFacts
-from headgate.assembly import Assembly
+from headgate.assembly.parts import Assembly
 from headgate.config.schema import Config
 from headgate.gateway.appealing import Appeals
 from headgate.gateway.choosing import Choosing

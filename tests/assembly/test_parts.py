@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from headgate import assembly
-from headgate.assembly import Assembly
+from headgate.assembly import parts
+from headgate.assembly.parts import Assembly
 from headgate.clock import SystemClock
 from headgate.config.load import parse
 from headgate.config.schema import Config
@@ -39,7 +39,7 @@ def config_of(text: str) -> Config:
 
 def caller_of(text: str, secret: bytes) -> Caller:
     accounts, config = Accounts(MemoryKeyStore(), SystemClock()), config_of(text)
-    assembly.configure(accounts, config)
+    parts.configure(accounts, config)
     return accounts.authenticate(secret)
 
 

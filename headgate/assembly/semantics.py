@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from headgate.alert_types import Alert, CacheFacts
-from headgate.caching import Caching
+from headgate.assembly.caching import Caching
 from headgate.config.schema import Config
 from headgate.errors import HeadgateError, MissingExtra
 from headgate.policy.alerting import cache_alert

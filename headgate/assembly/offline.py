@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from headgate import assembly, bookkeeping
 from headgate.admin.settings import Settings
 from headgate.alerts.channel import Channel
+from headgate.assembly import bookkeeping, parts
 from headgate.clock import SystemClock
 from headgate.config.load import load
 from headgate.config.schema import Config
@@ -65,7 +65,7 @@ async def open_books(where: Where, environment: Mapping[str, str], *, must_exist
     try:
         accounts, settings = Accounts(SqlKeyStore(database), clock), Settings(SqlChanges(database), config)
         await settings.refresh()
-        assembly.configure(accounts, settings.in_force.config)
+        parts.configure(accounts, settings.in_force.config)
         await accounts.refresh()
         books = bookkeeping.open_bookkeeping(database, clock, lambda: config, environment)
         yield Books(config, settings, accounts, SqlLedger(database), clock, books.reconciler, made_in)
@@ -87,7 +87,7 @@ class Telling(msgspec.Struct, frozen=True):
 @asynccontextmanager
 async def open_channels(config_path: str | None, environment: Mapping[str, str]) -> AsyncIterator[Telling]:
     """The channels of a configuration's alerts; opens no database. Raises ConfigInvalid."""
-    channels = assembly.alert_channels(load(config_path, environment).config, environment)
+    channels = parts.alert_channels(load(config_path, environment).config, environment)
     try:
         yield Telling(channels, SystemClock())
     finally:

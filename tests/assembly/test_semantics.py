@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from headgate.alert_types import Alert
+from headgate.assembly.semantics import Semantics, Surroundings, Watching
 from headgate.clock import SystemClock
 from headgate.config.schema import Config
 from headgate.gateway.semantic_memory import Scope
 from headgate.policy.semantic.partition import Settings
 from headgate.policy.semantic.switch import switched_on
-from headgate.semantics import Semantics, Surroundings, Watching
 from headgate.telemetry.semantic_counts import SemanticCounts
 from headgate.telemetry.totals import SemanticTotals
 from tests.config.reading import config

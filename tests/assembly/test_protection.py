@@ -8,9 +8,9 @@ from typing import Any
 from unittest.mock import MagicMock
 
 from headgate.alert_types import Alert, BudgetFacts
+from headgate.assembly.protection import MAX_TOLD, TELL_AGAIN_SECONDS, Protection
 from headgate.config.schema import Config
 from headgate.metering import Meter, Refusal, Verdict
-from headgate.protection import MAX_TOLD, TELL_AGAIN_SECONDS, Protection
 from headgate.types import Measure, MeterKind, Rule, Scope
 from tests.contract.counting import USD, HandClock
 

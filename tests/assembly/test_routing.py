@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from headgate.alert_types import Alert
+from headgate.assembly.routing import Watching
 from headgate.clock import SystemClock
 from headgate.route_types import RouterGate
-from headgate.routing import Watching
 from headgate.telemetry.route_counts import RouteCounts
 from headgate.telemetry.totals import RouteTotals
 

@@ -9,11 +9,11 @@ from typing import Literal
 
 import msgspec
 
-from headgate.batching import is_undecided
+from headgate.assembly.batching import is_undecided
+from headgate.assembly.delivering import Deliveries
+from headgate.assembly.filing import Filing
 from headgate.config.schema import Config
-from headgate.delivering import Deliveries
 from headgate.errors import HeadgateError
-from headgate.filing import Filing
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.background import BackgroundGate
 from headgate.job_types import Backlog, JobQuota, RetryRules, SeenOfModel
