@@ -167,7 +167,7 @@ class Application:
 
     def interrupt(self) -> None:
         """End what is still under way with a typed error."""
-        self.pipeline.interrupt(_shutting_down())
+        self.pipeline.interrupt(_shutting_down)
 
     def reload(self) -> tuple[str, ...]:
         """Read the configuration again, without dropping a request. Raises ConfigInvalid and changes nothing then.

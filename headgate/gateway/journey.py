@@ -90,7 +90,7 @@ class Journey:
 
     __slots__ = (
         "attempt", "attempts", "batch", "cache", "call", "caller", "chosen", "counting", "degraded_from", "doubt",
-        "error", "hit", "hold", "is_let_in", "is_settled", "is_short_of_money", "is_uncharged", "keyed",
+        "error", "hit", "hold", "interruption", "is_let_in", "is_settled", "is_short_of_money", "is_uncharged", "keyed",
         "lowered_to", "model", "outcome", "requests", "retries_used", "router", "saved_picousd", "sent_bytes",
         "set_aside", "setup", "slot", "started", "started_at", "ticket", "tokens", "tried", "watchdog",
     )  # fmt: skip
@@ -104,6 +104,7 @@ class Journey:
         self.model: ServedModel | None = None  # the one being asked: the caller's, later perhaps a fallback
         self.lowered_to: int | None = None
         self.watchdog: Watchdog | None = None
+        self.interruption: HeadgateError | None = None  # what it is to end with, if that came before the watchdog
         self.attempt: Attempt | None = None  # the one under way, or the one that answered
         self.attempts: list[AttemptRecord] = []  # those that ended
         self.tried: frozenset[int] = frozenset()  # deployments of `model` that failed, or cannot be asked this

@@ -31,6 +31,7 @@ from headgate.gateway.events import EventLog
 from headgate.gateway.fleet import ServedModel, Setup
 from headgate.gateway.idempotency import Idempotency, is_a_result
 from headgate.gateway.journey import Journey
+from headgate.gateway.patience import Patience
 from headgate.gateway.settling import Settler
 from headgate.gateway.watchdog import Deadlines, Watchdog
 from headgate.policy import access, pricing
@@ -209,6 +210,7 @@ class Pipeline:
         self.setup = setup
         self.under_way: dict[Journey, None] = {}  # in the order of arrival
         self._deadlines = Deadlines(asyncio.get_running_loop(), clock.monotonic)
+        self._patience = Patience()
         self._clock = clock
         self._settler = settler
         self._admissions = admissions
@@ -253,11 +255,13 @@ class Pipeline:
         """The last write of a settled answer did not reach the client."""
         self._settler.undelivered(request_id)
 
-    def interrupt(self, error: Draining) -> None:
-        """End every request still under way with a typed error."""
+    def interrupt(self, error: Callable[[], Draining]) -> None:
+        """End every request still under way with a typed error of its own."""
         for journey in list(self.under_way):
             if journey.watchdog is not None:
-                journey.watchdog.interrupt(error)
+                journey.watchdog.interrupt(error())
+            else:
+                self._patience.end(journey, error())
 
     # --- the steps ---
 
@@ -290,13 +294,15 @@ class Pipeline:
         """The answer, if it is there already or on its way to somebody else."""
         call = journey.call
         is_keyed = call.idempotency_key is not None and call.route is not Route.COUNT_TOKENS
-        if is_keyed and (answer := await self.idempotency.look_up(journey, self.settle)) is not None:
-            return answer
+        if is_keyed:
+            answer = await self._patience.until(journey, self.idempotency.look_up(journey, self.settle))
+            if answer is not None:
+                return answer
         if call.appeal is not None:
             return None  # another answer is wanted than the one that is there
         if not journey.setup.caches and call.cache.mode is not CacheMode.ONLY:
             return None
-        return await self.cache.look_up(journey, self.settle)
+        return await self._patience.until(journey, self.cache.look_up(journey, self.settle))
 
     def route(self, journey: Journey, model: ServedModel) -> None:
         """Ask this model, and say how long its answer may be."""
@@ -311,6 +317,8 @@ class Pipeline:
         came = self._deadlines.monotonic()
         await self._admissions.admit(journey)
         waited_seconds = self._deadlines.monotonic() - came
+        if journey.interruption is not None:
+            raise journey.interruption
         assert journey.model is not None, "the request was routed"
         journey.is_let_in = True
         seconds = journey.model.spec.total_seconds

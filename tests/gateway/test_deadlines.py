@@ -149,7 +149,7 @@ def test_an_interruption_ends_waiting_for_the_first_content(reply: Reply, stream
         corridor = Corridor(model(deployment(ScriptedProvider(reply))))
         visiting = asyncio.create_task(corridor.visit(corridor.call(stream=stream_it)))
         await asyncio.sleep(1.0)
-        corridor.pipeline.interrupt(draining())
+        corridor.pipeline.interrupt(draining)
         visit = await visiting
         assert isinstance(visit.error, Draining) and corridor.clock.monotonic() == 1.0
         assert (corridor.record.outcome, corridor.record.status) == (Outcome.FAILED, 503)
@@ -164,7 +164,7 @@ def test_an_interruption_ends_a_stream_with_a_typed_event_and_bills_it() -> None
         corridor = Corridor(model(deployment(ScriptedProvider(stream(text("Hello"), SILENCE)))))
         visiting = asyncio.create_task(corridor.visit())
         await asyncio.sleep(1.0)
-        corridor.pipeline.interrupt(draining())
+        corridor.pipeline.interrupt(draining)
         visit = await visiting
         assert visit.last_error["code"] == "draining"
         assert corridor.record.usage.output == 5 and corridor.at_rest()
@@ -178,7 +178,7 @@ def test_an_interruption_ends_the_wait_between_two_attempts() -> None:
         corridor = Corridor(model(deployment(up)))
         visiting = asyncio.create_task(corridor.visit(corridor.call(stream=False)))
         await asyncio.sleep(1.0)
-        corridor.pipeline.interrupt(draining())
+        corridor.pipeline.interrupt(draining)
         visit = await visiting
         assert isinstance(visit.error, Draining) and corridor.clock.monotonic() == 1.0
         assert len(corridor.record.attempts) == 1, "what was never sent is no attempt"
@@ -192,7 +192,7 @@ def test_an_interruption_leaves_a_client_that_is_being_served_alone_until_it_com
         corridor = Corridor(model(deployment(ScriptedProvider(stream(text("a"), text("b"), stop(), DONE)))))
         visiting = asyncio.create_task(corridor.visit(slowly=5.0))
         await asyncio.sleep(7.0)
-        corridor.pipeline.interrupt(draining())
+        corridor.pipeline.interrupt(draining)
         visit = await visiting
         assert visit.pieces[0] == text("a") and visit.last_error["code"] == "draining"
 
@@ -204,7 +204,7 @@ def test_an_interruption_before_the_client_began_to_read_cancels_nobody() -> Non
         corridor = Corridor(model(deployment(ScriptedProvider(stream(text("a"), SILENCE)))))
         visiting = asyncio.create_task(corridor.visit(slowly=5.0))
         await asyncio.sleep(1.0)
-        corridor.pipeline.interrupt(draining())
+        corridor.pipeline.interrupt(draining)
         assert (await visiting).last_error["code"] == "draining"
 
     run(scenario)
@@ -218,7 +218,7 @@ def test_an_interruption_while_settling_cancels_nobody() -> None:
             corridor.counter.seconds = 2.0
             visiting = asyncio.create_task(corridor.visit(corridor.call(**members)))
             await asyncio.sleep(1.0)
-            corridor.pipeline.interrupt(draining())
+            corridor.pipeline.interrupt(draining)
             visit = await visiting
             assert visit.error is None and corridor.record.outcome is Outcome.DONE
 

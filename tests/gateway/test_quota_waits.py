@@ -187,7 +187,7 @@ def test_a_process_that_shuts_down_ends_all_waits(how: str) -> None:
         if how == "close":
             corridor.admissions.room.close(lambda: Draining("bye"))
         else:
-            corridor.pipeline.interrupt(Draining("bye"))
+            corridor.pipeline.interrupt(lambda: Draining("bye"))
         errors = [visit.error for visit in await asyncio.gather(*waiting)]
         assert [type(error) for error in errors] == [Draining] * 3
         assert corridor.clock.monotonic() == 1.0 and corridor.at_rest()

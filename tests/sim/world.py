@@ -253,7 +253,7 @@ class World:
     async def interrupt(self, after_seconds: float) -> None:
         """As at the end of a drain, but that requests go on coming."""
         await asyncio.sleep(after_seconds)
-        self.pipeline.interrupt(Draining("This process is shutting down.", retry_after_seconds=1))
+        self.pipeline.interrupt(lambda: Draining("This process is shutting down.", retry_after_seconds=1))
 
     async def play(self, traffic: Sequence[Visit]) -> Run:
         """Send the traffic in and check everything. Raises Violation."""
