@@ -45,7 +45,10 @@ class Appeals:
             self._bytes -= kept.body_bytes
 
     def call(self, caller: Caller, request_id: str, new_id: str) -> Call:
-        """The request again, as an appeal and not as a stream. Raises NotFound."""
+        """The request again, as an appeal and not as a stream. Raises NotFound.
+
+        Without its idempotency key, which stands for the answer that is appealed against.
+        """
         call, tenant, until = self._calls.get(request_id, (None, "", 0.0))
         if call is None or tenant != caller.tenant or until <= self._clock.monotonic():
             raise NotFound(
@@ -54,4 +57,6 @@ class Appeals:
                 param="request_id",
             )
         fields = {name: raw for name, raw in call.fields.items() if name not in _STREAM_MEMBERS}
-        return msgspec.structs.replace(call, id=new_id, stream=False, fields=fields, appeal=request_id)
+        return msgspec.structs.replace(
+            call, id=new_id, stream=False, fields=fields, appeal=request_id, idempotency_key=None
+        )

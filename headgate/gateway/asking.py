@@ -13,7 +13,7 @@ from headgate.gateway.journey import Hold, Journey
 from headgate.gateway.preflight import estimate_prompt
 from headgate.metering import Ask
 from headgate.policy import pricing
-from headgate.types import Call, Route
+from headgate.types import CacheControl, CacheMode, Call, Route
 
 # Fewer are not worth asking for; 16 is also the least that OpenAI's Responses take.
 LEAST_OUTPUT_TOKENS = 16
@@ -65,6 +65,24 @@ def ask(call: Call, model: ServedModel, *, input_tokens: int, output_tokens: int
         output_price = most.output
     least = output_tokens if output_tokens < LEAST_OUTPUT_TOKENS else LEAST_OUTPUT_TOKENS
     return Ask(input_tokens, output_tokens, call.choices, input_picousd, output_price, least)
+
+
+def again(call: Call, request_id: str, tags: tuple[str, ...]) -> Call:
+    """A call once more, to compare answers: a request of its own, that no cache and no result of the first one answers.
+
+    It has no part in what identifies the first one: its session, trace, idempotency key and appeal.
+    """
+    return msgspec.structs.replace(
+        call,
+        id=request_id,
+        session=None,
+        tags=tags,
+        traceparent=None,
+        appeal=None,
+        cache=CacheControl(CacheMode.OFF),
+        idempotency_key=None,
+        is_repeatable=False,
+    )
 
 
 def fingerprint(call: Call) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
+from headgate.gateway import asking
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.routers import OPERATOR, RouterSpec
 from headgate.policy import judging
@@ -52,17 +53,8 @@ class Errands:
         """Put a caller's request to another model. Raises HeadgateError, LimitRefusal when the day's money is spent."""
         fields = {name: raw for name, raw in call.fields.items() if name not in _LEFT_OUT}
         fields["model"] = msgspec.Raw(msgspec.json.encode(model))
-        again = msgspec.structs.replace(
-            call,
-            id=self._clock.new_id("req"),
-            model=model,
-            stream=False,
-            fields=fields,
-            session=None,
-            user=None,
-            tags=("shadow",),
-            cache=_NOT_FROM_CACHE,
-        )
+        again = asking.again(call, self._clock.new_id("req"), ("shadow",))
+        again = msgspec.structs.replace(again, model=model, stream=False, fields=fields, user=None)
         return await self._ask(self._caller(router), again)
 
     async def check(self, caller: Caller, model: str, asked: str, text: str) -> bool | None:

@@ -15,6 +15,7 @@ import msgspec
 
 from headgate.cache_types import CachedAnswer
 from headgate.errors import EmbedderUnavailable, HeadgateError
+from headgate.gateway import asking
 from headgate.gateway.answers import Answer
 from headgate.policy.semantic.agreement import agreement, identical
 from headgate.ports import Clock, Embedder, Used
@@ -83,15 +84,7 @@ class Checks:
 
     async def ask_again(self, caller: Caller, call: Call, model: str) -> str | None:
         """What a provider answers to the same call. None if there is no answer, or another model gave it."""
-        again = msgspec.structs.replace(
-            call,
-            id=self._clock.new_id("req"),
-            session=None,
-            tags=(*call.tags, SHADOW_TAG),
-            traceparent=None,
-            cache=CacheControl(CacheMode.OFF),
-        )
-        return await self._ask(caller, again, model)
+        return await self._ask(caller, asking.again(call, self._clock.new_id("req"), (*call.tags, SHADOW_TAG)), model)
 
     async def _verdict(self, caller: Caller, judge: str, instruction: str, asked: str, tag: str) -> bool | None:
         messages = [{"role": "system", "content": instruction}, {"role": "user", "content": asked}]

@@ -31,12 +31,16 @@ def key_of(call: Call, caller: Caller) -> bytes:
 
 
 def content_of(call: Call) -> bytes:
-    """What is asked, whatever the order of its members and the white space between them."""
+    """What is asked, whatever the order of its members and the white space between them.
+
+    An appeal asks for another answer than the request that it is against, though its body is the same.
+    """
     raw = msgspec.json.encode(call.fields)
+    appeal = () if call.appeal is None else (call.appeal.encode(),)
     try:
-        return _digest(_encoder.encode(msgspec.json.decode(raw)))
+        return _digest(_encoder.encode(msgspec.json.decode(raw)), *appeal)
     except (ValueError, RecursionError):
-        return _digest(raw)
+        return _digest(raw, *appeal)
 
 
 def standing(found: KeyedRequest, content: bytes, on_unknown: OnUnknown, now: float) -> Standing:

@@ -31,9 +31,12 @@ def test_a_request_comes_back_as_an_appeal_and_not_as_a_stream() -> None:
     async def scenario() -> None:
         ladder = Ladder(APPEALABLE)
         appeals = Appeals(ladder.corridor.clock)
-        appeals.remember(await journey(ladder, "req_1"))
+        made = await journey(ladder, "req_1")
+        made.call = msgspec.structs.replace(made.call, idempotency_key="k1")
+        appeals.remember(made)
         call = appeals.call(ALICE, "req_1", "req_2")
         assert (call.id, call.appeal, call.stream) == ("req_2", "req_1", False)
+        assert call.idempotency_key is None, "it stands for the answer that was not good enough"
         assert not {"stream", "stream_options"} & set(call.fields)
         assert json.loads(bytes(call.fields["messages"])) == EASY
         with pytest.raises(NotFound):

@@ -62,6 +62,22 @@ def test_a_share_of_the_hits_is_asked_upstream_too_and_booked() -> None:
     run(scenario)
 
 
+def test_asking_upstream_too_leaves_the_idempotency_key_of_a_hit_free() -> None:
+    async def scenario() -> None:
+        corridor = Meaning()
+        await corridor.teach()
+        before = corridor.counted.verified["small", "served", "right"]
+        hit = msgspec.structs.replace(corridor.asking(LAST.format("badge")), idempotency_key="k1")
+        visit = await corridor.visit(hit)
+        await asyncio.sleep(5)
+        assert visit.head is not None and visit.head.cache == "semantic"
+        assert corridor.counted.verified["small", "served", "right"] == before + 1
+        other = msgspec.structs.replace(corridor.asking("What is the weather like?"), idempotency_key="k1")
+        assert (await corridor.visit(other)).error is None
+
+    run(scenario)
+
+
 def test_nobody_gets_an_answer_from_another_context() -> None:
     async def scenario() -> None:
         corridor = Meaning(sampled=Sampled.ALWAYS)

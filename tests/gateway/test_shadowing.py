@@ -141,6 +141,20 @@ def test_the_other_answer_is_judged_blind_and_the_operator_pays() -> None:
     run(scenario)
 
 
+def test_tenants_that_use_the_same_idempotency_key_are_both_shadowed() -> None:
+    async def scenario() -> None:
+        one = Shadowed(msgspec.structs.replace(AUTO, max_loss=1.0))
+        for caller in (ALICE, Caller("key_2", "other", "eve", ALICE.tier)):
+            said = [{"role": "user", "content": f"hello, says {caller.user}"}]
+            call = one.corridor.call(model="auto", stream=False, messages=said)
+            visit = await one.corridor.visit(msgspec.structs.replace(call, idempotency_key="k1"), caller=caller)
+            assert visit.error is None
+            await one.rest()
+        assert await one.rows() == [("small", "large", "lose", "shadow")] * 2
+
+    run(scenario)
+
+
 def test_the_days_money_is_never_passed_however_many_ask_at_once() -> None:
     async def scenario() -> None:
         one = Shadowed(msgspec.structs.replace(AUTO, shadow_picousd_per_day=3_000_000))

@@ -40,6 +40,8 @@ def test_the_same_is_asked_however_it_is_written() -> None:
     assert len({content_of(call(text)) for text in written}) == 1
     changed = [{**BODY, "seed": 2}, {**BODY, "stream": True}, {**BODY, "messages": []}, {**BODY, "user": "bob"}]
     assert content_of(call(written[0])) not in {content_of(call(json.dumps(body))) for body in changed}
+    against = [msgspec.structs.replace(call(written[0]), appeal=first) for first in ("req_1", "req_2")]
+    assert len({content_of(asked) for asked in (call(written[0]), *against)}) == 3, "an appeal wants another answer"
 
 
 @pytest.mark.parametrize(
