@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from headgate.telemetry.families import Family, Labels, single
+from headgate.telemetry.families import Family, Labels, number, single
 from headgate.telemetry.semantic_counts import activity
 from headgate.telemetry.totals import Snapshot
 from headgate.types import PICO_PER_USD
@@ -25,17 +25,15 @@ CACHE_FAMILIES: tuple[Family, ...] = (
         ("kind",),
         lambda snapshot: single(snapshot.totals.cache.found.items()),
     ),
-    Family(
+    number(
         "headgate_cache_misses_total",
         "Requests that were looked for in a cache, and whose answer was not there.",
-        (),
-        lambda snapshot: [((), snapshot.totals.cache.missed)],
+        lambda snapshot: snapshot.totals.cache.missed,
     ),
-    Family(
+    number(
         "headgate_cache_kept_total",
         "Answers that were put into a cache.",
-        (),
-        lambda snapshot: [((), snapshot.totals.cache.kept)],
+        lambda snapshot: snapshot.totals.cache.kept,
     ),
     Family(
         "headgate_cache_not_kept_total",
@@ -43,29 +41,25 @@ CACHE_FAMILIES: tuple[Family, ...] = (
         ("reason",),
         lambda snapshot: single(snapshot.totals.cache.not_kept.items()),
     ),
-    Family(
+    number(
         "headgate_cache_saved_usd_total",
         "What requests that were answered without a provider would have cost, at the prices of the day.",
-        (),
-        lambda snapshot: [((), snapshot.totals.cache.saved_picousd / PICO_PER_USD)],
+        lambda snapshot: snapshot.totals.cache.saved_picousd / PICO_PER_USD,
     ),
-    Family(
+    number(
         "headgate_cache_evicted_total",
         "Answers that were dropped to keep others, of this service's processes.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.cache_evicted)],
+        lambda snapshot: snapshot.gauges.cache_evicted,
     ),
-    Family(
+    number(
         "headgate_cache_entries",
         "Answers in the cache.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.cache_entries)],
+        lambda snapshot: snapshot.gauges.cache_entries,
     ),
-    Family(
+    number(
         "headgate_cache_bytes",
         "What the answers in the cache take, with what is kept beside them.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.cache_bytes)],
+        lambda snapshot: snapshot.gauges.cache_bytes,
     ),
     Family(
         "headgate_semantic_decisions_total",

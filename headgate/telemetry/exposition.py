@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from headgate.telemetry.buckets import E2E_SECONDS, ITL_SECONDS, LOOP_LAG_SECONDS, TTFT_SECONDS, WAITED_SECONDS
 from headgate.telemetry.cache_families import CACHE_FAMILIES
-from headgate.telemetry.families import Family, HistogramFamily, Labels, single
+from headgate.telemetry.families import Family, HistogramFamily, Labels, number, single
 from headgate.telemetry.job_families import JOB_FAMILIES
 from headgate.telemetry.totals import Histogram, RequestTotals, Snapshot
 from headgate.types import PICO_PER_USD, Outcome
@@ -118,11 +118,10 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         ("scope",),
         lambda snapshot: single(snapshot.totals.trips.items()),
     ),
-    Family(
+    number(
         "headgate_unauthenticated_total",
         "Requests without a good key.",
-        (),
-        lambda snapshot: [((), snapshot.totals.unauthenticated)],
+        lambda snapshot: snapshot.totals.unauthenticated,
     ),
     Family(
         "headgate_empty_usage_total",
@@ -184,11 +183,10 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         ("state",),
         lambda snapshot: single(snapshot.gauges.job_items.items()),
     ),
-    Family(
+    number(
         "headgate_job_oldest_seconds",
         "How long the oldest item that is ready has waited for a worker; 0: none waits.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.job_oldest_seconds)],
+        lambda snapshot: snapshot.gauges.job_oldest_seconds,
     ),
     Family(
         "headgate_deliveries",
@@ -196,11 +194,10 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         ("state",),
         lambda snapshot: single(snapshot.gauges.deliveries.items()),
     ),
-    Family(
+    number(
         "headgate_delivery_oldest_seconds",
         "How long the oldest pending delivery has been one; 0: there is none.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.delivery_oldest_seconds)],
+        lambda snapshot: snapshot.gauges.delivery_oldest_seconds,
     ),
     Family(
         "headgate_background_limit",
@@ -236,17 +233,15 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         WAITED_SECONDS,
         lambda snapshot: [((), snapshot.totals.waited)],
     ),
-    Family(
+    number(
         "headgate_waiting",
         "Requests in the waiting room.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.waiting)],
+        lambda snapshot: snapshot.gauges.waiting,
     ),
-    Family(
+    number(
         "headgate_in_flight",
         "Requests under way.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.in_flight)],
+        lambda snapshot: snapshot.gauges.in_flight,
     ),
     Family(
         "headgate_tokens_in_flight",
@@ -260,35 +255,30 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         ("deployment",),
         lambda snapshot: single(snapshot.gauges.breaker_states.items()),
     ),
-    Family(
+    number(
         "headgate_client_connections",
         "Open client connections.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.client_connections)],
+        lambda snapshot: snapshot.gauges.client_connections,
     ),
-    Family(
+    number(
         "headgate_journal_backlog_bytes",
         "Rows on disk that wait for the database.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.journal_backlog_bytes)],
+        lambda snapshot: snapshot.gauges.journal_backlog_bytes,
     ),
-    Family(
+    number(
         "headgate_ledger_healthy",
         "1 if every worker's last write to the database succeeded, else 0.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.ledger_healthy)],
+        lambda snapshot: snapshot.gauges.ledger_healthy,
     ),
-    Family(
+    number(
         "headgate_store_healthy",
         "1 if every worker reaches the store of limits and budgets, else 0.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.store_healthy)],
+        lambda snapshot: snapshot.gauges.store_healthy,
     ),
-    Family(
+    number(
         "headgate_store_queued",
         "Settlements and signs of life that the store does not have yet.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.store_queued)],
+        lambda snapshot: snapshot.gauges.store_queued,
     ),
     Family(
         "headgate_troubles_total",
@@ -296,11 +286,10 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         ("kind",),
         lambda snapshot: single(snapshot.totals.troubles.items()),
     ),
-    Family(
+    number(
         "headgate_workers",
         "Worker processes alive.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.workers)],
+        lambda snapshot: snapshot.gauges.workers,
     ),
     Family(
         "headgate_build_info",
@@ -308,17 +297,15 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         ("version",),
         lambda snapshot: [((snapshot.gauges.version,), 1)],
     ),
-    Family(
+    number(
         "process_cpu_seconds_total",
         "CPU time of all workers, user and system.",
-        (),
-        lambda snapshot: [((), snapshot.totals.cpu_seconds)],
+        lambda snapshot: snapshot.totals.cpu_seconds,
     ),
-    Family(
+    number(
         "process_resident_memory_bytes",
         "Resident memory of all workers; pages they share are counted in each.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.resident_bytes)],
+        lambda snapshot: snapshot.gauges.resident_bytes,
     ),
 )
 

@@ -65,3 +65,8 @@ class HistogramFamily(msgspec.Struct, frozen=True):
 
 def single(counts: Iterable[tuple[str, float]]) -> Iterator[tuple[Labels, float]]:
     return (((label,), count) for label, count in counts)
+
+
+def number(name: str, meaning: str, read: Callable[[Snapshot], float]) -> Family:
+    """A family of one number, without labels."""
+    return Family(name, meaning, (), lambda snapshot: [((), read(snapshot))])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from headgate.telemetry.families import Family, single
+from headgate.telemetry.families import Family, number, single
 from headgate.types import PICO_PER_USD
 
 JOB_FAMILIES = (
-    Family(
+    number(
         "headgate_job_claims_total",
         "Items of jobs that workers leased.",
-        (),
-        lambda snapshot: [((), snapshot.totals.jobs.claimed)],
+        lambda snapshot: snapshot.totals.jobs.claimed,
     ),
     Family(
         "headgate_job_ends_total",
@@ -18,41 +17,35 @@ JOB_FAMILIES = (
         ("how",),
         lambda snapshot: single(snapshot.totals.jobs.ended.items()),
     ),
-    Family(
+    number(
         "headgate_job_under_way",
         "Items that workers have in their hands.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.job_under_way)],
+        lambda snapshot: snapshot.gauges.job_under_way,
     ),
-    Family(
+    number(
         "headgate_job_concurrency",
         "Items that workers would take at once.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.job_concurrency)],
+        lambda snapshot: snapshot.gauges.job_concurrency,
     ),
-    Family(
+    number(
         "headgate_job_calls_total",
         "Requests of jobs that were answered.",
-        (),
-        lambda snapshot: [((), snapshot.totals.jobs.calls)],
+        lambda snapshot: snapshot.totals.jobs.calls,
     ),
-    Family(
+    number(
         "headgate_job_cost_usd_total",
         "What the answers to requests of jobs have cost, in US dollars.",
-        (),
-        lambda snapshot: [((), snapshot.totals.jobs.cost_picousd / PICO_PER_USD)],
+        lambda snapshot: snapshot.totals.jobs.cost_picousd / PICO_PER_USD,
     ),
-    Family(
+    number(
         "headgate_job_duplicates_total",
         "Calls that were lost with their workers, made again, and are charged to nobody.",
-        (),
-        lambda snapshot: [((), snapshot.totals.jobs.duplicates)],
+        lambda snapshot: snapshot.totals.jobs.duplicates,
     ),
-    Family(
+    number(
         "headgate_job_duplicate_cost_usd_total",
         "What those calls have cost, in US dollars.",
-        (),
-        lambda snapshot: [((), snapshot.totals.jobs.duplicate_picousd / PICO_PER_USD)],
+        lambda snapshot: snapshot.totals.jobs.duplicate_picousd / PICO_PER_USD,
     ),
     Family(
         "headgate_intake_messages_total",
@@ -60,16 +53,14 @@ JOB_FAMILIES = (
         ("fate",),
         lambda snapshot: single(snapshot.gauges.intake_messages.items()),
     ),
-    Family(
+    number(
         "headgate_intake_depth",
         "Messages that wait in that queue.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.intake_depth)],
+        lambda snapshot: snapshot.gauges.intake_depth,
     ),
-    Family(
+    number(
         "headgate_intake_oldest_seconds",
         "Age of the oldest of them; 0: nothing waits, or the broker does not say.",
-        (),
-        lambda snapshot: [((), snapshot.gauges.intake_oldest_seconds)],
+        lambda snapshot: snapshot.gauges.intake_oldest_seconds,
     ),
 )

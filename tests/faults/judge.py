@@ -12,17 +12,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import msgspec
 
+from tests.faults.aside import port_of, serve
 from tests.faults.client import ask
 from tests.faults.upstream import STREAM_HEAD, chunk, event, message
-from tests.providers.loopback import Gone, Peer, serving
+from tests.providers.loopback import Gone, Peer
 
 PROMPT_EXTRA_TOKENS = 7
 WORDS_PER_EVENT = 5
@@ -163,23 +161,10 @@ async def times(port: int, name: str) -> list[tuple[float, int]]:
     return sorted((at, tokens) for at, of, tokens in found if of == name)
 
 
-@contextlib.contextmanager
-def judge_process() -> Iterator[int]:
+def judge_process() -> contextlib.AbstractContextManager[int]:
     """The port of one that runs."""
-    command = (sys.executable, "-m", "tests.faults.judge")
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.stdin.close()
-
-
-async def main() -> None:
-    async with serving(Judge().answer) as server:
-        print(server.port, flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+    return port_of("tests.faults.judge")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve(Judge().answer))

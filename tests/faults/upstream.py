@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 
 import msgspec
 
-from tests.providers.loopback import Peer, serving
+from tests.faults.aside import port_of, serve
+from tests.providers.loopback import Peer
 
 PROMPT_TOKENS = 11
 WHOLE_TOKENS = 7  # of a JSON answer; a stream has one for each event
@@ -90,23 +88,10 @@ def message(status: int, value: dict[str, object]) -> bytes:
     )  # fmt: skip
 
 
-@contextlib.contextmanager
-def upstream_process() -> Iterator[int]:
+def upstream_process() -> contextlib.AbstractContextManager[int]:
     """The port of one that runs."""
-    command = (sys.executable, "-m", "tests.faults.upstream")
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            yield int(process.stdout.readline())
-        finally:
-            process.stdin.close()
-
-
-async def main() -> None:
-    async with serving(answer) as server:
-        print(server.port, flush=True)
-        await asyncio.to_thread(sys.stdin.read)
+    return port_of("tests.faults.upstream")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve(answer))

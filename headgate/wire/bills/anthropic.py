@@ -15,6 +15,7 @@ import msgspec
 from headgate.bills import StatementLine, Tokens
 from headgate.errors import BillMalformed
 from headgate.wire.bills.numbers import count, day_of_text, decimal, decoded, picousd, quoted
+from headgate.wire.bills.pages import Page
 
 NO_KEY = "none"  # the key of usage in the console
 DEFAULT_WORKSPACE = "default"  # what the workspace without an id is called in the configuration
@@ -65,22 +66,6 @@ class CostBucket(msgspec.Struct, frozen=True):
     results: list[CostResult]
 
 
-class UsagePage(msgspec.Struct, frozen=True):
-    """Days, and where to go on."""
-
-    data: list[UsageBucket]
-    has_more: bool = False
-    next_page: str | None = None
-
-
-class CostPage(msgspec.Struct, frozen=True):
-    """Days, and where to go on."""
-
-    data: list[CostBucket]
-    has_more: bool = False
-    next_page: str | None = None
-
-
 def usage_page(
     body: bytes, source: str, *, by_key: bool, workspace: str = ""
 ) -> tuple[list[StatementLine], str | None]:
@@ -88,14 +73,14 @@ def usage_page(
 
     Raises BillMalformed.
     """
-    page = decoded(body, UsagePage, source)
+    page = decoded(body, Page[UsageBucket], source)
     lines = [
         _usage_line(result, day_of_text(bucket.starting_at, source), source, by_key)
         for bucket in page.data
         for result in bucket.results
         if _is_wanted(result.workspace_id, workspace)
     ]
-    return lines, page.next_page if page.has_more else None
+    return lines, page.cursor
 
 
 def cost_page(body: bytes, source: str, *, workspace: str = "") -> tuple[list[StatementLine], str | None]:
@@ -103,8 +88,8 @@ def cost_page(body: bytes, source: str, *, workspace: str = "") -> tuple[list[St
 
     Raises BillMalformed.
     """
-    page = decoded(body, CostPage, source)
-    return list(_cost_lines(page, source, workspace)), page.next_page if page.has_more else None
+    page = decoded(body, Page[CostBucket], source)
+    return list(_cost_lines(page, source, workspace)), page.cursor
 
 
 def _is_wanted(workspace_id: str | None, workspace: str) -> bool:
@@ -127,7 +112,7 @@ def _usage_line(result: UsageResult, day: int, source: str, by_key: bool) -> Sta
     return StatementLine(day, result.model, (result.api_key_id or NO_KEY) if by_key else "", None, tokens)
 
 
-def _cost_lines(page: CostPage, source: str, workspace: str) -> Iterator[StatementLine]:
+def _cost_lines(page: Page[CostBucket], source: str, workspace: str) -> Iterator[StatementLine]:
     for bucket in page.data:
         day = day_of_text(bucket.starting_at, source)
         for result in bucket.results:

@@ -18,6 +18,7 @@ import msgspec
 from headgate.bills import StatementLine, Tokens
 from headgate.errors import BillMalformed
 from headgate.wire.bills.numbers import count, day_of_unix, decoded, picousd, quoted
+from headgate.wire.bills.pages import Page
 
 NO_KEY = "none"  # the key of usage that has none
 _MODALITIES = (" text", " audio", " image")
@@ -64,37 +65,21 @@ class CostBucket(msgspec.Struct, frozen=True):
     results: list[CostResult]
 
 
-class UsagePage(msgspec.Struct, frozen=True):
-    """Days, and where to go on."""
-
-    data: list[UsageBucket]
-    has_more: bool = False
-    next_page: str | None = None
-
-
-class CostPage(msgspec.Struct, frozen=True):
-    """Days, and where to go on."""
-
-    data: list[CostBucket]
-    has_more: bool = False
-    next_page: str | None = None
-
-
 def usage_page(body: bytes, source: str, *, by_key: bool) -> tuple[list[StatementLine], str | None]:
     """The lines of a page, and the cursor of the next one or None. Raises BillMalformed."""
-    page = decoded(body, UsagePage, source)
+    page = decoded(body, Page[UsageBucket], source)
     lines = [
         _usage_line(result, day_of_unix(bucket.start_time, source), source, by_key)
         for bucket in page.data
         for result in bucket.results
     ]
-    return lines, page.next_page if page.has_more else None
+    return lines, page.cursor
 
 
 def cost_page(body: bytes, source: str) -> tuple[list[StatementLine], str | None]:
     """The lines of a page, and the cursor of the next one or None. Raises BillMalformed."""
-    page = decoded(body, CostPage, source)
-    return list(_cost_lines(page, source)), page.next_page if page.has_more else None
+    page = decoded(body, Page[CostBucket], source)
+    return list(_cost_lines(page, source)), page.cursor
 
 
 def _usage_line(result: UsageResult, day: int, source: str, by_key: bool) -> StatementLine:
@@ -110,7 +95,7 @@ def _usage_line(result: UsageResult, day: int, source: str, by_key: bool) -> Sta
     return StatementLine(day, result.model, (result.api_key_id or NO_KEY) if by_key else "", requests, tokens)
 
 
-def _cost_lines(page: CostPage, source: str) -> Iterator[StatementLine]:
+def _cost_lines(page: Page[CostBucket], source: str) -> Iterator[StatementLine]:
     for bucket in page.data:
         day = day_of_unix(bucket.start_time, source)
         for result in bucket.results:
