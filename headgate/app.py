@@ -23,6 +23,7 @@ from headgate.alerts.watching import watch_stores
 from headgate.assembly import bookkeeping, parts
 from headgate.assembly.batching import Outside, open_courier
 from headgate.assembly.caching import Caching
+from headgate.assembly.edge import edge_limits
 from headgate.assembly.instruments import Instruments
 from headgate.assembly.parts import Assembly
 from headgate.assembly.protection import Protection
@@ -110,7 +111,7 @@ class Application:
         self.caching, self.semantics = self._caches(loaded.config)
         self.routing = Routing(self.clock, self._assembly, self._config, self.caching.sessions)
         self.pipeline = self._make_pipeline(setup)
-        self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, parts.edge_limits(server))
+        self.edge = Edge(self.pipeline, self.accounts, self.clock, self.metrics, edge_limits(server))
         self.gate = self.protection.background_gate(self.pipeline)
         self.working = Working(self._database, self.gate, self.accounts, self.clock, self._config, self.metrics.jobs)
         outside = Outside(self._config, environment, self.protection.booked_late)
@@ -178,7 +179,7 @@ class Application:
         loaded = load(None if source.source == BUILT_IN else source.source, self._environment, self._workers)
         config = self.settings.configure(loaded.config).config
         self.pipeline.setup = setup = self._assembly.setup(config, loaded.hash, before)
-        self.edge.limits = parts.edge_limits(loaded.config.server)
+        self.edge.limits = edge_limits(loaded.config.server)
         self._journal.reserve(loaded.config.server.max_in_flight)
         parts.configure(self.accounts, config)
         if loaded.config.alerts != source.config.alerts:
@@ -347,6 +348,7 @@ class Application:
             readiness=self.readiness,
             metrics=self.instruments.page.text,
             reload=self._reload_all,
+            cors=lambda: self.edge.limits.cors,
         )
 
     def _caches(self, config: Config) -> tuple[Caching, Semantics]:

@@ -31,6 +31,7 @@ from headgate.errors import (
     SlowSender,
 )
 from headgate.gateway.http import headers as http_headers
+from headgate.gateway.http.cors import PREFIX, Cors, is_preflight
 from headgate.types import Route
 from headgate.wire.speakers import speaker
 
@@ -94,11 +95,16 @@ class ColdPaths:
             log.exception("request %s failed inside headgate", request_id)
             failure = InternalError(f"headgate failed. The operator finds the cause under {request_id}.")
             response = _error_response(failure, request_id, request)
+        if (cors := self._cors(request)) is not None:
+            response.raw_headers.extend(cors.lines(dict(request.headers.raw)))
         await response(scope, receive, send)
 
     async def _respond(self, request: Request, request_id: str) -> Response:
+        sent_headers = dict(request.headers.raw)
+        if is_preflight(request.method, sent_headers) and (cors := self._cors(request)) is not None:
+            return Response(None, 204, cors.preflight(sent_headers))
         endpoint, path_parameters = self._find(request.method, request.scope["path"])
-        secret = http_headers.secret(dict(request.headers.raw))
+        secret = http_headers.secret(sent_headers)
         body = request.stream() if endpoint.is_streamed else None
         visit = Visit(self._services, request_id, secret, request.headers, body)
         if endpoint.access is Access.ADMIN:
@@ -121,6 +127,10 @@ class ColdPaths:
         if answer.stream is not None:
             return StreamingResponse(answer.stream, answer.status, headers, answer.content_type)
         return Response(answer.body, answer.status, headers, answer.content_type)
+
+    def _cors(self, request: Request) -> Cors | None:
+        """What web pages may do here, if any may do anything."""
+        return self._services.cors() if request.scope["path"].startswith(PREFIX) else None
 
     def _find(self, method: str, url: str) -> tuple[Endpoint[Any], dict[str, str]]:
         """Raises RouteNotFound, MethodNotAllowed."""

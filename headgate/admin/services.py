@@ -14,6 +14,7 @@ from headgate.gateway.admission import Admissions
 from headgate.gateway.appealing import Appeals, Handle
 from headgate.gateway.choosing import Choosing
 from headgate.gateway.fleet import Setup
+from headgate.gateway.http.cors import Cors
 from headgate.jobs.batches import BatchDesk
 from headgate.jobs.desk import JobDesk
 from headgate.jobs.document_desk import DocumentDesk
@@ -68,3 +69,4 @@ class Services(msgspec.Struct, frozen=True):
     readiness: Callable[[], Readiness]
     metrics: Callable[[], Awaitable[tuple[bytes, str]]]
     reload: Callable[[], Awaitable[Sequence[str]]]
+    cors: Callable[[], Cors | None] = lambda: None  # which web pages may read what is under /v1/

@@ -25,13 +25,11 @@ from headgate.config.schema import (
     ProviderCacheConfig,
     ProviderConfig,
     RouterConfig,
-    ServerConfig,
 )
 from headgate.config.tiers import BudgetsConfig, LimitsConfig, TenantConfig, TierConfig
 from headgate.gateway import accounts
 from headgate.gateway.accounts import Accounts, Terms
 from headgate.gateway.fleet import DeploymentPlan, DeploymentSpec, ModelSpec, Setup, assemble
-from headgate.gateway.http.exchange import EdgeLimits
 from headgate.gateway.routers import Flag, RouterSpec
 from headgate.idempotency_types import IdempotencyRules, OnUnknown
 from headgate.policy.escalating import Doubt, Standard
@@ -386,14 +384,3 @@ def alert_channels(config: Config, environment: Mapping[str, str]) -> tuple[Chan
     from headgate.alerts.building import channels  # mail and its kin take a while to load
 
     return channels(config.alerts, environment)
-
-
-def edge_limits(server: ServerConfig) -> EdgeLimits:
-    """What a client may ask of a connection."""
-    return EdgeLimits(
-        max_body_bytes=server.max_body_bytes,
-        max_header_bytes=server.max_header_bytes,
-        max_connections=server.max_connections,
-        receive_seconds=server.receive_seconds,
-        send_seconds=server.send_seconds,
-    )

@@ -76,6 +76,8 @@ class ServerConfig(Block, frozen=True):
     drain_seconds: NotNegative = 30.0  # on SIGTERM: /readyz fails, streams finish, then exit
     # the client left: stop upstream (cancel), read on to settle (finish), or also keep the events for a return (detach)
     on_disconnect: Literal["cancel", "finish", "detach"] = "cancel"
+    # origins of web pages that may call /v1/ from a browser, e.g. https://chat.example.com; "*": all. Never /admin
+    cors_origins: list[str] = []
     trusted_proxies: list[str] = []  # addresses or networks whose x-forwarded-for is believed
     log: LogConfig = LogConfig()  # what is written to standard error
     metrics: MetricsConfig = MetricsConfig()  # Prometheus metrics under /metrics

@@ -22,6 +22,7 @@ SHORTEST_KEY = 16
 FEWEST_DIFFERENT = 6  # characters of a key after hg-; random ones of that length have far more
 _KEY = re.compile(r"hg-[\x21-\x7e]+")
 _PLACE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:_-]*")  # of a cloud: a project, a region
+_ORIGIN = re.compile(r"[a-z][a-z0-9+.-]*://[a-z0-9.:_\[\]-]+")  # of a web page, as a browser writes it
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _NEW_KEY = "make one with: python3 -c \"import secrets; print('hg-' + secrets.token_urlsafe(24))\""
 _STORES = ("memory", "redis://", "rediss://", "unix://")
@@ -90,6 +91,10 @@ def _check_server(server: ServerConfig, findings: Findings) -> None:
             ipaddress.ip_network(network, strict=False)
         except ValueError:
             findings.error(("server", "trusted_proxies", index), "not an address or network", "write e.g. 10.0.0.0/8")
+    for index, origin in enumerate(server.cors_origins):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            hint = 'write scheme://host or scheme://host:port, in small letters and without a path, or "*" for all'
+            findings.error(("server", "cors_origins", index), "not the origin of a web page", hint)
     if server.tracing.otlp_endpoint:
         check_url(server.tracing.otlp_endpoint, ("server", "tracing", "otlp_endpoint"), findings)
 

@@ -270,6 +270,7 @@ def test_a_time_zone_must_exist() -> None:
         ("database: »postgres://u@h/d\n", "database: not one of the kinds there are; choose sqlite or postgresql"),
         ("queue: »sqlite\n", "queue: not one of the kinds there are; choose sql or redis://"),
         ("server: {trusted_proxies: [10.0.0.0/8, »x]}\n", "server.trusted_proxies[1]: not an address or network"),
+        ("server: {cors_origins: ['*', »https://x.org/]}\n", "server.cors_origins[1]: not the origin of a web page"),
         ("server: {tracing: {otlp_endpoint: »x}}\n", f"server.tracing.otlp_endpoint: {URL}"),
         ("alerts: [{on: [], webhook: »x}]\n", f"alerts[0].webhook: {URL}"),
     ],

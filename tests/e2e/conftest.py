@@ -45,6 +45,7 @@ def strict_gateway(running_upstream: Upstream, tmp_path_factory: pytest.TempPath
         "max_connections": 40,
         "receive_seconds": 1,
         "send_seconds": 1,
+        "cors_origins": ["https://chat.example.com"],
     }
     yield from _running(Gateway(tmp_path_factory.mktemp("strict"), running_upstream.url, **limits))
 

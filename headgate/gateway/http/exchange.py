@@ -12,6 +12,7 @@ from headgate.errors import BodyTooLarge, Draining, HeadgateError, InternalError
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.answers import Answer
 from headgate.gateway.http import headers as http_headers
+from headgate.gateway.http.cors import Cors
 from headgate.gateway.http.headers import Headers
 from headgate.gateway.pipeline import Pipeline
 from headgate.ports import Clock
@@ -36,6 +37,7 @@ class EdgeLimits(Frozen, frozen=True, gc=False):
     max_connections: int = 10_000
     receive_seconds: float = 30.0
     send_seconds: float = 30.0
+    cors: Cors | None = None  # nobody else's web pages read anything
 
 
 class Refusals(Protocol):
@@ -231,6 +233,8 @@ class Exchange(msgspec.Struct, eq=False):
             framing = b"transfer-encoding: chunked\r\n"
         else:
             framing, self.keep_alive = b"", False
+        if (cors := self._edge.limits.cors) is not None:
+            framing += cors.rendered(self.headers)
         if self._edge.draining:
             self.keep_alive = False
         close = b"" if self.keep_alive else b"connection: close\r\n"

@@ -17,6 +17,7 @@ from uvicorn.server import ServerState
 
 from headgate.errors import BodyTooLarge, HeadersTooLarge, HeadgateError, MalformedHttp, SlowSender
 from headgate.gateway.http import headers as http_headers
+from headgate.gateway.http.cors import PREFIX
 from headgate.gateway.http.exchange import Edge, Exchange
 from headgate.types import Route
 from headgate.wire.speakers import speaker
@@ -190,10 +191,11 @@ class GatewayProtocol(HttpToolsProtocol):
         if route is None or self.parser.get_method() != b"POST":
             self._on_cold_headers_complete()
             return
-        headers, self.headers = dict(self.headers), []  # what comes into the list now are trailers
+        headers = dict(self.headers)
         announced = headers.get(b"content-length", b"0")
         if announced.isdigit() and int(announced) > self._edge.limits.max_body_bytes:
             raise BodyTooLarge(f"The body is larger than {self._edge.limits.max_body_bytes} bytes.")
+        self.headers = []  # what comes into the list now are trailers
         http_1_1, before = self.parser.get_http_version() == "1.1", self.cycle
         keep_alive = http_1_1 and self.parser.should_keep_alive()
         request_id = self._edge.clock.new_id("req")
@@ -337,6 +339,8 @@ class GatewayProtocol(HttpToolsProtocol):
         request_id = self._edge.clock.new_id("req")
         body = speaker(route).error_body(error, request_id)
         head = http_headers.status_line(error.status) + http_headers.error_head(error, request_id, route)
+        if (cors := self._edge.limits.cors) is not None and self.url.startswith(PREFIX.encode()):
+            head += cors.rendered(request.headers if isinstance(request, Exchange) else dict(self.headers))
         self.transport.write(b"%bcontent-length: %d\r\nconnection: close\r\n\r\n%b" % (head, len(body), body))
         if self.transport.can_write_eof():
             self.transport.write_eof()
