@@ -96,13 +96,13 @@ class Semantic:
         rules = journey.setup.caches[journey.call.model].semantic
         if rules is None or (text := _text(ticket, rules)) is None:
             return None
-        model = journey.call.model
-        vector = await self._embed(journey, text, rules)
+        model, (stored, marker) = journey.call.model, _as_stored(journey, text)
+        vector = await self._embed(journey, stored, rules)
         if vector is None:
             self._observer.decided(model, "unavailable")
             return None
-        question, scope = sketch(text), _scope(journey, ticket, rules)
-        partition = ticket.question.partition.hex()
+        question, scope = sketch(stored), _scope(journey, ticket, rules)
+        partition = ticket.question.partition.hex() + marker
         for _ in range(MOST_TRIES):
             decision, nearest = self.memory.ask(scope, partition, vector, question, self._clock.random.random())
             ticket.asked = Asked(scope, partition, text, question, vector, decision, nearest)
@@ -218,6 +218,15 @@ def _text(ticket: Ticket, rules: SemanticRules) -> str | None:
     except ValueError:
         return None
     return text if text and text.strip() and len(text) <= rules.max_characters else None
+
+
+def _as_stored(journey: Journey, text: str) -> tuple[str, str]:
+    """A question without what is to be redacted, and a digest of that: only questions with the same are compared."""
+    if not journey.setup.pii.redact:
+        return text, ""
+    from headgate.policy.pii.keeping import question_marker  # what looks for personal data takes a while to load
+
+    return question_marker(journey.setup.pii, text)
 
 
 def _scope(journey: Journey, ticket: Ticket, rules: SemanticRules) -> Scope:

@@ -36,7 +36,8 @@ class Scope(Frozen, frozen=True, array_like=True):
 
 
 class Entered(Frozen, frozen=True, array_like=True, tag="entered"):
-    """An answer is kept. `key` is its key in the cache, in hexadecimal digits, as is `partition`."""
+    """An answer is kept. `key` is its key in the cache, in hexadecimal digits, as is `partition`: with the digest of
+    what was redacted, if something was."""
 
     scope: Scope
     partition: str

@@ -15,6 +15,7 @@ from headgate.gateway.semantic import Semantic
 from headgate.gateway.semantic_checks import Checks
 from headgate.gateway.semantic_memory import Scope, SemanticMemory
 from headgate.metering import EmbeddingUse
+from headgate.policy.pii.rules import NOTHING_ALLOWED, Rules
 from headgate.policy.semantic.switch import Switch
 from headgate.ports import UpstreamResponse, Used, Vector
 from headgate.stores.memory_entry_log import MemoryEntryLog
@@ -117,11 +118,11 @@ def _streamed(said: str) -> scripted.Reply:
 class Meaning(Corridor):
     """`rules` are the semantic ones of the model `small`."""
 
-    def __init__(self, rules: SemanticRules = RULES, **exact: Any) -> None:
+    def __init__(self, rules: SemanticRules = RULES, pii: Rules = NOTHING_ALLOWED, **exact: Any) -> None:
         self.provider = KnowingProvider()
         caches = {"small": CacheRules(ExactRules(**exact), frozenset({"small"}), rules)}
         judge = model(deployment(self.provider, name="j/1", upstream_model=f"{JUDGE}-1"), name=JUDGE)
-        super().__init__(model(deployment(self.provider)), judge, caches=caches)
+        super().__init__(model(deployment(self.provider)), judge, caches=caches, pii=pii)
         self.embedder = TopicEmbedder()
         self.counted = SemanticTotals()
         self.switched_to: list[Switch] = []

@@ -13,6 +13,8 @@ from headgate.cache_types import Sampled, SemanticRules
 from headgate.gateway import embedded
 from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG, Checks, Comparison
 from headgate.gateway.semantic_memory import Asked, Entered, Learned, Notes, Scope, SemanticMemory
+from headgate.policy.pii.findings import PiiClass
+from headgate.policy.pii.rules import Rules
 from headgate.policy.semantic.partition import Settings, Verified
 from headgate.policy.semantic.sketch import sketch
 from headgate.stores.memory_entry_log import MemoryEntryLog
@@ -100,6 +102,27 @@ def test_nobody_gets_an_answer_from_another_context() -> None:
         visit = await corridor.visit(later)
         assert visit.head is not None and visit.head.cache == "miss"
         assert await corridor.ask(text) == "semantic"
+
+    run(scenario)
+
+
+def test_of_what_is_to_be_redacted_nothing_is_kept_or_embedded_and_other_values_are_another_question() -> None:
+    async def scenario() -> None:
+        corridor, heard = Meaning(pii=Rules(redact=frozenset({PiiClass.EMAIL}))), list[bytes]()
+
+        def hear(note: bytes) -> None:
+            heard.append(note)
+            corridor.semantic.apply(note)
+
+        corridor.semantic.connect(MemoryEntryLog(hear))
+        await corridor.teach()
+        ann, bob = "ann.smith@example.com", "bob.jones@example.com"
+        assert await corridor.ask(f"{question(0)} I am {ann}.") == "miss", "nobody with this address has asked before"
+        assert await corridor.ask(f"{LAST.format('router')} I am {ann}.") == "semantic"
+        assert await corridor.ask(f"{LAST.format('router')} I am {bob}.") == "miss"
+        assert f"{LAST.format('router')} I am [email]." in corridor.embedder.asked
+        told = b"".join(heard).lower()
+        assert b"router" in told and not any(word in told for word in (b"smith", b"jones", b"example"))
 
     run(scenario)
 
