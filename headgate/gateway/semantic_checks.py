@@ -13,14 +13,15 @@ from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
-from headgate.cache_types import CachedAnswer
+from headgate.cache_types import CachedAnswer, Ending
 from headgate.errors import EmbedderUnavailable, HeadgateError
 from headgate.gateway import asking
 from headgate.gateway.answers import Answer
+from headgate.policy import caching
 from headgate.policy.semantic.agreement import agreement, identical
 from headgate.ports import Clock, Embedder, Used
 from headgate.types import CacheControl, CacheMode, Call, Caller, Frozen, Route
-from headgate.wire import openai, texts
+from headgate.wire import endings, openai, texts
 from headgate.wire.openai import CallHeaders
 
 SHADOW_TAG, JUDGE_TAG, VERIFIER_TAG = "headgate-shadow", "headgate-judge", "headgate-verifier"
@@ -82,9 +83,14 @@ class Checks:
         asked = f"<question>{question}</question>\n<answer>{said[:MOST_CHARACTERS]}</answer>"
         return bool(said) and await self._verdict(caller, verifier, _VERIFIER, asked, VERIFIER_TAG) is True
 
-    async def ask_again(self, caller: Caller, call: Call, model: str) -> str | None:
-        """What a provider answers to the same call. None if there is no answer, or another model gave it."""
-        return await self._ask(caller, asking.again(call, self._clock.new_id("req"), (*call.tags, SHADOW_TAG)), model)
+    async def ask_again(self, caller: Caller, call: Call, model: str) -> str:
+        """What a provider answers to the same call. Empty if another model answered, or it is no answer that would be
+        kept either: one that was cut, for want of money perhaps, is no measure of another one."""
+        again = asking.again(call, self._clock.new_id("req"), (*call.tags, SHADOW_TAG))
+        body = await self._ask(caller, again, model)
+        if body is None or caching.must_not_be_kept(call.route, _ending(call, body)) is not None:
+            return ""
+        return _text(call.route, body, stream=call.stream)
 
     async def _verdict(self, caller: Caller, judge: str, instruction: str, asked: str, tag: str) -> bool | None:
         messages = [{"role": "system", "content": instruction}, {"role": "user", "content": asked}]
@@ -93,25 +99,36 @@ class Checks:
         call = openai.parse_call(Route.CHAT, msgspec.json.encode(body), self._clock.new_id("req"), headers)
         tier = msgspec.structs.replace(caller.tier, models=caller.tier.models | {judge})
         said = await self._ask(msgspec.structs.replace(caller, tier=tier), call, judge)
-        word = (said or "").strip().strip("*.\"'").upper()
+        word = _text(call.route, said or b"", stream=False).strip().strip("*.\"'").upper()
         return True if word.startswith("YES") else False if word.startswith("NO") else None
 
-    async def _ask(self, caller: Caller, call: Call, model: str) -> str | None:
+    async def _ask(self, caller: Caller, call: Call, model: str) -> bytes | None:
+        """What `model` answers, in the call's dialect."""
         try:
             async with self._handle(caller, call) as answer:
                 body = b"".join([piece async for piece in answer.events])
-                if answer.head.model != model:
-                    return None
-                return texts.of_answer(call.route, body, stream=call.stream)
-        except (HeadgateError, ValueError) as error:
+                return body if answer.head.model == model else None
+        except HeadgateError as error:
             log.info("a check of the semantic cache came to nothing: %s", error)
             return None
 
 
+def _ending(call: Call, body: bytes) -> Ending:
+    """How an answer ended; without a word on it if it cannot be read."""
+    try:
+        return (endings.of_stream if call.stream else endings.of_whole)(call.route, body)
+    except (ValueError, RecursionError):
+        return Ending(())
+
+
 def said_by(kept: CachedAnswer) -> str:
     """The text of a kept answer, "" if it cannot be read."""
+    return _text(Route(kept.route), kept.body + kept.tail, stream=kept.stream)
+
+
+def _text(route: Route, body: bytes, *, stream: bool) -> str:
     try:
-        return texts.of_answer(Route(kept.route), kept.body + kept.tail, stream=kept.stream)
+        return texts.of_answer(route, body, stream=stream)
     except (ValueError, KeyError):
         return ""
 

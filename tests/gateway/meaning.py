@@ -94,6 +94,7 @@ class KnowingProvider(ScriptedProvider):
     def __init__(self) -> None:
         super().__init__()
         self.fickle = False
+        self.finish = "stop"
         self.verdict = "YES"
 
     async def send(self, operation: Operation, body: bytes, **more: Any) -> UpstreamResponse:
@@ -106,12 +107,14 @@ class KnowingProvider(ScriptedProvider):
             said = f"Ask number {len(self.asked)} about it, or dial {len(self.asked) * 7}."
         else:
             said = f"Open the settings of topic {topic_of(text)}."
-        return ScriptedResponse(_streamed(said) if asked.get("stream") else scripted.answer(said))
+        return ScriptedResponse(
+            _streamed(said, self.finish) if asked.get("stream") else scripted.answer(said, finish=self.finish)
+        )
 
 
-def _streamed(said: str) -> scripted.Reply:
+def _streamed(said: str, finish: str) -> scripted.Reply:
     chunk = {"choices": [{"index": 0, "delta": {"content": said}, "finish_reason": None}]}
-    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+    end = {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}
     return scripted.stream(*(f"data: {json.dumps(one)}\n\n".encode() for one in (chunk, end)), b"data: [DONE]\n\n")
 
 

@@ -80,6 +80,21 @@ def test_asking_upstream_too_leaves_the_idempotency_key_of_a_hit_free() -> None:
     run(scenario)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_second_answer_that_was_cut_is_no_measure_of_the_one_that_was_given(stream: bool) -> None:
+    async def scenario() -> None:
+        corridor = Meaning()
+        await corridor.teach(stream=stream)
+        before = dict(corridor.counted.verified)
+        corridor.provider.finish = "length"
+        asked = len(corridor.provider.asked)
+        assert await corridor.ask(LAST.format("badge"), stream=stream) == "semantic"
+        assert len(corridor.provider.asked) == asked + 1
+        assert corridor.counted.verified == before
+
+    run(scenario)
+
+
 def test_nobody_gets_an_answer_from_another_context() -> None:
     async def scenario() -> None:
         corridor = Meaning(sampled=Sampled.ALWAYS)
