@@ -164,7 +164,7 @@ class Semantic:
     async def _learn_from_miss(self, journey: Journey, asked: Asked, fresh: CachedAnswer) -> None:
         evidence = asked.decision.evidence
         assert evidence is not None, "there is a candidate"
-        cached = await self._store.get(bytes.fromhex(evidence.entry))
+        cached = await self._kept(asked.decision)
         if cached is not None and cached.key != fresh.key:
             correct = await self._compare(journey, asked, said_by(fresh), cached)
             if correct is not None:

@@ -208,6 +208,19 @@ def test_an_answer_that_is_gone_is_forgotten() -> None:
     run(scenario)
 
 
+def test_an_answer_that_is_gone_is_forgotten_too_where_it_would_not_have_been_given() -> None:
+    async def scenario() -> None:
+        corridor = Meaning(ttl_seconds=1_000)
+        await corridor.ask(question(0))
+        await asyncio.sleep(1_000)
+        for number in (8, 16):  # what means the same, in other words
+            assert await corridor.ask(question(number)) == "miss"
+        assert len(corridor.memory) == 2, "the first one stands in nobody's way"
+        assert corridor.counted.verified["small", "missed", "right"] == 1
+
+    run(scenario)
+
+
 def test_an_answer_that_is_out_of_reach_is_not_forgotten() -> None:
     async def scenario() -> None:
         corridor = Meaning()
