@@ -188,8 +188,6 @@ def test_leaves_import_nothing_of_headgate(module: str) -> None:
 
 def test_no_cycles() -> None:
     graph = {source.module: set(edges(source)) - {source.module} for source in PACKAGE}
-    for source in PACKAGE:  # an import for the eye of the type checker alone is no import
-        graph[source.module] -= set(_type_checking_imports(source))
     done: set[str] = set()
 
     def walk(module: str, path: tuple[str, ...]) -> None:
@@ -201,12 +199,6 @@ def test_no_cycles() -> None:
 
     for module in graph:
         walk(module, ())
-
-
-def _type_checking_imports(source: Source) -> Iterator[str]:
-    for node in source.nodes:
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            yield from (child.module for child in ast.walk(node) if isinstance(child, ast.ImportFrom) and child.module)
 
 
 def test_adapters_are_picked_in_one_place() -> None:

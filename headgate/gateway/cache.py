@@ -30,10 +30,11 @@ from headgate.gateway.answers import Answer, AnswerHead
 from headgate.gateway.blaming import callers_fault
 from headgate.gateway.elsewhere import Elsewhere
 from headgate.gateway.flights import Flight, Landing
-from headgate.gateway.journey import Journey, Ticket
+from headgate.gateway.journey import Journey
 from headgate.gateway.keeping import CacheObserver, Keeper
 from headgate.gateway.replaying import KeptStream, Settle, SharedStream
 from headgate.gateway.settling import Settler
+from headgate.gateway.tickets import Ticket
 from headgate.policy import access, caching
 from headgate.ports import CacheStore, Clock
 from headgate.types import CacheMode, Outcome, Route

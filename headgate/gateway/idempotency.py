@@ -20,9 +20,10 @@ from headgate.gateway import saving
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer, AnswerHead
 from headgate.gateway.flights import Flight, Landing
-from headgate.gateway.journey import Journey, KeyedTicket
+from headgate.gateway.journey import Journey
 from headgate.gateway.replaying import KeptStream, Settle, SharedStream
 from headgate.gateway.settling import Settler
+from headgate.gateway.tickets import KeyedTicket
 from headgate.idempotency_errors import IdempotencyKeyReused, IdempotencyOutcomeUnknown, IdempotentResultNotKept
 from headgate.idempotency_types import SECONDS_PER_HOUR, KeyedRequest, KeyedResult
 from headgate.policy import idempotency

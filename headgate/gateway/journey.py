@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import msgspec
 
-from headgate.cache_types import ExactRules, Question
 from headgate.errors import HeadgateError
 from headgate.gateway.answers import AnswerHead
 from headgate.gateway.attempts import Attempt
 from headgate.gateway.fleet import ServedModel, Setup
-from headgate.gateway.flights import Flight
 from headgate.gateway.routers import ModelChoice, RouterSpec
+from headgate.gateway.tickets import KeyedTicket, Ticket
 from headgate.gateway.watchdog import Watchdog
 from headgate.idempotency_types import OnUnknown
 from headgate.metering import NO_SLOT, Ask, Standing, UnderWay
@@ -25,46 +23,7 @@ from headgate.wire import openai, trace
 from headgate.wire.speakers import speaker
 from headgate.writing import Batch
 
-if TYPE_CHECKING:
-    from headgate.gateway.semantic_memory import Asked
-    from headgate.gateway.vectors import Inputs
-
 OURSELVES = "headgate"  # who answers what no provider was asked
-
-
-class Ticket:
-    """What a request has to do with the cache, once it was looked for there."""
-
-    __slots__ = ("asked", "flight", "inputs", "leads", "private_key", "question", "rules", "ttl_seconds")
-
-    def __init__(self, question: Question, rules: ExactRules, ttl_seconds: float) -> None:
-        self.question = question
-        self.rules = rules
-        self.ttl_seconds = ttl_seconds  # how long its answer may be kept
-        self.private_key = b""  # of an answer that is for its user alone, if there can be such
-        self.flight: Flight | None = None  # that it leads or follows
-        self.leads = False
-        self.inputs: Inputs | None = None  # of a request for embeddings, each of which is kept by itself
-        self.asked: Asked | None = None  # what was found by its meaning
-
-    @property
-    def flight_key(self) -> bytes:
-        """Who asks the same for the same people."""
-        return self.private_key or self.question.key
-
-
-class KeyedTicket:
-    """What a request has to do with its idempotency key. Digests of 32 bytes."""
-
-    __slots__ = ("content", "flight", "is_asking", "is_finished", "key", "leads")
-
-    def __init__(self, key: bytes, content: bytes) -> None:
-        self.key = key
-        self.content = content
-        self.flight: Flight | None = None  # that it leads or follows
-        self.leads = False
-        self.is_asking = False  # the store is asked for the key, and may have given it
-        self.is_finished = False  # its result is kept
 
 
 class Hold:

@@ -10,8 +10,8 @@ import msgspec
 
 from headgate.cache_types import CachedAnswer, NotKept
 from headgate.gateway import saving, vectors
-from headgate.gateway.journey import Journey, Ticket
-from headgate.gateway.vectors import Inputs
+from headgate.gateway.journey import Journey
+from headgate.gateway.tickets import Inputs, Ticket
 from headgate.policy import caching
 from headgate.policy.pii.rules import Scope
 from headgate.ports import CacheStore, Clock

@@ -14,9 +14,10 @@ from typing import Protocol
 from headgate.cache_types import CachedAnswer, SemanticRules, Sharing
 from headgate.errors import EmbedderUnavailable
 from headgate.gateway.embedded import booked_on
-from headgate.gateway.journey import Journey, Ticket
+from headgate.gateway.journey import Journey
 from headgate.gateway.semantic_checks import Checks, Comparison, said_by
 from headgate.gateway.semantic_memory import Asked, Entered, Learned, Left, Notes, Scope, SemanticMemory
+from headgate.gateway.tickets import Ticket
 from headgate.policy.semantic.partition import Decision, Settings, Verified
 from headgate.policy.semantic.sketch import sketch
 from headgate.policy.semantic.switch import Switch

@@ -8,7 +8,8 @@ import msgspec
 
 from headgate.cache_types import CachedAnswer, NotKept
 from headgate.errors import StreamMalformed
-from headgate.gateway.journey import Journey, Ticket
+from headgate.gateway.journey import Journey
+from headgate.gateway.tickets import Inputs, Ticket
 from headgate.policy import caching
 from headgate.ports import CacheStore
 from headgate.types import Usage
@@ -16,19 +17,6 @@ from headgate.wire import embedding_inputs
 from headgate.wire.embedding_inputs import KeptVector
 
 MOST_INPUTS = 2_048  # of a request that is taken apart
-
-
-class Inputs:
-    """The inputs of one request, and what is kept of them."""
-
-    __slots__ = ("asked", "found", "keys", "private_keys", "texts")
-
-    def __init__(self, texts: list[bytes], keys: list[bytes], private_keys: list[bytes]) -> None:
-        self.texts = texts  # as JSON
-        self.keys = keys
-        self.private_keys = private_keys  # of vectors that are for their user alone; empty if there are none
-        self.found: dict[int, CachedAnswer] = {}
-        self.asked = list(range(len(texts)))  # of which a provider is asked
 
 
 def inputs_of(journey: Journey, ticket: Ticket) -> Inputs | None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import msgspec
+from uvicorn.protocols.http.flow_control import FlowControl
 
 from headgate.errors import BodyTooLarge, Draining, HeadgateError, InternalError, Overloaded
 from headgate.gateway.accounts import Accounts
@@ -20,9 +21,6 @@ from headgate.types import Call, Caller, Frozen, Route
 from headgate.wire import openai
 from headgate.wire.speakers import speaker
 from headgate.writing import Batch
-
-if TYPE_CHECKING:
-    from headgate.gateway.http.protocol import GatewayProtocol
 
 _LARGE_BYTES = 65_536  # more than a transport takes without saying that it is full
 
@@ -46,6 +44,17 @@ class Refusals(Protocol):
     def unauthenticated(self) -> None: ...
 
     def refused(self, code: str) -> None: ...
+
+
+class Connection(Protocol):
+    """What an exchange needs of its connection, which is `GatewayProtocol`."""
+
+    transport: asyncio.Transport
+    flow: FlowControl
+
+    def date_header(self) -> bytes: ...
+
+    def on_response_complete(self) -> None: ...
 
 
 class Edge:
@@ -101,7 +110,7 @@ class Exchange(msgspec.Struct, eq=False):
     A struct, because one that is made without a line of Python is made in a fifth of the time.
     """
 
-    _connection: GatewayProtocol
+    _connection: Connection
     _edge: Edge
     id: str
     route: Route
