@@ -1,7 +1,7 @@
 """File -> checked configuration. Owns the order of the steps; each step is a module of its own.
 
-read -> document (YAML, positions) -> decode (types, substitution) -> check (the whole) -> Loaded, or ConfigInvalid
-with every problem that was found.
+read -> document (YAML, positions) -> decode (types, substitution) -> check (the whole) -> check_files (those it names)
+-> Loaded, or ConfigInvalid with every problem that was found.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from headgate.config.check import check
 from headgate.config.decode import decode
 from headgate.config.defaults import zero_config
 from headgate.config.document import read_document
+from headgate.config.files import check_files
 from headgate.config.problems import NOWHERE, Findings, Origin
 from headgate.config.schema import Config
 from headgate.config.substitute import Substitution
@@ -61,6 +62,7 @@ def parse(content: bytes, path: str, environ: Mapping[str, str], workers: int = 
 
 def _checked(config: Config, findings: Findings, content: bytes, workers: int) -> Loaded:
     check(config, findings, Catalogue.packaged(), workers)
+    check_files(config, findings)
     if findings.errors():
         raise ConfigInvalid(findings.errors())
     return Loaded(config, findings.path, hashlib.sha256(content).hexdigest()[:HASH_DIGITS], findings.all())

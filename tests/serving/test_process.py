@@ -136,6 +136,7 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path, workers: str) -> 
         (config_text().replace("tier: all", "tier: al"), 'did you mean "all"?'),
         (config_text() + "database: mysql://nobody:secret@127.0.0.1/x\n", "database"),
         (config_text().replace("data_dir: data", "data_dir: /proc/nowhere"), "/proc/nowhere"),
+        (config_text().replace("{kind: sim,", "{kind: sim, ca_file: ca.pem,"), "providers.sim.ca_file"),
     ],
 )
 def test_what_cannot_start_says_why_and_exits_with_1(tmp_path: Path, workers: str, config: str, words: str) -> None:
