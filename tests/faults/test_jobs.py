@@ -151,14 +151,19 @@ async def _items(gateway: Gateway, job_id: str) -> list[dict[str, Any]]:
 
 async def _rows(gateway: Gateway, model: CountingModel) -> list[dict[str, Any]]:
     """The ledger, once every call is in it and nothing is provisional any more."""
+    rows: list[dict[str, Any]] = []
 
     async def all_booked() -> bool:
-        rows = await gateway.ledger()
+        rows[:] = await gateway.ledger()
         is_settled = not any(row["outcome"] == "provisional" for row in rows)
         return len(rows) >= sum(model.calls.values()) and is_settled
 
-    await until(all_booked, scaled(120, 60), "not every call is booked")
-    return await gateway.ledger()
+    try:
+        await until(all_booked, scaled(120, 60), "not every call is booked")
+    except AssertionError as error:
+        outcomes = Counter(row["outcome"] for row in rows)
+        raise AssertionError(f"{error}: {dict(outcomes)} of {dict(model.calls)}") from None
+    return rows
 
 
 @contextlib.asynccontextmanager
