@@ -39,6 +39,7 @@ class EntryLog(Protocol):
     """
 
     healthy: bool  # whether others are reached
+    is_current: bool  # whether what is heard now is new; else it was written before this process was there
 
     def write(self, note: bytes) -> None:
         """Tell all. Never raises and never waits."""

@@ -81,7 +81,8 @@ class Semantic:
         except ValueError:
             log.warning("a note of another release about the semantic cache was passed over")
             return
-        if switch is not None and isinstance(note, Learned):
+        is_news = self._log is not None and self._log.is_current  # what happened before was told then
+        if switch is not None and isinstance(note, Learned) and is_news:
             self._observer.switched(note.scope, switch)
 
     async def aclose(self) -> None:

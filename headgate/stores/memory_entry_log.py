@@ -9,6 +9,7 @@ class MemoryEntryLog:
     """Implements `vector_ports.EntryLog`."""
 
     healthy = True
+    is_current = True
 
     def __init__(self, apply: Callable[[bytes], None]) -> None:
         self._apply = apply

@@ -71,11 +71,22 @@ def test_replicas_hear_the_same_in_one_order(redis_server: RedisServer) -> None:
         for number in range(200):
             logs[number % 2].write(b"%d" % number)
         await until(lambda: all(len(one) == 200 for one in heard[:2]))
-        late = RedisEntryLog(redis_server.url, "order", heard[2].append)
+        current: list[bool] = []
+
+        def hear(note: bytes) -> None:
+            heard[2].append(note)
+            current.append(late.is_current)
+
+        late = RedisEntryLog(redis_server.url, "order", hear)
         other = RedisEntryLog(redis_server.url, "another embedder", lambda note: pytest.fail("not its stream"))
         await until(lambda: len(heard[2]) == 200, "a new replica reads what is there")
         assert heard[0] == heard[1] == heard[2]
         assert sorted(heard[0]) == sorted(b"%d" % number for number in range(200))
+        assert current == [False] * 200, "that was before it was there"
+        await until(lambda: late.is_current)
+        logs[0].write(b"new")
+        await until(lambda: len(heard[2]) == 201)
+        assert current[-1] is True
         for log in (*logs, late, other):
             await log.aclose()
 

@@ -15,6 +15,7 @@ from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG
 from headgate.gateway.semantic_memory import Asked, Entered, Learned, Notes, Scope, SemanticMemory
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.rules import Rules
+from headgate.policy.semantic.evidence import FEATURES, Evidence
 from headgate.policy.semantic.partition import Settings, Verified
 from headgate.policy.semantic.sketch import sketch
 from headgate.stores.memory_entry_log import MemoryEntryLog
@@ -306,6 +307,25 @@ def test_a_broken_bound_turns_it_off_and_there_is_a_way_back() -> None:
             learn(correct=True, entered="aa")
         assert [switch.on for switch in corridor.switched_to] == [False, True]
         assert await corridor.ask(f"Again. {LAST.format('router')}") == "semantic"
+
+    run(scenario)
+
+
+def test_a_process_that_reads_what_happened_before_it_started_tells_nobody_again() -> None:
+    async def scenario() -> None:
+        corridor, notes = Meaning(), list[bytes]()
+        corridor.semantic.connect(MemoryEntryLog(notes.append))
+        scope = Scope("acme", "small", "", Settings(0.01, 0.02))
+        verified = Verified(Evidence("aa", 0.9, "", (0.0,) * len(FEATURES), 1.0), correct=False)
+        corridor.semantic.apply(Notes().write(Learned(scope, verified)))
+        assert corridor.switched_to == [], "one mistake is not enough"
+        log = MemoryEntryLog(notes.append)
+        log.is_current = False
+        corridor.semantic.connect(log)
+        for _ in range(20):
+            corridor.semantic.apply(Notes().write(Learned(scope, verified)))
+        assert not corridor.memory.switches()[scope].on
+        assert corridor.switched_to == []
 
     run(scenario)
 

@@ -47,6 +47,7 @@ class RedisEntryLog:
         self._queue: asyncio.Queue[bytes] = asyncio.Queue(MOST_QUEUED)
         self._last = b"0-0"  # the newest note that was read
         self.healthy = False
+        self.is_current = False
         loop = asyncio.get_running_loop()
         self._tasks = [loop.create_task(self._read_forever()), loop.create_task(self._write_forever())]
 
@@ -70,7 +71,7 @@ class RedisEntryLog:
     async def _read_forever(self) -> None:
         while True:
             try:
-                block = BLOCK_MILLISECONDS if self.healthy else None
+                block = BLOCK_MILLISECONDS if self.healthy and self.is_current else None
                 found = await self._client.xread({self._stream: self._last}, MOST_AT_ONCE, block)
             except self._errors as error:
                 self._lost(error)
@@ -79,8 +80,10 @@ class RedisEntryLog:
             if not self.healthy:
                 self.healthy = True
                 log.info("the semantic cache is kept in step with other processes")
-            for _, notes in _entries(found):
+            entries = [notes for _, notes in _entries(found)]
+            for notes in entries:
                 await self._take(notes)
+            self.is_current = self.is_current or sum(map(len, entries)) < MOST_AT_ONCE
 
     async def _take(self, notes: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
         for place, (number, fields) in enumerate(notes):
