@@ -154,6 +154,8 @@ def _refuses(journey: Journey, ticket: Ticket) -> NotKept | None:
         return NotKept.UNWANTED
     if model.spec.name not in journey.setup.caches[journey.call.model].models:
         return NotKept.OTHER_MODEL
+    if journey.chosen is not None and model.spec.name in journey.chosen.choice.down:
+        return NotKept.OTHER_MODEL  # what the router had chosen failed, or was too dear for this one caller
     return NotKept.DROPPED if attempt.dropped else None
 
 

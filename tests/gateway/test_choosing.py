@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
+from headgate.cache_types import CacheRules, ExactRules
 from headgate.errors import ModelNotFound, RouteNotServed
 from headgate.gateway import embedded
 from headgate.gateway.choosing import Choosing
@@ -264,6 +265,23 @@ def test_another_model_of_the_router_answers_for_one_that_fails() -> None:
         visit = await one.ask(EASY)
         assert visit.head is not None and visit.head.model == "large"
         assert one.corridor.outcomes == ["small/model 500", "large/model 200"]
+
+    run(scenario)
+
+
+def test_what_a_cheaper_model_answers_for_the_one_that_was_chosen_is_not_kept() -> None:
+    async def scenario() -> None:
+        one = Ladder()
+        kept = CacheRules(ExactRules(), frozenset({"small", "large"}))
+        one.corridor.pipeline.setup = msgspec.structs.replace(one.corridor.setup, caches={"auto": kept})
+        one.large._replies = [refuse(500), answer("large says")]
+        seen = []
+        for _ in range(3):
+            visit = await one.ask(HARD)
+            assert visit.head is not None, visit.error
+            seen.append((visit.head.cache, visit.head.model))
+            await asyncio.sleep(1)
+        assert seen == [("miss", "small"), ("miss", "large"), ("exact", "large")]
 
     run(scenario)
 

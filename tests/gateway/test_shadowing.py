@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 import pytest
 
+from headgate.cache_types import CacheRules
 from headgate.errors import Forbidden, InvalidRequest, NotFound, StoreUnavailable, UpstreamUnreachable
 from headgate.gateway.errands import WORD_TOKENS, Errands
 from headgate.gateway.routers import OPERATOR, RouterSpec
@@ -78,6 +80,7 @@ class Shadowed:
         better: str = "dear",
         judge: ScriptedProvider | None = None,
         seed: int = 1,
+        caches: Mapping[str, CacheRules] | None = None,
     ) -> None:
         self.small = ScriptedProvider(answer("cheap words"), name="small")
         self.large = ScriptedProvider(answer("dear words"), name="large")
@@ -88,6 +91,7 @@ class Shadowed:
             model(deployment(self.judge, price=DEAR), name="judge", retries=0),
             routers={"auto": router},
             pii=Rules(redact=frozenset({PiiClass.EMAIL})),
+            caches=caches or {},
             seed=seed,
         )
         self.records = MemoryRouteRecords(self.corridor.ledger)
