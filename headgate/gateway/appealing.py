@@ -30,8 +30,8 @@ class Appeals:
 
     def remember(self, journey: Journey) -> None:
         """A router's request was answered."""
-        chosen, call = journey.chosen, journey.call
-        if chosen is None or not chosen.router.appeal or call.body_bytes > MOST_BYTES // 8:
+        router, call = journey.router, journey.call
+        if router is None or not router.appeal or call.body_bytes > MOST_BYTES // 8:
             return
         now = self._clock.monotonic()
         self._calls[call.id] = (call, journey.caller.tenant, now + KEPT_SECONDS)

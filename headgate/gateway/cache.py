@@ -263,6 +263,7 @@ class Cache:
             requests=journey.requests,
             tokens=journey.tokens,
             age_seconds=int(self._clock.now() - kept.stored_at),
+            route=journey.route_told(),
         )
         self._land(journey, head, kept)
         if how is Hit.SEMANTIC and ticket is not None and self.semantic is not None:

@@ -17,6 +17,7 @@ from headgate.gateway.watchdog import Watchdog
 from headgate.idempotency_types import OnUnknown
 from headgate.metering import NO_SLOT, Ask, Standing, UnderWay
 from headgate.policy import access
+from headgate.policy.choosing import Why
 from headgate.route_types import Routed
 from headgate.types import AttemptRecord, Call, Caller, Outcome, RequestRecord, Route, Usage
 from headgate.wire import openai, trace
@@ -49,9 +50,10 @@ class Journey:
 
     __slots__ = (
         "attempt", "attempts", "batch", "cache", "call", "caller", "chosen", "counting", "degraded_from", "doubt",
-        "error", "hit", "hold", "interruption", "is_let_in", "is_settled", "is_short_of_money", "is_uncharged", "keyed",
-        "lowered_to", "model", "outcome", "requests", "retries_used", "router", "saved_picousd", "sent_bytes",
-        "set_aside", "setup", "slot", "started", "started_at", "ticket", "tokens", "tried", "watchdog",
+        "error", "given_by", "hit", "hold", "interruption", "is_let_in", "is_settled", "is_short_of_money",
+        "is_uncharged", "keyed", "lowered_to", "model", "outcome", "requests", "retries_used", "router",
+        "saved_picousd", "sent_bytes", "set_aside", "setup", "slot", "started", "started_at", "ticket", "tokens",
+        "tried", "watchdog",
     )  # fmt: skip
 
     def __init__(self, caller: Caller, call: Call, setup: Setup, *, started: float, started_at: float) -> None:
@@ -85,6 +87,7 @@ class Journey:
         self.is_uncharged = False  # another request has its key by now, and is charged
         self.sent_bytes = 0  # of an answer that no provider was asked for
         self.hit = ""  # how such an answer came
+        self.given_by = ""  # which model's it was
         self.saved_picousd = 0  # what it would have cost
         self.router: RouterSpec | None = None  # that was asked for
         self.chosen: ModelChoice | None = None  # by it
@@ -153,11 +156,14 @@ class Journey:
             degraded_from=self.degraded_from.spec.name if self.degraded_from is not None else "",
             requests=self.requests,
             tokens=self.tokens,
-            route=self._route_told() if self.chosen is not None else "",
+            route=self.route_told() if self.chosen is not None else "",
         )
 
     def routed(self) -> Routed | None:
         """How a router chose the model, for the ledger and the log."""
+        if self.router is not None and self.given_by:
+            reason = f"the answer was there already ({self.hit})"
+            return Routed(self.router.name, self.given_by, Why.CACHED, reason, 0.0)
         if self.chosen is None or self.model is None:
             return None
         return self.chosen.told(self.model.spec.name, self.doubt, is_short=self.degraded_from is not None)
@@ -166,10 +172,13 @@ class Journey:
         routed = self.routed()
         return "" if routed is None else msgspec.json.encode(routed).decode()
 
-    def _route_told(self) -> str:
+    def route_told(self) -> str:
+        """The same as a header says it; empty if no router was asked for."""
         routed = self.routed()
-        assert routed is not None, "a router chose the model"
-        return f"{routed.router}; model={routed.model}; why={routed.why}; difficulty={routed.difficulty:.2f}"
+        if routed is None:
+            return ""
+        told = f"{routed.router}; model={routed.model}; why={routed.why}"
+        return told if self.given_by else f"{told}; difficulty={routed.difficulty:.2f}"
 
     def attempts_told(self) -> str:
         """The attempts as a header says them: each deployment with the provider's status, or the error's code."""
@@ -217,7 +226,7 @@ class Journey:
             False,  # undelivered: that turns out later
             call.traceparent or "",
             tuple(self.attempts),
-            "" if self.chosen is None else self._routed_json(),
+            "" if self.router is None else self._routed_json(),
             self.hit,
             self.saved_picousd if self.outcome is Outcome.CACHED else 0,
         )

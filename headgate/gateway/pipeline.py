@@ -16,6 +16,7 @@ from headgate.errors import (
     FeatureNotAllowed,
     HeadgateError,
     InternalError,
+    InvalidRequest,
     ModelNotFound,
     RouteNotServed,
     TotalTimeout,
@@ -215,7 +216,7 @@ class Pipeline:
         self._settler = settler
         self._admissions = admissions
         self.cache, self.idempotency = looking
-        # told of every request that a router gave to a model, when it was answered
+        # told of every request of a router, when it was answered
         self.routed: Callable[[Journey], None] = lambda journey: None
         # told the deployment of a stream that was complete but for its [DONE]
         self.missing_done: Callable[[str], None] = lambda deployment: None
@@ -299,6 +300,9 @@ class Pipeline:
             if answer is not None:
                 return answer
         if call.appeal is not None:
+            if journey.router is None:
+                words = f"Only what a router has chosen can be appealed against, and '{call.model}' is none."
+                raise InvalidRequest(words, param="x-headgate-appeal")
             return None  # another answer is wanted than the one that is there
         if not journey.setup.caches and call.cache.mode is not CacheMode.ONLY:
             return None
@@ -337,7 +341,7 @@ class Pipeline:
         journey.ends(outcome, error)
         if not self._settler.settle_now(journey):
             await self._settler.settle(journey)
-        if journey.chosen is not None and outcome is Outcome.DONE:
+        if journey.router is not None and outcome in (Outcome.DONE, Outcome.CACHED):
             self.routed(journey)
 
     # --- answers ---

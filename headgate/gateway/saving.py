@@ -15,7 +15,7 @@ def note(journey: Journey, hit: Hit, model: str, deployment: str, usage: Usage, 
 
     `then_picousd` is what it had cost, for a deployment that is gone, or an answer whose tokens are not known.
     """
-    journey.hit = hit
+    journey.hit, journey.given_by = hit, model
     journey.saved_picousd = then_picousd
     served = journey.setup.models.get(model)
     if served is None or not (usage.input or usage.output):

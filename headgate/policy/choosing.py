@@ -36,6 +36,7 @@ class Why(StrEnum):
     TARGET = "target"  # the least cost that reaches a quality on average
     ESCALATED = "escalated"  # the first answer was not good enough
     BUDGET = "budget"  # there was no money for the one that was chosen
+    CACHED = "cached"  # nothing: the answer was there already
 
 
 class Preference(Frozen, frozen=True, gc=False):

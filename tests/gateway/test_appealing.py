@@ -23,6 +23,7 @@ async def journey(ladder: Ladder, request_id: str, body_bytes: int = 100) -> Jou
     call = ladder.corridor.call(model="auto", messages=EASY, stream=True, stream_options={"include_usage": True})
     call = msgspec.structs.replace(call, id=request_id, body_bytes=body_bytes)
     made = Journey(ALICE, call, ladder.corridor.setup, started=0.0, started_at=0.0)
+    made.router = ladder.corridor.setup.routers["auto"]
     made.chosen = await ladder.corridor.pipeline.choosing.consider(made, ladder.corridor.setup.routers["auto"])
     return made
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headgate.cache_types import CacheRules
+from headgate.cache_types import CacheRules, ExactRules
 from headgate.errors import Forbidden, InvalidRequest, NotFound, StoreUnavailable, UpstreamUnreachable
 from headgate.gateway.errands import WORD_TOKENS, Errands
 from headgate.gateway.routers import OPERATOR, RouterSpec
@@ -289,6 +289,22 @@ def test_an_appeal_asks_the_next_better_model_and_is_remembered() -> None:
         assert await one.rows() == [("small", "large", WeakOutcome.LOSE, "appeal")]
         await one.ask(then(EASY, "go on"))
         assert len(one.large.asked) == 2  # the conversation stays there
+
+    run(scenario)
+
+
+def test_an_answer_that_was_there_already_can_be_appealed_against_too() -> None:
+    async def scenario() -> None:
+        one = Shadowed(quiet(), caches={"auto": CacheRules(ExactRules(), frozenset({"small", "large"}))})
+        await one.ask()
+        await asyncio.sleep(1)
+        kept = await one.ask()
+        assert kept.head is not None
+        assert (kept.head.cache, kept.head.route) == ("exact", "auto; model=small; why=cached")
+        again = await one.ask(appeal=kept.head.request_id)
+        assert again.head is not None and again.head.model == "large"
+        assert await one.rows() == [("small", "large", WeakOutcome.LOSE, "appeal")]
+        assert isinstance((await one.ask(model="small", appeal=kept.head.request_id)).error, InvalidRequest)
 
     run(scenario)
 
