@@ -38,7 +38,8 @@ class Stream:
 
 
 class Verifier(Frozen, frozen=True, gc=False):
-    """A cheap model that is asked whether an answer still applies, simulated: how often it says yes."""
+    """A cheap model that is asked of every answer before it is given whether it still applies, simulated: how often it
+    says yes."""
 
     yes_to_right: float = 0.9
     yes_to_wrong: float = 0.05
@@ -111,36 +112,30 @@ class _Replay:
         decision = self._partition.decide(stream.sketches[question], neighbours, self._chance.random())
         evidence = decision.evidence
         right = evidence is not None and stream.right(question, int(evidence.entry))
-        reason = decision.reason
-        if not decision.serve and evidence is not None and self._accepted(decision, right):
-            reason = "verifier"
+        refuted = decision.serve and self._verifier is not None and not self._applies(self._verifier, right)
+        reason = "refuted" if refuted else decision.reason
         self._reasons[reason] = self._reasons.get(reason, 0) + 1
-        if decision.serve or reason == "verifier":
+        if decision.serve and not refuted:
             self._hit(decision, evidence, right)
             return
         entry = str(question)
         self._partition.enter(entry, stream.sketches[question], neighbours[0].similarity if neighbours else 0.0)
         self._entries.add(question, stream.vectors[question])
-        if decision.verify and evidence is not None:
+        if decision.verify and evidence is not None and not refuted:
             self._verified_misses += 1
             self._partition.learn(Verified(evidence, right, entered=entry))
 
     def _hit(self, decision: Decision, evidence: Evidence | None, right: bool) -> None:
         self._hits += 1
         self._false += not right
-        if decision.serve and decision.verify and evidence is not None:
+        if decision.verify and evidence is not None:
             self._verified_hits += 1
             self._partition.learn(Verified(evidence, right))
 
-    def _accepted(self, decision: Decision, right: bool) -> bool:
-        """Whether a verifier is worth asking, and lets the answer pass."""
-        if self._verifier is None or decision.reason != "unsure":
-            return False
-        says_yes = self._verifier.yes_to_right if right else self._verifier.yes_to_wrong
-        if not self._partition.would_pass(decision, self._verifier.yes_to_right / self._verifier.yes_to_wrong):
-            return False
+    def _applies(self, verifier: Verifier, right: bool) -> bool:
+        """What the verifier says."""
         self._asked += 1
-        return self._chance.random() < says_yes
+        return self._chance.random() < (verifier.yes_to_right if right else verifier.yes_to_wrong)
 
 
 def replay(stream: Stream, settings: Settings, seed: int, verifier: Verifier | None = None) -> Tally:

@@ -13,7 +13,7 @@ import pytest
 from headgate.errors import FileInvalid
 from headgate.evaluating.caching import CachePlan, evaluate
 from headgate.evaluating.questions import Question, read_questions, shuffled
-from headgate.evaluating.replaying import Stream, Verifier, replay
+from headgate.evaluating.replaying import Stream, Tally, Verifier, replay
 from headgate.evaluating.thresholds import Point, best, rank, sweep
 from headgate.policy.semantic.partition import Settings
 
@@ -101,13 +101,18 @@ def test_without_any_verification_nothing_is_ever_served() -> None:
     assert replay(stream, Settings(bound=0.05), 0).hits == 0
 
 
-def test_a_verifier_adds_hits() -> None:
+def test_a_verifier_only_keeps_answers_back_as_it_does_in_the_gateway() -> None:
     some = shuffled(questions(), 500, 0)
     stream = Stream(some, vectors([question.text for question in some]))
-    alone, helped = replay(stream, Settings(bound=0.02), 0), replay(stream, Settings(bound=0.02), 0, Verifier())
-    assert alone.asked == 0 < helped.asked
-    assert helped.hits > alone.hits
-    assert helped.reasons["verifier"] <= helped.asked
+
+    def replayed(verifier: Verifier | None) -> Tally:
+        return replay(stream, Settings(bound=0.05, shadow_share=0.1), 0, verifier)
+
+    alone, never, sometimes = replayed(None), replayed(Verifier(0.0, 0.0)), replayed(Verifier(0.9, 0.05))
+    assert alone.asked == 0 < alone.hits
+    assert never.hits == 0 < never.asked == never.reasons["refuted"]
+    assert sometimes.asked == sometimes.hits + sometimes.reasons["refuted"]
+    assert 0 < sometimes.hits < sometimes.asked
 
 
 def test_a_threshold_is_judged_as_the_cache_is() -> None:

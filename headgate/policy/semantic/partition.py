@@ -89,14 +89,6 @@ class Partition:
             served, verify = True, chance < self._settings.shadow_share
         return Decision(served, reason, best, belief.probability, belief.lower, verify)
 
-    def would_pass(self, decision: Decision, likelihood_ratio: float) -> bool:
-        """Whether a candidate that was not sure enough would be served if a verifier said yes. The ratio: how much more
-        often it says so to a right answer than to a wrong one."""
-        evidence = decision.evidence
-        if decision.reason != "unsure" or evidence is None or (evidence.veto and not self._lifted(evidence.veto)):
-            return False
-        return self.switch.on and evidence.score + math.log(likelihood_ratio) >= self._controller.cut
-
     def enter(self, entry: str, question: Sketch, nearest: float) -> None:
         """A new entry, after a miss. `nearest` is the similarity of the nearest neighbour it had, 0 if none."""
         self.forget(entry)
