@@ -333,6 +333,7 @@ class Application:
             admissions=self.protection.admissions,
             counters=self.protection.counters,
             cache=self.caching.store,
+            flush=self.caching.cache.flush,
             cache_activity=lambda: self.caching.activity(self.instruments.page),
             job_desk=self.working.desk,
             batches=self.working.filing.batches,

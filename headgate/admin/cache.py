@@ -97,7 +97,7 @@ async def stats(visit: Visit, _: Input) -> CacheStats:
 async def flush(visit: Visit, command: FlushCache) -> Flushed:
     """Drop answers of a tenant, a model, a prompt version, or what all given have in common."""
     scope = CacheScope(command.tenant, command.model, command.prompt_version)
-    flushed = Flushed(await visit.services.cache.flush(scope))
+    flushed = Flushed(await visit.services.flush(scope))
     named = [name for name in (command.tenant, command.model, command.prompt_version) if name is not None]
     await auditor(visit).note(command, " ".join(named) or "everything", after=msgspec.json.encode(flushed).decode())
     return flushed

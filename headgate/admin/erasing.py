@@ -54,9 +54,7 @@ async def erase(visit: Visit, command: Erase) -> ErasedView:
         raise InvalidRequest("Send either 'job', or 'tenant' with or without 'user'.", param="tenant")
     scope = EraseScope(job_id=command.job, tenant=command.tenant, user=command.user)
     erased = await visit.services.job_desk.upkeep.erase(scope, cancel=command.cancel)
-    cached = (
-        0 if command.tenant is None else await visit.services.cache.flush(CacheScope(command.tenant, user=command.user))
-    )
+    cached = 0 if command.tenant is None else await visit.services.flush(CacheScope(command.tenant, user=command.user))
     view = _view(erased, cached)
     subject = command.job or " ".join(name for name in (command.tenant, command.user) if name)
     await auditor(visit).note(command, subject, after=msgspec.json.encode(view).decode())

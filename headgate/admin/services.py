@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import msgspec
 
 from headgate.admin.settings import Settings
-from headgate.cache_types import CacheActivity
+from headgate.cache_types import CacheActivity, CacheScope
 from headgate.config.load import Loaded
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.admission import Admissions
@@ -56,6 +56,7 @@ class Services(msgspec.Struct, frozen=True):
     admissions: Admissions
     counters: Counters
     cache: CacheStore
+    flush: Callable[[CacheScope], Awaitable[int]]  # drops answers, and what is known of their questions
     cache_activity: Callable[[], Awaitable[CacheActivity]]  # of all workers
     job_desk: JobDesk
     batches: BatchDesk

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from headgate.cache_types import CachedAnswer, Hit, NotKept, Sharing
+from headgate.cache_types import CachedAnswer, CacheScope, Hit, NotKept, Sharing
 from headgate.errors import (
     Draining,
     HeadgateError,
@@ -186,6 +186,13 @@ class Cache:
         """
         flight = self._led.get(request_id)
         return flight is not None and flight.outlives(cancel)
+
+    async def flush(self, scope: CacheScope) -> int:
+        """As `CacheStore.flush`; questions that are known by their meaning are forgotten with their answers."""
+        dropped = await self._store.flush(scope)
+        if self.semantic is not None:
+            self.semantic.forget(scope)
+        return dropped
 
     # --- looking ---
 

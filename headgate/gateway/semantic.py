@@ -11,12 +11,12 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Protocol
 
-from headgate.cache_types import CachedAnswer, SemanticRules, Sharing
+from headgate.cache_types import CachedAnswer, CacheScope, SemanticRules, Sharing
 from headgate.errors import EmbedderUnavailable
 from headgate.gateway.embedded import booked_on
 from headgate.gateway.journey import Journey
 from headgate.gateway.semantic_checks import Checks, Comparison, said_by
-from headgate.gateway.semantic_memory import Asked, Entered, Learned, Left, Notes, Scope, SemanticMemory
+from headgate.gateway.semantic_memory import Asked, Dropped, Entered, Learned, Left, Notes, Scope, SemanticMemory
 from headgate.gateway.tickets import Ticket
 from headgate.policy.semantic.partition import Decision, Settings, Verified
 from headgate.policy.semantic.sketch import sketch
@@ -85,6 +85,10 @@ class Semantic:
         if switch is not None and isinstance(note, Learned) and is_news:
             self._observer.switched(note.scope, switch)
 
+    def forget(self, scope: CacheScope) -> None:
+        """Answers were dropped: what is known of their questions goes too, in all processes."""
+        self._tell(self._notes.write(Dropped(scope.tenant, scope.model, scope.prompt_version, scope.user)))
+
     async def aclose(self) -> None:
         """Give up comparisons that are under way."""
         for task in self._running:
@@ -129,7 +133,9 @@ class Semantic:
         if asked is None or kept.key != ticket.question.key:
             return  # it was not looked for, or is for one user alone
         key = kept.key.hex()
-        entered = Entered(asked.scope, asked.partition, key, asked.vector, asked.question, asked.nearest)
+        entered = Entered(
+            asked.scope, asked.partition, key, asked.vector, asked.question, asked.nearest, kept.tenant, kept.user
+        )  # fmt: skip
         self._tell(self._notes.write(entered))
         decision, evidence = asked.decision, asked.decision.evidence
         if decision.verify and not decision.serve and evidence and evidence.similarity >= LEAST_SIMILARITY:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 import msgspec
 
@@ -45,6 +46,8 @@ class Entered(Frozen, frozen=True, array_like=True, tag="entered"):
     vector: Vector
     question: Sketch
     nearest: float  # similarity of the nearest entry that was there
+    tenant: str = ""  # whose request was answered
+    user: str | None = None
 
 
 class Learned(Frozen, frozen=True, array_like=True, tag="learned"):
@@ -60,7 +63,34 @@ class Left(Frozen, frozen=True, array_like=True, tag="left"):
     key: str
 
 
-Note = Entered | Learned | Left
+class Dropped(Frozen, frozen=True, array_like=True, tag="dropped"):
+    """Answers were dropped by an operator: those that agree in everything that is given."""
+
+    tenant: str | None = None
+    model: str | None = None
+    prompt_version: str | None = None
+    user: str | None = None
+
+
+Note = Entered | Learned | Left | Dropped
+
+
+class Entry(NamedTuple):
+    """Where an entry is, and whose."""
+
+    scope: Scope
+    partition: str
+    tenant: str
+    user: str | None
+
+    def is_of(self, dropped: Dropped) -> bool:
+        """Whether it is one of those that were dropped."""
+        return (
+            (dropped.tenant is None or dropped.tenant == self.tenant)
+            and (dropped.model is None or dropped.model == self.scope.model)
+            and (dropped.prompt_version is None or dropped.prompt_version == self.scope.prompt_version)
+            and (dropped.user is None or dropped.user == self.user)
+        )
 
 
 class Asked(Frozen, frozen=True):
@@ -83,7 +113,7 @@ class SemanticMemory:
         self.most_entries = most_entries
         self._make_index = make_index
         self._index: VectorIndex | None = None
-        self._entries: OrderedDict[str, tuple[Scope, str]] = OrderedDict()  # scope and partition by key
+        self._entries: OrderedDict[str, Entry] = OrderedDict()  # by key
         self._scopes: OrderedDict[Scope, Partition] = OrderedDict()  # the longest unused first
 
     def __len__(self) -> int:
@@ -117,6 +147,9 @@ class SemanticMemory:
                 self._enter(note)
             case Left():
                 self._leave(note.key)
+            case Dropped():
+                for key in [key for key, entry in self._entries.items() if entry.is_of(note)]:
+                    self._leave(key)
             case Learned():
                 learned = self._scope(note.scope)
                 before = learned.switch.on
@@ -129,7 +162,7 @@ class SemanticMemory:
         if self._index is None:
             self._index = self._make_index(len(note.vector) // BYTES_OF_A_COORDINATE)
         self._index.add(note.partition, note.key, note.vector)
-        self._entries[note.key] = note.scope, note.partition
+        self._entries[note.key] = Entry(note.scope, note.partition, note.tenant, note.user)
         self._scope(note.scope).enter(note.key, note.question, note.nearest)
         while len(self._entries) > self.most_entries:
             self._leave(next(iter(self._entries)))
@@ -138,10 +171,9 @@ class SemanticMemory:
         entry = self._entries.pop(key, None)
         if entry is None:
             return
-        scope, partition = entry
         if self._index is not None:
-            self._index.remove(partition, key)
-        learned = self._scopes.get(scope)
+            self._index.remove(entry.partition, key)
+        learned = self._scopes.get(entry.scope)
         if learned is not None:
             learned.forget(key)
 
@@ -151,7 +183,7 @@ class SemanticMemory:
             learned = self._scopes[scope] = Partition(scope.settings)
             if len(self._scopes) > MOST_SCOPES:
                 oldest, _ = self._scopes.popitem(last=False)
-                for key in [key for key, (owner, _) in self._entries.items() if owner == oldest]:
+                for key in [key for key, entry in self._entries.items() if entry.scope == oldest]:
                     self._leave(key)
         return learned
 

@@ -125,6 +125,7 @@ class Office:
             admissions=self.admissions,
             counters=self.counters,
             cache=self.cache,
+            flush=self.cache.flush,
             cache_activity=self._cache_activity,
             job_desk=self._desk(),
             batches=self.filing.batches,

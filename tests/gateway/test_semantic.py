@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from headgate.cache_types import Sampled, SemanticRules
+from headgate.cache_types import CacheScope, Sampled, SemanticRules
 from headgate.gateway import embedded
 from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG, Checks, Comparison
 from headgate.gateway.semantic_memory import Asked, Entered, Learned, Notes, Scope, SemanticMemory
@@ -218,6 +218,21 @@ def test_an_answer_that_is_gone_is_forgotten_too_where_it_would_not_have_been_gi
             assert await corridor.ask(question(number)) == "miss"
         assert len(corridor.memory) == 2, "the first one stands in nobody's way"
         assert corridor.counted.verified["small", "missed", "right"] == 1
+
+    run(scenario)
+
+
+def test_with_answers_that_are_dropped_goes_what_is_known_of_their_questions() -> None:
+    async def scenario() -> None:
+        corridor = Meaning()
+        await corridor.teach(10)
+        known = len(corridor.memory)
+        assert known == 10 and corridor.memory.size_bytes > 0
+        for other in (CacheScope("other"), CacheScope("acme", user="bob"), CacheScope(prompt_version="2")):
+            assert await corridor.pipeline.cache.flush(other) == 0
+            assert len(corridor.memory) == known
+        assert await corridor.pipeline.cache.flush(CacheScope("acme", "small", user="alice")) == known
+        assert len(corridor.memory) == corridor.memory.size_bytes == 0
 
     run(scenario)
 
