@@ -9,7 +9,7 @@ import msgspec
 
 from headgate.admin.audit import auditor
 from headgate.admin.endpoint import Input, Name, Visit
-from headgate.cache_types import CachedAnswer, CacheScope, SemanticActivity
+from headgate.cache_types import CachedAnswer, CacheScope, Hit, SemanticActivity
 from headgate.errors import NotFound
 from headgate.policy.pricing import format_usd
 from headgate.types import Frozen
@@ -76,7 +76,7 @@ async def stats(visit: Visit, _: Input) -> CacheStats:
     services = visit.services
     size, activity = services.cache.size(), await services.cache_activity()
     bounds = services.settings.in_force.config.cache
-    hits = sum(activity.found.values())
+    hits = sum(count for how, count in activity.found.items() if how != Hit.IDEMPOTENT)  # which is no cache's doing
     looked = hits + activity.missed
     return CacheStats(
         entries=size.entries,

@@ -39,9 +39,11 @@ async def look(store: CacheStore, inputs: Inputs, may_be_given: Callable[[Cached
     if inputs.private_keys:
         half = len(inputs.keys)
         kept = [one or other for one, other in zip(kept[:half], kept[half:], strict=True)]
-    asked_for = {*inputs.keys, *inputs.private_keys}
+    places = [{*keys} for keys in zip(inputs.keys, inputs.private_keys or inputs.keys, strict=True)]
     given = {
-        place: one for place, one in enumerate(kept) if one is not None and one.key in asked_for and may_be_given(one)
+        place: one
+        for place, one in enumerate(kept)
+        if one is not None and one.key in places[place] and may_be_given(one)  # made sure of, whatever a store does
     }
     if len({(one.origin, one.provider) for one in given.values()}) > 1:
         return None  # vectors of two deployments do not belong into one answer

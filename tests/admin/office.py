@@ -183,7 +183,7 @@ class Office:
         return b"headgate_requests_total 1\n", "text/plain; version=0.0.4; charset=utf-8"
 
     async def _cache_activity(self) -> CacheActivity:
-        return CacheActivity({"exact": 3, "coalesced": 1}, 4, 2, {"sampled": 2}, 82_000_000)
+        return CacheActivity({"exact": 3, "coalesced": 1, "idempotent": 7}, 4, 2, {"sampled": 2}, 82_000_000)
 
     async def _reload(self) -> list[str]:
         self.reloads += 1

@@ -19,7 +19,7 @@ def test_stats(tmp_path: Path) -> None:
             "max_entries": 100_000,
             "max_bytes": 256_000_000,
             "evicted": 0,
-            "hits": {"exact": 3, "coalesced": 1},
+            "hits": {"exact": 3, "coalesced": 1, "idempotent": 7},
             "misses": 4,
             "hit_rate": 0.5,
             "kept": 2,

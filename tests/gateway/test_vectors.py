@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from headgate.cache_types import CacheRules, ExactRules
+from headgate.cache_types import CachedAnswer, CacheRules, ExactRules
 from headgate.errors import StreamMalformed
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.rules import Rules
@@ -89,6 +89,23 @@ def test_other_vectors_are_others(other: dict[str, Any]) -> None:
         corridor = embedding(Embedding())
         await ask(corridor, ["a"])
         assert (await ask(corridor, ["a"], **other))[0] == "miss"
+
+    run(scenario)
+
+
+def test_a_vector_in_the_wrong_place_is_not_given() -> None:
+    async def scenario() -> None:
+        corridor = embedding(Embedding())
+        await ask(corridor, ["one", "three"])
+        await asyncio.sleep(1)
+        get_all = corridor.answers.get_all
+
+        async def backwards(keys: Sequence[bytes]) -> list[CachedAnswer | None]:
+            return (await get_all(keys))[::-1]
+
+        corridor.answers.get_all = backwards  # type: ignore[method-assign]  # a store that mixes things up
+        how, visit = await ask(corridor, ["one", "three"])
+        assert (how, vectors(visit)) == ("miss", [vector("one"), vector("three")])
 
     run(scenario)
 
