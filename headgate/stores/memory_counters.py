@@ -238,7 +238,7 @@ class MemoryCounters:
         if not ahead_seconds:
             return admitted
         requests, tokens = (
-            standing and msgspec.structs.replace(standing, resets_at=standing.resets_at - ahead_seconds)
+            standing and msgspec.structs.replace(standing, resets_at=self._now - ahead_seconds + standing.reset_seconds)
             for standing in (admitted.requests, admitted.tokens)
         )
         return msgspec.structs.replace(admitted, requests=requests, tokens=tokens)

@@ -9,7 +9,7 @@ from typing import Any
 
 from headgate.metering import Ask, Crossing, Meter
 from headgate.ports import Counters
-from headgate.stores.memory_counters import MemoryCounters
+from headgate.stores.memory_counters import SET_BACK_SECONDS, MemoryCounters
 from headgate.stores.redis.counters import RedisCounters
 from headgate.types import Measure, MeterKind, Rule, Scope
 
@@ -19,18 +19,24 @@ PATIENT_SECONDS = 10.0  # a machine that does much else answers late
 
 
 class HandClock:
-    """Implements `ports.Clock`: time stands still until it is moved."""
+    """Implements `ports.Clock`: time stands still until it is moved. Only `now` ever goes back by much."""
 
     def __init__(self, now: float = START) -> None:
         self.random = random.Random(1)
         self.at = now
         self._ids = 0
+        self._latest, self._ahead_seconds = now, 0.0
 
     def now(self) -> float:
         return self.at
 
     def monotonic(self) -> float:
-        return self.at
+        """To be looked at after the clock was set back."""
+        behind_seconds = self._latest - self.at - self._ahead_seconds
+        if behind_seconds > SET_BACK_SECONDS:
+            self._ahead_seconds += behind_seconds
+        self._latest = max(self._latest, self.at + self._ahead_seconds)
+        return self._latest
 
     def new_id(self, prefix: str) -> str:
         self._ids += 1

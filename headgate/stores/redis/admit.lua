@@ -1,7 +1,7 @@
 -- headgate/policy/admission.py: decide over all meters, and take what is admitted.
 -- ARGV: 4 seconds of a hold, 5 its id, 6 the request (see encoding.py), 7 its fingerprint; then a spec for each meter.
 local now = work_off()
-if not known then return answer(struct.pack("<dddddddddd", 2, now, 0, -1, 0, 0, 0, 0, 0, 0) .. told_life()) end
+if not known then return answer(struct.pack("<dddddddddd", 2, now - ahead, 0, -1, 0, 0, 0, 0, 0, 0) .. told_life()) end
 local input, wanted_each, choices, input_picousd, price, least = struct.unpack("<dddddd", ARGV[6])
 local meters = {}
 for i = 4, #KEYS do meters[i - 3] = load(new_meter(KEYS[i], ARGV[i + 4]), now) end
@@ -95,7 +95,7 @@ for place, m in ipairs(meters) do
   end
 end
 local requests, tokens = tightest[REQUESTS], tightest[TOKENS]
-local told = struct.pack("<dddddddddd", worst and 1 or 0, now, worst and quiet or output / choices, wait,
+local told = struct.pack("<dddddddddd", worst and 1 or 0, now - ahead, worst and quiet or output / choices, wait,
   requests[1], requests[2], requests[3], tokens[1], tokens[2], tokens[3]) .. told_life()
 if not worst and #unenforced == 0 then return answer(told) end
 return answer(told, {worst or false, unenforced})

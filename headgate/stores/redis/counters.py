@@ -70,7 +70,6 @@ class RedisCounters:
         self.hold_seconds = hold_seconds
         self._told = told
         self._clock = clock
-        self._now = 0.0
         self._scripts = scripts.packaged()
         self._line = Line(url, self._scripts, on_trouble, limit_seconds)
         self._line.open()
@@ -331,10 +330,7 @@ class RedisCounters:
         return group
 
     def _at(self) -> float | bool:
-        if self._clock is None:
-            return False
-        self._now = max(self._now, self._clock.now())
-        return self._now
+        return False if self._clock is None else self._clock.now()
 
     def _place(self, tenant: str) -> Place:
         place = self._places.get(tenant)

@@ -6,9 +6,11 @@
 -- hash tag, so that those that only a hold names are in the same slot.
 local PREFIX = KEYS[1]:sub(1, -7)  -- without "tenant"
 local HOLD_SECONDS, LATE_SECONDS, TENANT_SECONDS, MOST_CLOSED = tonumber(ARGV[4]), DAY, 400 * DAY, 64
+local SET_BACK_SECONDS = 1  -- a clock that falls back by more was set; by less, it is waited for
 local crossings = {}
-local known = call("HMGET", KEYS[1], "now", "epoch", "life")
+local known = call("HMGET", KEYS[1], "now", "epoch", "life", "ahead")
 local known_now, last, life = known[1], tonumber(known[1]) or 0, known[3] or "0"
+ahead = tonumber(known[4]) or 0
 known = known[2] == ARGV[2]
 
 local function settled_amount(m, tokens, picousd)
@@ -158,13 +160,24 @@ local function server_time()
   return tonumber(time[1]) + tonumber(time[2]) / 1e6
 end
 
+-- The tenant's own time. When the clock was set back, it goes on from where it was: else nobody's minute would pass for hours.
+local function own_time()
+  local now = server_time() + ahead
+  if now < last - SET_BACK_SECONDS then
+    ahead = ahead + (last - now)
+    call("HSET", KEYS[1], "ahead", exact(ahead))
+    now = last
+  end
+  return now
+end
+
 -- What was queued: each a kind (0 keep, 1 keep as dispatched, 2 settle, 3 release), an id, the time or false, tokens, pico-dollars.
 local function work_off()
-  local time = server_time()
+  local time = own_time()
   if ARGV[3] ~= "" then
     for _, one in ipairs(cmsgpack.unpack(ARGV[3])) do
       local kind, id = one[1], one[2]
-      local now = tick(one[3] or time)
+      local now = tick(one[3] and one[3] + ahead or time)
       if kind < 2 then
         keep(id, kind == 1, now)
       else

@@ -79,13 +79,15 @@ local function load(m, now)
   return m
 end
 
+local ahead = 0  -- seconds that a tenant's time is before the server's, whose clock was set back: see holds.lua
+
 -- So long after its last use a meter is forgotten.
 local function touch(m, now)
   local kind, seconds = m.kind, 2 * DAY
   if kind == RATE then
     seconds = max(m.t - now, 0) + 2 * m.period + 60
   elseif kind == BUDGET and m.resets_at > 0 then
-    seconds = m.resets_at == math.huge and 400 * DAY or max(m.resets_at - now, 0) + DAY
+    seconds = m.resets_at == math.huge and 400 * DAY or max(m.resets_at - (now - ahead), 0) + DAY
   elseif kind == ROLLING then
     seconds = m.period + 2 * DAY
   elseif kind == VELOCITY then

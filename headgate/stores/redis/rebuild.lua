@@ -6,7 +6,7 @@ for i = 4, #KEYS do
   if at == "" then
     restore(m, spent, now)
   elseif m.kind == ROLLING then
-    restore_at(m, spent, min(tonumber(at), now), now)
+    restore_at(m, spent, min(tonumber(at) + ahead, now), now)
   end
 end
 if ARGV[5] == "1" then
