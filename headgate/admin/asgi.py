@@ -123,7 +123,7 @@ class ColdPaths:
         answer = await endpoint.answer(visit, sent, path_parameters)
         if not isinstance(answer, Reply):
             answer = Reply(msgspec.json.encode(answer), endpoint.status)
-        headers = {"x-request-id": request_id, "cache-control": "no-store"}
+        headers = {**answer.headers, "x-request-id": request_id, "cache-control": "no-store"}
         if answer.stream is not None:
             return StreamingResponse(answer.stream, answer.status, headers, answer.content_type)
         return Response(answer.body, answer.status, headers, answer.content_type)

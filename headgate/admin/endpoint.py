@@ -66,6 +66,7 @@ class Reply(msgspec.Struct, frozen=True):
     status: int = 200
     content_type: str = JSON
     stream: AsyncIterator[bytes] | None = None
+    headers: Mapping[str, str] = {}  # beside those that every answer has
 
 
 Taken = TypeVar("Taken", bound=Input)

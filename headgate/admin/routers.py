@@ -11,6 +11,7 @@ from headgate.admin.audit import auditor
 from headgate.admin.endpoint import Input, Name, Reply, Text, Visit
 from headgate.errors import NotFound
 from headgate.gateway.fleet import Setup
+from headgate.gateway.http.headers import answer_head
 from headgate.gateway.routers import RouterSpec
 from headgate.gateway.shadowing import loss_of, turn
 from headgate.policy import losing
@@ -219,11 +220,12 @@ async def judgements(visit: Visit, query: JudgementQuery) -> JudgementPage:
 
 async def appeal(visit: Visit, command: Appeal) -> Reply:
     """Ask the next better model a request again whose answer was not good enough. The answer is whole, in the dialect
-    of the request; it costs what it costs."""
+    of the request, with the headers of any other; it costs what it costs."""
     caller = visit.caller()
     call = visit.services.appeals.call(caller, command.request_id, visit.request_id)
     async with visit.services.handle(caller, call) as answer:
-        return Reply(answer.body)
+        lines = answer_head(answer.head, call.route).decode().splitlines()
+        return Reply(answer.body, headers=dict(line.split(": ", 1) for line in lines if line))
 
 
 def _router(visit: Visit, name: str) -> RouterSpec:

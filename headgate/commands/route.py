@@ -20,6 +20,8 @@ from headgate.judgements import Judgement
 if TYPE_CHECKING:
     from headgate.evaluating.routing import RoutingReport, SourceReport
 
+FEW_PROMPTS = 500  # to learn from; `route eval` averages over sources of as many rows
+
 no_embedding_option = click.option(
     "--no-embedding", is_flag=True, help="By what can be counted in a prompt alone, without the local embedder."
 )
@@ -62,7 +64,10 @@ def train(
         raise FileInvalid("There is nothing to learn from: every row's source is left out.")
     learned = learn(rows, dict(weights), embedded=not no_embedding)
     Path(out).write_bytes(encode(learned))
-    numbers = ("prompts",)
+    prompts, numbers = sum(learned.trained_on.values()), ("prompts",)
+    if prompts < FEW_PROMPTS:
+        again = "headgate route eval FILE --cross-validate prompts"
+        click.echo(f"{prompts:,} prompts are few: the model that ships may judge better. Compare: {again}", err=True)
     show(("source", *numbers), ((name, f"{count:,}") for name, count in learned.trained_on.items()), numbers=numbers)
 
 

@@ -32,7 +32,8 @@ def run(*arguments: str) -> Result:
 def test_train_and_evaluate(judgements: str, tmp_path: Path) -> None:
     model = str(tmp_path / "model.json")
     trained = run("train", judgements, "--out", model, "--leave-out", "odd", "--no-embedding")
-    assert trained.exit_code == 0 and "ours" in trained.output and "odd" not in trained.output
+    assert trained.exit_code == 0 and "ours" in trained.stdout and "odd" not in trained.output
+    assert "120 prompts are few" in trained.stderr
     answer = run("eval", judgements, "--model", model, "--no-embedding", "--json")
     ours, odd = (msgspec.json.decode(answer.output)["by_source"][name] for name in ("ours", "odd"))
     assert ours["apgr"] > 0.7 and ours["seen"] == 120 and odd["apgr"] < 0.3 and odd["seen"] == 0

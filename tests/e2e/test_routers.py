@@ -67,7 +67,9 @@ def test_appeals(client: openai.OpenAI, gateway: Gateway, upstream: Upstream) ->
     )
     assert "why=appeal" in again.headers["x-headgate-route"]
     assert again.parse().choices[0].message.content == "The large one says."
-    status, _, body = gateway.request("POST", "/v1/appeal", {"request_id": request_id})
+    status, headers, body = gateway.request("POST", "/v1/appeal", {"request_id": request_id})
+    assert headers["x-headgate-model"] == "large" and "why=appeal" in headers["x-headgate-route"]
+    assert float(headers["x-headgate-cost-usd"]) > 0 and headers["x-request-id"] != request_id
     assert status == 200 and json.loads(body)["choices"][0]["message"]["content"] == "The large one says."
     status, _, body = gateway.request("POST", "/v1/appeal", {"request_id": request_id}, key=CAROL)
     assert (status, json.loads(body)["error"]["code"]) == (404, "not_found")
