@@ -241,6 +241,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="what jobs may cost", statements=dict.fromkeys(_SEQUENCES, purse_tables.CREATE)),
     Migration(name="what jobs cost so far", statements=dict.fromkeys(_SEQUENCES, jobs_tables.COSTS)),
     Migration(name="where jobs are looked for", statements=dict.fromkeys(_SEQUENCES, jobs_tables.INDEXES)),
+    Migration(name="jobs of all kinds by age", statements=dict.fromkeys(_SEQUENCES, jobs_tables.IN_ORDER)),
 )
 
 

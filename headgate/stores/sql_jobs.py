@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, literal_column, or_, select, text, update
 
 from headgate.delivery_types import Target, TargetKind, Told
 from headgate.errors import Conflict, InvalidRequest
@@ -35,6 +35,7 @@ from headgate.stores.job_costs import cost_of
 from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
 from headgate.stores.jobs_tables import (
     IS_FROM_A_QUEUE,
+    MADE,
     PAUSED,
     job_attempts,
     job_checkpoints,
@@ -122,7 +123,7 @@ class SqlJobs:
         return await self._database.run(self._database.reading, work)
 
     async def page(self, wanted: JobFilter, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
-        query = select(jobs).where(jobs.c.parent_id == "").order_by(jobs.c.id.desc()).limit(limit + 1)
+        query = select(jobs).where(jobs.c.parent_id == "").order_by(literal_column(MADE).desc()).limit(limit + 1)
         for column in (jobs.c.tenant, jobs.c.state, jobs.c.kind, jobs.c.user_name, jobs.c.idempotency_key):
             if (value := getattr(wanted, column.name.removesuffix("_name"))) is not None:
                 query = query.where(column == clean(str(value)))
@@ -131,7 +132,7 @@ class SqlJobs:
         if wanted.until is not None:
             query = query.where(jobs.c.created_at < wanted.until)
         if after is not None:
-            query = query.where(jobs.c.id < after)
+            query = query.where(literal_column(MADE) < after[-26:])
 
         def work(connection: Connection) -> tuple[list[Job], str | None]:
             found = connection.execute(query).all()

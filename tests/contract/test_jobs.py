@@ -135,6 +135,19 @@ def test_pages_and_filters(desk: Open) -> None:
     asyncio.run(scenario())
 
 
+def test_jobs_of_all_kinds_come_by_age(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            ids = [f"{kind}_{number:026x}" for number, kind in enumerate(("msgbatch", "job", "batch"))]
+            for id in ids:
+                await opened.jobs.submit(job(id=id))
+            found, cursor = await opened.jobs.page(JobFilter(tenant="acme"), 2)
+            found += (await opened.jobs.page(JobFilter(tenant="acme"), 2, cursor))[0]
+            assert [each.id for each in found] == ids[::-1]
+
+    asyncio.run(scenario())
+
+
 def test_priority_first_and_then_the_tenants_in_turn(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:
