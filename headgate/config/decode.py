@@ -24,6 +24,7 @@ MAX_USD = Decimal(10**9)
 _INTEGER = re.compile(r"[+-]?(0|[1-9](_?[0-9])*)")
 _NUMBER = re.compile(r"[+-]?[0-9](_?[0-9])*(\.[0-9]*)?([eE][+-]?[0-9]{1,3})?")
 _TRUTH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
+_ELSEWHERE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*(/.*)?|os\.environ/\w+")  # how shells and others name a variable
 _NOTHING = ("", "~", "null", "Null", "NULL")
 _BLOCKS = (inspect.StructType, inspect.DictType)
 
@@ -64,6 +65,7 @@ class _Decoder:
 
     def value(self, node: Node, kind: inspect.Type, place: Place) -> object:
         """The value of a node, or a placeholder after an error was collected."""
+        whole = kind
         if isinstance(kind, inspect.UnionType):
             kind = _alternative(node, kind)
         if isinstance(node, Mapping) and isinstance(kind, inspect.StructType):
@@ -73,7 +75,7 @@ class _Decoder:
         if isinstance(node, Sequence) and isinstance(kind, inspect.ListType):
             return self._list(node, kind, place)
         if isinstance(node, Scalar) and not isinstance(kind, (*_BLOCKS, inspect.ListType)):
-            return self._scalar(node, kind, place)
+            return self._scalar(node, kind, place, whole)
         self._findings.error(place, f"expected {expected(kind)}, found {_found(node)}", form_hint(kind), node.origin)
         return placeholder(kind)
 
@@ -119,16 +121,23 @@ class _Decoder:
             values.append(self.value(item, kind.item_type, where))
         return values
 
-    def _scalar(self, node: Scalar, kind: inspect.Type, place: Place) -> object:
+    def _scalar(self, node: Scalar, kind: inspect.Type, place: Place, whole: inspect.Type) -> object:
+        """`kind` is what a single value may be, `whole` what any value may be."""
         value = Value(node.text, node.plain, substituted=False)
         try:
             if "${" in node.text:
                 value = Value(self._substitution.resolve(node.text), plain=True, substituted=True)
+            elif _ELSEWHERE.fullmatch(node.text):
+                message = "looks like an environment variable, and is taken as it stands"
+                self._findings.warning(place, message, 'write "${NAME}" to have it read')
             return scalar(value, _meant(value, kind))
         except Unresolved as error:
             self._findings.error(place, error.message, error.hint, node.origin)
         except NotValid as error:
-            self._findings.error(place, str(error.args[0]), str(error.args[1]), node.origin)
+            message, hint = map(str, error.args)
+            if hint.startswith("choices") and kind is not whole:
+                hint = f"write {expected(whole)}"
+            self._findings.error(place, message, hint, node.origin)
         return placeholder(kind)
 
     def _remember(self, place: Place, key: Origin, node: Node) -> None:

@@ -6,7 +6,7 @@ import ipaddress
 import re
 
 from headgate.config.alert_checks import check_mail_server, is_mail_address
-from headgate.config.problems import Findings
+from headgate.config.problems import Findings, Place
 from headgate.config.schema import Config
 from headgate.config.values import QUEUE_KINDS, check_url
 
@@ -33,7 +33,8 @@ def check_jobs(config: Config, findings: Findings) -> None:
         check_mail_server(mail, ("jobs", "mail"), findings)
         if not jobs.public_url:
             findings.warning(("jobs", "mail"), "links in mail begin with this machine's address", "set jobs.public_url")
-    for name in ("usage", "jobs"):
-        address = getattr(config.publish, name)
-        if address and not address.startswith(QUEUE_KINDS):
-            findings.error(("publish", name), "no address of a topic", f"it begins with {' or '.join(QUEUE_KINDS)}")
+    topics: dict[Place, str] = {("jobs", "reply_to", index): address for index, address in enumerate(jobs.reply_to)}
+    topics |= {("publish", name): getattr(config.publish, name) for name in ("usage", "jobs")}
+    for where, address in topics.items():
+        if address not in ("", "*") and not address.startswith(QUEUE_KINDS):
+            findings.error(where, "no address of a topic", f"it begins with {' or '.join(QUEUE_KINDS)}")

@@ -74,7 +74,7 @@ class _Names:
 
     def _exists(self, name: str, known: Iterable[str], kind: str, place: Place) -> None:
         names = list(known)
-        if name not in names:
+        if name not in names and not self._findings.is_broken((f"{kind}s",)):
             hint = nearest(name, names, f"{kind}s")
             self._findings.error(place, f"there is no {kind} {self._findings.quoted(place, name)}", hint)
 

@@ -285,7 +285,7 @@ class ModelConfig(Block, frozen=True):
     deployments: list[DeploymentConfig]  # the upstreams that serve it
     # USD per million tokens, or free; default: the packaged price list, by the upstream's name
     price: Literal["free"] | PriceConfig | None = None
-    context_tokens: Count | None = None  # prompt and answer together; default: not known
+    context_tokens: Count | None = None  # prompt and answer together, for routers and summaries; default: not known
     max_output_tokens: Count | None = None  # a higher request is lowered to it
     capabilities: CapabilitiesConfig = CapabilitiesConfig()  # what it can; default: as the packaged list says
     first_token_seconds: Positive = 60.0  # until the first content of a stream

@@ -104,15 +104,19 @@ def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, 
         _check_endpoint(provider.base_url, (*place, "base_url"), findings)
         if provider.base_url.rstrip("/").endswith(_REQUEST_PATHS):
             findings.error((*place, "base_url"), "contains the path of a request", "end it at the version, e.g. /v1")
+        elif provider.kind == "openai" and urlsplit(provider.base_url).path in ("", "/"):
+            message = "has no path; nearly every server wants a version"
+            findings.note((*place, "base_url"), message, "write e.g. https://host.example/v1, unless yours has none")
     elif needs_url and provider.kind != "sim" and not base_url(provider):
-        findings.error((*place, "base_url"), "missing", f"add {_ADDRESS_HINTS[provider.kind]}")
+        name = "region" if provider.kind == "bedrock" else "base_url"
+        findings.error((*place, name), "missing", f"add {_ADDRESS_HINTS[provider.kind]}")
     _check_vertex(provider, place, findings)
     is_signed = provider.kind == "bedrock" and not provider.api_key and not any(provider.api_keys)
     if is_signed and base_url(provider) and not _PLACE_NAME.fullmatch(provider.region):
         findings.error((*place, "region"), "missing, or no name of a region", "write e.g. region: us-east-1")
     if provider.api_key and provider.api_keys not in ([], [provider.api_key]):
         findings.error((*place, "api_key"), "api_key and api_keys are both set", "keep one of them")
-    elif provider.kind in KINDS_WITH_KEY and not provider.api_key and not any(provider.api_keys):
+    elif _needs_key(provider, place, findings):
         hint = 'add api_key: "${NAME}", or api_key: none for a server that asks for none'
         findings.error((*place, "api_key"), "missing", hint)
     for index, key in enumerate(provider.api_keys):
@@ -128,6 +132,13 @@ def _check_provider(provider: ProviderConfig, place: Place, findings: Findings, 
         message = "anybody between here and the provider can read keys and prompts"
         findings.warning((*place, "verify_tls"), message, "trust a private certificate with ca_file instead")
     _check_sim(provider, (*place, "sim"), findings)
+
+
+def _needs_key(provider: ProviderConfig, place: Place, findings: Findings) -> bool:
+    """Whether a key is missing and nothing says why already: a variable that is not set, a kind that is not one."""
+    keys: list[Place] = [(*place, "api_keys", index) for index in range(len(provider.api_keys))]
+    is_told = any(map(findings.is_broken, [(*place, "kind"), *keys]))
+    return provider.kind in KINDS_WITH_KEY and not provider.api_key and not any(provider.api_keys) and not is_told
 
 
 def _check_vertex(provider: ProviderConfig, place: Place, findings: Findings) -> None:

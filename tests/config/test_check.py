@@ -64,6 +64,16 @@ def test_a_name_or_price_that_leads_nowhere(text: str, said: str) -> None:
     assert refused(text) == [said]
 
 
+def test_what_only_follows_from_a_mistake_is_not_told() -> None:
+    provider = 'providers:\n  a: {kind: openai, base_url: "http://h/v1", api_keys: ["${NOT_THERE}"]}\n'
+    (line,) = errors(provider)
+    assert "api_keys[0]: the environment variable NOT_THERE is not set" in line
+    (line,) = errors("providers: {a: {kind: opnai}}\n")
+    assert 'did you mean "openai"?' in line
+    (line,) = errors(BASE + "models: {a: {deployments: [{provider: sim, model: x}]}}\nproviders: {sim: {kind: sim}}\n")
+    assert 'the key "providers" is here twice' in line
+
+
 def test_dangling_names_of_tiers() -> None:
     found = errors(
         "tiers:\n"
@@ -307,3 +317,9 @@ def test_what_has_no_effect_yet_is_accepted_and_noted(monkeypatch: pytest.Monkey
 
 def test_a_good_file_has_nothing_to_say() -> None:
     assert read(BASE + A).notes == ()
+
+
+@pytest.mark.parametrize(("url", "notes"), [("https://api.example", 1), ("https://api.example/v1", 0)])
+def test_a_url_without_a_version_is_noted(url: str, notes: int) -> None:
+    found = read(BASE.replace("http://127.0.0.1:9100/v1", url) + A).notes
+    assert [note.severity for note in found if "base_url" in note.where] == [Severity.NOTE] * notes

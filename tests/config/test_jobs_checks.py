@@ -18,6 +18,7 @@ MAIL = "from: headgate@example.com, host: smtp.example.com"
         (f"jobs: {{mail: {{{MAIL}, username: me}}}}", "missing"),
         (f"jobs: {{mail: {{{MAIL}, port: 0}}}}", "no port"),
         ("publish: {usage: usage}", "no address of a topic"),
+        ("jobs: {reply_to: ['https://example.com/answers']}", "reply_to[0]: no address of a topic"),
         ("jobs: {quota: {bytes: 0}}", "1"),
     ],
 )
@@ -28,6 +29,7 @@ def test_what_could_not_work_is_an_error(text: str, words: str) -> None:
 
 def test_what_works() -> None:
     blocks = f"mail: {{{MAIL}}}, webhooks: {{allow_networks: [10.0.0.1, 'fd00::/8']}}, quota: {{open_items: 5}}"
+    blocks += ", reply_to: ['kafka://b/a-*', '*']"
     text = f"jobs: {{public_url: 'https://x.example', {blocks}}}\npublish: {{jobs: 'sqs://eu-west-1/queue'}}\n"
     assert errors(BASE + text) == []
     without = read(BASE + f"jobs: {{mail: {{{MAIL}}}}}\n").notes

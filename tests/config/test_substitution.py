@@ -9,7 +9,7 @@ import pytest
 from headgate.config.load import load
 from headgate.config.problems import line_of, report
 from headgate.errors import ConfigInvalid
-from tests.config.reading import config, errors
+from tests.config.reading import config, errors, read
 
 SECRET = "s3cr3t-value-that-must-not-leak"
 
@@ -98,3 +98,18 @@ def test_what_was_substituted_is_never_told(text: str) -> None:
     told = report(invalid.value.problems) + str(invalid.value) + repr(invalid.value)
     assert SECRET not in told
     assert all(line_of(problem).startswith("f.yaml:") for problem in invalid.value.problems)
+
+
+@pytest.mark.parametrize("key", ["$OPENAI_API_KEY", "os.environ/OPENAI_API_KEY"])
+def test_a_variable_as_others_write_it_is_taken_as_it_stands_with_a_warning(key: str) -> None:
+    text = f'providers: {{a: {{kind: openai, base_url: "http://h/v1", api_key: "{key}"}}}}\n'
+    loaded = read(text, {"OPENAI_API_KEY": "sk-secret"})
+    assert loaded.config.providers["a"].api_key == key
+    (_, warning) = map(line_of, loaded.notes)  # the first one: there are no models
+    assert "api_key: looks like an environment variable" in warning and '"${NAME}"' in warning
+
+
+@pytest.mark.parametrize("text", ["$5", "a$OPENAI_API_KEY", "$", "os.environ", "$${A}"])
+def test_what_only_has_a_dollar_in_it_is_no_variable(text: str) -> None:
+    provider = f'providers: {{a: {{kind: openai, base_url: "http://h/v1", api_key: "{text}"}}}}\n'
+    assert len(read(provider).notes) == 1

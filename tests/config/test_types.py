@@ -49,6 +49,14 @@ def test_a_wrong_value(setting: str, said: str) -> None:
     assert place.startswith("f.yaml:2:")
 
 
+def test_where_a_word_or_a_block_may_stand_both_are_named() -> None:
+    model = "models: {a: {price: 0.15, deployments: [{provider: sim, model: x}]}}\n"
+    (line,) = errors(BASE + model)
+    assert line.endswith('models.a.price: unknown value "0.15"; write free or a block {input: ...}')
+    (line,) = errors("tiers: {free: {models: ['*'], on_exceed: degrade}}\n")
+    assert line.endswith('on_exceed: unknown value "degrade"; write reject or {degrade: text}')
+
+
 def test_the_column_is_that_of_the_value() -> None:
     text, place = marked("server: {host: localhost, port: »x}\n")
     (line,) = errors(text)
