@@ -46,6 +46,17 @@ class Commands(click.Group):
     def list_commands(self, context: click.Context) -> list[str]:
         return list(COMMANDS)
 
+    def resolve_command(
+        self, context: click.Context, words: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does it, and with the nearest name for one that is misspelt."""
+        if words[0] in COMMANDS:
+            return super().resolve_command(context, words)
+        from headgate.config.problems import nearest
+
+        hint = nearest(words[0], COMMANDS, "commands")
+        raise click.UsageError(f"No such command '{words[0]}'; {hint}", context)
+
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None

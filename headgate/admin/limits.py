@@ -13,6 +13,7 @@ from headgate.admin.endpoint import Input, Name, Text, Visit
 from headgate.admin.settings import Settings
 from headgate.change_types import Change, Setting, Target
 from headgate.config.effective import value_at, value_in
+from headgate.config.problems import nearest
 from headgate.config.schema import Config
 from headgate.config.settable import Family, as_json, family_of, find, place_of, read_value, settable, short, usual
 from headgate.errors import Conflict, InvalidRequest
@@ -143,7 +144,10 @@ class LimitDesk:
         listed = await self.all(query)
         if not listed.data and not listed.ignored and (query.tier or query.tenant):
             target, name = query.target()
-            raise InvalidRequest(f"The {target} '{name}' is not in the configuration.", param=target)
+            names = [each for kind, each in _groups(self._settings.in_force.config) if kind is target]
+            raise InvalidRequest(
+                f"The {target} '{name}' is not in the configuration; {nearest(name, names, f'{target}s')}", param=target
+            )
         return listed
 
     def read(self, whose: Whose, word: str, text: str) -> SettingValue:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from headgate.admin.deliveries import DeliveryList, WebhookSecret
 from headgate.admin.erasing import ErasedView
 from headgate.admin.jobs import ItemList, JobList, JobView
-from headgate.admin.moments import written
+from headgate.admin.moments import duration_seconds, written
 from headgate.commands.asking import Server, ask, server_url, url_option
 from headgate.commands.options import config_option, json_option
 from headgate.commands.request_files import submit_file
@@ -32,8 +32,8 @@ def server_options(command: Callable[..., None]) -> Callable[..., None]:
     """Adds --key, --url and --config, which reach the command together as `server`."""
 
     @click.option(
-        "--key", metavar="KEY", envvar="HEADGATE_API_KEY", required=True,
-        help="The virtual key whose jobs they are; default: the variable HEADGATE_API_KEY.",
+        "--key", metavar="KEY", envvar="HEADGATE_API_KEY", show_envvar=True, required=True,
+        help="The virtual key whose jobs they are.",
     )  # fmt: skip
     @url_option
     @config_option
@@ -58,8 +58,9 @@ def jobs() -> None:
 @click.option("--priority", type=int, default=0, help="Higher goes first.")
 @click.option("--max-cost", "max_cost_usd", type=float, metavar="USD", help="Pause the job before it costs more.")
 @click.option(
-    "--deadline", "deadline_at", type=float, metavar="TIME", help="In Unix seconds; what is not done by then expires."
-)
+    "--deadline", metavar="TIME",
+    help="90m, 6h or 2d from when it may begin, or Unix seconds; what is not done by then expires.",
+)  # fmt: skip
 @click.option("--window", metavar="HOURS", help="Items begin within these hours only: 01:00-06:00.")
 @click.option("--timezone", metavar="NAME", help="Of the window; default: the tenant's.")
 @click.option("--webhook", metavar="URL", help="Is called when the job ends, signed.")
@@ -67,9 +68,11 @@ def jobs() -> None:
 @click.option("--reply-to", metavar="ADDRESS", help="A topic or queue that the answer is sent to.")
 @click.option("--watch", "watches", is_flag=True, help="Follow it to its end.")
 @server_options
-def submit(server: Server, file: Path, watches: bool, mail: tuple[str, ...], **wanted: object) -> None:
+def submit(
+    server: Server, file: Path, watches: bool, mail: tuple[str, ...], deadline: str | None, **wanted: object
+) -> None:
     """Submit a FILE of requests, one JSON object on each line, and print the job's id."""
-    job = submit_file(server, file, {"mail": list(mail) or None, **wanted})
+    job = submit_file(server, file, {"mail": list(mail) or None, **deadline_of(deadline), **wanted})
     click.echo(job.id)
     if watches:
         watch_job(server, job.id)
@@ -97,7 +100,7 @@ def list_jobs(server: Server, state: str | None, as_json: bool) -> None:
         click.echo(answer)
         return
     rows = [
-        (job.id, job.kind, job.state.value, f"{job.progress.done}/{job.progress.total}", job.cost_usd,
+        (job.id, job.kind, _standing(job), f"{job.progress.done}/{job.progress.total}", job.cost_usd,
          written(job.created_at))
         for job in msgspec.json.decode(answer, type=JobList).data
     ]  # fmt: skip
@@ -213,9 +216,8 @@ def _followed(server: Server, job_id: str) -> JobView:
         shown = bar.add_task("", total=None, state="", cost="0", rest="")
         for told in server.follow(f"/v1/jobs/{job_id}/events"):
             job = _job(told)
-            state = f"{job.state}, paused" if job.paused else job.state.value
             done, total = job.progress.done, job.progress.total
-            bar.update(shown, total=total, completed=done, state=state, cost=job.cost_usd, rest=_outlook(job))
+            bar.update(shown, total=total, completed=done, state=_standing(job), cost=job.cost_usd, rest=_outlook(job))
             if _is_out_of_money(job):
                 break
     return job
@@ -243,6 +245,19 @@ def _outlook(job: JobView) -> str:
     if job.progress.text:
         parts.append(job.progress.text)
     return "".join(f", {part}" for part in parts)
+
+
+def deadline_of(text: str | None) -> dict[str, float]:
+    """What a job is given for a deadline as it is written. Raises InvalidRequest."""
+    if text is None:
+        return {}
+    if text.replace(".", "", 1).isdigit():
+        return {"deadline_at": float(text)}
+    return {"deadline_seconds": duration_seconds(text, "deadline")}
+
+
+def _standing(job: JobView) -> str:
+    return f"{job.state}, paused" if job.paused else job.state.value
 
 
 def _sentence(job: JobView) -> str:

@@ -50,4 +50,4 @@ def _row(totals: Totals) -> tuple[str, ...]:
         totals.requests, totals.failed, totals.refused, totals.input_tokens, totals.cached_input_tokens,
         totals.cache_write_tokens + totals.cache_write_1h_tokens, totals.output_tokens, totals.reasoning_tokens,
     )  # fmt: skip
-    return (totals.group, *(f"{count:,}" for count in counts), totals.cost_usd, totals.saved_usd.total)
+    return (totals.group or "(none)", *(f"{count:,}" for count in counts), totals.cost_usd, totals.saved_usd.total)

@@ -5,7 +5,7 @@ Pure. A change that cannot be used any more, because the file has moved on, is l
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,7 +14,7 @@ from headgate.change_types import Change, Setting, Target
 from headgate.config.blocks import Block
 from headgate.config.catalogue import Catalogue
 from headgate.config.limit_checks import COUNTS_APART, check_limits, counts_apart
-from headgate.config.problems import NOWHERE, Findings, written
+from headgate.config.problems import NOWHERE, Findings, nearest, written
 from headgate.config.references import check_references
 from headgate.config.schema import Config
 from headgate.config.settable import RUN_TIME, as_json, place_of, read_value, sentence, settable
@@ -121,17 +121,17 @@ def _found(blocks: Mapping[str, Named], setting: Setting, made: Named | None) ->
     """Raises InvalidRequest if there is no such block."""
     block = blocks.get(setting.name, made)
     if block is None:
-        raise InvalidRequest(_nobody(setting), param=str(setting.target))
+        raise InvalidRequest(_nobody(setting, blocks), param=str(setting.target))
     return block
 
 
-def _nobody(setting: Setting) -> str:
+def _nobody(setting: Setting, names: Iterable[str]) -> str:
     if setting.target is Target.TENANT:
         return (
             f"The tenant '{setting.name}' is not in the configuration. Make it by giving it a tier: "
             f"headgate limits set --tenant {setting.name} tier TIER."
         )
-    return f"The tier '{setting.name}' is not in the configuration."
+    return f"The tier '{setting.name}' is not in the configuration; {nearest(setting.name, names, 'tiers')}"
 
 
 def _block(config: Config, setting: Setting) -> Any:

@@ -62,6 +62,9 @@ def find(target: Target, family: Family, word: str) -> str:
     for path in paths:
         if word in (path, short(path)):
             return path
+    if any(word in (path, short(path)) for path in settable(target)):
+        other = Family.BUDGETS if family is Family.LIMITS else Family.LIMITS
+        raise NotFound(f"'{word}' belongs to the {other}: use headgate {other}, or /admin/{other}.", param="setting")
     hint = nearest(word, map(short, paths), f"{family} of a {target}" if target is not Target.EVERYBODY else family)
     raise NotFound(f"There is no setting '{word}'; {hint}{'' if hint.endswith('?') else '.'}", param="setting")
 

@@ -104,9 +104,16 @@ def _sentence(refusal: Refusal, wait: float | None) -> str:
             return f"{name}{whose} is {meter.limit}, and as many requests are under way. Try again when one has ended."
         case _:
             return (
-                f"{name}{whose} is {limit}: {used} used in the last {meter.rule.period_seconds:g} seconds, and this "
-                f"request needs {needed}. It would fit in {wait or 0:.3f} s."
+                f"{name}{whose} is {limit}{_burst(meter)}: {used} used in the last {meter.rule.period_seconds:g} "
+                f"seconds, and this request needs {needed}. It would fit in {wait or 0:.3f} s."
             )
+
+
+def _burst(meter: Meter) -> str:
+    """What else a rate says: 5 of 20 a minute may have been used, and for now no more be let in."""
+    rule = meter.rule
+    at_once = max(1, int(meter.limit * rule.burst_seconds / rule.period_seconds))
+    return f", {_amount(meter, at_once)} at once" if rule.kind is MeterKind.RATE and at_once < meter.limit else ""
 
 
 def _whose(meter: Meter) -> str:

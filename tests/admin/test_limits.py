@@ -118,7 +118,7 @@ def test_a_tenant_is_made_at_run_time(tmp_path: Path) -> None:
         ({"tier": "fre", "setting": "requests_per_minute", "value": 1}, 400, "The tier 'fre' is not"),
         ({**FREE_LIMIT, "tenant": "acme", "value": 1}, 400, "not both"),
         (FREE_LIMIT, 400, "'value' is missing"),
-        ({"tier": "free", "setting": "tenant_month", "value": 1}, 404, "limits of a tier: "),
+        ({"tier": "free", "setting": "tenant_month", "value": 1}, 404, "use headgate budgets"),
     ],
 )
 def test_what_cannot_be_set_is_named_and_changes_nothing(

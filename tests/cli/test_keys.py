@@ -85,5 +85,6 @@ def test_what_is_wrong_is_said_in_one_sentence(terminal: Terminal, arguments: li
 
 def test_a_wrong_command_line_exits_with_2(terminal: Terminal) -> None:
     assert "--tenant" in terminal.bad("keys", "create", code=2)
-    assert "No such command" in terminal.bad("kyes", code=2)
+    assert "No such command 'kyes'; did you mean \"keys\"?" in terminal.bad("kyes", code=2)
+    assert "HEADGATE_API_KEY" in terminal.bad("jobs", "list", code=2)
     assert "--workers" in terminal.bad("serve", "--workers", "0", code=2)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from headgate.commands.jobs import deadline_of
+from headgate.errors import InvalidRequest
 from tests.cli.terminal import Terminal
 
 
@@ -32,6 +34,24 @@ def test_names_that_the_admin_api_refuses_are_refused(terminal: Terminal, name: 
 
 @pytest.mark.parametrize("family", ["limits", "budgets"])
 def test_settings_of_nobody_are_no_empty_table(terminal: Terminal, family: str) -> None:
-    assert "The tier 'fre' is not in the configuration." in terminal.bad(family, "show", "--tier", "fre")
-    assert "The tenant 'acne' is not in the configuration." in terminal.bad(family, "show", "--tenant", "acne")
+    said = "The tier 'fre' is not in the configuration; did you mean \"free\"?"
+    assert said in terminal.bad(family, "show", "--tier", "fre")
+    setting = "requests_per_minute" if family == "limits" else "user_day"
+    assert said in terminal.bad(family, "set", "--tier", "fre", setting, "1")
+    assert "The tenant 'acne' is not in the configuration; did" in terminal.bad(family, "show", "--tenant", "acne")
     assert "acme" in terminal.good(family, "show", "--tenant", "acme")
+
+
+def test_a_budget_is_no_limit_and_a_limit_no_budget(terminal: Terminal) -> None:
+    assert "headgate budgets" in terminal.bad("limits", "set", "--tier", "free", "user_day", "1")
+    assert "headgate limits" in terminal.bad("budgets", "set", "--tier", "free", "requests_per_minute", "1")
+
+
+def test_a_deadline_is_so_long_from_now_or_a_moment() -> None:
+    assert [deadline_of(text) for text in (None, "6h", "1795000000")] == [
+        {},
+        {"deadline_seconds": 21_600},
+        {"deadline_at": 1_795_000_000},
+    ]
+    with pytest.raises(InvalidRequest, match="12h"):
+        deadline_of("tomorrow")
