@@ -26,7 +26,7 @@ from tests.config.reading import errors
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
-_LATER = re.compile(r"missing|there is no |there are no |no price: |cannot be read")  # what a part of a file lacks
+_LATER = re.compile(r"missing|there is no |there are no |no price: |No such file")  # what a part of a file lacks
 _NOT_OURS = ("apiVersion", "scrape_configs")
 _SERVED = {(endpoint.method, re.sub(r"{\w+(:path)?}", "{}", endpoint.path)) for endpoint in ENDPOINTS}
 _SERVED |= {("POST", f"/v1/{route.value}") for route in Route}
