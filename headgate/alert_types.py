@@ -46,9 +46,9 @@ class DriftFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="drift", o
 
 
 class StoreFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="store", omit_defaults=True):
-    """A store that does not answer."""
+    """A store that does not answer, or a disk that takes nothing."""
 
-    store: str  # redis, database
+    store: str  # redis, database, disk
     error: str
     effect: str  # what it means for requests
 

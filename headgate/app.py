@@ -19,7 +19,7 @@ from headgate.admin.services import Readiness, Running, Services
 from headgate.admin.settings import Settings
 from headgate.alert_types import StoreFacts
 from headgate.alerts.desk import Alerts
-from headgate.alerts.watching import watch_stores
+from headgate.alerts.watching import full_disk, watch_stores
 from headgate.assembly import bookkeeping, parts
 from headgate.assembly.batching import Outside, open_courier
 from headgate.assembly.caching import Caching
@@ -130,7 +130,8 @@ class Application:
         self.instruments.start()
         self.ledger_drain.start()
         self.alerts.start()
-        self._run(watch_stores(self.alerts, self.clock, [self._database_trouble, self.protection.trouble]))
+        stores = (self._database_trouble, self.protection.trouble, lambda: full_disk(self._journal.disk_trouble))
+        self._run(watch_stores(self.alerts, self.clock, stores))
         more = (self.books.nightly.run_forever, self.working.run_forever, self._courier.run_forever)
         for work in (self._connect, self.instruments.page.publish_forever, self._compact_forever, *more):
             self._run(work())
@@ -370,9 +371,10 @@ class Application:
             client_connections=lambda: self._connections(),
             journal_backlog_bytes=lambda: self.ledger_drain.backlog_bytes,
             ledger_healthy=lambda: self.ledger_drain.healthy,
+            disk_healthy=lambda: not self._journal.disk_trouble,
             store=lambda: self.protection.store_state(),
             troubles=self._troubles,
-            breaker_states=lambda: self._of_deployments(self._gate_number),
+            breaker_states=lambda: self._of_deployments(lambda one: _GATE_NUMBERS[one.gate(self.clock.monotonic())]),
             semantic_off=lambda: self.semantics.off(),
             tokens_in_flight=lambda: self._of_deployments(lambda deployment: deployment.tokens_in_flight),
             cache_size=lambda: self.caching.store.size(),
@@ -389,9 +391,6 @@ class Application:
 
     def _of_deployments(self, read: Callable[[Deployment], int]) -> dict[str, int]:
         return {deployment.spec.name: read(deployment) for deployment in self.pipeline.setup.deployments()}
-
-    def _gate_number(self, deployment: Deployment) -> int:
-        return _GATE_NUMBERS[deployment.gate(self.clock.monotonic())]
 
 
 def _shutting_down() -> Draining:

@@ -16,6 +16,11 @@ PATIENCE_SECONDS = 5.0  # a fail-over or a restart of a store is no alert
 Trouble = Callable[[], StoreFacts | None]
 
 
+def full_disk(trouble: str) -> StoreFacts | None:
+    """`trouble` is why the disk of the journal takes nothing, "" if it does."""
+    return StoreFacts("disk", trouble, "Requests are refused until it does.") if trouble else None
+
+
 async def watch_stores(alerts: Alerts, clock: Clock, troubles: Sequence[Trouble]) -> None:
     """For ever: ask each of `troubles` what is wrong with its store, and raise an alert when it stays wrong, again
     every hour until it is well."""

@@ -85,11 +85,12 @@ def drift_alert(facts: DriftFacts, at: float) -> Alert:
 
 def store_alert(facts: StoreFacts, at: float) -> Alert:
     """A store does not answer: told at once, and once an hour as long as it stays away."""
+    what = "takes no rows" if facts.store == "disk" else "does not answer"
     return Alert(
         key=_key("store", facts.store, str(int(at // STORE_WINDOW_SECONDS))),
         at=at,
-        title=f"The {facts.store} does not answer",
-        sentence=f"The {facts.store} does not answer: {facts.error.rstrip('.')}. {facts.effect}",
+        title=f"The {facts.store} {what}",
+        sentence=f"The {facts.store} {what}: {facts.error.rstrip('.')}. {facts.effect}",
         facts=facts,
     )
 

@@ -173,6 +173,8 @@ class FileJournal:
         was_full, self._disk_full = self._disk_full, not self._disk_has_space()
         if self._disk_full and not was_full:
             log.error("no place for the journal: %s", self.disk_trouble, extra={"directory": str(self.directory)})
+        elif was_full and not self._disk_full:
+            log.info("the journal has place again", extra={"directory": str(self.directory)})
 
     def _disk_has_space(self) -> bool:
         """The file system's word, and, once a write has failed, a probe: it does not know of quotas."""

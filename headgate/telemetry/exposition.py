@@ -271,6 +271,11 @@ FAMILIES: tuple[Family | HistogramFamily, ...] = (
         lambda snapshot: snapshot.gauges.ledger_healthy,
     ),
     number(
+        "headgate_disk_healthy",
+        "1 if every worker's server.data_dir takes rows, else 0: requests are refused.",
+        lambda snapshot: snapshot.gauges.disk_healthy,
+    ),
+    number(
         "headgate_store_healthy",
         "1 if every worker reaches the store of limits and budgets, else 0.",
         lambda snapshot: snapshot.gauges.store_healthy,

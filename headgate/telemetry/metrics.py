@@ -42,6 +42,7 @@ class LiveGauges(msgspec.Struct, frozen=True, kw_only=True):
     client_connections: Callable[[], int]
     journal_backlog_bytes: Callable[[], int]
     ledger_healthy: Callable[[], bool]
+    disk_healthy: Callable[[], bool] = lambda: True
     store: Callable[[], tuple[bool, int]] = lambda: (True, 0)  # of limits: whether it answers, and what waits for it
     troubles: Callable[[], Mapping[str, int]] = dict  # since the start, by kind
     breaker_states: Callable[[], Mapping[str, int]]  # by deployment: 0 closed, 1 half-open, 2 open
@@ -169,6 +170,7 @@ class Metrics:
             client_connections=live.client_connections(),
             journal_backlog_bytes=live.journal_backlog_bytes(),
             ledger_healthy=live.ledger_healthy(),
+            disk_healthy=live.disk_healthy(),
             store_healthy=store_healthy,
             store_queued=store_queued,
             resident_bytes=_resident_bytes(),

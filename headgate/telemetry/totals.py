@@ -173,6 +173,7 @@ class Gauges(msgspec.Struct):
     client_connections: int = 0
     journal_backlog_bytes: int = 0
     ledger_healthy: bool = True
+    disk_healthy: bool = True
     store_healthy: bool = True
     store_queued: int = 0
     resident_bytes: int = 0
@@ -205,6 +206,7 @@ class Gauges(msgspec.Struct):
         self.client_connections += other.client_connections
         self.journal_backlog_bytes += other.journal_backlog_bytes
         self.ledger_healthy = self.ledger_healthy and other.ledger_healthy
+        self.disk_healthy = self.disk_healthy and other.disk_healthy
         self.store_healthy = self.store_healthy and other.store_healthy
         self.store_queued += other.store_queued
         self.resident_bytes += other.resident_bytes

@@ -6,7 +6,8 @@ import asyncio
 
 from headgate.alert_types import Alert, StoreFacts
 from headgate.alerts.desk import Alerts
-from headgate.alerts.watching import PATIENCE_SECONDS, watch_stores
+from headgate.alerts.watching import PATIENCE_SECONDS, full_disk, watch_stores
+from headgate.policy.alerting import store_alert
 from headgate.sim.clock import SimClock
 from headgate.sim.loop import run_virtual
 from headgate.stores.memory_alerts import MemoryAlertLog
@@ -60,6 +61,17 @@ def test_a_store_that_stays_away_is_told_soon_and_then_every_hour() -> None:
     told = watched({DATABASE: [(1000.0, 1000.0 + 2.5 * HOUR)], REDIS: []}, 5 * HOUR)
     first = 1000.0 + PATIENCE_SECONDS
     assert told == [(first, "database"), (first + HOUR, "database"), (first + 2 * HOUR, "database")]
+
+
+def test_a_disk_that_takes_nothing_is_told_as_one() -> None:
+    assert full_disk("") is None
+    facts = full_disk("full: free space in server.data_dir")
+    assert facts is not None
+    alert = store_alert(facts, at=0.0)
+    assert alert.title == "The disk takes no rows" and alert.key.split(":")[1] == "disk"
+    assert alert.sentence == (
+        "The disk takes no rows: full: free space in server.data_dir. Requests are refused until it does."
+    )
 
 
 def test_each_store_is_told_for_itself_and_every_absence_anew() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import resource
 from collections.abc import Iterator
@@ -129,7 +130,8 @@ def test_the_bound_counts_what_the_ledger_does_not_have(folder: Path) -> None:
         assert drain(journal) == [record(8)]
 
 
-def test_a_full_disk_refuses_leaves_no_torn_row_and_recovers(folder: Path) -> None:
+def test_a_full_disk_refuses_leaves_no_torn_row_and_recovers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
     with opened(folder) as journal:
         journal.append(record(1))
         (path,) = segments(folder)
@@ -146,7 +148,9 @@ def test_a_full_disk_refuses_leaves_no_torn_row_and_recovers(folder: Path) -> No
             assert not journal.room()
         with largest_file(size + PROBE_BYTES):
             journal.look_at_disk()
+            journal.look_at_disk()
         assert journal.room()
+        assert [record.message for record in caplog.records].count("the journal has place again") == 1
         journal.append(record(3))
         assert drain(journal) == [record(1), record(3)]
 

@@ -157,9 +157,11 @@ def test_an_unreadable_file_is_left_out_and_said(directory: Path, caplog: pytest
 
 def test_states_are_not_summed() -> None:
     together = Snapshot(gauges=Gauges(workers=1, breaker_states={DEPLOYMENT: 1}, tokens_in_flight={DEPLOYMENT: 5}))
-    together.gauges.add(Gauges(workers=1, ledger_healthy=False, breaker_states={DEPLOYMENT: 2, "other": 0}))
+    together.gauges.add(
+        Gauges(workers=1, ledger_healthy=False, disk_healthy=False, breaker_states={DEPLOYMENT: 2, "other": 0})
+    )
     together.gauges.add(Gauges(workers=1, breaker_states={DEPLOYMENT: 0}, tokens_in_flight={DEPLOYMENT: 6}))
     assert together.gauges.breaker_states == {DEPLOYMENT: 2, "other": 0}
     assert together.gauges.tokens_in_flight == {DEPLOYMENT: 11}
-    assert together.gauges.ledger_healthy is False
+    assert together.gauges.ledger_healthy is together.gauges.disk_healthy is False
     assert together.gauges.workers == 3

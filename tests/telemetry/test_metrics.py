@@ -116,6 +116,7 @@ def test_gauges_are_read_when_somebody_looks() -> None:
     counted = metrics(
         in_flight=lambda: in_flight[0],
         ledger_healthy=lambda: False,
+        disk_healthy=lambda: False,
         store=lambda: (False, 7),
         troubles=lambda: {"store_lost": 2},
         breaker_states=lambda: {DEPLOYMENT: 2},
@@ -124,7 +125,7 @@ def test_gauges_are_read_when_somebody_looks() -> None:
     assert value(counted, "headgate_in_flight") == 3
     in_flight[0] = 4
     assert value(counted, "headgate_in_flight") == 4
-    assert value(counted, "headgate_ledger_healthy") == 0
+    assert value(counted, "headgate_ledger_healthy") == 0 == value(counted, "headgate_disk_healthy")
     assert value(counted, "headgate_store_healthy") == 0 and value(counted, "headgate_store_queued") == 7
     assert value(counted, "headgate_troubles_total", kind="store_lost") == 2
     assert value(counted, "headgate_breaker_state", deployment=DEPLOYMENT) == 2
