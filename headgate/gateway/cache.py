@@ -212,6 +212,8 @@ class Cache:
         )
         if journey.setup.pii.private:
             ticket.private_key = caching.private(question.key, call, caller)
+        if call.route is Route.EMBEDDINGS:
+            ticket.inputs = vectors.inputs_of(journey, ticket)
         return ticket
 
     def _may_be_given(self, journey: Journey, ticket: Ticket, kept: CachedAnswer) -> bool:
@@ -233,8 +235,6 @@ class Cache:
 
     async def _find_same(self, journey: Journey, ticket: Ticket) -> CachedAnswer | None:
         """An answer to the same question; of a request for embeddings it may be put together."""
-        if journey.call.route is Route.EMBEDDINGS and ticket.inputs is None:
-            ticket.inputs = vectors.inputs_of(journey, ticket)
         if ticket.inputs is not None:
             may_be_given = partial(self._may_be_given, journey, ticket)
             return await vectors.look(self._store, ticket.inputs, may_be_given)

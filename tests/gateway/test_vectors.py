@@ -15,7 +15,7 @@ from headgate.errors import StreamMalformed
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.rules import Rules
 from headgate.ports import UpstreamResponse
-from headgate.types import Caller, Operation, Outcome, Route
+from headgate.types import CacheControl, CacheMode, Caller, Operation, Outcome, Route
 from tests.gateway.corridor import ALICE, EVERYTHING, Corridor, Visit, deployment, model, run
 from tests.gateway.scripted import JSON, Reply, ScriptedProvider, ScriptedResponse
 
@@ -89,6 +89,25 @@ def test_other_vectors_are_others(other: dict[str, Any]) -> None:
         corridor = embedding(Embedding())
         await ask(corridor, ["a"])
         assert (await ask(corridor, ["a"], **other))[0] == "miss"
+
+    run(scenario)
+
+
+def test_what_is_asked_for_afresh_is_kept_one_input_at_a_time_too() -> None:
+    async def scenario() -> None:
+        provider = Embedding()
+        corridor = embedding(provider)
+        call = corridor.call(Route.EMBEDDINGS, input=["one", "three"], stream=False)
+        for _ in range(2):
+            again = msgspec.structs.replace(
+                call, id=corridor.clock.new_id("req"), cache=CacheControl(CacheMode.REFRESH)
+            )
+            visit = await corridor.visit(again)
+            assert visit.head is not None and visit.head.cache == "miss"
+            await asyncio.sleep(1)
+        how, visit = await ask(corridor, ["three"])
+        assert (how, vectors(visit), len(provider.asked)) == ("exact", [vector("three")], 2)
+        assert corridor.answers.size().entries == 2
 
     run(scenario)
 
