@@ -298,13 +298,16 @@ def caches(config: Config) -> dict[str, CacheRules]:
     settings = [(name, model.cache, [name]) for name, model in config.models.items()]
     settings += [(name, router.cache, router.from_) for name, router in config.routers.items()]
     return {
-        name: CacheRules(_exact_rules(cache.exact or ExactCacheConfig()), frozenset(models), _semantic_rules(cache))
+        name: CacheRules(_exact_rules(cache), frozenset(models), _semantic_rules(cache))
         for name, cache, models in settings
         if cache.exact is not None or cache.semantic is not None
     }
 
 
-def _exact_rules(config: ExactCacheConfig) -> ExactRules:
+def _exact_rules(cache: CacheConfig) -> ExactRules:
+    config, semantic = cache.exact, cache.semantic
+    if config is None:  # answers are kept for as long as they may be given to other questions
+        config = ExactCacheConfig() if semantic is None else ExactCacheConfig(ttl_seconds=semantic.ttl_seconds)
     return ExactRules(config.ttl_seconds, Sampled(config.sampled), Sharing(config.share), config.coalesce)
 
 

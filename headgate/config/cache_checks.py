@@ -1,15 +1,18 @@
-"""Checks of the block `cache.provider`. Pure."""
+"""Checks of the blocks `cache`: cache points that nobody can set, answers that go too early. Pure."""
 
 from __future__ import annotations
 
 from headgate.config.problems import Findings, Place
-from headgate.config.schema import Config, ModelConfig
+from headgate.config.schema import CacheConfig, Config, ModelConfig
 
 CACHE_POINT_KINDS = ("anthropic", "bedrock")  # of providers; all others cache what they like
 
 
 def check_caches(config: Config, findings: Findings) -> None:
-    """Add an error for cache points that nobody can set, and a warning for those that no provider is sent."""
+    """Add an error for cache points that nobody can set, and a warning for what has no effect."""
+    for kind, named in (("models", config.models), ("routers", config.routers)):
+        for name, one in named.items():
+            _check_ages(one.cache, (kind, name, "cache"), findings)
     for name, model in config.models.items():
         if model.cache.provider is None:
             continue
@@ -24,6 +27,13 @@ def check_caches(config: Config, findings: Findings) -> None:
         if router.cache.provider is not None:
             message = "a router has no provider of its own"
             findings.error(("routers", name, "cache", "provider"), message, "set it at the router's models")
+
+
+def _check_ages(cache: CacheConfig, place: Place, findings: Findings) -> None:
+    exact, semantic = cache.exact, cache.semantic
+    if exact is not None and semantic is not None and semantic.ttl_seconds > exact.ttl_seconds:
+        message = f"has no effect beyond exact.ttl_seconds, {exact.ttl_seconds:g}: answers are kept no longer"
+        findings.warning((*place, "semantic", "ttl_seconds"), message, "raise that one too")
 
 
 def _takes_points(config: Config, model: ModelConfig) -> bool:

@@ -242,7 +242,8 @@ class ExactCacheConfig(Block, frozen=True):
 class SemanticCacheConfig(Block, frozen=True):
     """Answers to a request that means the same. Needs headgate[embeddings]; turns `exact` on too."""
 
-    ttl_seconds: Positive = 3600.0  # how old an answer may be that is given to another question
+    # how old an answer may be that is given to another question; without a block `exact` it is kept for so long too
+    ttl_seconds: Positive = 3600.0
     bound: Share = 0.01  # the highest tolerated share of wrong answers among all hits
     shadow_share: Share = 0.02  # share of hits that are asked upstream as well, to measure the wrong ones
     # what is looked for: questions with nothing said before them but instructions (first), or also those within a

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from headgate.assembly.parts import Assembly
+from headgate.assembly.parts import Assembly, caches
 from headgate.cache_types import ProviderCacheRules
 from headgate.clock import SystemClock
 from headgate.config.problems import line_of
@@ -47,6 +47,24 @@ def test_they_become_the_deployments_rules() -> None:
 def test_what_cannot_be(points: str, said: str) -> None:
     (found,) = errors(model(points))
     assert said in found
+
+
+@pytest.mark.parametrize(
+    ("cache", "kept_seconds", "warns"),
+    [
+        ("{semantic: {ttl_seconds: 7200}}", 7200, False),
+        ("{exact: {ttl_seconds: 600}, semantic: {ttl_seconds: 600}}", 600, False),
+        ("{exact: {ttl_seconds: 600}, semantic: {ttl_seconds: 601}}", 600, True),
+        ("{exact: {ttl_seconds: 600}}", 600, False),
+    ],
+)
+def test_answers_are_kept_for_as_long_as_they_may_be_given(cache: str, kept_seconds: float, warns: bool) -> None:
+    text = model("{points: [tools]}").replace("{provider: {points: [tools]}}", cache)
+    text += f"routers: {{auto: {{from: [a], cache: {cache}}}}}\n"
+    rules = caches(config(text))
+    assert [one.exact and one.exact.ttl_seconds for one in rules.values()] == [kept_seconds] * 2
+    said = [line_of(found) for found in read(text).notes if "has no effect beyond exact.ttl_seconds" in line_of(found)]
+    assert ["models.a" in said[0], "routers.auto" in said[1]] == [True, True] if warns else said == []
 
 
 def test_a_router_has_none_of_its_own() -> None:
