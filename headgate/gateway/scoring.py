@@ -5,6 +5,7 @@ Imported when the first request asks for a router: a start pays for nothing of i
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 
@@ -15,6 +16,7 @@ from headgate.policy.difficulty.signals import signals_of
 from headgate.ports import Embedder, Used
 from headgate.route_types import Hardness, Signals
 
+VECTOR_SECONDS = 0.5  # what a question's meaning may cost a request
 SHORT_CHARACTERS = 60  # "why?" and "go on" are as hard as what they follow
 
 log = logging.getLogger(__name__)
@@ -58,7 +60,10 @@ class ModelScorer:
                 log.warning("a router goes by words alone: its model was trained with the embedder %s", made_for)
             return None
         try:
-            return (await embedder.embed([text], used))[0]
+            async with asyncio.timeout(VECTOR_SECONDS):
+                return (await embedder.embed([text], used))[0]
         except EmbedderUnavailable as error:
             log.warning("a router goes by words alone: %s", error.message)
-            return None
+        except TimeoutError:
+            log.warning("a router goes by words alone: no vector came within %g seconds", VECTOR_SECONDS)
+        return None

@@ -18,16 +18,18 @@ from headgate.gateway.journey import Journey
 from headgate.gateway.semantic_checks import Checks, Comparison, said_by
 from headgate.gateway.semantic_memory import Asked, Dropped, Entered, Learned, Left, Notes, Scope, SemanticMemory
 from headgate.gateway.tickets import Ticket
+from headgate.metering import EmbeddingUse
 from headgate.policy.semantic.partition import Decision, Settings, Verified
 from headgate.policy.semantic.sketch import sketch
 from headgate.policy.semantic.switch import Switch
-from headgate.ports import CacheStore, Clock, Embedder
+from headgate.ports import CacheStore, Clock, Embedder, Vector
 from headgate.vector_ports import EntryLog
 from headgate.wire import texts
 
 LEAST_SIMILARITY = 0.6  # of a candidate that is worth a comparison after a miss: what is farther away teaches nothing
 MOST_TRIES = 3  # entries whose answers are not there any more, until a question is a miss
 CHECKS_AT_ONCE = 16  # beyond, a comparison is left out
+LATE_AT_ONCE = 100  # beyond, a vector that comes too late is given up
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +70,7 @@ class Semantic:
         self._notes = Notes()
         self._log: EntryLog | None = None
         self._running: set[asyncio.Task[None]] = set()
+        self._late: set[asyncio.Task[list[Vector]]] = set()  # vectors that nobody waits for any more
 
     def connect(self, entry_log: EntryLog) -> None:
         """Where notes go. They come back through `apply`."""
@@ -91,9 +94,10 @@ class Semantic:
 
     async def aclose(self) -> None:
         """Give up comparisons that are under way."""
-        for task in self._running:
+        tasks = [*self._running, *self._late]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     # --- a request on its way ---
 
@@ -150,14 +154,32 @@ class Semantic:
     # --- parts ---
 
     async def _embed(self, journey: Journey, text: str, rules: SemanticRules) -> bytes | None:
-        """What a provider takes for it is booked as an attempt of the request."""
+        """What a provider takes for it is booked as an attempt of the request. What comes too late has been paid for
+        too: it is a row of its own."""
+        waits, booked = True, booked_on(journey)
+
+        def used(use: EmbeddingUse) -> None:
+            (booked if waits else self._checks.embedded)(use)
+
+        asked = asyncio.get_running_loop().create_task(self._embedder.embed([text], used))
         try:
             async with asyncio.timeout(rules.wait_seconds):
-                (vector,) = await self._embedder.embed([text], booked_on(journey))
+                (vector,) = await asyncio.shield(asked)
                 return vector
         except (EmbedderUnavailable, TimeoutError) as error:
             log.debug("a question was not embedded: %r", error)
             return None
+        finally:
+            waits = False
+            if not asked.done():
+                self._await_late(asked)
+
+    def _await_late(self, asked: asyncio.Task[list[Vector]]) -> None:
+        if len(self._late) >= LATE_AT_ONCE:
+            asked.cancel()
+        self._late.add(asked)
+        asked.add_done_callback(self._late.discard)
+        asked.add_done_callback(lambda late: late.cancelled() or late.exception())
 
     async def _kept(self, decision: Decision) -> CachedAnswer | None:
         """The answer of the best candidate. One that is not there any more is forgotten, by all."""

@@ -58,7 +58,7 @@ class Checks:
         self._handle = handle
         self._embedder = embedder
         self._clock = clock
-        self._embedded = embedded
+        self.embedded = embedded
 
     async def agree(self, caller: Caller, judge: str, compared: Comparison) -> bool | None:
         """Whether two answers say the same: by a model, or without one by their words and embeddings. None: unknown."""
@@ -71,7 +71,7 @@ class Checks:
             )
             return await self._verdict(caller, judge, _JUDGE, asked, JUDGE_TAG)
         try:
-            one, other = await self._embedder.embed([compared.fresh, compared.kept], self._embedded)
+            one, other = await self._embedder.embed([compared.fresh, compared.kept], self.embedded)
         except EmbedderUnavailable:
             return None
         similarity = sum(map(_product, array.array("f", one), array.array("f", other)))

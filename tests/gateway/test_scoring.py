@@ -13,10 +13,11 @@ import pytest
 from headgate.difficulty.loading import load_difficulty
 from headgate.errors import EmbedderUnavailable, FileInvalid
 from headgate.gateway.routers import RouterSpec
-from headgate.gateway.scoring import ModelScorer
+from headgate.gateway.scoring import VECTOR_SECONDS, ModelScorer
 from headgate.policy.difficulty.model import Difficulty
 from headgate.ports import Used, Vector
 from headgate.route_types import Hardness, Signals
+from tests.gateway.corridor import run
 
 AUTO = RouterSpec("auto", ("small", "large"))
 BY_MEANING = RouterSpec("auto", ("small", "large"), use_embedder=True)
@@ -64,6 +65,22 @@ def test_hard_questions_are_harder() -> None:
 def test_a_follow_up_is_as_hard_as_what_it_follows() -> None:
     assert scored(Signals("why?", prior_text=HARD.text)) == scored(HARD)
     assert scored(Signals(EASY.text * 3, prior_text=HARD.text)) != scored(HARD)
+
+
+def test_nobody_waits_long_for_a_vector() -> None:
+    class Slow(Embedding):
+        async def embed(self, texts: Sequence[str], used: Used | None = None) -> list[Vector]:
+            await asyncio.sleep(60)
+            return await super().embed(texts, used)
+
+    async def scenario() -> None:
+        scorer, loop = ModelScorer(load, lambda: Slow(MODEL.dimensions)), asyncio.get_running_loop()
+        began = loop.time()
+        assert await scorer.score(BY_MEANING, EASY, lambda use: None) == scored_by_words
+        assert loop.time() - began <= VECTOR_SECONDS + 0.01
+
+    scored_by_words = scored(EASY)
+    run(scenario)
 
 
 def test_by_meaning_where_that_is_configured() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from headgate.cache_types import CacheScope, Sampled, SemanticRules
 from headgate.gateway import embedded
+from headgate.gateway.semantic import LATE_AT_ONCE
 from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG, Checks, Comparison
 from headgate.gateway.semantic_memory import Asked, Entered, Learned, Notes, Scope, SemanticMemory
 from headgate.policy.pii.findings import PiiClass
@@ -190,6 +191,7 @@ def test_without_vectors_it_is_a_miss_and_soon() -> None:
         visit = await corridor.visit(corridor.asking(LAST.format("router")))
         assert visit.head is not None and visit.head.cache == "miss"
         assert corridor.clock.monotonic() - began < RULES.wait_seconds + 0.01
+        await asyncio.sleep(60)
         corridor.embedder.seconds, corridor.embedder.fails = 0.0, True
         assert await corridor.ask(LAST.format("printer")) == "miss"
         assert corridor.counted.decided["small", "unavailable"] == 2
@@ -402,6 +404,22 @@ def test_what_a_provider_takes_for_a_vector_is_an_attempt_of_the_request() -> No
         assert [one.deployment for one in asked.attempts] == ["p/e", "up/model"]
         assert len({one.id for one in asked.attempts}) == len({one.number for one in asked.attempts}) == 2
         assert asked.cost_picousd == sum(one.cost_picousd for one in asked.attempts) > 777
+
+    run(scenario)
+
+
+def test_a_vector_that_comes_too_late_has_been_paid_for_too() -> None:
+    async def scenario() -> None:
+        corridor = Meaning()
+        corridor.embedder.cost_picousd, corridor.embedder.seconds = 777, 5.0
+        visits = [corridor.visit(corridor.asking(f"What is number {number}?")) for number in range(LATE_AT_ONCE + 3)]
+        for visit in await asyncio.gather(*visits):
+            assert visit.head is not None and visit.head.cache == "miss"
+        await asyncio.sleep(10)
+        rows = [row for row in corridor.journal.appended if row.tags == (embedded.TAG,)]
+        assert len(rows) == LATE_AT_ONCE and {row.cost_picousd for row in rows} == {777}
+        others = [row for row in corridor.journal.appended if row not in rows]
+        assert all([one.deployment for one in row.attempts] == ["up/model"] for row in others)
 
     run(scenario)
 
