@@ -28,6 +28,7 @@ class AnswerHead(Frozen, frozen=True, gc=False):
     requests: Standing | None = None  # how the limits stand
     tokens: Standing | None = None
     age_seconds: int | None = None  # of an answer that was kept
+    kept_from: str = ""  # the request whose answer it is, and why it was given to another question
     is_replayed: bool = False  # it is what another request with the same idempotency key was given
     route: str = ""  # how a router chose the model
 

@@ -270,6 +270,7 @@ class Cache:
             requests=journey.requests,
             tokens=journey.tokens,
             age_seconds=int(self._clock.now() - kept.stored_at),
+            kept_from=_told(ticket, kept, how),
             route=journey.route_told(),
         )
         self._land(journey, head, kept)
@@ -359,6 +360,15 @@ class Cache:
 def _is_answer_to(ticket: Ticket, kept: CachedAnswer) -> bool:
     """It is in the key that was asked for; it is made sure of, whatever a store does."""
     return kept.key in (ticket.question.key, ticket.private_key)
+
+
+def _told(ticket: Ticket | None, kept: CachedAnswer, how: Hit) -> str:
+    """Whose answer is given; to another question, how near that is, and how likely the answer is held to be right."""
+    if how is not Hit.SEMANTIC or ticket is None or ticket.asked is None:
+        return kept.request_id
+    decision = ticket.asked.decision
+    similarity = decision.evidence.similarity if decision.evidence is not None else 0.0
+    return f"{kept.request_id}; similarity={similarity:.3f}; probability={decision.probability:.3f}"
 
 
 def _note_coalesced(journey: Journey, flight: Flight) -> None:

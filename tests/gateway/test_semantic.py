@@ -39,6 +39,10 @@ def test_it_learns_and_then_answers_what_means_the_same(stream: bool) -> None:
         visit = await corridor.visit(corridor.asking(LAST.format("badge"), stream=stream))
         assert visit.head is not None
         assert (visit.head.cache, visit.head.model, visit.head.provider) == ("semantic", "small", "up")
+        source, similarity, probability = visit.head.kept_from.split("; ")
+        (first,) = [row for row in corridor.journal.appended if row.id == source]
+        assert first.outcome is Outcome.DONE and first.tags == ()
+        assert float(similarity.removeprefix("similarity=")) > 0.8 < float(probability.removeprefix("probability="))
         assert b"settings of topic 7." in visit.body
         assert visit.body.endswith(b"data: [DONE]\n\n") or not stream
         (row,) = [row for row in corridor.journal.appended if row.id == visit.head.request_id]

@@ -138,6 +138,7 @@ def answer_head(head: AnswerHead, route: Route) -> bytes:
         f"x-headgate-cache: {head.cache}\r\n"
         f"{_REPLAYED if head.is_replayed else ''}"
         f"{'' if head.age_seconds is None else f'age: {head.age_seconds}{_END}'}"
+        f"{f'x-headgate-cache-from: {head.kept_from}{_END}' if head.kept_from else ''}"
         f"{_STREAM if head.stream else _JSON}"
         f"{'' if cost is None else f'x-headgate-cost-usd: {pricing.format_usd(cost)}{_END}'}"
         f"{f'x-headgate-dropped: {_ascii(_list(head.dropped))}{_END}' if head.dropped else ''}"
