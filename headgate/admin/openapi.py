@@ -128,10 +128,12 @@ def document(endpoints: Iterable[Endpoint[Any]]) -> bytes:
 
 
 def _schemas(endpoints: Iterable[Endpoint[Any]]) -> tuple[Json, Json]:
-    """The schemas of what endpoints take, and of what they give."""
+    """The schemas of what endpoints take, which stand where they are taken, and those that the document refers to."""
     taken = msgspec.json.schema_components([one.takes for one in endpoints], ref_template=_REFERENCE)[1]
     given = [one.gives for one in endpoints if one.gives is not None]
-    return taken, msgspec.json.schema_components([Error, AnthropicError, *given], ref_template=_REFERENCE)[1]
+    schemas = msgspec.json.schema_components([Error, AnthropicError, *given], ref_template=_REFERENCE)[1]
+    whole = {one.takes.__name__ for one in endpoints}
+    return taken, schemas | {name: schema for name, schema in taken.items() if name not in whole}
 
 
 def _operation(endpoint: Endpoint[Any], taken: Json) -> Json:

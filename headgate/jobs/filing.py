@@ -20,6 +20,7 @@ from headgate.types import Caller, Frozen
 UPLOAD_SECONDS = 3600.0  # that an upload may take
 SWEEP_SECONDS = 60.0
 MOST_SWEEPS = 1000  # each is a transaction
+CREATED_AT = "created_at"  # from when on a caller may count
 SHORTEST_SECONDS, LONGEST_SECONDS = 3600, 30 * 86_400  # that a caller may ask for
 LONGEST_NAME = 255
 FORM_BYTES = 1_000_000  # of a form beside its file
@@ -166,17 +167,18 @@ class FileDesk:
             raise InvalidRequest(f"'purpose' must be one of {', '.join(UPLOADED)}.", param="purpose")
         if purpose == "batch" and writer.size > MAX_BYTES:
             raise BodyTooLarge(f"A file for a batch has at most {MAX_BYTES} bytes.", param="file")
-        anchor, seconds = fields.pop("expires_after[anchor]", "created_at"), fields.pop("expires_after[seconds]", None)
+        anchor, seconds = fields.pop("expires_after[anchor]", CREATED_AT), fields.pop("expires_after[seconds]", "")
         if fields:
             raise InvalidRequest(f"There is no parameter '{next(iter(fields))}'.", param=next(iter(fields)))
-        kept = self.settings().keep_seconds if seconds is None else float(asked_seconds(anchor, seconds))
+        is_asked = bool(seconds) or anchor != CREATED_AT
+        kept = float(asked_seconds(anchor, seconds)) if is_asked else self.settings().keep_seconds
         now, name = self._clock.now(), filename[:LONGEST_NAME]
         return StoredFile(writer.id, caller.tenant, caller.user, purpose, name, writer.size, now, now + kept)
 
 
 def asked_seconds(anchor: str, seconds: str | int) -> int:
     """How long a caller wants a file kept. Raises InvalidRequest."""
-    if anchor != "created_at":
+    if anchor != CREATED_AT:
         raise InvalidRequest("A file expires after it was created: 'anchor' must be created_at.", param="expires_after")
     number = int(seconds) if isinstance(seconds, int) or seconds.isdecimal() else 0
     if not SHORTEST_SECONDS <= number <= LONGEST_SECONDS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,11 @@ def test_what_is_described_is_what_is_served() -> None:
     names = [operation["operationId"] for operation in OPERATIONS.values()]
     assert len(names) == len(set(names))
     assert all(operation["summary"] and "default" in operation["responses"] for operation in OPERATIONS.values())
+
+
+def test_every_schema_that_is_referred_to_is_there() -> None:
+    referred_to = re.findall(r'"#/components/schemas/([^"]+)"', openapi.document(ENDPOINTS).decode())
+    assert set(referred_to) <= set(DOCUMENT["components"]["schemas"])
 
 
 def test_what_an_endpoint_takes_is_described() -> None:
