@@ -21,6 +21,7 @@ from headgate.types import Frozen
 from headgate.vector_ports import VectorIndex
 
 MOST_SCOPES = 1_000
+MOST_SCOPES_OF_A_TENANT = 200  # who makes up prompt versions takes no other tenant's place
 BYTES_OF_A_COORDINATE = 4
 
 
@@ -181,11 +182,16 @@ class SemanticMemory:
         learned = self._scopes.get(scope)
         if learned is None:
             learned = self._scopes[scope] = Partition(scope.settings)
-            if len(self._scopes) > MOST_SCOPES:
-                oldest, _ = self._scopes.popitem(last=False)
-                for key in [key for key, entry in self._entries.items() if entry.scope == oldest]:
-                    self._leave(key)
+            own = [one for one in self._scopes if one.tenant == scope.tenant]
+            if len(own) > MOST_SCOPES_OF_A_TENANT:
+                self._forget(own[0])
+            elif len(self._scopes) > MOST_SCOPES:
+                self._forget(next(iter(self._scopes)))
         return learned
+
+    def _forget(self, scope: Scope) -> None:
+        for key in self._scopes.pop(scope).entries():
+            self._leave(key)
 
 
 class Notes:

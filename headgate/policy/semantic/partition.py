@@ -71,6 +71,10 @@ class Partition:
     def __len__(self) -> int:
         return len(self._records)
 
+    def entries(self) -> list[str]:
+        """The entries that are known."""
+        return list(self._records)
+
     def decide(self, question: Sketch, neighbours: Sequence[Neighbour], chance: float) -> Decision:
         """Whether one of the neighbours (nearest first, unknown entries are passed over) answers the question."""
         known = [neighbour for neighbour in neighbours if neighbour.entry in self._records]
