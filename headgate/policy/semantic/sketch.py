@@ -37,7 +37,7 @@ _MOST_TOKENS = 200
 _TOKEN = re.compile(r"\d+(?:[.,:]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[$€£₹¥%]")
 _MIXED = re.compile(r"\b(?=\w*\d)(?=\w*[^\W\d_])[\w-]+\b")  # ZX110A, v2, mp3: letters and digits in one word
 _CODE = re.compile(
-    r"`[^`]+`|\b\w+\([^()]*\)|\b\w+(?:\.\w+)+\(|[{};]|[=!<>]=|::|->|=>|</?\w+>"  # calls, operators, tags
+    r"`[^`]+`|\b\w+\([^()]*\)|(?<![\w.])\w++(?:\.\w++)++\(|[{};]|[=!<>]=|::|->|=>|</?\w+>"  # calls, operators, tags
     r"|\b[a-z]+_[a-z_]+\b|\b[a-z]+[A-Z]\w+\b|\b[A-Z]+_[A-Z_]+\b|(?<!\w)--?\w[\w-]*"  # names as code has them, options
 )
 _IDEOGRAMS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
