@@ -90,7 +90,9 @@ def ask(method: str, path: str, body: object = None, *, url: str | None, config_
     """A successful answer of the admin API. Raises InvalidRequest with the server's own words."""
     admin_key = os.environ.get(VARIABLE, "")
     if not admin_key:
-        raise InvalidRequest(f"Put the admin key into the variable {VARIABLE}: the server is asked with it.")
+        raise InvalidRequest(
+            f"Put the admin key into the variable {VARIABLE}: what the server had there, or printed at its first start."
+        )
     return Server(server_url(url, config_path), admin_key).ask(method, path, body)
 
 

@@ -179,7 +179,9 @@ def webhook_secret(server: Server) -> None:
 def erase(url: str | None, config_path: str | None, **what: object) -> None:
     """Erase requests, results, files and kept answers; the ledger keeps its rows. Needs HEADGATE_ADMIN_KEY."""
     told = msgspec.json.decode(ask("POST", "/admin/erase", what, url=url, config_path=config_path), type=ErasedView)
-    click.echo(f"Erased: {told.jobs:,} jobs, {told.files_and_keys:,} files and keys, {told.cached:,} kept answers.")
+    click.echo(
+        f"Erased: {told.jobs:,} jobs, {told.files_and_keys:,} files and idempotency keys, {told.cached:,} kept answers."
+    )
 
 
 def _show_deliveries(answer: bytes) -> None:
