@@ -139,13 +139,14 @@ class Drain:
                 self._report("")
             except Exception as error:  # whatever it was, rows go on waiting on disk and are tried again
                 pause = min(pause * 2, BACKOFF_SECONDS)
-                self._report(str(error) or type(error).__name__)
+                self._report(str(error) or type(error).__name__, is_known=isinstance(error, HeadgateError))
             await asyncio.sleep(pause)
 
-    def _report(self, error: str) -> None:
-        """Once when it breaks and once when it is well again; in between the gauges tell."""
+    def _report(self, error: str, *, is_known: bool = False) -> None:
+        """Once when it breaks and once when it is well again; in between the gauges tell. A known error says all that
+        there is to say; another one needs its traceback."""
         if error and not self.last_error:
-            log.error("rows wait in the journal: %s", error, extra={"rows": self.backlog_rows}, exc_info=True)
+            log.error("rows wait in the journal: %s", error, extra={"rows": self.backlog_rows}, exc_info=not is_known)
         elif self.last_error and not error:
             log.info("the ledger takes rows again")
         self.last_error = error

@@ -16,6 +16,7 @@ from typing import TextIO
 import msgspec
 
 from headgate.config.schema import LogConfig
+from headgate.telemetry.repeats import STANDARD, Repeats
 
 # Keys by the prefixes their issuers give them, whatever follows "Bearer", values named as keys, passwords in URLs.
 _SECRET = re.compile(
@@ -25,7 +26,6 @@ _SECRET = re.compile(
     r"|(?P<url>://[^/\s:@\"'\\]*:)[^/\s@\"'\\]+(?=@)",
     re.IGNORECASE,
 )
-_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 
 
 def mask_secrets(text: str) -> str:
@@ -47,7 +47,7 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": _text(record.getMessage()),
         }
-        line.update((name, _plain(value)) for name, value in vars(record).items() if name not in _STANDARD)
+        line.update((name, _plain(value)) for name, value in vars(record).items() if name not in STANDARD)
         if record.exc_info:
             line["error"] = _text("".join(traceback.format_exception(*record.exc_info)))
         return self._encoder.encode(line).decode()
@@ -60,7 +60,8 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)-7s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return mask_secrets(super().format(record))
+        line, repeated = mask_secrets(super().format(record)), getattr(record, "repeated", 0)
+        return f"{line} (and {repeated} times since the last line)" if repeated else line
 
 
 def _plain(value: object) -> object:
@@ -81,6 +82,7 @@ def configure_logging(config: LogConfig, stream: TextIO | None = None) -> None:
     """
     handler = logging.StreamHandler(stream or sys.stderr)
     handler.setFormatter(JsonFormatter() if config.format == "json" else TextFormatter())
+    handler.addFilter(Repeats())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.level.upper())
