@@ -31,7 +31,7 @@ from headgate.errors import (
     SlowSender,
 )
 from headgate.gateway.http import headers as http_headers
-from headgate.gateway.http.cors import PREFIX, Cors, is_preflight
+from headgate.gateway.http.cors import PREFIX, Cors, is_preflight, require_known_page
 from headgate.types import Route
 from headgate.wire.speakers import speaker
 
@@ -109,8 +109,8 @@ class ColdPaths:
         visit = Visit(self._services, request_id, secret, request.headers, body)
         if endpoint.access is Access.ADMIN:
             require_admin(secret, self._services.admin_key_hash)
-        elif endpoint.access is Access.CALLER:
-            visit.caller()
+        elif endpoint.access is Access.CALLER and not visit.caller().key_id:
+            require_known_page(sent_headers, self._cors(request))
         sent = dict(request.query_params)
         if request.scope["path"].startswith(_ANTHROPICS):
             sent.pop("beta", None)  # what its SDK calls beta is served at the same URL

@@ -144,3 +144,16 @@ def test_head_is_answered_as_get(tmp_path: Path) -> None:
         assert (await office.client.head("/healthz")).status_code == 200
 
     in_office(tmp_path, scenario)
+
+
+def test_without_authentication_a_page_of_anybody_may_not_ask(tmp_path: Path) -> None:
+    async def scenario(office: Office) -> None:
+        assert (await office.get("/v1/models", {"origin": "http://localhost:5173"})).status_code == 200
+        for name, headers in (("GET", {}), ("POST", {"content-type": "text/plain"})):
+            url = "/v1/models" if name == "GET" else "/v1/jobs"
+            page = {"origin": "https://evil.org", **headers}
+            told = error_of(await office.client.request(name, url, headers=page, content=b""), 403)
+            assert "server.cors_origins" in told["message"]
+        assert (await office.get("/healthz", {"origin": "https://evil.org"})).status_code == 200
+
+    in_office(tmp_path, scenario, b"server: {authentication: off}\n" + CONFIG)

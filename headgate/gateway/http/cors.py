@@ -6,6 +6,7 @@ no page is allowed credentials, and `*` may stand for every header that it may r
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 
 from headgate.errors import Forbidden
@@ -14,6 +15,8 @@ ANY = "*"
 PREFIX = "/v1/"  # never the admin API
 _METHODS = "GET, POST, PUT, DELETE"
 _REMEMBERED_SECONDS = "600"
+
+_OF_THIS_MACHINE = re.compile(rb"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?")
 
 Lines = list[tuple[bytes, bytes]]
 
@@ -56,3 +59,15 @@ class Cors:
 def is_preflight(method: str, headers: Mapping[bytes, bytes]) -> bool:
     """Whether it is a browser that asks for a page."""
     return method == "OPTIONS" and b"origin" in headers and b"access-control-request-method" in headers
+
+
+def require_known_page(headers: Mapping[bytes, bytes], cors: Cors | None) -> None:
+    """Of a request without a key, where none is needed: any page that somebody opens can send one, and would spend the
+    operator's money although it may not read the answer. Raises Forbidden."""
+    if (origin := headers.get(b"origin")) is None or _OF_THIS_MACHINE.fullmatch(origin):
+        return
+    if cors is None or not cors.lines(headers):
+        raise Forbidden(
+            "Without authentication only pages of this machine may ask. The operator allows others in "
+            "server.cors_origins."
+        )

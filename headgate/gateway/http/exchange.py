@@ -13,7 +13,7 @@ from headgate.errors import BodyTooLarge, Draining, HeadgateError, InternalError
 from headgate.gateway.accounts import Accounts
 from headgate.gateway.answers import Answer
 from headgate.gateway.http import headers as http_headers
-from headgate.gateway.http.cors import Cors
+from headgate.gateway.http.cors import Cors, require_known_page
 from headgate.gateway.http.headers import Headers
 from headgate.gateway.pipeline import Pipeline
 from headgate.ports import Clock
@@ -88,7 +88,10 @@ class Edge:
             self.refusals.refused(Overloaded.code)
             raise Overloaded("Too many requests are under way. Send the request again later.", retry_after_seconds=1)
         try:
-            return self.accounts.authenticate(http_headers.secret(headers))
+            caller = self.accounts.authenticate(http_headers.secret(headers))
+            if not caller.key_id:
+                require_known_page(headers, self.limits.cors)
+            return caller
         except HeadgateError:
             self.refusals.unauthenticated()
             raise
