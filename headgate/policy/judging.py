@@ -14,6 +14,8 @@ You compare two answers to the same question. Judge whether they are correct, co
 alone do not count. Answer with one word: A if the first answer is better, B if the second one is, TIE if they are \
 about as good."""
 _WORD = re.compile(r"\b(TIE|A|B)\b")
+_COMPARED = re.compile(r"\b(?:than|over|to|not|and|or)\s+\W*[AB]\W*$", re.IGNORECASE)  # "B is better than A" is no A
+_SHORT_CHARACTERS = 40  # of an answer in which an A is no article
 
 
 class Better(StrEnum):
@@ -31,8 +33,11 @@ def question(asked: str, first: str, second: str) -> str:
 
 
 def read(said: str) -> Better | None:
-    """The judge's word, the last one if it says more; None if there is none."""
-    words = _WORD.findall(said.upper() if len(said) < 40 else said)
+    """The judge's word, the last one if it says more; None if there is none, or if the last one is what the better
+    answer is compared with."""
+    words = _WORD.findall(said.upper() if len(said) < _SHORT_CHARACTERS else said)
+    if len(set(words)) > 1 and _COMPARED.search(said):
+        return None
     return Better(words[-1]) if words else None
 
 
@@ -56,5 +61,5 @@ def check(asked: str, answer: str) -> str:
 
 def read_check(said: str) -> bool | None:
     """Whether the answer will do; None if that was not said."""
-    words = _YES_OR_NO.findall(said.upper() if len(said) < 40 else said)
+    words = _YES_OR_NO.findall(said.upper() if len(said) < _SHORT_CHARACTERS else said)
     return words[-1] == "YES" if words else None
