@@ -90,7 +90,8 @@ class ColdPaths:
         except ClientDisconnect:
             return
         except HeadgateError as error:
-            response = _error_response(error, request_id, request)
+            told = http_headers.explained(error, dict(request.headers.raw))
+            response = _error_response(told, request_id, request)
         except Exception:
             log.exception("request %s failed inside headgate", request_id)
             failure = InternalError(f"headgate failed. The operator finds the cause under {request_id}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
@@ -120,6 +121,15 @@ def test_nesting_is_passed_on_or_refused(gateway: Gateway, upstream: Upstream, m
     statuses = [response.status for response, _ in ask_all(gateway, bodies).values()]
     assert set(statuses) == {200, 400}
     assert statuses == sorted(statuses), "what is nested less is not refused"
+
+
+@pytest.mark.parametrize("path", [CHAT, "/v1/jobs"])
+def test_a_compressed_body_is_called_one(gateway: Gateway, upstream: Upstream, path: str) -> None:
+    bomb = gzip.compress(bytes(20_000_000))
+    response = ask(gateway, post(bomb, "content-encoding: gzip", path=path))
+    response.is_refusal(400, "malformed_json")
+    assert "without content-encoding" in response.error["message"]
+    assert upstream.requests == 0
 
 
 def test_names_of_models_that_do_not_exist(gateway: Gateway) -> None:

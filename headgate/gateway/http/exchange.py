@@ -183,10 +183,11 @@ class Exchange(msgspec.Struct, eq=False):
         try:
             told = http_headers.call_headers(self.headers, caller)
             call = speaker(self.route).parse_call(self.route, body, self.id, told)
-        except HeadgateError as error:
+        except HeadgateError as found:
+            error = http_headers.explained(found, self.headers)
             unread = Call(id=self.id, route=self.route, model="", stream=False, fields={}, body_bytes=len(body))
             edge.pipeline.refuse(caller, unread, error)
-            raise
+            raise error from None
         self._body = []
         self._is_held = not call.stream
         async with edge.pipeline.handle(caller, call, edge.batch if self._is_held else None) as answer:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from headgate.errors import Forbidden, HeadgateError, InvalidRequest, UpstreamRejected
+from headgate.errors import Forbidden, HeadgateError, InvalidRequest, MalformedJson, UpstreamRejected
 from headgate.gateway.answers import AnswerHead
 from headgate.limit_errors import LimitRefusal
 from headgate.metering import Standing
@@ -91,6 +91,16 @@ def call_headers(headers: Headers, caller: Caller) -> CallHeaders:
         cache=_cache_control(headers),
         appeal=_text(headers, b"x-headgate-appeal"),
         idempotency_key=_idempotency_key(headers),
+    )
+
+
+def explained(error: HeadgateError, headers: Headers) -> HeadgateError:
+    """Why a body cannot be read, if its headers say more about it than what was found in it."""
+    coding = headers.get(b"content-encoding", b"identity")
+    if not isinstance(error, MalformedJson) or coding == b"identity":
+        return error
+    return MalformedJson(
+        "The body is compressed, and is not read like that. Send it as it is, without content-encoding."
     )
 
 
