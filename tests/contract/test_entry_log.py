@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
+from redis.asyncio import Redis
 
 from headgate.stores.memory_entry_log import MemoryEntryLog
-from headgate.stores.redis.entry_log import RedisEntryLog
+from headgate.stores.redis.entry_log import KEPT_SECONDS, RedisEntryLog
 from headgate.vector_ports import EntryLog
 from tests.servers import RedisServer
 
@@ -106,6 +107,8 @@ def test_the_stream_is_bounded(redis_server: RedisServer) -> None:
         second = RedisEntryLog(redis_server.url, "bounded", late.append)
         await until(lambda: b"599" in late)
         assert 100 <= len(late) < 300, "about as many as it is to keep"
+        async with Redis.from_url(redis_server.url) as client:
+            assert KEPT_SECONDS - 60 < await client.ttl("headgate:1:semantic:bounded") <= KEPT_SECONDS
         await log.aclose()
         await second.aclose()
 

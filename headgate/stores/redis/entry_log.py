@@ -15,6 +15,7 @@ from headgate.errors import MissingExtra
 from headgate.stores.redis import scripts
 
 MOST_NOTES = 50_000  # in the stream: about 100 MB at 384 dimensions
+KEPT_SECONDS = 30 * 86_400  # after the last note: nobody reads the stream of an embedder that is not used any more
 MOST_QUEUED = 1_000  # that are not sent yet; beyond, a note stays in this process
 MOST_AT_ONCE = 100
 APPLIED_IN_ONE_GO = 10  # before others have their turn: a few milliseconds
@@ -102,6 +103,7 @@ class RedisEntryLog:
                 async with self._client.pipeline(transaction=False) as pipeline:
                     for note in notes:
                         pipeline.xadd(self._stream, {_FIELD: note}, maxlen=self._most_notes, approximate=True)
+                    pipeline.expire(self._stream, KEPT_SECONDS)
                     await pipeline.execute()
             except self._errors as error:
                 self._lost(error)
