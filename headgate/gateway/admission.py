@@ -72,13 +72,12 @@ class Admissions:
     ) -> None:
         self._counters = counters
         self._at_hand = counters if isinstance(counters, CountersAtHand) else None
-        self._ledger = ledger
         self._clock = clock
         self.room = room
         self._counter = counter
         self._operator = operator
         self._rules = RuleBook()
-        self._rebuilding: dict[str, asyncio.Task[None]] = {}
+        self._rebuilder = rebuilding.Rebuilder(counters, ledger, clock, operator.rules_of if operator else None)
 
     async def admit(self, journey: Journey) -> None:
         """Hold what the request needs, lower its ceiling on output if need be, or raise LimitRefusal.
@@ -157,7 +156,7 @@ class Admissions:
         if (await self._counters.admit(nothing, tenant, (), Ask(0, 0))).known:
             self._counters.settle(nothing, tenant, Charge(released=True))
         else:
-            await self._rebuild(caller)
+            await self._rebuilder.rebuild(caller)
 
     def dispatched(self, journey: Journey) -> None:
         """A provider is asked: from here on the request may cost something, whatever becomes of this process."""
@@ -202,12 +201,13 @@ class Admissions:
             self._counters.settle(hold_id, caller.tenant, Charge(-tokens, -record.cost_picousd))
 
     async def keep_alive(self, under_way: Callable[[], Iterable[Journey]]) -> None:
-        """For ever: the holds of requests under way do not expire."""
+        """For ever: the holds of requests under way do not expire, and what was rebuilt has all that was used."""
         while True:
             await asyncio.sleep(KEEP_EVERY_SECONDS)
             for journey in tuple(under_way()):
                 if journey.hold is not None:
                     self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=journey.hold.dispatched)
+            await self._rebuilder.read_again()
 
     # --- parts ---
 
@@ -260,7 +260,7 @@ class Admissions:
         tenant, hold_id = journey.caller.tenant, journey.call.id
         decision = await self._counters.admit(hold_id, tenant, meters, ask)
         if not decision.known:
-            await self._rebuild(journey.caller)
+            await self._rebuilder.rebuild(journey.caller)
             decision = await self._counters.admit(hold_id, tenant, meters, ask)
             if not decision.known:
                 raise StoreUnavailable("The counters were lost again while they were rebuilt.")
@@ -277,24 +277,6 @@ class Admissions:
                 if decision.refusal is None or decision.refusal.verdict is not Verdict.HELD:
                     break
         return decision
-
-    async def _rebuild(self, caller: Caller) -> None:
-        """Once for all who wait for it. Raises StoreUnavailable or DatabaseUnavailable."""
-        task = self._rebuilding.get(caller.tenant)
-        if task is None:
-            task = asyncio.get_running_loop().create_task(self._rebuild_now(caller))
-            self._rebuilding[caller.tenant] = task
-            task.add_done_callback(lambda done: self._rebuilding.pop(caller.tenant, None))
-        await asyncio.shield(task)
-
-    async def _rebuild_now(self, caller: Caller) -> None:
-        others = self._operator.rules_of(caller.tenant) if self._operator is not None else ()
-        rules = dict.fromkeys((*caller.tier.rules, *others))
-        zone = zone_of(caller.timezone)
-        past, now = self._ledger, self._clock.now()
-        dated = await rebuilding.dated(past, caller.tenant, rules, zone, now)
-        spent = await rebuilding.spent(past, caller.tenant, rules, zone, now)
-        await self._counters.rebuild(caller.tenant, spent, dated)
 
 
 def _cannot_be_checked(error: HeadgateError) -> StoreUnavailable:

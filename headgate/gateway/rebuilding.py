@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from datetime import tzinfo
 from typing import Protocol
 
 import msgspec
 
+from headgate.errors import DatabaseUnavailable, StoreUnavailable
 from headgate.metering import Dated, Meter
 from headgate.policy import calendar, metered
-from headgate.types import Measure, MeterKind, Rule, Scope, UsageRow
+from headgate.policy.calendar import zone_of
+from headgate.ports import Clock, Counters
+from headgate.types import Caller, Measure, MeterKind, Rule, Scope, UsageRow
 
 PARTS = 12  # of a rolling window, that are told apart
 SESSION_SECONDS = 86_400.0  # a session that was quiet for longer begins anew
@@ -32,6 +36,55 @@ class Past(Protocol):
         self, by: str, *, since: float | None = None, until: float | None = None, tenant: str | None = None
     ) -> list[UsageRow]:
         """As `ports.Ledger` has it. Raises DatabaseUnavailable."""
+
+
+class Rebuilder:
+    """Tells counters that know nothing of a tenant what the ledger knows, once for all who wait for it.
+
+    A store that many processes share was emptied while they worked: what others had not written yet, and what ended
+    while the ledger was read, is neither in what was read nor in the store. So it is read once more later.
+    """
+
+    def __init__(
+        self, counters: Counters, ledger: Past, clock: Clock, rules_of: Callable[[str], Iterable[Rule]] | None
+    ) -> None:
+        """`rules_of` has every rule that any key of a tenant may have, if that is more than a caller's own."""
+        self._counters = counters
+        self._ledger = ledger
+        self._clock = clock
+        self._rules_of = rules_of
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        self._rebuilt: dict[str, Caller] = {}  # by tenant; to be read once more
+
+    async def rebuild(self, caller: Caller) -> None:
+        """Raises StoreUnavailable or DatabaseUnavailable."""
+        task = self._under_way.get(caller.tenant)
+        if task is None:
+            task = asyncio.get_running_loop().create_task(self._rebuild(caller))
+            self._under_way[caller.tenant] = task
+            task.add_done_callback(lambda done: self._under_way.pop(caller.tenant, None))
+        await asyncio.shield(task)
+
+    async def read_again(self) -> None:
+        """What the ledger knows by now of the tenants that were rebuilt is counted at least."""
+        rebuilt, self._rebuilt = self._rebuilt, {}
+        for tenant, caller in rebuilt.items():
+            try:
+                await self._read(caller)
+            except (StoreUnavailable, DatabaseUnavailable):
+                self._rebuilt.setdefault(tenant, caller)
+
+    async def _rebuild(self, caller: Caller) -> None:
+        await self._read(caller)
+        self._rebuilt[caller.tenant] = caller
+
+    async def _read(self, caller: Caller) -> None:
+        others = self._rules_of(caller.tenant) if self._rules_of is not None else ()
+        rules = dict.fromkeys((*caller.tier.rules, *others))
+        zone, now = zone_of(caller.timezone), self._clock.now()
+        late = await dated(self._ledger, caller.tenant, rules, zone, now)
+        whole = await spent(self._ledger, caller.tenant, rules, zone, now)
+        await self._counters.rebuild(caller.tenant, whole, late)
 
 
 async def spent(ledger: Past, tenant: str, rules: Iterable[Rule], zone: tzinfo, now: float) -> list[tuple[Meter, int]]:

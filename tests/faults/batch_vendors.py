@@ -174,6 +174,8 @@ class Clerk:
 async def two_vendors(seed: int, told: Told) -> AsyncIterator[tuple[dict[str, tuple[int, Clerk]], Trouble]]:
     """One of each kind: its port and what it knows."""
     trouble = Trouble(seed, told)
-    clerks = {"openai": Clerk(OpenAIVendor(), trouble), "anthropic": Clerk(AnthropicVendor(), trouble)}
+    openai = OpenAIVendor()
+    openai.listed_at_once = 100  # as many as are asked for: who looks for a batch does not turn pages for ever
+    clerks = {"openai": Clerk(openai, trouble), "anthropic": Clerk(AnthropicVendor(), trouble)}
     async with serving(clerks["openai"].serve) as first, serving(clerks["anthropic"].serve) as second:
         yield {"openai": (first.port, clerks["openai"]), "anthropic": (second.port, clerks["anthropic"])}, trouble

@@ -143,16 +143,23 @@ async def _items(gateway: Gateway, jobs: list[str]) -> list[dict[str, Any]]:
 async def _rows(gateway: Gateway, clerks: list[Clerk], trouble: Trouble, succeeded: int) -> list[dict[str, Any]]:
     """The ledger, once what the providers did is in it, and what was done twice is known as such."""
 
+    found: dict[str, object] = {}
+
     async def all_booked() -> bool:
         rows = await gateway.ledger()
         outcomes = Counter(row["outcome"] for row in rows)
         lines = {line for clerk in clerks for line in clerk.done()}
         live = [row for row in rows if row["outcome"] in ("done", "duplicate") and row["id"] not in lines]
+        missing = lines - {row["id"] for row in rows}
+        answered = trouble.answered_live.total()
+        found.update(outcomes, lines=len(lines), missing_lines=len(missing), live=len(live), answered_live=answered)
         is_settled = not outcomes["provisional"] and outcomes["done"] <= succeeded
-        is_whole = lines <= {row["id"] for row in rows} and len(live) >= trouble.answered_live.total()
-        return is_whole and is_settled and all(clerk.is_over for clerk in clerks)
+        return not missing and len(live) >= answered and is_settled and all(clerk.is_over for clerk in clerks)
 
-    await until(all_booked, 30, "what the providers did is not booked, or not as what it is")
+    try:
+        await until(all_booked, 30, "what the providers did is not booked, or not as what it is")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {found}") from None
     return await gateway.ledger()
 
 

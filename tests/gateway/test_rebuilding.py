@@ -5,9 +5,14 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC
 
+from headgate.errors import DatabaseUnavailable
 from headgate.gateway import rebuilding
+from headgate.gateway.rebuilding import Rebuilder
+from headgate.policy import metered
+from headgate.sim.clock import SimClock
 from headgate.stores.memory import MemoryLedger
-from headgate.types import Measure, MeterKind, Rule, Scope
+from headgate.stores.memory_counters import MemoryCounters
+from headgate.types import Caller, Measure, MeterKind, Rule, Scope, Tier, UsageRow
 from tests.stores.records import record, request_id
 
 HOUR = 3_600.0
@@ -31,5 +36,51 @@ def test_it_is_told_by_parts_the_latest_first_with_all_since() -> None:
         assert [amount for meter, amount, _ in dated if meter.subject == "bob"] == [19]
         spent = dict(await rebuilding.spent(ledger, "acme", [DAILY], UTC, NOW))
         assert {meter.subject: amount for meter, amount in spent.items()} == {"ann": 36, "bob": 19}
+
+    asyncio.run(scenario())
+
+
+class Forgetful(MemoryLedger):
+    """A ledger whose database is away now and then."""
+
+    is_away = False
+
+    async def usage(
+        self, by: str, *, since: float | None = None, until: float | None = None, tenant: str | None = None
+    ) -> list[UsageRow]:
+        if self.is_away:
+            raise DatabaseUnavailable("The database did not answer.")
+        return await super().usage(by, since=since, until=until, tenant=tenant)
+
+
+def test_what_was_not_written_yet_is_counted_a_little_later() -> None:
+    async def scenario() -> None:
+        clock = SimClock(asyncio.get_running_loop(), 1)
+        ledger, counters = Forgetful(), MemoryCounters(clock)
+        alice = Caller("key_1", "acme", "alice", Tier("pro", models=frozenset({"*"}), rules=(MONTHLY,)))
+        rebuilder = Rebuilder(counters, ledger, clock, None)
+
+        async def used() -> int:
+            (reading,) = await counters.read("acme", [metered.meter(MONTHLY, "", UTC, clock.now())])
+            return reading.used
+
+        async def written(number: int, cost: int) -> None:
+            await ledger.write(
+                [record(id=request_id(number), tenant="acme", started_at=clock.now(), cost_picousd=cost)]
+            )
+
+        await written(1, 5)
+        await rebuilder.rebuild(alice)
+        assert await used() == 5
+        await written(2, 7)  # by another process, which had it in its journal
+        ledger.is_away = True
+        await rebuilder.read_again()
+        assert await used() == 5
+        ledger.is_away = False
+        await rebuilder.read_again()
+        assert await used() == 12
+        await written(3, 11)  # from now on all is counted where it is settled
+        await rebuilder.read_again()
+        assert await used() == 12
 
     asyncio.run(scenario())

@@ -83,6 +83,8 @@ def chat_answer(prompt: str) -> dict[str, Any]:
 class OpenAIVendor(Vendor):
     """POST /files, /batches; GET /batches, /batches/ID, /files/ID/content; POST /batches/ID/cancel."""
 
+    listed_at_once = 2  # whatever `limit` says: so that there are pages
+
     def handle(self, call: Call) -> tuple[int, Any]:
         path = call.path.removeprefix("/v1").removeprefix("/openai/v1").removeprefix("/openai")
         if (call.method, path) == ("POST", "/files"):
@@ -102,11 +104,11 @@ class OpenAIVendor(Vendor):
             newest_first = self.batches[::-1]
             after = call.query.get("after", [""])[0]
             begin = next((at + 1 for at, one in enumerate(newest_first) if one.id == after), 0)
-            page = newest_first[begin : begin + 2]
+            page = newest_first[begin : begin + self.listed_at_once]
             return 200, {
                 "object": "list",
                 "data": list(map(self.view, page)),
-                "has_more": begin + 2 < len(newest_first),
+                "has_more": begin + len(page) < len(newest_first),
             }
         if match := re.fullmatch(r"/files/(batch_\d+)-(output|error)/content", path):
             return 200, self.lines(self.find(match[1]), match[2])
