@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from headgate.admin.endpoint import Input, Name, Visit
+from headgate.admin.endpoint import Count, Input, Name, Visit
 from headgate.admin.jobs import idempotency_key
 from headgate.errors import InvalidRequest
 from headgate.file_types import Batch, BatchCounts, BatchPage, BatchStatus, Dialect, LineProblem, NewBatch
@@ -24,7 +24,7 @@ class ExpiresAfter(Input, frozen=True):
     """How long the files with the answers are kept."""
 
     anchor: Name
-    seconds: int
+    seconds: Count
 
 
 class CreateBatch(Input, frozen=True):

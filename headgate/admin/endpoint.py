@@ -25,6 +25,8 @@ _PATH_PARAMETER = re.compile(r"{([a-z_]+)(?::path)?}")
 
 # Databases and headers have no room for control characters; names of more than 200 characters are none.
 Text = Annotated[str, msgspec.Meta(max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]  # of anything: what databases and JSON agree on goes on beyond
+Number = Annotated[int, msgspec.Meta(ge=1, le=10**12)]  # a place in an order, from 1
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from headgate.admin.endpoint import Input, Name, Reply, Visit
+from headgate.admin.endpoint import Count, Input, Name, Number, Reply, Visit
 from headgate.admin.jobs import JobView, Usd, picousd_of, view
 from headgate.admin.links import LinkedJob, linked_job
 from headgate.admin.report_page import page
@@ -31,7 +31,7 @@ class AddDocuments(Input, frozen=True):
 
     job_id: Name
     documents: list[Document]
-    first: Annotated[int, msgspec.Meta(ge=1)] = 1
+    first: Number = 1
     last: bool = False
 
 
@@ -48,8 +48,8 @@ class AskEstimate(Input, frozen=True):
     request: Any
     kind: Literal["summarize", "extract"] = "summarize"
     documents: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
-    requests: Annotated[int, msgspec.Meta(ge=0)] = 0
-    text_tokens: Annotated[int, msgspec.Meta(ge=0)] = 0
+    requests: Count = 0
+    text_tokens: Count = 0
 
 
 class ModelEstimate(Frozen, frozen=True):

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from headgate.admin.endpoint import Input, Name, Reply, Visit
+from headgate.admin.endpoint import Count, Input, Name, Number, Reply, Visit
 from headgate.admin.links import LinkedJob, linked_job
 from headgate.admin.moments import Moment, UnixSeconds, moment
 from headgate.deliveries.desk import Wanted
@@ -59,7 +59,7 @@ class AddRequests(Input, frozen=True):
 
     job_id: Name
     requests: list[Any]
-    first: Annotated[int, msgspec.Meta(ge=1)] = 1
+    first: Number = 1
     last: bool = False
 
 
@@ -87,7 +87,7 @@ class ItemsQuery(Input, frozen=True):
     job_id: Name
     state: ItemState | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    after: Annotated[int, msgspec.Meta(ge=0)] = 0
+    after: Count = 0
 
 
 class ResultQuery(ItemsQuery, frozen=True):

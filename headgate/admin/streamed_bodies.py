@@ -10,7 +10,7 @@ from headgate.jobs.filing import UPLOADED
 _FORM = {
     "type": "object",
     "properties": {
-        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+        "file": {"contentMediaType": "application/octet-stream"},
         "purpose": {"type": "string", "enum": list(UPLOADED)},
         "expires_after[anchor]": {"type": "string", "enum": ["created_at"]},
         "expires_after[seconds]": {"type": "integer"},

@@ -50,6 +50,8 @@ def test_fields_may_stand_before_and_behind_the_file(tmp_path: Path) -> None:
          "expires_after"),
         ((PURPOSE % b"batch", FILE % b"x", PURPOSE.replace(b"purpose", b"expires_after[anchor]") % b"now", END),
          "expires_after"),
+        ((PURPOSE % b"batch", FILE % b"x", PURPOSE.replace(b"purpose", b"expires_after[seconds]") % (b"9" * 900), END),
+         "expires_after"),
         ((PURPOSE % b"batch", FILE % b"x"), None),
         ((b"something else",), None),
         ((PURPOSE % (b"x" * 5000), FILE % b"x", END), None),

@@ -55,6 +55,7 @@ def test_a_job_of_several_requests_has_a_page_of_results(tmp_path: Path) -> None
         assert [item["state"] for item in page["data"]] == ["succeeded", "failed"] and page["next"] == 2
         assert page["data"][0]["result"] == json.loads(ANSWER)
         assert page["data"][1]["error"] == {"code": "upstream_error", "message": "no 1"}
+        assert (await made.get(f"/v1/jobs/{job['id']}/partial", headers=ALICE, after=2**70)).status_code == 400
         await do(made, ItemState.SUCCEEDED)
         ended = (await made.get(f"/v1/jobs/{job['id']}", headers=ALICE)).json()
         assert ended["state"] == "failed" and ended["items"] == {"succeeded": 2, "failed": 1}

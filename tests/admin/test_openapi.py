@@ -39,6 +39,22 @@ def test_every_schema_that_is_referred_to_is_there() -> None:
     assert set(referred_to) <= set(DOCUMENT["components"]["schemas"])
 
 
+def test_no_number_is_taken_that_a_database_would_not_take() -> None:
+    """What a limit is set to is looked at by the configuration's own checks."""
+    taken = [one.takes for one in ENDPOINTS if one.path not in ("/admin/limits", "/admin/budgets")]
+    numbers: list[dict[str, Any]] = []
+
+    def find(schema: object) -> None:
+        if isinstance(schema, dict):
+            numbers.extend([schema] if schema.get("type") in ("integer", "number") else [])
+            schema = list(schema.values())
+        for part in schema if isinstance(schema, list) else ():
+            find(part)
+
+    find(list(msgspec.json.schema_components(taken)[1].values()))
+    assert numbers and all("maximum" in one for one in numbers)
+
+
 def test_what_an_endpoint_takes_is_described() -> None:
     usage = {parameter["name"]: parameter for parameter in OPERATIONS["GET", "/admin/usage"]["parameters"]}
     assert set(usage) == {"by", "since", "until", "tenant"}
