@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 import msgspec
 
@@ -26,8 +27,13 @@ class Repeats(logging.Filter):
     def __init__(self) -> None:
         super().__init__()
         self._complaints: dict[tuple[str, str], _Complaint] = {}
+        self._lock = threading.Lock()  # threads of databases and brokers write too
 
     def filter(self, record: logging.LogRecord) -> bool:
+        with self._lock:
+            return self._is_written(record)
+
+    def _is_written(self, record: logging.LogRecord) -> bool:
         if record.levelno < logging.WARNING:
             self._begin_anew(record.name)
             return True
