@@ -201,15 +201,20 @@ class Admissions:
             self._counters.settle(hold_id, caller.tenant, Charge(-tokens, -record.cost_picousd))
 
     async def keep_alive(self, under_way: Callable[[], Iterable[Journey]]) -> None:
-        """For ever: the holds of requests under way do not expire, and what was rebuilt has all that was used."""
+        """For ever: holds of requests under way do not expire, and what was rebuilt comes to know all that was used."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_holds(under_way))
+            if self._at_hand is None:  # nobody else uses what is in this process's memory
+                group.create_task(self._rebuilder.keep_reading())
+
+    # --- parts ---
+
+    async def _keep_holds(self, under_way: Callable[[], Iterable[Journey]]) -> None:
         while True:
             await asyncio.sleep(KEEP_EVERY_SECONDS)
             for journey in tuple(under_way()):
                 if journey.hold is not None:
                     self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=journey.hold.dispatched)
-            await self._rebuilder.read_again()
-
-    # --- parts ---
 
     def _applying(self, journey: Journey) -> Applying:
         caller, call, model = journey.caller, journey.call, journey.model

@@ -17,6 +17,8 @@ from headgate.ports import Clock, Counters
 from headgate.types import Caller, Measure, MeterKind, Rule, Scope, UsageRow
 
 PARTS = 12  # of a rolling window, that are told apart
+AGAIN_SECONDS = (1.0, 10.0)  # others write within a quarter of a second, as a rule
+LOOK_SECONDS = 0.5
 SESSION_SECONDS = 86_400.0  # a session that was quiet for longer begins anew
 _GROUPS = {
     Scope.TENANT: "tenant",
@@ -41,8 +43,8 @@ class Past(Protocol):
 class Rebuilder:
     """Tells counters that know nothing of a tenant what the ledger knows, once for all who wait for it.
 
-    A store that many processes share was emptied while they worked: what others had not written yet, and what ended
-    while the ledger was read, is neither in what was read nor in the store. So it is read once more later.
+    Counters that many processes share may have been emptied while these worked. What others had not written yet, and
+    what ended while the ledger was read, is then neither in what was read nor counted: it is read again soon after.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class Rebuilder:
         self._clock = clock
         self._rules_of = rules_of
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._rebuilt: dict[str, Caller] = {}  # by tenant; to be read once more
+        self._again: list[tuple[float, Caller]] = []  # when the ledger is read once more, monotonic
 
     async def rebuild(self, caller: Caller) -> None:
         """Raises StoreUnavailable or DatabaseUnavailable."""
@@ -65,18 +67,28 @@ class Rebuilder:
             task.add_done_callback(lambda done: self._under_way.pop(caller.tenant, None))
         await asyncio.shield(task)
 
+    async def keep_reading(self) -> None:
+        """For ever: what the ledger knows by now of the tenants that were rebuilt is counted at least."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            await self.read_again()
+
     async def read_again(self) -> None:
-        """What the ledger knows by now of the tenants that were rebuilt is counted at least."""
-        rebuilt, self._rebuilt = self._rebuilt, {}
-        for tenant, caller in rebuilt.items():
+        """As `keep_reading`, for those whose time has come."""
+        now, again, self._again = self._clock.monotonic(), self._again, []
+        for at, caller in again:
             try:
-                await self._read(caller)
+                if at <= now:
+                    await self._read(caller)
+                else:
+                    self._again.append((at, caller))
             except (StoreUnavailable, DatabaseUnavailable):
-                self._rebuilt.setdefault(tenant, caller)
+                self._again.append((now + max(AGAIN_SECONDS), caller))
 
     async def _rebuild(self, caller: Caller) -> None:
         await self._read(caller)
-        self._rebuilt[caller.tenant] = caller
+        now = self._clock.monotonic()
+        self._again += [(now + seconds, caller) for seconds in AGAIN_SECONDS]
 
     async def _read(self, caller: Caller) -> None:
         others = self._rules_of(caller.tenant) if self._rules_of is not None else ()

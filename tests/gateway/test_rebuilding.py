@@ -7,12 +7,13 @@ from datetime import UTC
 
 from headgate.errors import DatabaseUnavailable
 from headgate.gateway import rebuilding
-from headgate.gateway.rebuilding import Rebuilder
+from headgate.gateway.rebuilding import AGAIN_SECONDS, LOOK_SECONDS, Rebuilder
 from headgate.policy import metered
 from headgate.sim.clock import SimClock
 from headgate.stores.memory import MemoryLedger
 from headgate.stores.memory_counters import MemoryCounters
 from headgate.types import Caller, Measure, MeterKind, Rule, Scope, Tier, UsageRow
+from tests.gateway.corridor import run
 from tests.stores.records import record, request_id
 
 HOUR = 3_600.0
@@ -69,18 +70,25 @@ def test_what_was_not_written_yet_is_counted_a_little_later() -> None:
                 [record(id=request_id(number), tenant="acme", started_at=clock.now(), cost_picousd=cost)]
             )
 
+        reading = asyncio.create_task(rebuilder.keep_reading())
         await written(1, 5)
         await rebuilder.rebuild(alice)
-        assert await used() == 5
         await written(2, 7)  # by another process, which had it in its journal
-        ledger.is_away = True
-        await rebuilder.read_again()
         assert await used() == 5
+        await asyncio.sleep(AGAIN_SECONDS[0] + LOOK_SECONDS)
+        assert await used() == 12
+        await written(3, 11)  # by one that was slow
+        await asyncio.sleep(AGAIN_SECONDS[0] + LOOK_SECONDS)
+        assert await used() == 12
+        ledger.is_away = True
+        await asyncio.sleep(AGAIN_SECONDS[1])
+        assert await used() == 12
         ledger.is_away = False
-        await rebuilder.read_again()
-        assert await used() == 12
-        await written(3, 11)  # from now on all is counted where it is settled
-        await rebuilder.read_again()
-        assert await used() == 12
+        await asyncio.sleep(AGAIN_SECONDS[1] + LOOK_SECONDS)
+        assert await used() == 23
+        await written(4, 13)  # from now on all is counted where it is settled
+        await asyncio.sleep(10 * AGAIN_SECONDS[1])
+        assert await used() == 23
+        reading.cancel()
 
-    asyncio.run(scenario())
+    run(scenario)
