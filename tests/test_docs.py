@@ -152,3 +152,10 @@ def test_links() -> None:
             if "://" not in link and (not target.exists() or (anchor and anchor not in anchors(target))):
                 wrong.append((page.name, link))
     assert wrong == []
+
+
+def test_headers() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "headgate").rglob("*.py"))
+    page = (ROOT / "docs/headers.md").read_text(encoding="utf-8")
+    known, told = (set(re.findall(r"x-headgate-[a-z-]*[a-z]", text)) for text in (source, page))
+    assert known == told and len(told) > 10
