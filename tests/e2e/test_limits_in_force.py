@@ -166,6 +166,7 @@ def test_the_limits_of_the_example_act(running_upstream: Upstream, tmp_path: Pat
         told = [asked("hg-hobby-carol-0003") for _ in range(5)]
         assert [status for status, _, _ in told] == [200] * 4 + [429], "15 seconds of 20 a minute at once"
         assert told[4][2]["error"]["limit"]["name"] == "requests_per_minute"
+        assert "is 20 requests, 5 requests at once: 5 requests used" in told[4][2]["error"]["message"]
         assert asked("hg-hobby-carol-0003", model="large")[0] in (403, 404)
         status, headers, _ = asked("hg-acme-alice-0001")
         assert (status, headers["x-ratelimit-limit-requests"]) == (200, "600"), "its own"
