@@ -6,6 +6,7 @@ know the same; a process applies its own ones when they come back.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import NamedTuple
@@ -116,6 +117,7 @@ class SemanticMemory:
         self._index: VectorIndex | None = None
         self._entries: OrderedDict[str, Entry] = OrderedDict()  # by key
         self._scopes: OrderedDict[Scope, Partition] = OrderedDict()  # the longest unused first
+        self._shared: dict[Scope, Scope] = {}  # the one object of each: every note brings its own
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -163,8 +165,11 @@ class SemanticMemory:
         if self._index is None:
             self._index = self._make_index(len(note.vector) // BYTES_OF_A_COORDINATE)
         self._index.add(note.partition, note.key, note.vector)
-        self._entries[note.key] = Entry(note.scope, note.partition, note.tenant, note.user)
-        self._scope(note.scope).enter(note.key, note.question, note.nearest)
+        learned, scope = self._scope(note.scope), self._shared[note.scope]
+        tenant = scope.tenant if scope.tenant == note.tenant else sys.intern(note.tenant)
+        user = None if note.user is None else sys.intern(note.user)
+        self._entries[note.key] = Entry(scope, sys.intern(note.partition), tenant, user)
+        learned.enter(note.key, note.question, note.nearest)
         while len(self._entries) > self.most_entries:
             self._leave(next(iter(self._entries)))
 
@@ -182,6 +187,7 @@ class SemanticMemory:
         learned = self._scopes.get(scope)
         if learned is None:
             learned = self._scopes[scope] = Partition(scope.settings)
+            self._shared[scope] = scope
             own = [one for one in self._scopes if one.tenant == scope.tenant]
             if len(own) > MOST_SCOPES_OF_A_TENANT:
                 self._forget(own[0])
@@ -190,6 +196,7 @@ class SemanticMemory:
         return learned
 
     def _forget(self, scope: Scope) -> None:
+        del self._shared[scope]
         for key in self._scopes.pop(scope).entries():
             self._leave(key)
 

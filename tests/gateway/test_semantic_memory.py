@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import msgspec
 import numpy as np
 import pytest
 
 from headgate.gateway import semantic_memory
-from headgate.gateway.semantic_memory import Entered, Scope, SemanticMemory
+from headgate.gateway.semantic_memory import Entered, Notes, Scope, SemanticMemory
 from headgate.policy.semantic.partition import Settings
 from headgate.policy.semantic.sketch import sketch
 from headgate.stores.vectors_exact import ExactIndex
@@ -28,6 +29,18 @@ def test_a_tenant_with_many_prompt_versions_takes_no_other_tenants_place(monkeyp
     kept = [(scope.tenant, scope.prompt_version) for scope in memory.switches()]
     assert kept == [("acme", "1"), ("flood", "7"), ("flood", "8"), ("flood", "9")]
     assert len(memory) == 5, "with a scope go its entries"
+
+
+def test_entries_share_what_they_have_in_common() -> None:
+    memory, notes = SemanticMemory(ExactIndex, 1_000), Notes()
+    for number in range(3):
+        note = msgspec.structs.replace(entered("acme", 1, number), user="alice")
+        memory.apply(notes.read(notes.write(note)))
+    scopes, tenants, users = (
+        {id(part) for part in parts}
+        for parts in zip(*((entry.scope, entry.tenant, entry.user) for entry in memory._entries.values()), strict=True)
+    )
+    assert len(scopes) == len(tenants) == len(users) == 1
 
 
 def test_beyond_all_bounds_what_was_unused_for_longest_goes(monkeypatch: pytest.MonkeyPatch) -> None:
