@@ -7,6 +7,7 @@ import asyncio
 import msgspec
 import pytest
 
+from headgate.gateway.rebuilding import Rebuilder
 from headgate.stores.redis.counters import RedisCounters
 from tests.contract.counting import PATIENT_SECONDS
 from tests.gateway.corridor import run
@@ -33,6 +34,7 @@ def test_four_processes_and_one_that_starts_later_spend_it_once(redis_server: Re
         clock, entrance = one.corridor.clock, one.corridor.admissions
         counters = RedisCounters(redis_server.url, clock=clock, limit_seconds=PATIENT_SECONDS)
         entrance._counters, entrance._at_hand = counters, None
+        entrance._rebuilder = Rebuilder(counters, one.corridor.ledger, clock, None)
         return one, counters
 
     async def scenario() -> None:
@@ -55,7 +57,7 @@ def test_four_processes_and_one_that_starts_later_spend_it_once(redis_server: Re
 def test_a_process_that_starts_anew_reads_from_the_ledger_what_is_spent() -> None:
     async def scenario() -> None:
         before, after = Shadowed(THRIFTY), Shadowed(THRIFTY, seed=2)
-        after.corridor.admissions._ledger = before.corridor.ledger
+        after.corridor.admissions._rebuilder._ledger = before.corridor.ledger
         for one in (before, after):
             for number in range(100):
                 await one.ask([{"role": "user", "content": f"hello {number}"}], max_tokens=50)
