@@ -61,6 +61,8 @@ _RETIRE_EVERY_SECONDS = 1.0
 _COMPACT_EVERY_SECONDS = 3600.0
 _SECONDS_PER_DAY = 86_400
 
+SERVED_WITHOUT_DATABASE = "Requests go on, rows wait on disk; who has limits that were not read from it yet is refused."
+
 log = logging.getLogger(__name__)
 
 
@@ -256,7 +258,7 @@ class Application:
         if not (trouble := self._trouble()):
             return None
         serves = self.running.loaded.config.on_database_failure == "serve"
-        effect = "Requests go on, and their rows wait on disk." if serves else "Requests are refused."
+        effect = SERVED_WITHOUT_DATABASE if serves else "Requests are refused."
         return StoreFacts("database", trouble, effect)
 
     async def _connect(self) -> None:

@@ -11,6 +11,7 @@ import pytest
 from openai import OpenAI
 
 from headgate.alert_types import AlertDelivery, AlertRecord
+from headgate.app import SERVED_WITHOUT_DATABASE
 from headgate.clock import SystemClock
 from headgate.stores.database import Database
 from headgate.stores.sql_alerts import SqlAlertLog
@@ -62,7 +63,7 @@ def test_a_database_that_is_away_is_told_at_once_and_entered_when_it_is_back(
                 OpenAI(api_key="none").webhooks.verify_signature(body, signed, secret=SECRET)
                 event = msgspec.json.decode(body)
                 assert event["type"] == "store.unreachable"
-                assert event["data"]["facts"]["effect"] == "Requests go on, and their rows wait on disk."
+                assert event["data"]["facts"]["effect"] == SERVED_WITHOUT_DATABASE
 
                 async def entered() -> bool:
                     return [alert["kind"] for alert in await shown(gateway)] == ["store"]
