@@ -59,8 +59,8 @@ def test_sizes_and_costs_of_what_is_done_and_what_is_left(desk: Open) -> None:
     asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("done", [3, 9])
-def test_of_many_a_sample_is_enough(desk: Open, done: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("done, stride", [(3, 2), (9, 8)])
+def test_of_many_a_sample_is_enough(desk: Open, done: int, stride: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sql_prospects, "SAMPLED", 2)
 
     async def scenario() -> None:
@@ -68,8 +68,32 @@ def test_of_many_a_sample_is_enough(desk: Open, done: int, monkeypatch: pytest.M
             await opened.jobs.submit(bodies(*[100] * 12))
             await do(opened, done)
             (group,) = (prospects := await SqlProspects(opened.database).of("job_001")).groups
-            assert prospects.stride == -(-done // 2) and len(group.sample) == done // prospects.stride
+            assert prospects.stride == stride and len(group.sample) == done // prospects.stride
             assert (group.done, group.rest, group.rest_bytes) == (done, 12 - done, 100.0 * (12 - done))
+
+    asyncio.run(scenario())
+
+
+def test_of_large_jobs_only_some_items_are_read(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However they are mixed: what is found stands for the whole."""
+    for name, many in (("SAMPLED", 40), ("PROBED", 10), ("FARTHEST", 30), ("NEAR", 5)):
+        monkeypatch.setattr(sql_prospects, name, many)
+
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(bodies(*range(1, 601)))
+            await opened.jobs.submit(job(2))
+            prospects = SqlProspects(opened.database)
+            assert (await prospects.of("job_002")).ahead == 30, "so far it is counted"
+            await do(opened, 1)
+            assert (await prospects.of("job_001")).groups[0].sample == (Sampled(1, 10),)
+            for done, known in ((11, 11), (41, 20), (151, 37), (451, 28), (591, 36)):
+                await do(opened, done - (await opened.jobs.get("job_001")).counts.done)
+                (group,) = (found := await prospects.of("job_001")).groups
+                assert len(group.sample) == len(found.ended_at) == known == done // found.stride
+                assert all(one.cost_picousd == 10 * one.size_bytes for one in group.sample)
+                rest = sum(range(done + 1, 601))
+                assert group.rest_bytes == pytest.approx(rest, rel=0.05) and group.rest == 600 - done
 
     asyncio.run(scenario())
 

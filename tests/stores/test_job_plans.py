@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from sqlalchemy import Connection, event
 
 from headgate.delivery_types import DeliveryEnd, DeliveryState, Target, TargetKind
@@ -17,6 +18,7 @@ from headgate.file_types import Batch, BatchPage, Dialect, FileFilter, NewBatch,
 from headgate.job_types import DeadFilter, ItemState, JobFilter, OffPeak, RetryRules
 from headgate.provider_batch_types import ProviderBatch, Stage
 from headgate.queue_types import NewDeadLetter
+from headgate.stores import sql_prospects
 from headgate.stores.database import Database
 from headgate.stores.sql_batches import SqlBatches
 from headgate.stores.sql_dead_letters import SqlDeadLetters
@@ -28,6 +30,7 @@ from headgate.stores.sql_provider_batches import SqlProviderBatches
 from headgate.stores.sql_purses import SqlPurses
 from tests.contract.test_job_trees import child, items
 from tests.contract.test_jobs import SECONDS, claim, end, job
+from tests.contract.test_prospects import do
 from tests.contract.working import Desk, on_database
 
 LARGE = (
@@ -148,3 +151,36 @@ def test_nothing_that_is_asked_all_the_time_reads_a_whole_table(tmp_path: Path) 
             assert not whole, "\n\n".join(f"{statement}\n  {plan}" for statement, plan in whole.items())
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("done", [0.05, 0.9])
+def test_looking_at_a_large_job_takes_no_longer_than_at_a_small_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: float
+) -> None:
+    """Counted in steps of SQLite's machine, which are the same in every run."""
+    for name, many in (("SAMPLED", 20), ("PROBED", 20), ("FARTHEST", 20), ("NEAR", 5)):
+        monkeypatch.setattr(sql_prospects, name, many)
+    steps = 0
+
+    def step() -> None:
+        nonlocal steps
+        steps += 1
+
+    def look(connection: Connection, cursor: Any, *_: object) -> None:
+        cursor.connection.set_progress_handler(step, 1)
+
+    async def scenario(items: int) -> int:
+        async with on_database("sqlite", tmp_path / str(items))() as here:
+            await here.jobs.submit(job(1, items=items))
+            await here.jobs.submit(job(2))
+            await do(here, int(items * done))
+            await claim(here, "w1", 3)
+            event.listen(here.database._engine, "before_cursor_execute", look)
+            before, prospects = steps, SqlProspects(here.database)
+            for name in ("job_001", "job_002"):
+                await prospects.of(name)
+                await here.jobs.get(name)
+            return steps - before
+
+    small, large = (asyncio.run(scenario(items)) for items in (500, 4000))
+    assert large < 1.5 * small
