@@ -66,6 +66,12 @@ class RequestTooLarge(LimitRefusal):
     status, code, kind = 400, "request_too_large", "invalid_request_error"
 
 
+class ContextTooLong(HeadgateError):
+    """The prompt alone is longer than `context_tokens` of the model, prompt and answer together."""
+
+    status, code, kind = 400, "context_length_exceeded", "invalid_request_error"
+
+
 class LoopDetected(LimitRefusal):
     """An agent's session goes in circles: too many requests, or the same one again and again."""
 

@@ -220,6 +220,7 @@ def _model_spec(name: str, model: ModelConfig) -> ModelSpec:
         balance=Balance(model.balance),
         fallback=tuple(model.fallback),
         max_output_tokens=model.max_output_tokens,
+        context_tokens=model.context_tokens,
         retries=model.retries,
         first_token_seconds=model.first_token_seconds,
         stall_seconds=model.stall_seconds,

@@ -61,6 +61,5 @@ def _model(model: CatalogueModel) -> ModelConfig:
     """A model under its own name. Its price is left to the list, so that the ledger names the list's version."""
     return ModelConfig(
         deployments=[DeploymentConfig(provider=model.provider, model=model.name)],
-        context_tokens=model.context_tokens,
         max_output_tokens=model.max_output_tokens,
     )

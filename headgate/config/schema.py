@@ -286,7 +286,8 @@ class ModelConfig(Block, frozen=True):
     deployments: list[DeploymentConfig]  # the upstreams that serve it
     # USD per million tokens, or free; default: the packaged price list, by the upstream's name
     price: Literal["free"] | PriceConfig | None = None
-    context_tokens: Count | None = None  # prompt and answer together, for routers and summaries; default: not known
+    # prompt and answer together; a longer prompt is refused by name; default: the provider decides
+    context_tokens: Count | None = None
     max_output_tokens: Count | None = None  # a higher request is lowered to it
     capabilities: CapabilitiesConfig = CapabilitiesConfig()  # what it can; default: as the packaged list says
     first_token_seconds: Positive = 60.0  # until the first content of a stream

@@ -19,7 +19,7 @@ from headgate.gateway import asking, rebuilding, refusing
 from headgate.gateway.applying import Applying, RuleBook
 from headgate.gateway.fleet import ServedModel
 from headgate.gateway.journey import Hold, Journey
-from headgate.gateway.preflight import count_prompt
+from headgate.gateway.preflight import COUNT_MARGIN, check_context, count_prompt
 from headgate.gateway.routers import OPERATOR
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
@@ -31,7 +31,6 @@ from headgate.types import Caller, Measure, MeterKind, Outcome, RequestRecord, R
 
 KEEP_EVERY_SECONDS = 10.0
 HELD_WAIT_SECONDS = 1.0  # for money that others hold
-COUNT_MARGIN = 0.05  # what a count may be below the provider's
 LOOK_AGAIN_SECONDS = 0.1  # whether another process has settled
 _ANSWERED = (Outcome.CACHED, Outcome.DONE)  # without a provider too: from the cache, or with a count of tokens
 
@@ -82,9 +81,12 @@ class Admissions:
     async def admit(self, journey: Journey) -> None:
         """Hold what the request needs, lower its ceiling on output if need be, or raise LimitRefusal.
 
-        Raises StoreUnavailable when the store is away and `on_store_failure` is deny. A request that no limit concerns
-        costs nothing.
+        Raises ContextTooLong, and StoreUnavailable when the store is away and `on_store_failure` is deny. A request
+        that no limit concerns costs nothing.
         """
+        assert journey.model is not None, "the request was routed"
+        if journey.model.spec.context_tokens is not None:
+            await check_context(journey.call, journey.model, self._counter)
         if not journey.caller.tier.rules and not journey.setup.global_rules:
             return
         applying = self._applying(journey)

@@ -225,6 +225,7 @@ class ModelSpec(Frozen, frozen=True):
     balance: Balance = Balance.ROUND_ROBIN
     fallback: tuple[str, ...] = ()
     max_output_tokens: int | None = None
+    context_tokens: int | None = None  # prompt and answer together, as the operator says; None: the provider decides
     retries: int = 2
     first_token_seconds: float = 60.0
     stall_seconds: float = 30.0
