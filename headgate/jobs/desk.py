@@ -114,8 +114,8 @@ class JobDesk:
         if portion.is_last:
             if not last:
                 raise InvalidRequest("A job needs at least one request.", param="requests")
-            await self.jobs.seal(job.id)
             await self.jobs.command(job.id, Command.RESUME)
+            await self.jobs.seal(job.id)  # last: who sends the portion again finds it open until all of this is done
             self._ring()
         return await self.jobs.get(job.id)
 

@@ -68,14 +68,14 @@ def is_over(state: JobState) -> bool:
     return state not in (JobState.QUEUED, JobState.RUNNING, JobState.RETRYING)
 
 
-def job_state(counts: Counts, *, sealed: bool = True) -> JobState:
-    """Of a job with such items. One that is over is what the worst of its items is, success only if all are one.
-    One that is not sealed gets more items yet."""
+def job_state(counts: Counts, *, sealed: bool = True, is_cancelled: bool = False) -> JobState:
+    """Of a job with such items. One that is over is what the worst of its items is, success only if all are one, and
+    one that was cancelled before it had any is cancelled. One that is not sealed gets more items yet."""
     if counts.open or not sealed:
         if counts.leased or counts.done:
             return JobState.RUNNING
         return JobState.RETRYING if counts.retrying else JobState.QUEUED
-    if counts.cancelled:
+    if counts.cancelled or (is_cancelled and not counts.total):
         return JobState.CANCELLED
     if counts.expired:
         return JobState.EXPIRED

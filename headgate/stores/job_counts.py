@@ -24,6 +24,7 @@ class Shifts:
         self._changes: dict[str, Counter[str]] = defaultdict(Counter)
         self._errors: dict[str, tuple[str, str]] = {}
         self._results: Counter[str] = Counter()  # bytes
+        self._cancelled: set[str] = set()
 
     def move(self, job_id: str, source: str, target: str, items: int = 1) -> None:
         """So many items of a job went from one state to another."""
@@ -33,6 +34,11 @@ class Shifts:
     def enter(self, job_id: str, target: str, items: int) -> None:
         """So many items came to a job."""
         self._changes[job_id][target] += items
+
+    def cancelled(self, job_id: str) -> None:
+        """A job gets no more items, as it was cancelled: perhaps before it had any."""
+        self.enter(job_id, ItemState.CANCELLED.value, 0)
+        self._cancelled.add(job_id)
 
     def failed(self, job_id: str, code: str, error: str) -> None:
         """Why an item of a job failed."""
@@ -54,12 +60,13 @@ class Shifts:
                 values["result_bytes"] = jobs.c.result_bytes + kept
             connection.execute(update(jobs).where(jobs.c.id == job_id).values(version=jobs.c.version + 1, **values))
             row = connection.execute(select(jobs).where(jobs.c.id == job_id)).one()
-            follow(connection, row, now)
+            follow(connection, row, now, is_cancelled=job_id in self._cancelled)
 
 
-def follow(connection: Connection, row: Row[Any], now: float) -> None:
+def follow(connection: Connection, row: Row[Any], now: float, *, is_cancelled: bool = False) -> None:
     """The state of a job is what its row's counts say; who waits for it is told when it is over."""
-    state = policy.job_state(counts_of(row), sealed=bool(row.sealed))
+    is_cancelled = is_cancelled or row.state == JobState.CANCELLED
+    state = policy.job_state(counts_of(row), sealed=bool(row.sealed), is_cancelled=is_cancelled)
     finished_at = now if policy.is_over(state) else None
     if state == row.state and (finished_at is None) == (row.finished_at is None):
         return

@@ -210,7 +210,7 @@ def _cancel(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -
     move_all(connection, row.id, shifts, Event.CANCEL, {"ready": 0, "finished_at": now})
     if not row.sealed:  # nobody is left who would add to it
         connection.execute(update(jobs).where(jobs.c.id == row.id).values(sealed=1))
-        shifts.enter(row.id, ItemState.CANCELLED.value, 0)
+        shifts.cancelled(row.id)
 
 
 def _pause(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:

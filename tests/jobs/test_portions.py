@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from headgate.errors import Forbidden, HeadgateError, InvalidRequest, NotFound
+from headgate.errors import DatabaseUnavailable, Forbidden, HeadgateError, InvalidRequest, NotFound
 from headgate.job_types import Command, JobState
 from headgate.jobs.desk import Portion, Submission
 from tests.gateway.corridor import ALICE, run
@@ -33,6 +33,39 @@ def test_a_job_begins_with_its_last_portion_and_takes_each_once(tmp_path: Path) 
         assert (await floor.desk.add(ALICE, job.id, Portion((BODY,), 3, is_last=True))).version == done.version
         with pytest.raises(InvalidRequest):
             await floor.desk.add(ALICE, job.id, Portion((BODY,), 4, is_last=True))
+        await floor.stop()
+
+    run(scenario)
+
+
+def test_a_job_that_is_cancelled_before_it_has_a_request_is_cancelled(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        floor = Floor(tmp_path)
+        job = await floor.desk.open(ALICE, OPEN)
+        for command in (Command.CANCEL, Command.REDRIVE, Command.CANCEL):
+            told = await floor.desk.command(job.id, command)
+            assert (told.state, told.is_over, told.counts.total) == (JobState.CANCELLED, True, 0)
+        await floor.stop()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("step", ["seal", "command"])
+def test_the_last_portion_can_be_sent_again_when_it_was_cut_short(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    async def away(*_: object) -> None:
+        raise DatabaseUnavailable("The database is away.")
+
+    async def scenario() -> None:
+        floor = Floor(tmp_path)
+        floor.start("w1")
+        job = await floor.desk.open(ALICE, OPEN)
+        with monkeypatch.context() as broken, pytest.raises(DatabaseUnavailable):
+            broken.setattr(floor.desk.jobs, step, away)
+            await floor.desk.add(ALICE, job.id, Portion((BODY,), 1, is_last=True))
+        await floor.desk.add(ALICE, job.id, Portion((BODY,), 1, is_last=True))
+        assert (await floor.until_over(job)).state is JobState.SUCCEEDED
         await floor.stop()
 
     run(scenario)
