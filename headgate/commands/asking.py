@@ -6,7 +6,7 @@ import http.client
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import click
 import msgspec
@@ -19,6 +19,13 @@ _SECONDS = 60.0
 _ANYWHERE = ("0.0.0.0", "::", "")  # addresses to listen on that cannot be asked
 
 url_option = click.option("--url", metavar="URL", help="The server; default: where the configuration lets it listen.")
+
+
+def segment(name: str) -> str:
+    """An id as one segment of a path, whatever is in it. Raises InvalidRequest for what can be no id."""
+    if name.strip() in ("", ".", "..") or "/" in name or not name.isprintable():
+        raise InvalidRequest(f"{name!r} is no id. Copy it from the list, or from what printed it.")
+    return quote(name, safe="")
 
 
 class _Told(msgspec.Struct):

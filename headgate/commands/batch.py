@@ -18,7 +18,7 @@ from headgate.admin.job_documents import EstimateView
 from headgate.admin.jobs import JobView
 from headgate.admin.report_views import ReportView
 from headgate.commands import batch_documents
-from headgate.commands.asking import Server
+from headgate.commands.asking import Server, segment
 from headgate.commands.jobs import server_options, watch_job
 from headgate.commands.options import json_option
 from headgate.commands.request_files import submit_file
@@ -119,7 +119,7 @@ def run_requests(server: Server, file: Path, kind: str, **wanted: Any) -> None:
 def report(server: Server, job_id: str, page: Path | None, link: bool, as_json: bool) -> None:
     """Say where a job's money went, what failed and what was slow."""
     kind = "link" if link else "json" if page is None else "html"
-    answer = server.ask("GET", f"/v1/jobs/{job_id}/report?format={kind}")
+    answer = server.ask("GET", f"/v1/jobs/{segment(job_id)}/report?format={kind}")
     if page is not None:
         page.write_bytes(answer)
     elif link:
@@ -136,7 +136,7 @@ def report(server: Server, job_id: str, page: Path | None, link: bool, as_json: 
 @server_options
 def budget(server: Server, job_id: str, max_cost: float) -> None:
     """Let a job cost so much in all; if it was paused because its money was spent it goes on."""
-    job = _job(server.ask("POST", f"/v1/jobs/{job_id}/budget", {"max_cost_usd": max_cost}))
+    job = _job(server.ask("POST", f"/v1/jobs/{segment(job_id)}/budget", {"max_cost_usd": max_cost}))
     click.echo(f"{job.id} is {job.state}; it may cost {job.max_cost_usd} USD")
 
 

@@ -10,7 +10,7 @@ import click
 import msgspec
 
 from headgate.admin.job_documents import EstimateView
-from headgate.commands.asking import Server
+from headgate.commands.asking import Server, segment
 from headgate.documents.sources import documents, passed_over
 from headgate.jobs.documents import Document
 from headgate.policy.estimating import estimate_tokens
@@ -45,9 +45,9 @@ def send(server: Server, job_id: str, spool: IO[bytes]) -> None:
     """Documents that are there already stay as they are: whoever was stopped in the middle begins again."""
     first = 1
     for portion in _portions(spool):
-        server.ask("POST", f"/v1/jobs/{job_id}/documents", {"documents": portion, "first": first})
+        server.ask("POST", f"/v1/jobs/{segment(job_id)}/documents", {"documents": portion, "first": first})
         first += len(portion)
-    server.ask("POST", f"/v1/jobs/{job_id}/documents", {"documents": [], "first": first, "last": True})
+    server.ask("POST", f"/v1/jobs/{segment(job_id)}/documents", {"documents": [], "first": first, "last": True})
 
 
 def _all(sources: Sequence[Path]) -> Iterator[Document]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
-
 import click
 import msgspec
 
 from headgate.admin.cache import CacheEntry, CacheStats, Flushed
 from headgate.cache_types import SemanticActivity
-from headgate.commands.asking import ask, url_option
+from headgate.commands.asking import ask, segment, url_option
 from headgate.commands.cache_eval import evaluate
 from headgate.commands.options import config_option, json_option
 
@@ -66,7 +64,7 @@ def flush(everything: bool, url: str | None, config_path: str | None, **scope: s
 @config_option
 def show(request_id: str, as_json: bool, url: str | None, config_path: str | None) -> None:
     """Print what is kept of the answer to a request."""
-    answer = ask("GET", f"/admin/cache/entries/{quote(request_id, safe='')}", url=url, config_path=config_path)
+    answer = ask("GET", f"/admin/cache/entries/{segment(request_id)}", url=url, config_path=config_path)
     if as_json:
         click.echo(answer)
         return

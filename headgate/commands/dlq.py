@@ -7,7 +7,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import click
 import msgspec
@@ -15,7 +15,7 @@ import msgspec
 from headgate.admin.dead_letters import MESSAGE, DeadLetterList, DeadLetterView, MovedDeadLetters, body_of
 from headgate.admin.moments import written
 from headgate.assembly.offline import send_again
-from headgate.commands.asking import ask, url_option
+from headgate.commands.asking import ask, segment, url_option
 from headgate.commands.options import config_option, json_option
 from headgate.commands.tables import show
 from headgate.errors import InvalidRequest
@@ -92,7 +92,7 @@ def list_letters(messages: bool, limit: int, as_json: bool, which: Mapping[str, 
 @config_option
 def show_letter(letter_id: str, url: str | None, config_path: str | None) -> None:
     """Print a dead letter as JSON, with what it asked for."""
-    click.echo(Asked(url, config_path).ask("GET", f"/{quote(letter_id, safe='')}"))
+    click.echo(Asked(url, config_path).ask("GET", f"/{segment(letter_id)}"))
 
 
 @dlq.command()
@@ -107,7 +107,7 @@ def redrive(ids: tuple[str, ...], address: str | None, which: Mapping[str, str],
         raise InvalidRequest("Say with --to which queue the messages are sent to again.", param="to")
     moved = asked.move("redrive", items, which) if items or which or not messages else 0
     for one in messages:
-        letter = msgspec.json.decode(asked.ask("GET", f"/{one}"), type=DeadLetterView)
+        letter = msgspec.json.decode(asked.ask("GET", f"/{segment(one)}"), type=DeadLetterView)
         asyncio.run(send_again(str(address), body_of(letter), one))
         moved += asked.move("drop", [one], {})
     click.echo(f"{moved} begin anew")

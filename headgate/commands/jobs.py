@@ -17,7 +17,7 @@ from headgate.admin.deliveries import DeliveryList, WebhookSecret
 from headgate.admin.erasing import ErasedView
 from headgate.admin.jobs import ItemList, JobList, JobView
 from headgate.admin.moments import duration_seconds, written
-from headgate.commands.asking import Server, ask, server_url, url_option
+from headgate.commands.asking import Server, ask, segment, server_url, url_option
 from headgate.commands.options import config_option, json_option
 from headgate.commands.request_files import submit_file
 from headgate.commands.tables import show
@@ -84,7 +84,7 @@ def submit(
 @server_options
 def status(server: Server, job_id: str, as_json: bool) -> None:
     """Print how far a job is and what it has cost."""
-    job = _job(server.ask("GET", f"/v1/jobs/{job_id}"))
+    job = _job(server.ask("GET", f"/v1/jobs/{segment(job_id)}"))
     click.echo(msgspec.json.encode(job) if as_json else _sentence(job))
 
 
@@ -123,7 +123,7 @@ def result(server: Server, job_id: str) -> None:
     after: int | None = 0
     while after is not None:
         query = urlencode({"limit": _PAGE, "after": after})
-        page = server.ask("GET", f"/v1/jobs/{job_id}/partial?{query}")
+        page = server.ask("GET", f"/v1/jobs/{segment(job_id)}/partial?{query}")
         items = msgspec.json.decode(page, type=ItemList)
         for item in items.data:
             click.echo(msgspec.json.encode(item))
@@ -134,7 +134,7 @@ def _command(name: str, about: str) -> click.Command:
     @click.argument("job_id", metavar="ID")
     @server_options
     def command(server: Server, job_id: str) -> None:
-        click.echo(_sentence(_job(server.ask("POST", f"/v1/jobs/{job_id}/{name}"))))
+        click.echo(_sentence(_job(server.ask("POST", f"/v1/jobs/{segment(job_id)}/{name}"))))
 
     command.__doc__ = about
     return jobs.command(name)(command)
@@ -151,7 +151,7 @@ _command("retry", "Begin anew what did not succeed: dead letters, failed, expire
 @server_options
 def deliveries(server: Server, job_id: str) -> None:
     """Print who was or will be told that a job has ended, and what came of it."""
-    _show_deliveries(server.ask("GET", f"/v1/jobs/{job_id}/deliveries"))
+    _show_deliveries(server.ask("GET", f"/v1/jobs/{segment(job_id)}/deliveries"))
 
 
 @jobs.command()
@@ -159,7 +159,7 @@ def deliveries(server: Server, job_id: str) -> None:
 @server_options
 def redeliver(server: Server, job_id: str) -> None:
     """Tell everybody again who is told that a job has ended."""
-    _show_deliveries(server.ask("POST", f"/v1/jobs/{job_id}/redeliver"))
+    _show_deliveries(server.ask("POST", f"/v1/jobs/{segment(job_id)}/redeliver"))
 
 
 @jobs.command("webhook-secret")
@@ -216,7 +216,7 @@ def _followed(server: Server, job_id: str) -> JobView:
     )  # fmt: skip
     with Progress(*columns, console=Console(stderr=True)) as bar:
         shown = bar.add_task("", total=None, state="", cost="0", rest="")
-        for told in server.follow(f"/v1/jobs/{job_id}/events"):
+        for told in server.follow(f"/v1/jobs/{segment(job_id)}/events"):
             job = _job(told)
             done, total = job.progress.done, job.progress.total
             bar.update(shown, total=total, completed=done, state=_standing(job), cost=job.cost_usd, rest=_outlook(job))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from headgate.commands.asking import segment
 from headgate.commands.jobs import deadline_of
 from headgate.errors import InvalidRequest
 from tests.cli.terminal import Terminal
@@ -55,3 +56,20 @@ def test_a_deadline_is_so_long_from_now_or_a_moment() -> None:
     ]
     with pytest.raises(InvalidRequest, match="12h"):
         deadline_of("tomorrow")
+
+
+@pytest.mark.parametrize("command", ["status", "watch", "result", "cancel", "deliveries", "redeliver"])
+def test_what_can_be_no_id_is_asked_of_nobody(terminal: Terminal, command: str) -> None:
+    said = terminal.bad("jobs", command, "job_1/../../admin/keys", "--key", "hg-1", "--url", "http://127.0.0.1:9")
+    assert "is no id" in said
+
+
+@pytest.mark.parametrize("name", ["", " ", ".", "..", "a/b", "job_1\n"])
+def test_what_can_be_no_id(name: str) -> None:
+    with pytest.raises(InvalidRequest, match="is no id"):
+        segment(name)
+
+
+def test_an_id_is_one_segment_of_a_path() -> None:
+    assert segment("job_1?cancel=true#x y") == "job_1%3Fcancel%3Dtrue%23x%20y"
+    assert segment("job_1:17") == "job_1%3A17"
