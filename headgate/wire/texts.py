@@ -5,7 +5,7 @@ Raises ValueError for what cannot be read.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import msgspec
 
@@ -26,7 +26,7 @@ class _Asked(msgspec.Struct, gc=False):
 
 
 class _Said(msgspec.Struct, gc=False):
-    content: str | None = None
+    content: str | list[_Part] | None = None  # parts from some servers
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -90,11 +90,15 @@ def of_answer(route: Route, data: bytes, *, stream: bool) -> str:
 def _of_chat(payload: bytes) -> Iterator[str]:
     for choice in _chat.decode(payload).choices or ():
         said = choice.message or choice.delta
-        yield (said.content if said is not None else choice.text) or ""
+        content = choice.text if said is None else said.content
+        if isinstance(content, list):
+            yield from _of_parts(content)
+        else:
+            yield content or ""
 
 
 def _of_message(body: bytes) -> Iterator[str]:
-    return _of_parts(_message.decode(body))
+    return _of_parts(_message.decode(body).content)
 
 
 def _of_message_event(payload: bytes) -> Iterator[str]:
@@ -105,7 +109,7 @@ def _of_message_event(payload: bytes) -> Iterator[str]:
 
 def _of_response(body: bytes) -> Iterator[str]:
     for item in _response.decode(body).output or ():
-        yield from _of_parts(item)
+        yield from _of_parts(item.content)
 
 
 def _of_response_event(payload: bytes) -> Iterator[str]:
@@ -113,11 +117,11 @@ def _of_response_event(payload: bytes) -> Iterator[str]:
     if b'"response.completed"' in payload:
         event = _response_event.decode(payload)
         for item in (event.response.output if event.response is not None else None) or ():
-            yield from _of_parts(item)
+            yield from _of_parts(item.content)
 
 
-def _of_parts(item: _Message) -> Iterator[str]:
-    return (part.text or "" for part in item.content or () if part.type in ("text", "output_text"))
+def _of_parts(parts: Sequence[_Part] | None) -> Iterator[str]:
+    return (part.text or "" for part in parts or () if part.type in ("text", "output_text"))
 
 
 _WHOLE: Mapping[Route, Callable[[bytes], Iterator[str]]] = {

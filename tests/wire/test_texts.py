@@ -60,6 +60,13 @@ def test_an_answer_is_its_text(route: Route) -> None:
     assert texts.of_answer(route, whole, stream=True) == "Hi"
 
 
+@pytest.mark.parametrize("member", ["message", "delta"])
+def test_some_servers_say_it_in_parts(member: str) -> None:
+    thought = {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]}
+    body = json.dumps({"choices": [{member: {"content": [thought, PART]}}]}).encode()
+    assert texts.of_answer(Route.CHAT, body, stream=False) == "Hi"
+
+
 def test_what_is_no_answer_cannot_be_read() -> None:
     with pytest.raises(ValueError):  # whatever msgspec says
         texts.of_answer(Route.CHAT, b"nonsense", stream=False)
