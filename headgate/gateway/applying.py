@@ -13,7 +13,8 @@ from headgate.types import Call, Caller, Measure, MeterKind, Rule, Scope
 
 _MOST_KEPT = 10_000
 
-Key = tuple[int, str, str | None, str | None, tuple[str, ...]]
+Key = tuple[int, str, str | None]  # the caller's identity, the model, the user that the call names
+VaryingKey = tuple[Key, str | None, tuple[str, ...]]  # with the session and the tags
 
 
 class Applying(NamedTuple):
@@ -29,6 +30,7 @@ class Applying(NamedTuple):
     request_meters: tuple[Meter, ...]  # those that count requests: all that an answer without a provider passes
     most_tokens: float  # of a single request, by the caps, enforced or tried
     most_picousd: float
+    varies: bool  # with the session and the tags of a request
 
     def passes_caps(self, ask: Ask) -> bool:
         """Whether no cap on a single request has to lower or refuse it."""
@@ -43,17 +45,27 @@ class RuleBook:
 
     def __init__(self) -> None:
         self._kept: dict[Key, Applying] = {}
+        self._varying: dict[tuple[Key, str | None, tuple[str, ...]], Applying] = {}  # and tags, where rules name them
 
     def applying(self, caller: Caller, call: Call, model: str, global_rules: tuple[Rule, ...], now: float) -> Applying:
         """What applies to a call that is put to a model."""
-        key = (id(caller), model, call.user, call.session, call.tags)
+        key = (id(caller), model, call.user)
         kept = self._kept.get(key)
+        if kept is not None and kept.varies:
+            kept = self._varying.get((key, call.session, call.tags))
         if kept is None or kept.caller is not caller or kept.until <= now:
-            if len(self._kept) >= _MOST_KEPT:
-                self._kept.clear()
-            subject = Subject(caller.key_id, caller.user or call.user, model, call.session, call.tags)
-            kept = self._kept[key] = _applying(caller, subject, global_rules, now)
+            kept = self._find(key, caller, call, global_rules, now)
         return kept
+
+    def _find(self, key: Key, caller: Caller, call: Call, global_rules: tuple[Rule, ...], now: float) -> Applying:
+        if len(self._kept) + len(self._varying) >= _MOST_KEPT:
+            self._kept.clear()
+            self._varying.clear()
+        subject = Subject(caller.key_id, caller.user or call.user, key[1], call.session, call.tags)
+        found = self._kept[key] = _applying(caller, subject, global_rules, now)
+        if found.varies:
+            self._varying[key, call.session, call.tags] = found
+        return found
 
 
 def _applying(caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], now: float) -> Applying:
@@ -74,4 +86,5 @@ def _applying(caller: Caller, subject: Subject, global_rules: tuple[Rule, ...], 
         request_meters=tuple([meter for meter in meters if meter.rule.measure is Measure.REQUESTS]),
         most_tokens=inf if most_tokens is None else most_tokens,
         most_picousd=inf if most_picousd is None else most_picousd,
+        varies=any(rule.scope in metered.VARYING for rule in rules),
     )
