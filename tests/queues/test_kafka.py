@@ -13,6 +13,7 @@ from headgate.clock import SystemClock
 from headgate.queue_errors import QueueUnavailable
 from headgate.queue_ports import Queue
 from headgate.queue_types import Message
+from headgate.queues.kafka import queue as kafka_queue
 from headgate.queues.kafka import receiver
 from headgate.queues.opening import open_queue
 from tests.brokers import KafkaBroker
@@ -160,6 +161,33 @@ def test_a_topic_that_may_not_be_used_is_told_with_what_to_correct(kafka_broker:
         queue = open_queue(address, SystemClock())
         with pytest.raises(QueueUnavailable, match=r"Topic authorization failed.*Correct the credentials"):
             await queue.receive(1, 5.0)
+        await queue.aclose()
+
+    asyncio.run(scenario())
+
+
+ROOM_FOR_ONE = "queue.buffering.max.messages=1"
+
+
+def test_who_sends_faster_than_the_broker_takes_is_slowed_down(kafka_broker: KafkaBroker) -> None:
+    async def scenario() -> None:
+        address = topic(kafka_broker)
+        queue = open_queue(f"{address}{'&' if '?' in address else '?'}{ROOM_FOR_ONE}", SystemClock())
+        await asyncio.gather(*(queue.send(b"%d" % number) for number in range(20)))
+        assert bodies(await taken(queue, 20)) == list(range(20))
+        await queue.aclose()
+
+    asyncio.run(scenario())
+
+
+def test_a_producer_whose_queue_stays_full_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kafka_queue, "SEND_SECONDS", 0.2)
+
+    async def scenario() -> None:
+        queue = open_queue(f"kafka://127.0.0.1:9/full?{ROOM_FOR_ONE}&message.timeout.ms=1000", SystemClock())
+        first, second = await asyncio.gather(queue.send(b"1"), queue.send(b"2"), return_exceptions=True)
+        assert isinstance(first, QueueUnavailable) and isinstance(second, QueueUnavailable)
+        assert "queue.buffering.max.messages" in second.message
         await queue.aclose()
 
     asyncio.run(scenario())

@@ -78,7 +78,8 @@ class KafkaQueue:
         fields: list[tuple[str, str | bytes | None]] = [(name, value.encode()) for name, value in (*headers, *extra)]
         try:
             producer = self._make_producer()
-            producer.produce(self._place.name, body, headers=fields, on_delivery=delivered)
+            produce = partial(producer.produce, self._place.name, body, headers=fields, on_delivery=delivered)
+            await self._when_there_is_room(producer, produce)
         except self._failures as error:
             raise self._trouble(error.args[0]) from error
         while not told.done():
@@ -123,6 +124,20 @@ class KafkaQueue:
         self._sending.shutdown(wait=False)
 
     # --- parts ---
+
+    async def _when_there_is_room(self, producer: Producer, produce: Callable[[], None]) -> None:
+        """Messages wait in this process until the broker has them, and so many fit: who sends faster is slowed down."""
+        until = self._clock.monotonic() + SEND_SECONDS
+        while True:
+            try:
+                return produce()
+            except BufferError:
+                if self._clock.monotonic() >= until:
+                    raise QueueUnavailable(
+                        f"The topic {self._place.shown} takes nothing: the messages before this one wait for it since "
+                        f"{SEND_SECONDS:g} seconds. Look after Kafka there, or raise queue.buffering.max.messages."
+                    ) from None
+            await asyncio.get_running_loop().run_in_executor(self._sending, producer.poll, _ANSWER_SECONDS)
 
     def _take(self, limit: int, seconds: float) -> list[Message]:
         return self._make_receiver().take(limit, seconds)
