@@ -7,6 +7,7 @@ known from the test's name and file alone.
 from __future__ import annotations
 
 import functools
+import re
 from pathlib import Path
 
 from xdist.scheduler import LoadScopeScheduling
@@ -16,11 +17,14 @@ SERVERS = ("rabbitmq", "sqs")  # that take seconds to start, and are in the name
 # What else takes time to start, by what names it in a file.
 SHARED = {
     'xdist_group("rabbitmq")': "rabbitmq",
-    "strict_gateway:": "strict",
-    "finishing_gateway:": "finishing",
     "replay: Replay": "replay",
     "from tests.source import": "source",  # not a server: all of the source, parsed
 }
+# A test or a fixture that takes one of those that `tests/e2e/conftest.py` starts, or its client.
+ASKS_FOR_A_GATEWAY = re.compile(
+    r"(def test_\w+|@pytest\.fixture[^\n]*\ndef \w+)"
+    r"\([^)]*\b((strict_|finishing_)?gateway: Gateway|client: openai\.OpenAI)"
+)
 
 
 def group_of(test: str) -> str:
@@ -35,6 +39,8 @@ def group_of(test: str) -> str:
 @functools.cache
 def _group_of_file(file: str) -> str:
     text = (ROOT / file).read_text()
+    if file.startswith("tests/e2e/") and ASKS_FOR_A_GATEWAY.search(text):
+        return "gateways of e2e"
     for name, group in SHARED.items():
         if name in text:
             return group

@@ -22,7 +22,7 @@ ASKED = [(each, dialect) for each in SPOKEN for dialect in ASKED_IN if dialect !
 PAIRS = [(recording, client) for recording in [*RECORDINGS, *STREAMED] for client in clients(recording)]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def replay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replay]:
     with Replay(tmp_path_factory.mktemp("conformance")) as replay:
         yield replay

@@ -1,4 +1,4 @@
-"""Gateways and the upstream behind them, one each per test process."""
+"""Gateways, which end with the tests of this folder as an idle one takes a hundredth of a core, and the upstream."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def upstream(running_upstream: Upstream) -> Iterator[Upstream]:
     assert not running_upstream.failures, running_upstream.failures
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """As people run it."""
     yield from _running(Gateway(tmp_path_factory.mktemp("gateway"), running_upstream.url))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def strict_gateway(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """With limits that a test can reach."""
     limits = {
@@ -50,7 +50,7 @@ def strict_gateway(running_upstream: Upstream, tmp_path_factory: pytest.TempPath
     yield from _running(Gateway(tmp_path_factory.mktemp("strict"), running_upstream.url, **limits))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def finishing_gateway(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Reads on when a client has left."""
     yield from _running(Gateway(tmp_path_factory.mktemp("finishing"), running_upstream.url, on_disconnect="finish"))

@@ -19,10 +19,10 @@ from headgate.queue_ports import Queue
 from headgate.queues.opening import open_queue
 from headgate.queues.places import place_of
 from tests.e2e.gateway import ROOT
+from tests.looking import pause_seconds
 
 KEY = "hg-consumed-0123456789abcdef"
 WAIT_SECONDS = 40.0
-LOOK_SECONDS = 0.02
 
 
 class Consumer:
@@ -88,10 +88,11 @@ class Consumer:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Raises AssertionError with the log if it does not come about."""
-        until = time.monotonic() + WAIT_SECONDS
+        begin = time.monotonic()
         while not condition():
-            assert time.monotonic() < until, self.log
-            await asyncio.sleep(LOOK_SECONDS)
+            waited_seconds = time.monotonic() - begin
+            assert waited_seconds < WAIT_SECONDS, self.log
+            await asyncio.sleep(pause_seconds(waited_seconds))
 
 
 def request(number: int, **more: object) -> bytes:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.looking import pause_seconds
 from tests.servers import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -24,7 +25,6 @@ CAROL = "hg-hobby-carol-0003"  # tenant hobby, tier free: two models, no tools, 
 START_SECONDS = 60.0
 STOP_SECONDS = 60.0
 WAIT_SECONDS = 60.0
-LOOK_SECONDS = 0.02
 
 Json = dict[str, Any]
 Found = TypeVar("Found")
@@ -204,10 +204,11 @@ class Gateway:
 
     def eventually(self, look: Callable[[], Found | None], seconds: float = WAIT_SECONDS) -> Found:
         """Look until there is something to see."""
-        deadline = time.monotonic() + seconds
+        begin = time.monotonic()
         while (found := look()) is None:
-            assert time.monotonic() < deadline, f"waited {seconds:g} s in vain; the log says:\n{self.log()[-3000:]}"
-            time.sleep(LOOK_SECONDS)  # another process's doing: there is no event to wait for
+            waited = time.monotonic() - begin
+            assert waited < seconds, f"waited {seconds:g} s in vain; the log says:\n{self.log()[-3000:]}"
+            time.sleep(pause_seconds(waited))  # another process's doing: there is no event to wait for
         return found
 
     def _connections_are_closed(self) -> bool | None:

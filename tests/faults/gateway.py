@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults.client import HOST, Connection, NoAnswer, Response, ask, connected
+from tests.looking import pause_seconds
 from tests.servers import free_port
 
 KEY = "hg-faults-0123456789abcdef"
@@ -189,10 +190,12 @@ async def running(gateway: Gateway) -> AsyncIterator[Gateway]:
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float, otherwise: str) -> None:
     """Wait for another process to come to a state that it does not announce."""
+    loop = asyncio.get_running_loop()
+    begin = loop.time()
     try:
         async with asyncio.timeout(seconds):
             while not await _holds(condition):  # noqa: ASYNC110
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(pause_seconds(loop.time() - begin))
     except TimeoutError:
         raise AssertionError(otherwise) from None
 

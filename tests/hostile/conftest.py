@@ -27,7 +27,7 @@ def upstream(running_upstream: Upstream) -> Iterator[Upstream]:
     assert not running_upstream.failures, running_upstream.failures
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def gateway(running_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """With a model behind every kind of provider, named as `replay.served` does."""
     folder = tmp_path_factory.mktemp("hostile")

@@ -17,6 +17,8 @@ from typing import Any
 
 import msgspec
 
+from tests.looking import pause_seconds
+
 WAIT_SECONDS = 30.0  # for things that happen within one on a machine that has nothing else to do
 ADMIN_KEY = "hg-admin-for-tests"
 
@@ -142,10 +144,11 @@ class Lines:
 
 def until(condition: Any) -> None:
     """Wait for what another process does and cannot be heard of otherwise."""
-    deadline = time.monotonic() + WAIT_SECONDS
+    begin = time.monotonic()
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.02)
+        waited_seconds = time.monotonic() - begin
+        assert waited_seconds < WAIT_SECONDS, "it did not happen"
+        time.sleep(pause_seconds(waited_seconds))
 
 
 @contextmanager
