@@ -137,3 +137,22 @@ def test_without_the_server_a_process_goes_on_alone(redis_server: RedisServer) -
         await log.aclose()
 
     run(scenario)
+
+
+def test_it_can_be_closed_though_the_client_makes_an_error_of_the_cancellation() -> None:
+    async def scenario() -> None:
+        log, asked = RedisEntryLog("redis://127.0.0.1:9/0", "stubborn", lambda note: None), asyncio.Event()
+
+        async def stubborn(*arguments: object) -> None:
+            asked.set()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise ConnectionError("closed while it was read") from None
+
+        log._client.xread = stubborn  # type: ignore[method-assign]  # as redis-py now and then
+        await asked.wait()
+        async with asyncio.timeout(10):
+            await log.aclose()
+
+    run(scenario)

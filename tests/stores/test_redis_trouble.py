@@ -374,3 +374,29 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_password_is_never_shown() -> None:
     assert line.place("redis://user:pa%40ss@store.example:6379/2?x=y") == "store.example:6379/2"
+
+
+def test_a_line_can_be_closed_though_the_client_makes_an_error_of_the_cancellation() -> None:
+    async def scenario() -> None:
+        stubborn = line.Line("redis://127.0.0.1:9/0", {}, lambda trouble: None, 0.25)
+        asked, make = asyncio.Event(), stubborn._pool.make_connection
+
+        async def connect() -> None:
+            asked.set()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                raise ConnectionError("closed while it was connecting") from None
+
+        def made() -> object:
+            connection = make()
+            connection.connect = connect
+            return connection
+
+        stubborn._pool.make_connection = made
+        stubborn.open()
+        await asked.wait()
+        async with asyncio.timeout(10):
+            await stubborn.aclose()
+
+    asyncio.run(scenario())

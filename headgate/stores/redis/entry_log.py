@@ -70,13 +70,14 @@ class RedisEntryLog:
         await self._client.aclose()
 
     async def _read_forever(self) -> None:
-        while True:
+        while self._tasks:  # a cancellation may be lost in the client, which makes an error of it
             try:
                 block = BLOCK_MILLISECONDS if self.healthy and self.is_current else None
                 found = await self._client.xread({self._stream: self._last}, MOST_AT_ONCE, block)
             except self._errors as error:
-                self._lost(error)
-                await asyncio.sleep(RETRY_SECONDS)
+                if self._tasks:
+                    self._lost(error)
+                    await asyncio.sleep(RETRY_SECONDS)
                 continue
             if not self.healthy:
                 self.healthy = True
@@ -95,7 +96,7 @@ class RedisEntryLog:
                 await asyncio.sleep(0)
 
     async def _write_forever(self) -> None:
-        while True:
+        while self._tasks:
             notes = [await self._queue.get()]
             while not self._queue.empty() and len(notes) < MOST_AT_ONCE:
                 notes.append(self._queue.get_nowait())

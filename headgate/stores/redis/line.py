@@ -295,6 +295,8 @@ class Line:
                     self.failures += 1
                 self._fail(reason)
                 await self._hang_up(connection)
+                if self._closed:
+                    return  # a cancellation may be lost in the client, which makes an error of it
             except BaseException:
                 await self._hang_up(connection)
                 raise
