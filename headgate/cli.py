@@ -20,7 +20,7 @@ COMMANDS = {
     "serve": "headgate.commands.serve:serve",
     "work": "headgate.commands.work:work",
     "consume": "headgate.commands.consume:consume",
-    "check": "headgate.commands.config:check",
+    "check": "headgate.commands.check:check",
     "keys": "headgate.commands.keys:keys",
     "limits": "headgate.commands.limits:limits",
     "budgets": "headgate.commands.budgets:budgets",

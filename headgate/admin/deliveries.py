@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from headgate.admin.endpoint import Nothing, Visit
-from headgate.admin.jobs import JobId
+from headgate.admin.job_shapes import JobId
 from headgate.delivery_types import Delivery, DeliveryState, TargetKind
 from headgate.types import Frozen
 

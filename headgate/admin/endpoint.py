@@ -10,14 +10,16 @@ import difflib
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from enum import StrEnum
-from typing import Annotated, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, Generic, TypeVar
 
 import msgspec
 
-from headgate.admin.services import Services
 from headgate.errors import InvalidRequest, MalformedJson
 from headgate.types import Caller
 from headgate.wire.members import no_json
+
+if TYPE_CHECKING:  # commands that ask a server need the shapes of its answers, and not all that it is made of
+    from headgate.admin.services import Services
 
 JSON = "application/json"
 METHODS_WITH_BODY = frozenset({"POST", "PATCH", "PUT"})

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from headgate.admin.endpoint import Count, Input, Name, Number, Reply, Visit
-from headgate.admin.jobs import JobView, Usd, picousd_of, view
+from headgate.admin.job_shapes import EstimateView, JobView, ModelEstimate
+from headgate.admin.jobs import Usd, picousd_of, view
 from headgate.admin.links import LinkedJob, linked_job
 from headgate.admin.report_page import page
 from headgate.admin.report_views import CostView, ReportView
@@ -50,27 +51,6 @@ class AskEstimate(Input, frozen=True):
     documents: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
     requests: Count = 0
     text_tokens: Count = 0
-
-
-class ModelEstimate(Frozen, frozen=True):
-    """At most, of one model."""
-
-    model: str
-    requests: int
-    input_tokens: int
-    output_tokens: int
-    cost_usd: str
-
-
-class EstimateView(Frozen, frozen=True):
-    """What a job would take at most, if every answer is as long as it may be. The numbers of the plan may be sent with
-    the job, so that it stays as it is whatever happens to the configuration; for extractions they are 0."""
-
-    models: list[ModelEstimate]
-    cost_usd: str
-    chunk_tokens: int
-    context_tokens: int
-    fan_in: int
 
 
 class RaiseBudget(Input, frozen=True):

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 
 from headgate.admin.endpoint import Count, Input, Name, Number, Reply, Visit
+from headgate.admin.job_shapes import Execution, ItemList, ItemView, JobId, JobList, JobView, Problem, Progress
 from headgate.admin.links import LinkedJob, linked_job
 from headgate.admin.moments import Moment, UnixSeconds, moment
 from headgate.deliveries.desk import Wanted
@@ -19,7 +20,7 @@ from headgate.jobs.calls import body_of
 from headgate.jobs.desk import Portion, Submission
 from headgate.jobs.outlook import NOTHING, Outlook
 from headgate.policy.pricing import format_usd
-from headgate.types import PICO_PER_USD, Frozen
+from headgate.types import PICO_PER_USD
 
 EVENT_SECONDS = 0.25  # between looks for news
 _KEEP_ALIVE_SECONDS = 15.0
@@ -63,12 +64,6 @@ class AddRequests(Input, frozen=True):
     last: bool = False
 
 
-class JobId(Input, frozen=True):
-    """Which job."""
-
-    job_id: Name
-
-
 class JobsQuery(Input, frozen=True):
     """Which jobs: the newest first, after the cursor that the page before gave as `next`."""
 
@@ -95,90 +90,6 @@ class ResultQuery(ItemsQuery, frozen=True):
 
     expires: Annotated[str, msgspec.Meta(max_length=20)] | None = None
     signature: Annotated[str, msgspec.Meta(max_length=100)] | None = None
-
-
-class Progress(Frozen, frozen=True, omit_defaults=True):
-    """How many items are over, of how many. `text` is how far a job of steps is: "3/12 sections"."""
-
-    done: int
-    total: int
-    text: str | None = None
-
-
-class Problem(Frozen, frozen=True):
-    """Why something failed."""
-
-    code: str
-    message: str
-
-
-class Execution(Frozen, frozen=True):
-    """Where a job's items are executed: `live`, or in the provider's `batch` API; and why there."""
-
-    by: str
-    reason: str
-
-
-class JobView(Frozen, frozen=True):
-    """A job. Times are Unix seconds. `duplicate_cost_usd` is what was paid for calls that were lost with their workers
-    and is not charged.
-
-    Of a single job that is not over, not in lists: `forecast_usd` is what it will cost and `eta` when it will be over,
-    if the rest is like what is done, each with the interval in which it is with 95 % probability; `queue_position` is
-    the place of a job that waits, among the items of everybody. Null where nothing can be said yet.
-    """
-
-    id: str
-    kind: str
-    state: JobState
-    paused: bool
-    progress: Progress
-    items: dict[str, int]
-    cost_usd: str
-    duplicate_cost_usd: str
-    forecast_usd: str | None
-    forecast_usd_between: tuple[str, str] | None
-    eta: float | None
-    eta_between: tuple[float, float] | None
-    queue_position: int | None
-    priority: int
-    created_at: float
-    start_at: float | None
-    deadline_at: float | None
-    execution: Execution | None
-    window: str | None
-    max_cost_usd: str | None
-    timezone: str | None
-    opens_at: float | None
-    finished_at: float | None
-    error: Problem | None
-    version: int
-
-
-class JobList(Frozen, frozen=True):
-    """A page of jobs."""
-
-    data: list[JobView]
-    next: str | None
-
-
-class ItemView(Frozen, frozen=True):
-    """An item of a job, with the answer it has, or null."""
-
-    number: int
-    state: ItemState
-    attempts: int
-    finished_at: float | None
-    result: msgspec.Raw
-    error: Problem | None
-    label: str | None
-
-
-class ItemList(Frozen, frozen=True):
-    """A page of items, in their order."""
-
-    data: list[ItemView]
-    next: int | None
 
 
 async def submit(visit: Visit, command: SubmitJob) -> Reply:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from headgate.admin.jobs import JobView
+from headgate.admin.job_shapes import JobView
 from headgate.report_types import FailureRow, PartRow, SlowRow
 from headgate.types import Frozen
 

@@ -29,6 +29,7 @@ from headgate.admin import (
 )  # fmt: skip
 from headgate.admin.asgi import ColdPaths
 from headgate.admin.endpoint import Access, Endpoint, Nothing, Reply, Visit
+from headgate.admin.job_shapes import EstimateView, ItemList, JobId, JobList, JobView
 from headgate.admin.links import LinkedJob
 from headgate.admin.services import Readiness, Services
 
@@ -60,27 +61,38 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
     Endpoint("GET", "/v1/models", models.list_models, models.ModelsQuery, models.ModelList, Access.CALLER),
     Endpoint("GET", "/v1/models/{model:path}", models.get_model, models.ModelId, models.Model, Access.CALLER),
     Endpoint("GET", "/v1/usage", usage.own_usage, usage.OwnUsageQuery, usage.OwnUsage, Access.CALLER),
-    Endpoint("POST", "/v1/jobs", jobs.submit, jobs.SubmitJob, jobs.JobView, Access.CALLER, 202, is_large=True),
-    Endpoint("GET", "/v1/jobs", jobs.list_jobs, jobs.JobsQuery, jobs.JobList, Access.CALLER),
+    Endpoint("POST", "/v1/jobs", jobs.submit, jobs.SubmitJob, JobView, Access.CALLER, 202, is_large=True),
+    Endpoint("GET", "/v1/jobs", jobs.list_jobs, jobs.JobsQuery, JobList, Access.CALLER),
     Endpoint(
         "POST",
         "/v1/jobs/estimate",
         job_documents.estimate,
         job_documents.AskEstimate,
-        job_documents.EstimateView,
+        EstimateView,
         Access.CALLER,
     ),
-    Endpoint("GET", JOB_PATH, jobs.get_job, jobs.JobId, jobs.JobView, Access.CALLER),
+    Endpoint("GET", JOB_PATH, jobs.get_job, JobId, JobView, Access.CALLER),
     Endpoint(
-        "POST", f"{JOB_PATH}/requests", jobs.add_requests, jobs.AddRequests, jobs.JobView, Access.CALLER, is_large=True
+        "POST",
+        f"{JOB_PATH}/requests",
+        jobs.add_requests,
+        jobs.AddRequests,
+        JobView,
+        Access.CALLER,
+        is_large=True,
     ),
     Endpoint("GET", f"{JOB_PATH}/events", jobs.events, LinkedJob, None, Access.LINK),
-    Endpoint("GET", f"{JOB_PATH}/partial", jobs.partial, jobs.ItemsQuery, jobs.ItemList, Access.CALLER),
+    Endpoint("GET", f"{JOB_PATH}/partial", jobs.partial, jobs.ItemsQuery, ItemList, Access.CALLER),
     Endpoint("GET", f"{JOB_PATH}/result", jobs.result, jobs.ResultQuery, None, Access.LINK),
     Endpoint(
-        "GET", f"{JOB_PATH}/deliveries", deliveries.list_deliveries, jobs.JobId, deliveries.DeliveryList, Access.CALLER
+        "GET",
+        f"{JOB_PATH}/deliveries",
+        deliveries.list_deliveries,
+        JobId,
+        deliveries.DeliveryList,
+        Access.CALLER,
     ),
-    Endpoint("POST", f"{JOB_PATH}/redeliver", deliveries.redeliver, jobs.JobId, deliveries.DeliveryList, Access.CALLER),
+    Endpoint("POST", f"{JOB_PATH}/redeliver", deliveries.redeliver, JobId, deliveries.DeliveryList, Access.CALLER),
     Endpoint("GET", "/v1/webhooks/secret", deliveries.webhook_secret, Nothing, deliveries.WebhookSecret, Access.CALLER),
     Endpoint(
         "POST",
@@ -92,13 +104,18 @@ ENDPOINTS: tuple[Endpoint[Any], ...] = (
         is_large=True,
     ),
     Endpoint(
-        "POST", f"{JOB_PATH}/budget", job_documents.raise_budget, job_documents.RaiseBudget, jobs.JobView, Access.CALLER
+        "POST",
+        f"{JOB_PATH}/budget",
+        job_documents.raise_budget,
+        job_documents.RaiseBudget,
+        JobView,
+        Access.CALLER,
     ),
     Endpoint("GET", f"{JOB_PATH}/report", job_documents.report, job_documents.ReportQuery, None, Access.LINK),
-    Endpoint("POST", f"{JOB_PATH}/pause", jobs.pause, jobs.JobId, jobs.JobView, Access.CALLER),
-    Endpoint("POST", f"{JOB_PATH}/resume", jobs.resume, jobs.JobId, jobs.JobView, Access.CALLER),
-    Endpoint("POST", f"{JOB_PATH}/cancel", jobs.cancel, jobs.JobId, jobs.JobView, Access.CALLER),
-    Endpoint("POST", f"{JOB_PATH}/retry", jobs.retry, jobs.JobId, jobs.JobView, Access.CALLER),
+    Endpoint("POST", f"{JOB_PATH}/pause", jobs.pause, JobId, JobView, Access.CALLER),
+    Endpoint("POST", f"{JOB_PATH}/resume", jobs.resume, JobId, JobView, Access.CALLER),
+    Endpoint("POST", f"{JOB_PATH}/cancel", jobs.cancel, JobId, JobView, Access.CALLER),
+    Endpoint("POST", f"{JOB_PATH}/retry", jobs.retry, JobId, JobView, Access.CALLER),
     Endpoint("DELETE", JOB_PATH, erasing.erase_job, erasing.EraseJob, erasing.ErasedView, Access.CALLER),
     Endpoint(
         "PUT", OBJECT_PATH, objects.keep_object, objects.KeepObject, objects.KeptObject, Access.CALLER, is_large=True

@@ -11,6 +11,7 @@ import msgspec
 from headgate.admin.settings import Settings
 from headgate.alerts.channel import Channel
 from headgate.assembly import bookkeeping, parts
+from headgate.assembly.where import Where
 from headgate.clock import SystemClock
 from headgate.config.load import load
 from headgate.config.schema import Config
@@ -25,13 +26,6 @@ from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
 
 JOURNAL_DIRECTORY = "journal"  # in data_dir
-
-
-class Where(msgspec.Struct, frozen=True):
-    """Which database: that of a configuration file, or of a data directory."""
-
-    config_path: str | None
-    data_dir: str | None
 
 
 class Books(msgspec.Struct, frozen=True):

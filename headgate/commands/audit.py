@@ -10,7 +10,8 @@ import msgspec
 
 from headgate.admin.audit import Audited, Trail, shown
 from headgate.admin.moments import written
-from headgate.assembly.offline import Where, open_books
+from headgate.assembly.offline import open_books
+from headgate.assembly.where import Where
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from headgate.assembly.offline import Where
+from headgate.assembly.where import Where
 from headgate.commands.options import database_options
 from headgate.config.load import load
 from headgate.stores import backup as stores

@@ -14,8 +14,7 @@ from typing import Any
 import click
 import msgspec
 
-from headgate.admin.job_documents import EstimateView
-from headgate.admin.jobs import JobView
+from headgate.admin.job_shapes import EstimateView, JobView
 from headgate.admin.report_views import ReportView
 from headgate.commands import batch_documents
 from headgate.commands.asking import Server, segment

@@ -9,7 +9,7 @@ from typing import IO, Any
 import click
 import msgspec
 
-from headgate.admin.job_documents import EstimateView
+from headgate.admin.job_shapes import EstimateView
 from headgate.commands.asking import Server, segment
 from headgate.documents.sources import documents, passed_over
 from headgate.jobs.documents import Document

@@ -1,55 +1,21 @@
-"""`headgate check` and `headgate config`."""
+"""`headgate config`."""
 
 from __future__ import annotations
 
 import asyncio
 import os
-import sys
-from collections.abc import Mapping
 
 import click
 import msgspec
 
 from headgate.admin.difference import Change, SettingChange, difference, setting_difference
 from headgate.admin.moments import written
-from headgate.assembly.offline import Where, open_books
+from headgate.assembly.offline import open_books
+from headgate.assembly.where import Where
 from headgate.commands.options import database_options, json_option
 from headgate.config.json_schema import json_schema
-from headgate.config.load import load
-from headgate.config.problems import report
-from headgate.errors import ConfigInvalid, InvalidRequest
-from headgate.types import Problem, Severity
 
 _WORDS = {"created": "was created on", "revoked": "was revoked on", "expires": "ends on"}
-
-
-@click.command()
-@click.argument("file")
-@click.option("--workers", type=click.IntRange(1, 256), default=1, help="For so many processes; default: 1.")
-def check(file: str, workers: int) -> None:
-    """Check a configuration file: exit code 0 if it can be used, 1 if it has errors."""
-    try:
-        loaded = load(file, os.environ, workers)
-        problems = (*loaded.notes, *_pipeline_problems(file, loaded.config.jobs.pipelines))
-    except ConfigInvalid as error:
-        problems = tuple(error.problems)
-    click.echo(report(problems))
-    sys.exit(any(problem.severity is Severity.ERROR for problem in problems))
-
-
-def _pipeline_problems(file: str, named: Mapping[str, str]) -> list[Problem]:
-    """Those that only show when the modules are imported."""
-    found = []
-    if named:
-        from headgate.jobs.built_in import NAMES  # a while to load
-        from headgate.pipelines import load_pipelines
-    for name, place in named.items():
-        try:
-            load_pipelines({name: place}, NAMES)
-        except InvalidRequest as error:
-            where = f"jobs.pipelines.{name}"
-            found.append(Problem(file, 0, 0, where, error.message.removeprefix(f"{where}: ")))
-    return found
 
 
 @click.group()

@@ -14,7 +14,6 @@ import msgspec
 
 from headgate.admin.dead_letters import MESSAGE, DeadLetterList, DeadLetterView, MovedDeadLetters, body_of
 from headgate.admin.moments import written
-from headgate.assembly.offline import send_again
 from headgate.commands.asking import ask, segment, url_option
 from headgate.commands.options import config_option, json_option
 from headgate.commands.tables import show
@@ -101,6 +100,8 @@ def show_letter(letter_id: str, url: str | None, config_path: str | None) -> Non
 @which_options
 def redrive(ids: tuple[str, ...], address: str | None, which: Mapping[str, str], asked: Asked) -> None:
     """Let items of jobs begin anew, or send messages to a queue again."""
+    from headgate.assembly.offline import send_again  # a while to load, and all else asks the server
+
     messages = [one for one in ids if one.startswith(MESSAGE)]
     items = [one for one in ids if not one.startswith(MESSAGE)]
     if messages and address is None:

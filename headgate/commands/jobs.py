@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from headgate.admin.deliveries import DeliveryList, WebhookSecret
 from headgate.admin.erasing import ErasedView
-from headgate.admin.jobs import ItemList, JobList, JobView
+from headgate.admin.job_shapes import ItemList, JobList, JobView
 from headgate.admin.moments import duration_seconds, written
 from headgate.commands.asking import Server, ask, segment, server_url, url_option
 from headgate.commands.options import config_option, json_option

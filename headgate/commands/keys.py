@@ -14,7 +14,8 @@ import msgspec
 from headgate.admin.endpoint import take
 from headgate.admin.keys import CreatedKey, CreateKey, Key, KeyDesk, KeyList, RevokeKey, RotateKey
 from headgate.admin.moments import duration_seconds, written
-from headgate.assembly.offline import Where, open_books
+from headgate.assembly.offline import open_books
+from headgate.assembly.where import Where
 from headgate.commands.auditing import audited
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show

@@ -8,7 +8,8 @@ import os
 import click
 
 from headgate.admin.published import page
-from headgate.assembly.offline import Where, open_books
+from headgate.assembly.offline import open_books
+from headgate.assembly.where import Where
 from headgate.commands.options import database_options
 from headgate.commands.resetting import reset
 from headgate.commands.settings import add_commands

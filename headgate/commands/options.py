@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import click
 
-from headgate.assembly.offline import Where
+from headgate.assembly.where import Where
 
 config_option = click.option(
     "--config",

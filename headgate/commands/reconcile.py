@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from headgate.admin.reconcile import Report, ReportList, RunReconcile, order_of, shown
-from headgate.assembly.offline import Where, open_books
+from headgate.assembly.offline import open_books
+from headgate.assembly.where import Where
 from headgate.commands.auditing import audited
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show

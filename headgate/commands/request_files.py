@@ -10,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from headgate.admin.jobs import JobView
+from headgate.admin.job_shapes import JobView
 from headgate.commands.asking import Server
 from headgate.errors import InvalidRequest
 

@@ -24,7 +24,8 @@ from headgate.admin.limits import (
     Whose,
 )
 from headgate.admin.moments import written
-from headgate.assembly.offline import Where, open_books
+from headgate.assembly.offline import open_books
+from headgate.assembly.where import Where
 from headgate.commands.auditing import audited
 from headgate.commands.options import database_options, json_option
 from headgate.commands.tables import show

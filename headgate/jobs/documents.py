@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import msgspec
 
@@ -16,8 +16,10 @@ from headgate import document_errors
 from headgate.errors import InvalidRequest
 from headgate.job_ports import Jobs
 from headgate.job_types import Item, ItemState, Job, NewItem, NewJob, Parent
-from headgate.jobs.tasks import Task
 from headgate.types import Frozen
+
+if TYPE_CHECKING:  # a command that sends documents does none of the work
+    from headgate.jobs.tasks import Task
 
 READING_SHARE = 0.85  # of the time until the deadline
 MOST_FILES = 10_000

@@ -59,3 +59,15 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
 def test_a_start_loads_nothing_that_it_does_not_need(loaded: set[str]) -> None:
     assert "sqlalchemy" in loaded
     assert not [name for name in NOT_AT_START if name in loaded]
+
+
+def test_commands_that_ask_a_server_load_nothing_that_it_is_made_of() -> None:
+    asking = ("jobs", "batch", "dlq", "cache", "check")
+    program = "import sys, headgate.cli, " + ", ".join(f"headgate.commands.{each}" for each in asking)
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{program}\nprint(*sys.modules)"],
+        env={"PYTHONPATH": str(Path(__file__).parents[2])}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    loaded = set(ran.stdout.split())
+    assert "headgate.commands.batch" in loaded
+    assert not loaded & {"sqlalchemy", "headgate.gateway.pipeline", "headgate.gateway.fleet", "headgate.jobs.desk"}
