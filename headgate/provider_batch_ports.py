@@ -39,6 +39,10 @@ class BatchApi(Protocol):
     async def cancel(self, provider_id: str) -> None:
         """Begin nothing more of it. What is done stays. May be repeated."""
 
+    async def clear(self, batch_id: str, provider_id: str, since: float) -> None:
+        """Delete what the provider keeps of a batch that is over: what was handed over and what came of it. Its own id
+        is empty if it is not known, then what was uploaded for it since that time is. What is gone is no error."""
+
 
 class ProviderBatches(Protocol):
     """What is on record of batches at providers. Raises DatabaseUnavailable."""
@@ -60,7 +64,7 @@ class ProviderBatches(Protocol):
         """Keep how far we are with it. False: nothing was changed, as it is not where it `was` any more."""
 
     async def open(self) -> list[ProviderBatch]:
-        """Those that are not over, oldest first."""
+        """Those that are not over, and those that are and of which the provider has something yet, oldest first."""
 
     async def wanted(self, batch: ProviderBatch) -> int:
         """Items of a batch that somebody still waits for: neither cancelled nor expired meanwhile."""

@@ -112,6 +112,7 @@ class ProviderBatch(Frozen, frozen=True):
     sent_at: float = 0.0
     provider_id: str = ""
     size: int = 0
+    has_files: bool = False  # the provider may have something of it yet, which is deleted when it is over
 
     @property
     def worker(self) -> str:

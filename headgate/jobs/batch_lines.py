@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from headgate.errors import InvalidRequest
@@ -10,7 +12,7 @@ from headgate.job_types import ItemEnd, ItemState
 from headgate.jobs.calls import body_of, call_of
 from headgate.policy import pricing
 from headgate.policy.retrying import is_retryable_status
-from headgate.provider_batch_types import BatchLine, LineEnd, LineResult, ProviderBatch, Taken
+from headgate.provider_batch_types import BatchLine, Handover, LineEnd, LineResult, ProviderBatch, Taken
 from headgate.types import AttemptRecord, Call, Frozen, Outcome, Price, RequestRecord, Usage
 from headgate.wire import openai
 from headgate.wire.speakers import speaker
@@ -35,6 +37,14 @@ class Booked(Frozen, frozen=True):
 
     end: ItemEnd
     record: RequestRecord
+
+
+def handover_of(batch: ProviderBatch, around: Surroundings, taken: Sequence[Taken]) -> Handover:
+    """Raises InvalidRequest or Untranslatable for the first item that cannot be put to the provider."""
+    route = call_of(batch.kind, taken[0].request, "", batch.user_name).route
+    api = around.deployment.dialogues[route].api
+    lines = tuple(line_of(one, around) for one in taken)
+    return Handover(batch.id, api, around.deployment.spec.upstream_model, lines)
 
 
 def line_of(taken: Taken, around: Surroundings) -> BatchLine:

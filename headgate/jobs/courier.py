@@ -16,7 +16,8 @@ import msgspec
 from headgate.errors import DatabaseUnavailable, HeadgateError, NotFound, UpstreamAuth, UpstreamRejected
 from headgate.gateway.fleet import Deployment, Setup
 from headgate.job_types import ItemState
-from headgate.jobs.batch_lines import Booked, Surroundings, batch_price, booked, given_back, line_of
+from headgate.jobs.batch_clearing import Clearing
+from headgate.jobs.batch_lines import Booked, Surroundings, batch_price, booked, given_back, handover_of
 from headgate.jobs.batch_means import CourierMeans, deployment_for
 from headgate.jobs.batch_search import Search
 from headgate.jobs.calls import call_of
@@ -28,7 +29,6 @@ from headgate.policy.retrying import is_retryable_status
 from headgate.provider_batch_types import (
     LEASE_OF_ITEMS_SECONDS,
     AtProvider,
-    Handover,
     LineEnd,
     LineResult,
     ProviderBatch,
@@ -60,6 +60,7 @@ class Courier:
         self._means = means
         self._asked_at: dict[str, float] = {}  # when a provider was asked how a batch stands, by our id
         self._search = Search()
+        self._clearing = Clearing(means)
         self._idle_until, self._leased_at = 0.0, _NEVER
 
     async def run_forever(self) -> None:
@@ -218,7 +219,7 @@ class Courier:
     async def _bear(self, batch: ProviderBatch, error: Exception) -> None:
         """Its provider says nothing of a batch: that must not cost the deadline, and has an end."""
         means, now = self._means, self._means.clock.now()
-        if batch.stage in (Stage.PREPARED, Stage.ABANDONED):
+        if batch.stage in (Stage.PREPARED, Stage.ABANDONED, Stage.OVER):
             return
         is_old = now >= batch.sent_at + LOOKUP_SECONDS  # what has just been made may not be everywhere yet
         if batch.provider_id and is_old and isinstance(error, UpstreamRejected) and error.upstream_status in _GONE:
@@ -232,6 +233,9 @@ class Courier:
         now = self._means.clock.now()
         if batch.stage is Stage.ABANDONED and now >= batch.sent_at + batching.WINDOW_SECONDS:
             await self._end(batch)
+            return
+        if batch.stage is Stage.OVER:
+            await self._clearing.go_on(batch)
             return
         if now < self._due_at(batch):
             return
@@ -265,11 +269,11 @@ class Courier:
         means = self._means
         taken = await means.batches.taken(batch)
         try:
-            handover = self._handover(batch, around, taken)
+            handover = handover_of(batch, around, taken)
         except HeadgateError as error:
             await self._over(batch, taken, f"not every item can be put to its provider: {error.message}")
             return
-        batch = msgspec.structs.replace(batch, stage=Stage.SENT, sent_at=means.clock.now())
+        batch = msgspec.structs.replace(batch, stage=Stage.SENT, sent_at=means.clock.now(), has_files=True)
         if not await means.batches.save(batch, was=Stage.PREPARED):
             return  # by another process, while this one was away
         api = means.api(around.deployment, batch.key_fingerprint)
@@ -378,16 +382,11 @@ class Courier:
         await means.batches.save(msgspec.structs.replace(batch, stage=Stage.ABANDONED))
 
     async def _end(self, batch: ProviderBatch) -> None:
-        await self._means.batches.save(msgspec.structs.replace(batch, stage=Stage.OVER))
+        over = msgspec.structs.replace(batch, stage=Stage.OVER)
+        await self._means.batches.save(over)
         self._asked_at.pop(batch.id, None)
         self._search.forget(batch.id)
-
-    def _handover(self, batch: ProviderBatch, around: Surroundings, taken: Sequence[Taken]) -> Handover:
-        """Raises InvalidRequest or Untranslatable for the first item that cannot be put to the provider."""
-        route = call_of(batch.kind, taken[0].request, "", batch.user_name).route
-        api = around.deployment.dialogues[route].api
-        lines = tuple(line_of(one, around) for one in taken)
-        return Handover(batch.id, api, around.deployment.spec.upstream_model, lines)
+        await self._clearing.go_on(over)
 
     def _around(self, batch: ProviderBatch, deployment: Deployment) -> Surroundings:
         price = batch_price(deployment, self._means.rules(batch.model).discount)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Double, Integer, Table, Text
+from sqlalchemy import BigInteger, Column, Double, Integer, SmallInteger, Table, Text
 
 from headgate.stores.schema import metadata
 
@@ -24,6 +24,7 @@ provider_batches = Table(
     Column("sent_at", Double, nullable=False),
     Column("provider_id", Text, nullable=False),
     Column("size", Integer, nullable=False),
+    Column("has_files", SmallInteger, nullable=False, server_default="0"),  # 1: its provider may have some of it
 )
 
 provider_batch_items = Table(
@@ -48,4 +49,9 @@ CREATE = (
     """CREATE TABLE provider_batch_items (
         batch_id TEXT NOT NULL, request_id TEXT NOT NULL, job_id TEXT NOT NULL, number INTEGER NOT NULL, token BIGINT
         NOT NULL, PRIMARY KEY (batch_id, request_id))""",
+)
+
+FILES = (
+    "ALTER TABLE provider_batches ADD COLUMN has_files SMALLINT NOT NULL DEFAULT 0",
+    "UPDATE provider_batches SET has_files = 1 WHERE stage NOT IN ('prepared', 'over')",
 )

@@ -111,7 +111,9 @@ def _forget(connection: Connection, root_id: str, most: int) -> int:
     """Erase a job and all below it, or so many rows of that; how many: with fewer it is gone."""
     whole = select(jobs.c.id).where(jobs.c.root_id == root_id)
     # One that may turn up yet has nothing of what was asked, and is booked if it does.
-    at_providers = and_(provider_batches.c.job_id.in_(whole), provider_batches.c.stage == Stage.OVER.value)
+    # The same of one that has yet to be deleted there.
+    is_over = and_(provider_batches.c.stage == Stage.OVER.value, provider_batches.c.has_files == 0)
+    at_providers = and_(provider_batches.c.job_id.in_(whole), is_over)
     their_items = provider_batch_items.c.batch_id.in_(select(provider_batches.c.id).where(at_providers))
     parts: tuple[tuple[Table, ColumnElement[bool]], ...] = (
         *((table, table.c.job_id.in_(whole)) for table in (job_items, job_checkpoints, job_targets, outbox, job_costs)),

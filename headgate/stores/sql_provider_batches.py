@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, CursorResult, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, CursorResult, Row, delete, func, insert, or_, select, text, update
 
 from headgate.job_types import ItemState
 from headgate.ports import Clock
@@ -131,17 +131,22 @@ class SqlProviderBatches:
         if was is not None:
             its = its.where(provider_batches.c.stage == was.value)
         items = delete(provider_batch_items).where(provider_batch_items.c.batch_id == batch.id)
+        left = delete(provider_batches).where(provider_batches.c.id == batch.id)
+        left = left.where(provider_batches.c.job_id.not_in(select(jobs.c.id).where(jobs.c.id == batch.job_id)))
 
         def work(connection: Connection) -> bool:
             is_changed = connection.execute(its).rowcount == 1
             if batch.stage is Stage.OVER:
                 connection.execute(items)
+                if not batch.has_files:
+                    connection.execute(left)  # its job was erased meanwhile
             return is_changed
 
         return await self._database.run(self._database.jobs, work, writes=True)
 
     async def open(self) -> list[ProviderBatch]:
-        query = select(provider_batches).where(provider_batches.c.stage != Stage.OVER.value)
+        is_open = or_(provider_batches.c.stage != Stage.OVER.value, provider_batches.c.has_files == 1)
+        query = select(provider_batches).where(is_open)
 
         def work(connection: Connection) -> list[ProviderBatch]:
             found = connection.execute(query.order_by(provider_batches.c.created_at))
@@ -169,8 +174,9 @@ def _below(sizes: CursorResult[Any], max_bytes: int) -> list[int]:
 
 
 def _values(batch: ProviderBatch) -> dict[str, Any]:
-    return {**msgspec.structs.asdict(batch), "stage": batch.stage.value}
+    return {**msgspec.structs.asdict(batch), "stage": batch.stage.value, "has_files": int(batch.has_files)}
 
 
 def _batch(row: Row[Any]) -> ProviderBatch:
-    return msgspec.convert({name: getattr(row, name) for name in ProviderBatch.__struct_fields__}, ProviderBatch)
+    values = {name: getattr(row, name) for name in ProviderBatch.__struct_fields__}
+    return msgspec.convert({**values, "has_files": bool(row.has_files)}, ProviderBatch)

@@ -136,3 +136,37 @@ def test_a_batch_that_failed_as_a_whole_says_why(kind: str) -> None:
             assert (standing.state, standing.error) == (AtProvider.FAILED, "line 3 is wrong")
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_a_provider_has_of_a_batch_is_deleted_there(kind: str) -> None:
+    async def scenario() -> None:
+        async with opened(kind) as (api, vendor):
+            other, provider_id = await api.submit(handover(kind, "batch_other")), await api.submit(handover(kind))
+            vendor.end()
+            for _ in range(2):  # what is gone is no error
+                await api.clear("batch_ours", provider_id, CREATED_AT)
+            of_ours = {
+                "gemini": ["batches/batch_2"],
+                "anthropic": ["batch_2"],
+            }.get(kind, ["file-2", "batch_2-output", "batch_2-error"])
+            assert vendor.deleted == of_ours and (await results_of(api, other))
+            vendor.keeps = True
+            with pytest.raises(UpstreamRejected):
+                await api.clear("batch_other", other, CREATED_AT)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_upload_of_which_no_batch_was_made_is_deleted_by_its_name(kind: str) -> None:
+    async def scenario() -> None:
+        async with opened(kind) as (api, vendor):
+            await api.submit(handover(kind, "batch_other"))
+            vendor.refuses = (400, "no")
+            with pytest.raises(UpstreamRejected):
+                await api.submit(handover(kind))
+            await api.clear("batch_ours", "", CREATED_AT)
+            assert vendor.deleted == (["file-2"] if kind.startswith(("openai", "azure")) else [])
+
+    asyncio.run(scenario())

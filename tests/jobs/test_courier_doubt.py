@@ -135,6 +135,8 @@ def test_a_provider_that_says_nothing_does_not_cost_the_deadline(tmp_path: Path,
             assert "the deadline is near" in (await office.jobs.get(job.id)).execution_reason
             assert await office.claimable() == 3
             await office.look(WINDOW_SECONDS)
+            assert [batch.stage for batch in await office.batches.open()] == [Stage.OVER], "it has yet to be deleted"
+            await office.look(WINDOW_SECONDS)
             assert await office.batches.open() == [], "nobody asks for ever"
 
     run(scenario)

@@ -43,6 +43,8 @@ class Vendor:
         self.calls: list[Call] = []
         self.batches: list[Batch] = []
         self.files: dict[str, bytes] = {}
+        self.deleted: list[str] = []  # files, and batches where they are deleted as such
+        self.keeps = False  # answers 500 to whoever wants something deleted
         self.breaks = 0
         self.refuses: tuple[int, str] | None = None
         self.now = float(CREATED_AT)
@@ -67,6 +69,14 @@ class Vendor:
             return batch.state
         return "expired" if prompt == "expire" else prompt if prompt.startswith("fail") else "done"
 
+    def delete(self, name: str) -> tuple[int, Any]:
+        if self.keeps:
+            return 500, {"error": {"message": "it is in use", "type": "server_error"}}
+        if name in self.deleted:
+            return 404, {"error": {"message": "there is no such thing", "type": "invalid_request_error"}}
+        self.deleted.append(name)
+        return 200, {"id": name, "deleted": True}
+
     def handle(self, call: Call) -> tuple[int, Any]:
         raise AssertionError(call.path)
 
@@ -85,6 +95,11 @@ class OpenAIVendor(Vendor):
 
     listed_at_once = 2  # whatever `limit` says: so that there are pages
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.uploads: dict[str, str] = {}  # the name of a file, by its id
+        self.inputs: dict[str, str] = {}  # the id of a batch's, by the batch's name
+
     def handle(self, call: Call) -> tuple[int, Any]:
         path = call.path.removeprefix("/v1").removeprefix("/openai/v1").removeprefix("/openai")
         if (call.method, path) == ("POST", "/files"):
@@ -92,9 +107,20 @@ class OpenAIVendor(Vendor):
             assert content is not None and b'name="purpose"\r\n\r\nbatch\r\n' in call.body
             name = f"file-{len(self.files) + 1}"
             self.files[name] = content[1]
+            written = re.search(rb'filename="([^"]*)"', call.body)
+            assert written is not None
+            self.uploads[name] = written[1].decode()
             return 200, {"id": name, "object": "file", "purpose": "batch"}
+        if call.method == "DELETE":
+            return self.delete(path.removeprefix("/files/"))
+        if path == "/files":
+            assert call.query["purpose"] == ["batch"]
+            left = {name: words for name, words in self.uploads.items() if name not in self.deleted}
+            files = [{"id": name, "filename": words, "created_at": self.now} for name, words in left.items()]
+            return 200, {"object": "list", "data": files[::-1], "has_more": False}
         if (call.method, path) == ("POST", "/batches"):
             made = json.loads(call.body)
+            self.inputs[made["metadata"]["headgate_batch"]] = made["input_file_id"]
             assert made["completion_window"] == "24h"
             lines = [json.loads(line) for line in self.files[made["input_file_id"]].split(b"\n") if line]
             assert all(line["method"] == "POST" and line["url"] == made["endpoint"] for line in lines)
@@ -127,7 +153,7 @@ class OpenAIVendor(Vendor):
             "metadata": {"headgate_batch": batch.name},
             "errors": {"object": "list", "data": [{"code": "x", "message": "line 3 is wrong"}]}
             if status == "failed" else None,
-            "output_file_id": f"{batch.id}-output" if ended else None,
+            "input_file_id": self.inputs.get(batch.name), "output_file_id": f"{batch.id}-output" if ended else None,
             "error_file_id": f"{batch.id}-error" if ended else None,
             "request_counts": {"total": len(batch.requests), "completed": 0, "failed": 0},
         }  # fmt: skip
@@ -163,6 +189,8 @@ class AnthropicVendor(Vendor):
             return 200, {"data": [self.view(one) for one in self.batches[::-1]], "has_more": False, "last_id": None}
         _, batch_id, *rest = path.split("/")
         batch = self.find(batch_id)
+        if call.method == "DELETE":
+            return self.delete(batch_id)
         if rest == ["cancel"] and batch.state == "running":
             batch.state = "cancelling"
         return 200, self.lines(batch) if rest == ["results"] else self.view(batch)
@@ -213,6 +241,8 @@ class GeminiVendor(Vendor):
         if path == "batches":
             return 200, {"operations": list(map(self.view, self.batches[::-1]))}
         batch_id, _, method = path.removeprefix("batches/").partition(":")
+        if call.method == "DELETE":
+            return self.delete(path)
         found = self.find(batch_id)
         if method == "cancel" and found.state == "running":
             found.state = "cancelling"

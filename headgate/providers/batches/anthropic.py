@@ -120,6 +120,10 @@ class AnthropicBatchApi:
     async def cancel(self, provider_id: str) -> None:
         await self._caller.post(f"{self._path}/{provider_id}/cancel", b"")
 
+    async def clear(self, batch_id: str, provider_id: str, since: float) -> None:
+        if provider_id:
+            await self._caller.delete(f"{self._path}/{provider_id}")
+
 
 def _result(line: _Line) -> LineResult:
     outcome = line.result

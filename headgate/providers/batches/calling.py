@@ -19,6 +19,7 @@ Shape = TypeVar("Shape")
 
 CALL_SECONDS = 120.0  # a file of tens of megabytes goes with one call
 MAX_ANSWER_BYTES = 500_000_000
+_GONE = (404, 410)
 
 
 class Account(Frozen, frozen=True):
@@ -43,6 +44,14 @@ class Caller:
     async def post(self, path: str, body: bytes, content_type: str = "application/json") -> bytes:
         """Raises UpstreamError."""
         return await self._call("POST", path, body, {"content-type": content_type})
+
+    async def delete(self, path: str) -> None:
+        """What is not there is no error. Raises UpstreamError."""
+        try:
+            await self._call("DELETE", path, b"", {})
+        except UpstreamRejected as error:
+            if error.upstream_status not in _GONE:
+                raise
 
     async def _call(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
         account, client = self._account, Client(self._connector, PoolSettings(max_connections=1))

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from headgate.errors import UpstreamRejected
 from headgate.provider_batch_types import AtProvider, BatchStanding, Candidate, Handover, LineEnd, LineResult
 from headgate.providers.batches.calling import Caller, lines_of, read
 from headgate.providers.generating import model_path
@@ -128,6 +129,20 @@ class GeminiBatchApi:
 
     async def cancel(self, provider_id: str) -> None:
         await self._caller.post(f"{self._prefix}{provider_id}:cancel", b"{}")
+
+    async def clear(self, batch_id: str, provider_id: str, since: float) -> None:
+        """Its file, if it has one, before the operation that knows of it."""
+        if not provider_id:
+            return
+        try:
+            operation = await self._operation(provider_id)
+        except UpstreamRejected as error:
+            if error.upstream_status != 404:
+                raise
+            return
+        for name in {operation.response.responses_file, operation.metadata.output.responses_file} - {""}:
+            await self._caller.delete(f"{self._prefix}{name}")
+        await self._caller.delete(f"{self._prefix}{provider_id}")
 
     async def _operation(self, provider_id: str) -> _Operation:
         return read(await self._caller.get(f"{self._prefix}{provider_id}"), _Operation)

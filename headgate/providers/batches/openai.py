@@ -32,6 +32,7 @@ class _Batch(msgspec.Struct, frozen=True):
     status: str = ""
     created_at: float = 0.0
     metadata: dict[str, str] | None = None
+    input_file_id: str | None = None
     output_file_id: str | None = None
     error_file_id: str | None = None
     errors: _Errors | None = None
@@ -45,6 +46,13 @@ class _Page(msgspec.Struct, frozen=True):
 
 class _File(msgspec.Struct, frozen=True):
     id: str
+    filename: str = ""
+    created_at: float = 0.0
+
+
+class _Files(msgspec.Struct, frozen=True):
+    data: list[_File]
+    has_more: bool = False
 
 
 class _Response(msgspec.Struct, frozen=True):
@@ -93,8 +101,7 @@ class OpenAIBatchApi:
     async def find(self, batch_id: str, size: int, since: float) -> list[Candidate]:
         after = ""
         for _ in range(MAX_PAGES):
-            separator = "&" if "?" in self._path("batches") else "?"
-            page = read(await self._caller.get(f"{self._path('batches')}{separator}limit=100{after}"), _Page)
+            page = read(await self._caller.get(self._asked("batches", f"limit=100{after}")), _Page)
             for one in page.data:
                 if (one.metadata or {}).get(OUR_ID) == batch_id:
                     return [Candidate(one.id, is_certain=True)]
@@ -122,6 +129,32 @@ class OpenAIBatchApi:
     async def cancel(self, provider_id: str) -> None:
         await self._caller.post(self._path(f"batches/{provider_id}/cancel"), b"")
 
+    async def clear(self, batch_id: str, provider_id: str, since: float) -> None:
+        if provider_id:
+            batch = read(await self._caller.get(self._path(f"batches/{provider_id}")), _Batch)
+            names = [batch.input_file_id, batch.output_file_id, batch.error_file_id]
+        else:
+            names = [*await self._uploaded(_filename(batch_id), since)]
+        for name in names:
+            if name:
+                await self._caller.delete(self._path(f"files/{name}"))
+
+    async def _uploaded(self, filename: str, since: float) -> list[str]:
+        """The files of that name: its handing over may have been cut short after the first of its calls."""
+        found, after = list[str](), ""
+        for _ in range(MAX_PAGES):
+            path = self._asked("files", f"purpose=batch&order=desc&limit=1000{after}")
+            page = read(await self._caller.get(path), _Files)
+            found += [file.id for file in page.data if file.filename == filename]
+            if not page.has_more or not page.data or page.data[-1].created_at < since - _SKEW_SECONDS:
+                break
+            after = f"&after={page.data[-1].id}"
+        return found
+
+    def _asked(self, name: str, query: str) -> str:
+        path = self._path(name)
+        return f"{path}{'&' if '?' in path else '?'}{query}"
+
 
 def _result(line: _Line) -> LineResult:
     """A line of the output or of the error file. What was not begun has an error and no response."""
@@ -137,10 +170,14 @@ def _result(line: _Line) -> LineResult:
     return LineResult(line.custom_id, LineEnd.ERROR, msgspec.json.encode({"error": error}), 0)
 
 
+def _filename(batch_id: str) -> str:
+    return f"{batch_id}.jsonl"
+
+
 def _form(name: str, lines: bytes) -> bytes:
     """RFC 7578: the purpose and the file."""
     return (
         b'--%b\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
-        b'--%b\r\ncontent-disposition: form-data; name="file"; filename="%b.jsonl"\r\n'
+        b'--%b\r\ncontent-disposition: form-data; name="file"; filename="%b"\r\n'
         b"content-type: application/jsonl\r\n\r\n%b\r\n--%b--\r\n"
-    ) % (_BOUNDARY, _BOUNDARY, name.encode(), lines, _BOUNDARY)
+    ) % (_BOUNDARY, _BOUNDARY, _filename(name).encode(), lines, _BOUNDARY)
