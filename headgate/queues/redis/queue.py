@@ -122,6 +122,8 @@ class RedisQueue:
             async with asyncio.timeout(seconds):
                 return await asked
         except (RedisError, OSError, TimeoutError) as error:
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from error  # the client made an error of it now and then
             words = str(error) or "it did not answer in time"
             is_refused = isinstance(error, AuthenticationError | AuthorizationError | NoPermissionError)
             advice = _REFUSED_ADVICE if is_refused else "Start Redis there, or correct the address."
