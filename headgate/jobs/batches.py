@@ -9,7 +9,7 @@ from functools import partial
 
 import msgspec
 
-from headgate.errors import BodyTooLarge, Conflict, InvalidRequest, NotFound
+from headgate.errors import BodyTooLarge, Conflict, HeadgateError, InvalidRequest, NotFound
 from headgate.file_ports import Batches
 from headgate.file_types import Batch, BatchCounts, BatchPage, BatchStatus, Dialect, LineProblem, NewBatch, StoredFile
 from headgate.job_ports import Jobs
@@ -24,6 +24,7 @@ from headgate.wire.batches import anthropic
 from headgate.wire.batches.inline import RequestsReader
 
 WINDOW_SECONDS = 86_400.0
+UNSEEN_SECONDS = 8 * 86_400.0  # a batch that was not looked at for so long after it was made is none any more
 MAX_INLINE_BYTES = 256 * 2**20
 _PREFIXES = {Dialect.OPENAI: "batch", Dialect.ANTHROPIC: "msgbatch"}
 
@@ -46,9 +47,12 @@ class BatchDesk:
             if file.purpose != "batch":
                 message = f"The file's purpose is '{file.purpose}'. Upload it with the purpose 'batch'."
                 raise InvalidRequest(message, param="input_file_id")
+        return await self._create(caller, asked, self._clock.new_id(_PREFIXES[asked.dialect]), idempotency_key)
+
+    async def _create(self, caller: Caller, asked: NewBatch, job_id: str, idempotency_key: str | None = None) -> Batch:
         same = msgspec.structs.replace(asked, created_at=0.0, expires_at=0.0)
         new = NewJob(
-            id=self._clock.new_id(_PREFIXES[asked.dialect]),
+            id=job_id,
             owner=Owner(caller.tenant, caller.key_id, caller.user),
             kind=BATCH_KIND,
             requests=(msgspec.json.encode(asked),),
@@ -68,7 +72,8 @@ class BatchDesk:
         writer = FileWriter(self.files.files, self.files.new_id())
         try:
             count = await self._keep_requests(writer, body)
-            name, kept = f"{writer.id}.jsonl", now + settings.keep_seconds
+            # Should this process die before the batch is made, nobody sees the file who could delete it.
+            name, kept = f"{writer.id}.jsonl", now + min(settings.keep_seconds, UNSEEN_SECONDS)
             file = StoredFile(writer.id, caller.tenant, caller.user, REQUESTS, name, 0, now, kept)
             await writer.finish(file, settings.tenant_bytes)
         except Exception:
@@ -76,7 +81,20 @@ class BatchDesk:
             raise
         expires_at = now + WINDOW_SECONDS
         asked = NewBatch(Dialect.ANTHROPIC, anthropic.ENDPOINT, anthropic.KIND, writer.id, now, expires_at)
-        return await self.create(caller, msgspec.structs.replace(asked, requests=count))
+        asked, job_id = msgspec.structs.replace(asked, requests=count), self._clock.new_id(_PREFIXES[asked.dialect])
+        try:
+            return await self._create(caller, asked, job_id)
+        except Exception:
+            with suppress(HeadgateError):
+                await self._drop_unless_submitted(writer.id, job_id)
+            raise
+
+    async def _drop_unless_submitted(self, file_id: str, job_id: str) -> None:
+        """A worker makes the batch of a job that is there: then the file stays."""
+        try:
+            await self._jobs.get(job_id)
+        except NotFound:
+            await self.files.files.delete(file_id)
 
     async def get(self, batch_id: str, tenant: str, dialect: Dialect | None = None) -> Batch:
         """Raises NotFound. None: of any dialect."""

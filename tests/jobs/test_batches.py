@@ -15,11 +15,12 @@ import pytest
 
 from headgate.assembly.filing import Filing
 from headgate.config.schema import Config, SimFaults
-from headgate.errors import Conflict, InvalidRequest, NotFound
+from headgate.errors import Conflict, DatabaseUnavailable, InvalidRequest, NotFound
 from headgate.file_types import Batch, BatchCounts, BatchStatus, Dialect, NewBatch, StoredFile
-from headgate.job_types import Command, JobState, RetryRules
+from headgate.job_types import Command, JobFilter, JobState, RetryRules
 from headgate.jobs.batches import WINDOW_SECONDS
 from headgate.jobs.filing import FileWriter
+from headgate.stores.sql_files import SqlFiles
 from headgate.types import Caller
 from tests.gateway.corridor import run
 from tests.jobs.floor import EVERYTHING, KEY, Floor
@@ -322,6 +323,34 @@ def test_wrong_requests_are_told_at_once(tmp_path: Path, requests: list[Any], pa
         with pytest.raises(InvalidRequest) as caught:
             await hall.batches.create_inline(hall.caller, _pieces(body))
         assert caught.value.param == param
+        await hall.floor.stop()
+
+    run(scenario)
+
+
+@pytest.mark.parametrize("is_submitted", [False, True])
+def test_a_batch_that_cannot_be_made_leaves_no_file_and_one_that_is_submitted_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_submitted: bool
+) -> None:
+    async def away(*_: object) -> None:
+        raise DatabaseUnavailable("The database is away.")
+
+    params = {"model": "small", "max_tokens": 5, "messages": [{"role": "user", "content": "Hi"}]}
+    body = json.dumps({"requests": [{"custom_id": "one", "params": params}]}).encode()
+
+    async def scenario() -> None:
+        hall = Hall(tmp_path)
+        target, name = (hall.batches._batches, "add") if is_submitted else (hall.floor.jobs, "submit")
+        with monkeypatch.context() as broken, pytest.raises(DatabaseUnavailable):
+            broken.setattr(target, name, away)
+            await hall.batches.create_inline(hall.caller, _pieces(body))
+        assert bool(await SqlFiles(hall.floor.database, hall.floor.clock).used("acme")) is is_submitted
+        if is_submitted:
+            hall.floor.start("w1")
+            (job,), _ = await hall.floor.jobs.page(JobFilter(tenant="acme"), 10)
+            await hall.floor.until_over(job)
+            batch = await hall.batches.get(job.id, "acme")
+            assert batch.status is BatchStatus.COMPLETED and batch.lines == 1
         await hall.floor.stop()
 
     run(scenario)
