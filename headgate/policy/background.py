@@ -32,6 +32,7 @@ LONGEST_LOOK_SECONDS = 1.0  # a look says nothing of a longer time before it
 LEARNT_STREAMS = 30  # of which the usual time to first content is known well enough
 LEARNT_SECONDS = 600.0  # until it is measured again: traffic changes over a night
 LEARNING_SECONDS = 60.0  # at most, at a time, until what is under way has ended and there were so many streams
+FRESH_SECONDS = 5.0  # at most, where nothing is under way: what has just been submitted is kept waiting for it
 UNFELT_SHARE = 0.1  # of the other requests under way: so few do not change what is usual
 
 
@@ -118,7 +119,8 @@ def look(ceiling: Ceiling, sight: Sight, rules: GateRules, now: float) -> Ceilin
         return ceiling
     if sight.streams and now - ceiling.learnt_at > LEARNT_SECONDS:
         least = sight.quiet_streams + LEARNT_STREAMS
-        ceiling = msgspec.structs.replace(ceiling, learnt_at=now, learns_until=now + LEARNING_SECONDS, learns_to=least)
+        until = now + (LEARNING_SECONDS if sight.background else FRESH_SECONDS)
+        ceiling = msgspec.structs.replace(ceiling, learnt_at=now, learns_until=until, learns_to=least)
     if sight.refusals:
         return _lowered(ceiling, sight, now, Why.REFUSED, f"the provider refused {sight.refusals} requests")
     if sight.streams and ceiling.streams >= LEAST_STREAMS and (reason := _slowness(sight, rules)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,6 +11,8 @@ from headgate.policy.background import (
     CARRIED_SHARE,
     FELT_GROWTH_SECONDS,
     FIRST_LIMIT,
+    FRESH_SECONDS,
+    LEARNING_SECONDS,
     LEARNT_SECONDS,
     LEARNT_STREAMS,
     PROBE_SECONDS,
@@ -49,6 +52,15 @@ def after(ceiling: Ceiling, sight: Sight, seconds: float, now: float = 1.0) -> t
     for _ in range(int(seconds * 4)):
         ceiling, now = look(ceiling, sight, RULES, now), now + 0.25
     return ceiling, now
+
+
+def test_what_is_submitted_after_a_quiet_while_waits_a_few_seconds_at_most_for_what_is_measured() -> None:
+    alone = Sight(in_flight=1, streams=1, **{**KNOWN, "quiet_streams": 1})
+    beside = msgspec.structs.replace(alone, in_flight=3, background=2)
+    for sight, most in ((alone, FRESH_SECONDS), (beside, LEARNING_SECONDS)):
+        learning = look(LEARNT, sight, RULES, LEARNT_SECONDS + 1)
+        assert verdict(learning, sight, RULES, LEARNT_SECONDS + most).why is Why.LEARNING
+        assert verdict(learning, sight, RULES, LEARNT_SECONDS + 1 + most).why is not Why.LEARNING
 
 
 def test_at_first_a_few_may_begin() -> None:
