@@ -11,8 +11,8 @@ import click
 import msgspec
 
 from headgate.commands.options import config_option
-from headgate.serving.server import ConsumeOptions
-from headgate.serving.server import consume as run
+from headgate.serving.hired import ConsumeOptions
+from headgate.serving.hired import consume as run
 
 _KAFKA = "kafka://"
 

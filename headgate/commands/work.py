@@ -9,8 +9,8 @@ from typing import Literal
 import click
 
 from headgate.commands.options import config_option
-from headgate.serving.server import WorkOptions
-from headgate.serving.server import work as run
+from headgate.serving.hired import WorkOptions
+from headgate.serving.hired import work as run
 
 MOST = 10_000
 

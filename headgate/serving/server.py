@@ -6,18 +6,16 @@ What can be found wrong before there is any process is found here.
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Literal
 
 import msgspec
 
-from headgate.assembly.working import Hired, Taking
-from headgate.config.load import load
+from headgate.config.load import Loaded, load
 from headgate.serving.link import WorkerOptions
-from headgate.serving.process import Place, run_process
 from headgate.serving.sockets import bind, bind_for_workers
 from headgate.serving.supervisor import Supervisor
 from headgate.telemetry.directory import start_directory
@@ -53,7 +51,7 @@ def serve(options: ServeOptions, environment: Mapping[str, str]) -> int:
             else None
         )
         if options.workers == 1:
-            run_process(loaded, environment, Place(listens[0], metrics))
+            _run_alone(loaded, environment, listens[0], metrics)
             return 0
         posts = _posts(options.config, server.data_dir, listens, metrics)
 
@@ -63,52 +61,15 @@ def serve(options: ServeOptions, environment: Mapping[str, str]) -> int:
         return asyncio.run(supervise())
 
 
-class WorkOptions(msgspec.Struct, frozen=True):
-    """What the command line says of a process that only works; None: what the configuration says."""
+def _run_alone(
+    loaded: Loaded, environment: Mapping[str, str], listen: socket.socket, metrics: socket.socket | None
+) -> None:
+    """Its modules are loaded here alone: the parent of several processes serves nothing."""
+    gc.disable()  # what is imported stays
+    from headgate.serving.process import Place, run_process
 
-    config: str | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
-    concurrency: int | Literal["auto"] | None = None
-    queue: str | None = None
-
-
-def work(options: WorkOptions, environment: Mapping[str, str]) -> int:
-    """Work on jobs until told to end, beside gateways on the same database; returns the exit code.
-
-    Raises what `serve` raises; ConfigInvalid too if limits would be counted by each process for itself; InvalidRequest
-    or MissingExtra for a queue that cannot be opened here.
-    """
-    loaded = load(options.config, environment, workers=2)
-    configure_logging(loaded.config.server.log)
-    with bind(options.host, options.port) as listen:
-        run_process(loaded, environment, Place(listen, hired=Hired(options.concurrency, options.queue)))
-    return 0
-
-
-class ConsumeOptions(msgspec.Struct, frozen=True):
-    """What the command line says of a process that takes requests from a queue."""
-
-    address: str
-    tenant: str | None
-    most_waiting: int
-    works: bool
-    config: str | None = None
-    host: str = "127.0.0.1"
-    port: int = 0
-
-
-def consume(options: ConsumeOptions, environment: Mapping[str, str]) -> int:
-    """Take requests until told to end; returns the exit code.
-
-    Raises what `work` raises, and InvalidRequest or MissingExtra for a queue that cannot be opened here.
-    """
-    loaded = load(options.config, environment, workers=2 if options.works else 1)
-    configure_logging(loaded.config.server.log)
-    taking = Taking(options.address, options.tenant, options.most_waiting)
-    with bind(options.host, options.port) as listen:
-        run_process(loaded, environment, Place(listen, hired=Hired(works=options.works, takes=taking)))
-    return 0
+    gc.enable()
+    run_process(loaded, environment, Place(listen, metrics))
 
 
 def _posts(

@@ -61,8 +61,8 @@ def test_a_start_loads_nothing_that_it_does_not_need(loaded: set[str]) -> None:
     assert not [name for name in NOT_AT_START if name in loaded]
 
 
-def test_commands_that_ask_a_server_load_nothing_that_it_is_made_of() -> None:
-    asking = ("jobs", "batch", "dlq", "cache", "check")
+def test_what_asks_a_server_or_is_the_parent_of_several_loads_nothing_that_they_are_made_of() -> None:
+    asking = ("jobs", "batch", "dlq", "cache", "check", "serve")
     program = "import sys, headgate.cli, " + ", ".join(f"headgate.commands.{each}" for each in asking)
     ran = subprocess.run(
         [sys.executable, "-c", f"{program}\nprint(*sys.modules)"],
@@ -70,4 +70,5 @@ def test_commands_that_ask_a_server_load_nothing_that_it_is_made_of() -> None:
     )  # fmt: skip
     loaded = set(ran.stdout.split())
     assert "headgate.commands.batch" in loaded
-    assert not loaded & {"sqlalchemy", "headgate.gateway.pipeline", "headgate.gateway.fleet", "headgate.jobs.desk"}
+    made_of = {"headgate.app", "headgate.gateway.pipeline", "headgate.gateway.fleet", "headgate.jobs.desk", "sqlalchemy"}
+    assert not loaded & made_of
