@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import pytest
 
 from tests.brokers import AWS, KafkaBroker, RabbitServer, rabbitmq, sqs
+from tests.scale import scaled
 from tests.servers import PostgresqlServer, RedisServer, postgresql, redis
 
 if TYPE_CHECKING:
@@ -18,15 +19,18 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
+LONG = ("tests/serving/test_openapi.py", "tests/sim/test_night.py")  # at the end they would run alone
 WAITING = ("tests/faults/", "tests/serving/")  # whose tests wait for processes more than they compute
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """A slow machine fails no test of properties."""
+    """A slow machine fails no test of properties, and has half as many examples where a test names no number."""
     if config.pluginmanager.hasplugin("hypothesispytest"):
         from hypothesis import HealthCheck, settings  # not at the top: nor has it this
 
-        settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        settings.register_profile(
+            "any machine", max_examples=scaled(100, 50), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        )
         settings.load_profile("any machine")
 
 
@@ -47,11 +51,12 @@ def spread(some: Sequence[Item], others: Sequence[Item]) -> list[Item]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Of several test processes one waits while the others compute."""
+    """Of several test processes one waits while the others compute, and none begins with a long test at the end."""
     if not hasattr(config, "workerinput"):
         return
     waiting = [item for item in items if item.nodeid.startswith(WAITING)]
     items[:] = spread(waiting, [item for item in items if not item.nodeid.startswith(WAITING)])
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
 
 
 def pytest_collection_finish() -> None:

@@ -14,11 +14,12 @@ from headgate.errors import InvalidRequest
 from headgate.ports import Ledger
 from headgate.types import Outcome, RequestRecord, Usage, UsageRow
 from tests.contract.stores import Open
+from tests.scale import scaled
 from tests.stores.records import DAY, MIDNIGHT, record, record_lists, request_id, times
 
 GROUPS = ["tenant", "user", "model", "key", "day"]
 anew_each_time = settings(
-    max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=scaled(25, 12), suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 
