@@ -76,6 +76,11 @@ class RabbitServer:
             self._process.wait()
             _until_closed(self.port)
 
+    def freeze(self) -> None:
+        """It keeps its connections and does nothing, until it is stopped."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGSTOP)
+
     def close(self) -> None:
         """The node and its port mapper."""
         self.stop()
