@@ -92,8 +92,9 @@ class JobDesk:
 
     async def open(self, caller: Caller, wanted: Submission, idempotency_key: str | None = None) -> Job:
         """A job whose requests come later, and which is paused until they are there. Raises as `submit`."""
-        job, is_new = await self._submit(caller, wanted, idempotency_key, "", is_open=True)
-        return await self.jobs.command(job.id, Command.PAUSE) if is_new else job
+        job, _ = await self._submit(caller, wanted, idempotency_key, "", is_open=True)
+        is_begun = job.sealed or job.paused or job.counts.total  # else this was cut short here when it was sent before
+        return job if is_begun else await self.jobs.command(job.id, Command.PAUSE)
 
     async def add(self, caller: Caller, job_id: str, portion: Portion) -> Job:
         """Requests for an open job; those that are there already stay as they are. With the last one it begins. Raises

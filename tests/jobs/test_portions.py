@@ -50,6 +50,25 @@ def test_a_job_that_is_cancelled_before_it_has_a_request_is_cancelled(tmp_path: 
     run(scenario)
 
 
+def test_an_open_job_waits_though_it_was_cut_short_when_it_was_submitted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise DatabaseUnavailable("The database is away.")
+
+    async def scenario() -> None:
+        floor = Floor(tmp_path)
+        with monkeypatch.context() as broken, pytest.raises(DatabaseUnavailable):
+            broken.setattr(floor.desk.jobs, "command", away)
+            await floor.desk.open(ALICE, OPEN, "once")
+        job = await floor.desk.open(ALICE, OPEN, "once")
+        told = await floor.desk.add(ALICE, job.id, Portion((BODY,), 1, is_last=False))
+        assert job.paused and told.paused and not await floor.work.claim("w1", ["req_1"], 30.0)
+        await floor.stop()
+
+    run(scenario)
+
+
 @pytest.mark.parametrize("step", ["seal", "command"])
 def test_the_last_portion_can_be_sent_again_when_it_was_cut_short(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
