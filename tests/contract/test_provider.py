@@ -79,8 +79,8 @@ def test_an_answer_can_be_closed_before_between_and_after_its_pieces_and_again(r
     async def scenario(subject: Subject) -> None:
         for pieces in range(3):
             response = await send(subject, STREAM)
-            for _ in range(pieces):
-                assert await response.read()
+            for number in range(pieces):
+                assert await response.read() or number  # all of it may come at once
             response.close()
             response.close()
         response = await send(subject, STREAM)
