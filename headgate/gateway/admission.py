@@ -76,6 +76,7 @@ class Admissions:
         self._counter = counter
         self._operator = operator
         self._rules = RuleBook()
+        self._known: set[str] = set()  # tenants that the counters have known
         self._rebuilder = rebuilding.Rebuilder(counters, ledger, clock, operator.rules_of if operator else None)
 
     async def admit(self, journey: Journey) -> None:
@@ -158,7 +159,7 @@ class Admissions:
         if (await self._counters.admit(nothing, tenant, (), Ask(0, 0))).known:
             self._counters.settle(nothing, tenant, Charge(released=True))
         else:
-            await self._rebuilder.rebuild(caller)
+            await self._rebuild(caller)
 
     def dispatched(self, journey: Journey) -> None:
         """A provider is asked: from here on the request may cost something, whatever becomes of this process."""
@@ -267,11 +268,15 @@ class Admissions:
         tenant, hold_id = journey.caller.tenant, journey.call.id
         decision = await self._counters.admit(hold_id, tenant, meters, ask)
         if not decision.known:
-            await self._rebuilder.rebuild(journey.caller)
+            await self._rebuild(journey.caller)
             decision = await self._counters.admit(hold_id, tenant, meters, ask)
             if not decision.known:
                 raise StoreUnavailable("The counters were lost again while they were rebuilt.")
+        self._known.add(tenant)
         return decision
+
+    async def _rebuild(self, caller: Caller) -> None:
+        await self._rebuilder.rebuild(caller, were_known=caller.tenant in self._known)
 
     async def _wait_for_money(
         self, journey: Journey, meters: tuple[Meter, ...], ask: Ask, decision: Admission

@@ -58,11 +58,11 @@ class Rebuilder:
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._again: list[tuple[float, Caller]] = []  # when the ledger is read once more, monotonic
 
-    async def rebuild(self, caller: Caller) -> None:
-        """Raises StoreUnavailable or DatabaseUnavailable."""
+    async def rebuild(self, caller: Caller, *, were_known: bool) -> None:
+        """`were_known`: they have forgotten what they knew. Raises StoreUnavailable or DatabaseUnavailable."""
         task = self._under_way.get(caller.tenant)
         if task is None:
-            task = asyncio.get_running_loop().create_task(self._rebuild(caller))
+            task = asyncio.get_running_loop().create_task(self._rebuild(caller, were_known))
             self._under_way[caller.tenant] = task
             task.add_done_callback(lambda done: self._under_way.pop(caller.tenant, None))
         await asyncio.shield(task)
@@ -85,10 +85,11 @@ class Rebuilder:
             except (StoreUnavailable, DatabaseUnavailable):
                 self._again.append((now + max(AGAIN_SECONDS), caller))
 
-    async def _rebuild(self, caller: Caller) -> None:
+    async def _rebuild(self, caller: Caller, were_known: bool) -> None:
         await self._read(caller)
-        now = self._clock.monotonic()
-        self._again += [(now + seconds, caller) for seconds in AGAIN_SECONDS]
+        if were_known:
+            now = self._clock.monotonic()
+            self._again += [(now + seconds, caller) for seconds in AGAIN_SECONDS]
 
     async def _read(self, caller: Caller) -> None:
         others = self._rules_of(caller.tenant) if self._rules_of is not None else ()
