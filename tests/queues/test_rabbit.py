@@ -14,7 +14,6 @@ from headgate.queue_errors import QueueUnavailable
 from headgate.queue_ports import Queue
 from headgate.queues.opening import open_queue
 from tests.brokers import RabbitServer
-from tests.scale import FULL
 
 pytestmark = [pytest.mark.server, pytest.mark.xdist_group("rabbitmq")]
 
@@ -50,7 +49,7 @@ SETTLE_SECONDS = (
 )
 
 
-@pytest.mark.skipif(not FULL, reason="the broker takes its time to begin again")
+@pytest.mark.full  # the broker takes its time to begin again
 def test_what_was_not_confirmed_when_the_broker_died_is_told_and_can_be_sent_again(
     rabbitmq_server: RabbitServer,
 ) -> None:
