@@ -136,7 +136,8 @@ def verdict(ceiling: Ceiling, sight: Sight, rules: GateRules, now: float) -> Ver
     """How much more background work may begin now."""
     if now < ceiling.rests_until:
         return Verdict(0, ceiling.why, ceiling.reason)
-    if now < ceiling.learns_until and sight.quiet_streams < ceiling.learns_to:
+    interactive = max(0, sight.in_flight - sight.background)
+    if interactive and now < ceiling.learns_until and sight.quiet_streams < ceiling.learns_to:
         return Verdict(0, Why.LEARNING, "it is measured how soon first content comes without background work")
     if sight.is_awaited:
         return Verdict(0, Why.WAITING, "requests wait for the provider's quota")
@@ -147,7 +148,6 @@ def verdict(ceiling: Ceiling, sight: Sight, rules: GateRules, now: float) -> Ver
     room = min(int(ceiling.limit) - sight.in_flight, rules.most - sight.background)
     if room > 0:
         return Verdict(room, Why.OPEN)
-    interactive = max(0, sight.in_flight - sight.background)
     return Verdict(
         0,
         Why.FULL,

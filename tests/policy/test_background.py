@@ -61,6 +61,8 @@ def test_what_is_submitted_after_a_quiet_while_waits_a_few_seconds_at_most_for_w
         learning = look(LEARNT, sight, RULES, LEARNT_SECONDS + 1)
         assert verdict(learning, sight, RULES, LEARNT_SECONDS + most).why is Why.LEARNING
         assert verdict(learning, sight, RULES, LEARNT_SECONDS + 1 + most).why is not Why.LEARNING
+        empty = msgspec.structs.replace(sight, in_flight=sight.background)
+        assert verdict(learning, empty, RULES, LEARNT_SECONDS + 1).why is Why.OPEN, "there is nobody to disturb"
 
 
 def test_at_first_a_few_may_begin() -> None:
