@@ -292,7 +292,7 @@ class Courier:
         """Its handing over may have failed, or have been cut short: the provider knows."""
         means, now = self._means, around.now
         api = means.api(around.deployment, batch.key_fingerprint)
-        known = {one.provider_id for one in await means.batches.open()}
+        known = {one.provider_id for one in await means.batches.open() if one.deployment == batch.deployment}
         candidates = await api.find(batch.id, batch.size, batch.sent_at)
         line_ids = {one.request_id for one in await means.batches.taken(batch)}
         unknown = [one for one in candidates if one.provider_id not in known]
