@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -48,8 +49,10 @@ def folder_of_all_sorts(folder: Path) -> Path:
     return folder
 
 
-def spent(gateway: Gateway) -> tuple[int, float]:
-    rows = gateway.get_json("/admin/ledger?limit=1000")["data"]
+def spent(gateway: Gateway, calls: int = 0) -> tuple[int, float]:
+    """How many calls are in the ledger, once there are so many, and what they cost."""
+    while len(rows := gateway.get_json("/admin/ledger?limit=1000")["data"]) < calls:
+        time.sleep(0.05)
     return len(rows), sum(float(row["cost_usd"]) for row in rows)
 
 
@@ -67,7 +70,7 @@ def test_a_folder_becomes_one_summary(tmp_path: Path, running_upstream: Upstream
         assert spent(gateway)[1] <= 0.0025
         assert "may cost 5 USD" in run(gateway, "budget", job_id, "5").stdout
         assert run(gateway, *summarize).stdout.split()[-1] == job_id
-        before = spent(gateway)
+        before = spent(gateway, calls=7)  # six documents, and one summary of theirs
         assert run(gateway, *summarize).stdout.split()[-1] == job_id and spent(gateway) == before
         report = json.loads(run(gateway, "report", job_id, "--json").stdout)
         assert (report["result"]["documents"], report["result"]["summarized"]) == (9, 6)
