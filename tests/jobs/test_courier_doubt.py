@@ -7,12 +7,14 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import insert
 
 from headgate.errors import DatabaseUnavailable
 from headgate.job_types import Counts, EraseScope, Job, JobState
 from headgate.jobs.courier import LOOKUP_SECONDS, Courier
 from headgate.policy.batching import MOST_TRIES, WINDOW_SECONDS
 from headgate.provider_batch_types import Stage
+from headgate.stores.provider_batch_tables import provider_batches
 from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.types import Outcome
 from tests.jobs.test_courier import HOUR, LINE_PICOUSD, RULES, Office, opened, run
@@ -76,6 +78,29 @@ def test_a_batch_that_turns_up_late_is_stopped_and_booked_as_duplicate(tmp_path:
             done = await office.jobs.get(job.id)
             assert (done.cost_picousd, done.duplicate_picousd) == (3 * LINE_PICOUSD, 2 * LINE_PICOUSD)
             assert await office.batches.open() == []
+
+    run(scenario)
+
+
+def test_a_batch_is_found_though_another_provider_has_one_of_the_same_id(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as (office, vendor):
+            vendor.breaks = 1
+            await office.submit("one", "two", "three")
+            await office.look()
+            (ours,) = await office.batches.open()
+            theirs = msgspec.structs.replace(
+                ours, id="batch_other", deployment="other/theirs", stage=Stage.RUNNING, provider_id=vendor.batches[0].id
+            )
+            values = {**msgspec.structs.asdict(theirs), "stage": theirs.stage.value}
+            await office.database.run(
+                office.database.jobs,
+                lambda connection: connection.execute(insert(provider_batches).values(values)),
+                writes=True,
+            )
+            await office.look(LOOKUP_SECONDS)
+            found = {batch.id: batch for batch in await office.batches.open()}
+            assert found[ours.id].provider_id == vendor.batches[0].id and len(vendor.batches) == 1
 
     run(scenario)
 
