@@ -38,6 +38,7 @@ PHRASES = (
     "How do we reset our {}?",
     "How would I reset the {}?",
 )
+LAST = "Please, how do I reset my {}?"  # asked after what was taught
 RULES = SemanticRules(bound=0.2, shadow_share=1.0)
 JUDGE = "judge"
 

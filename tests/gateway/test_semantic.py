@@ -9,10 +9,8 @@ import msgspec
 import numpy as np
 import pytest
 
-from headgate.cache_types import CacheScope, Sampled, SemanticRules
-from headgate.gateway import embedded
-from headgate.gateway.semantic import LATE_AT_ONCE
-from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG, Checks, Comparison
+from headgate.cache_types import Sampled, SemanticRules
+from headgate.gateway.semantic_checks import JUDGE_TAG, SHADOW_TAG, VERIFIER_TAG
 from headgate.gateway.semantic_memory import Asked, Entered, Learned, Notes, Scope, SemanticMemory
 from headgate.policy.pii.findings import PiiClass
 from headgate.policy.pii.rules import Rules
@@ -23,10 +21,9 @@ from headgate.stores.memory_entry_log import MemoryEntryLog
 from headgate.stores.vectors_hnsw import HnswIndex
 from headgate.types import CacheControl, CacheMode, Caller, Outcome
 from tests.gateway.corridor import ALICE, EVERYTHING, run
-from tests.gateway.meaning import JUDGE, RULES, Meaning, question
+from tests.gateway.meaning import JUDGE, LAST, RULES, Meaning, question
 
 EVE = Caller("key_3", "other", "eve", EVERYTHING)
-LAST = "Please, how do I reset my {}?"
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -203,79 +200,6 @@ def test_without_vectors_it_is_a_miss_and_soon() -> None:
     run(scenario)
 
 
-def test_an_answer_that_is_gone_is_forgotten() -> None:
-    async def scenario() -> None:
-        corridor = Meaning(ttl_seconds=1_000)
-        await corridor.teach()
-        entries = len(corridor.memory)
-        await asyncio.sleep(1_000)
-        assert await corridor.ask(LAST.format("router")) == "miss"
-        assert len(corridor.memory) < entries
-
-    run(scenario)
-
-
-def test_an_answer_that_is_gone_is_forgotten_too_where_it_would_not_have_been_given() -> None:
-    async def scenario() -> None:
-        corridor = Meaning(ttl_seconds=1_000)
-        await corridor.ask(question(0))
-        await asyncio.sleep(1_000)
-        for number in (8, 16):  # what means the same, in other words
-            assert await corridor.ask(question(number)) == "miss"
-        assert len(corridor.memory) == 2, "the first one stands in nobody's way"
-        assert corridor.counted.verified["small", "missed", "right"] == 1
-
-    run(scenario)
-
-
-def test_with_answers_that_are_dropped_goes_what_is_known_of_their_questions() -> None:
-    async def scenario() -> None:
-        corridor = Meaning()
-        await corridor.teach(10)
-        known = len(corridor.memory)
-        assert known == 10 and corridor.memory.size_bytes > 0
-        for other in (CacheScope("other"), CacheScope("acme", user="bob"), CacheScope(prompt_version="2")):
-            assert await corridor.pipeline.cache.flush(other) == 0
-            assert len(corridor.memory) == known
-        assert await corridor.pipeline.cache.flush(CacheScope("acme", "small", user="alice")) == known
-        assert len(corridor.memory) == corridor.memory.size_bytes == 0
-
-    run(scenario)
-
-
-def test_an_answer_that_is_out_of_reach_is_not_forgotten() -> None:
-    async def scenario() -> None:
-        corridor = Meaning()
-        await corridor.teach()
-        log = MemoryEntryLog(corridor.semantic.apply)
-        corridor.semantic.connect(log)
-        entries, get = len(corridor.memory), corridor.answers.get
-
-        async def away(key: bytes) -> None:
-            return None
-
-        log.healthy = False
-        corridor.answers.get = away  # type: ignore[method-assign]  # the store is away
-        assert await corridor.ask(LAST.format("router")) == "miss"
-        log.healthy = True
-        corridor.answers.get = get  # type: ignore[method-assign]  # it is back
-        assert len(corridor.memory) >= entries
-        assert await corridor.ask(LAST.format("printer")) == "semantic"
-
-    run(scenario)
-
-
-def test_an_old_answer_is_not_given_to_another_question() -> None:
-    async def scenario() -> None:
-        corridor = Meaning(msgspec.structs.replace(RULES, ttl_seconds=600))
-        await corridor.teach()
-        assert await corridor.ask(LAST.format("router")) == "semantic"
-        await asyncio.sleep(600)
-        assert await corridor.ask(LAST.format("printer")) == "miss"
-
-    run(scenario)
-
-
 def test_a_verifier_has_the_last_word() -> None:
     async def scenario() -> None:
         corridor = Meaning(msgspec.structs.replace(RULES, verifier=JUDGE))
@@ -388,58 +312,6 @@ def test_looking_costs_one_embedding_and_no_provider_for_alice() -> None:
         before = len(corridor.embedder.asked)
         assert await corridor.ask(LAST.format("badge"), caller=ALICE) == "semantic"
         assert corridor.embedder.asked[before:] == [LAST.format("badge")]
-
-    run(scenario)
-
-
-def test_what_a_provider_takes_for_a_vector_is_an_attempt_of_the_request() -> None:
-    async def scenario() -> None:
-        corridor = Meaning(SemanticRules(bound=0.2, shadow_share=0.0))
-        await corridor.teach()
-        corridor.embedder.cost_picousd = 777
-        hit = await corridor.visit(corridor.asking(LAST.format("badge")))
-        miss = await corridor.visit(corridor.asking("What is the weather like?"))
-        assert hit.head is not None and miss.head is not None
-        assert (hit.head.cache, hit.head.cost_picousd) == ("semantic", 777)
-        rows = {row.id: row for row in corridor.journal.appended}
-        booked, asked = rows[hit.head.request_id], rows[miss.head.request_id]
-        assert [(one.deployment, one.cost_picousd) for one in booked.attempts] == [("p/e", 777)]
-        assert booked.cost_picousd == 777
-        assert [one.deployment for one in asked.attempts] == ["p/e", "up/model"]
-        assert len({one.id for one in asked.attempts}) == len({one.number for one in asked.attempts}) == 2
-        assert asked.cost_picousd == sum(one.cost_picousd for one in asked.attempts) > 777
-
-    run(scenario)
-
-
-def test_a_vector_that_comes_too_late_has_been_paid_for_too() -> None:
-    async def scenario() -> None:
-        corridor = Meaning()
-        corridor.embedder.cost_picousd, corridor.embedder.seconds = 777, 5.0
-        visits = [corridor.visit(corridor.asking(f"What is number {number}?")) for number in range(LATE_AT_ONCE + 3)]
-        for visit in await asyncio.gather(*visits):
-            assert visit.head is not None and visit.head.cache == "miss"
-        await asyncio.sleep(10)
-        rows = [row for row in corridor.journal.appended if row.tags == (embedded.TAG,)]
-        assert len(rows) == LATE_AT_ONCE and {row.cost_picousd for row in rows} == {777}
-        others = [row for row in corridor.journal.appended if row not in rows]
-        assert all([one.deployment for one in row.attempts] == ["up/model"] for row in others)
-
-    run(scenario)
-
-
-def test_what_a_provider_takes_for_comparing_answers_is_a_row_of_headgate_itself() -> None:
-    async def scenario() -> None:
-        corridor = Meaning()
-        corridor.embedder.cost_picousd = 777
-        checks = Checks(corridor.pipeline.handle, corridor.embedder, corridor.clock, corridor.settler.embedded)
-        for word in ("printer", "badge"):
-            compared = Comparison(LAST.format(word), f"Press reset on your {word}.", f"Your {word} has a reset button.")
-            await checks.agree(ALICE, "", compared)
-        rows = [row for row in corridor.journal.appended if row.tags == (embedded.TAG,)]
-        assert len({row.id for row in rows}) == len(rows) == corridor.embedder.calls == 2
-        assert {(row.tenant, row.route, row.cost_picousd) for row in rows} == {("headgate", "embeddings", 777)}
-        assert all(attempt.request_id == row.id for row in rows for attempt in row.attempts)
 
     run(scenario)
 
