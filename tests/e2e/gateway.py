@@ -194,8 +194,9 @@ class Gateway:
         return self.eventually(lambda: self._rows(request_ids))
 
     def is_quiet(self) -> None:
-        """Nothing is left of the requests that were: none in flight, and it is healthy."""
-        self.eventually(lambda: self.metric("headgate_in_flight") == 0 or None)
+        """Nothing is left of the requests that were: none in flight, all in the ledger, and it is healthy."""
+        self.eventually(lambda: self.metric("headgate_in_flight") == 0)
+        self.eventually(lambda: self.metric("headgate_journal_backlog_bytes") == 0)
         assert self.request("GET", "/healthz")[0] == 200
 
     def has_no_clients(self) -> None:
@@ -203,9 +204,9 @@ class Gateway:
         self.eventually(self._connections_are_closed)
 
     def eventually(self, look: Callable[[], Found | None], seconds: float = WAIT_SECONDS) -> Found:
-        """Look until there is something to see."""
+        """Look until there is something to see: neither None nor False."""
         begin = time.monotonic()
-        while (found := look()) is None:
+        while (found := look()) is None or found is False:
             waited = time.monotonic() - begin
             assert waited < seconds, f"waited {seconds:g} s in vain; the log says:\n{self.log()[-3000:]}"
             time.sleep(pause_seconds(waited))  # another process's doing: there is no event to wait for

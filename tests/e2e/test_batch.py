@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +17,7 @@ from headgate.commands import request_files
 from headgate.commands.asking import Server
 from headgate.errors import InvalidRequest
 from tests.documents.samples import pdf
-from tests.e2e.gateway import ALICE, ROOT, Gateway
+from tests.e2e.gateway import ALICE, ROOT, Gateway, Json
 from tests.e2e.test_jobs import SLOW, started, write_work
 from tests.e2e.upstream import Upstream
 
@@ -51,8 +50,12 @@ def folder_of_all_sorts(folder: Path) -> Path:
 
 def spent(gateway: Gateway, calls: int = 0) -> tuple[int, float]:
     """How many calls are in the ledger, once there are so many, and what they cost."""
-    while len(rows := gateway.get_json("/admin/ledger?limit=1000")["data"]) < calls:
-        time.sleep(0.05)
+
+    def booked() -> list[Json] | None:
+        rows: list[Json] = gateway.get_json("/admin/ledger?limit=1000")["data"]
+        return rows if len(rows) >= calls else None
+
+    rows = gateway.eventually(booked)
     return len(rows), sum(float(row["cost_usd"]) for row in rows)
 
 
@@ -95,14 +98,14 @@ def test_facts_and_requests(tmp_path: Path, running_upstream: Upstream) -> None:
     with started(tmp_path / "gateway", running_upstream, MORE) as gateway:
         sources = (str(docs / "0.txt"), str(docs / "good.pdf"))
         extract = run(gateway, "extract", *sources, "--model", "reader", "--schema", str(schema), code=1)
-        assert "2 documents, at most" in extract.stderr and spent(gateway)[0] == 4
+        assert "2 documents, at most" in extract.stderr and spent(gateway, calls=4)[0] == 4
         report = json.loads(run(gateway, "report", extract.stdout.split()[-1], "--json").stdout)
         assert {each["label"] for each in report["failures"] if each["code"] == "answer_invalid"} == {
             "0.txt", "good.pdf",
         }  # fmt: skip
         work = write_work(tmp_path / "work.jsonl", 3, "reader")
         first = run(gateway, "run", str(work)).stdout.strip()
-        assert run(gateway, "run", str(work)).stdout.strip() == first and spent(gateway)[0] == 7
+        assert run(gateway, "run", str(work)).stdout.strip() == first and spent(gateway, calls=7)[0] == 7
         hours = datetime.now(UTC) + timedelta(hours=3)
         nightly = f"{hours:%H}:00-{hours:%H}:30"
         waiting = run(gateway, "run", str(work), "--nightly", nightly, "--timezone", "UTC", "--no-watch").stdout.strip()
@@ -137,7 +140,7 @@ def test_a_file_goes_up_in_portions_and_on_where_it_stopped(
         job = request_files.submit_file(server, work, wanted, once=True)
         assert (job.id, job.progress.total, job.paused) == (stopped["id"], 7, False)
         gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job.id}", ALICE)["state"] == "succeeded", 30.0)
-        gateway.eventually(lambda: spent(gateway)[0] == 7, 30.0)
+        assert spent(gateway, calls=7)[0] == 7
         again = request_files.submit_file(server, work, wanted, once=True)
         assert (again.id, again.version) == (job.id, gateway.get_json(f"/v1/jobs/{job.id}", ALICE)["version"])
         assert [each["number"] for each in gateway.get_json(f"/v1/jobs/{job.id}/partial", ALICE)["data"]] == [

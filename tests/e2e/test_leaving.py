@@ -168,6 +168,7 @@ def test_a_client_that_leaves_before_the_first_word(gateway: Gateway, upstream: 
     upstream.plays(Exchange.silence)
     connection = http.client.HTTPConnection(HOST, gateway.port)
     body = json.dumps({"model": "small", "messages": HELLO, "stream": True})
+    gateway.is_quiet()
     rows = len(gateway.get_json("/admin/ledger?limit=1000")["data"])
     connection.request("POST", "/v1/chat/completions", body, {"authorization": f"Bearer {ALICE}"})
     exchange = upstream.exchange()
