@@ -88,7 +88,9 @@ def _booked(gateway: Gateway, at_least: int) -> int | None:
 
 
 def _spent(gateway: Gateway, job_id: str) -> int:
-    return round(float(gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["cost_usd"]) * 10**9)
+    """What the job cost, what is charged and what was done again, in billionths of a USD."""
+    job = gateway.get_json(f"/v1/jobs/{job_id}", ALICE)
+    return round((float(job["cost_usd"]) + float(job["duplicate_cost_usd"])) * 10**9)
 
 
 def test_dead_letters_are_cured_and_driven_again(tmp_path: Path, running_upstream: Upstream) -> None:
