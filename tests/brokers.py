@@ -16,10 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.servers import free_port
+from tests.servers import START_SECONDS, free_port
 
 RABBITMQ = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
-START_SECONDS = 60.0
 AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_EC2_METADATA_DISABLED": "true"}
 
 
@@ -162,7 +161,7 @@ def sqs() -> Iterator[str]:
 
 def _until_closed(port: int) -> None:
     with contextlib.suppress(OSError):
-        for _ in range(100):
+        for _ in range(600):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
             time.sleep(0.05)
 

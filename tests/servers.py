@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
+import random
 import shutil
 import signal
 import socket
@@ -13,12 +15,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+FIRST_PORT, PORTS_OF_EACH, PROCESSES = 12_000, 2_500, 8  # below those that systems give out by themselves
+START_SECONDS = 120.0
+_TURNS = itertools.count(random.randrange(PORTS_OF_EACH))
+
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port of the loopback that nobody else gets before it is used: each process that tests has ports of its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    for turn in itertools.islice(_TURNS, PORTS_OF_EACH):
+        port = FIRST_PORT + worker % PROCESSES * PORTS_OF_EACH + turn % PORTS_OF_EACH
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise RuntimeError("no port is free")
 
 
 class PostgresqlServer:
@@ -139,11 +149,21 @@ class RedisServer:
         )
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
-        for _ in range(200):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
-                return
+        until = time.monotonic() + START_SECONDS
+        while not self._answers():
+            if time.monotonic() > until or self._process.poll() is not None:
+                raise RuntimeError(f"redis-server did not start: {(self._folder / 'log').read_text()}")
             time.sleep(0.02)
-        raise RuntimeError(f"redis-server did not start: {(self._folder / 'log').read_text()}")
+
+    def _answers(self) -> bool:
+        """Not while it loads what it kept."""
+        with (
+            contextlib.suppress(OSError),
+            socket.create_connection(("127.0.0.1", self.port), timeout=START_SECONDS) as connection,
+        ):
+            connection.sendall(b"PING\r\n")
+            return connection.recv(100).startswith((b"+PONG", b"-NOAUTH"))
+        return False
 
     def stop(self) -> None:
         """At once; what it knew is gone."""

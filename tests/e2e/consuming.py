@@ -19,10 +19,10 @@ from headgate.queue_ports import Queue
 from headgate.queues.opening import open_queue
 from headgate.queues.places import place_of
 from tests.e2e.gateway import ROOT
-from tests.looking import pause_seconds
+from tests.looking import LONGEST_SECONDS, pause_seconds
 
 KEY = "hg-consumed-0123456789abcdef"
-WAIT_SECONDS = 40.0
+WAIT_SECONDS = 120.0
 
 
 class Consumer:
@@ -62,7 +62,7 @@ class Consumer:
         """As its operator does."""
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(timeout=30) == 0, self.log
+        assert self._process.wait(WAIT_SECONDS) == 0, self.log
 
     @property
     def log(self) -> str:
@@ -73,7 +73,7 @@ class Consumer:
         file = self._folder / "data" / "headgate.db"
         if not file.exists():
             return []
-        connection = sqlite3.connect(file, timeout=5)
+        connection = sqlite3.connect(file, timeout=WAIT_SECONDS)
         try:
             return connection.execute(query).fetchall()
         except sqlite3.OperationalError as error:
@@ -86,13 +86,13 @@ class Consumer:
         """How many jobs there are."""
         return int((self.rows("SELECT count(*) FROM jobs") or [(0,)])[0][0])
 
-    async def until(self, condition: Callable[[], bool]) -> None:
+    async def until(self, condition: Callable[[], bool], longest_pause_seconds: float = LONGEST_SECONDS) -> None:
         """Raises AssertionError with the log if it does not come about."""
         begin = time.monotonic()
         while not condition():
             waited_seconds = time.monotonic() - begin
             assert waited_seconds < WAIT_SECONDS, self.log
-            await asyncio.sleep(pause_seconds(waited_seconds))
+            await asyncio.sleep(min(pause_seconds(waited_seconds), longest_pause_seconds))
 
 
 def request(number: int, **more: object) -> bytes:

@@ -22,9 +22,9 @@ HOST = "127.0.0.1"
 ADMIN_KEY = "hga-end-to-end-admin-key"
 ALICE = "hg-acme-alice-0001"  # tenant acme, tier pro: everything
 CAROL = "hg-hobby-carol-0003"  # tenant hobby, tier free: two models, no tools, no images, 64 output tokens
-START_SECONDS = 60.0
-STOP_SECONDS = 60.0
-WAIT_SECONDS = 60.0
+START_SECONDS = 120.0
+STOP_SECONDS = 120.0
+WAIT_SECONDS = 120.0
 
 Json = dict[str, Any]
 Found = TypeVar("Found")
@@ -60,7 +60,8 @@ def configuration(upstream_url: str, data_dir: Path, server: Json) -> Json:
         "models": {
             "small": served("gpt-4o-mini"),
             "large": served("gpt-5", price={"input": 20, "output": 40}),
-            "impatient": served("gpt-4o-mini", first_token_seconds=0.3, stall_seconds=0.3, total_seconds=5),
+            "impatient": served("gpt-4o-mini", first_token_seconds=0.3),
+            "unsteady": served("gpt-4o-mini", stall_seconds=0.3),
             "patient": served("gpt-4o-mini", retries=2),
             "embed": served("text-embedding-3-small", price={"input": 0.02}),
             "unreachable": served("x", deployments=[{"provider": "nobody", "model": "x"}]),
@@ -193,6 +194,16 @@ class Gateway:
         """The ledger's rows of these requests, once they are all there."""
         return self.eventually(lambda: self._rows(request_ids))
 
+    def ledger(self) -> list[Json]:
+        """All rows that are there by now, page by page."""
+        rows: list[Json] = []
+        cursor: str | None = ""
+        while cursor is not None:
+            page = self.get_json(f"/admin/ledger?limit=1000{cursor and f'&after={cursor}'}")
+            rows += page["data"]
+            cursor = page["next"]
+        return rows
+
     def is_quiet(self) -> None:
         """Nothing is left of the requests that were: none in flight, all in the ledger, and it is healthy."""
         self.eventually(lambda: self.metric("headgate_in_flight") == 0)
@@ -227,10 +238,5 @@ class Gateway:
             return None
 
     def _rows(self, request_ids: Collection[str]) -> list[Json] | None:
-        found: dict[str, Json] = {}
-        cursor: str | None = ""
-        while cursor is not None:
-            page = self.get_json(f"/admin/ledger?limit=1000{cursor and f'&after={cursor}'}")
-            found |= {row["id"]: row for row in page["data"] if row["id"] in request_ids}
-            cursor = page["next"]
+        found = {row["id"]: row for row in self.ledger() if row["id"] in request_ids}
         return [found[request_id] for request_id in request_ids] if len(found) == len(request_ids) else None

@@ -17,7 +17,7 @@ from headgate.commands import request_files
 from headgate.commands.asking import Server
 from headgate.errors import InvalidRequest
 from tests.documents.samples import pdf
-from tests.e2e.gateway import ALICE, ROOT, Gateway, Json
+from tests.e2e.gateway import ALICE, ROOT, WAIT_SECONDS, Gateway, Json
 from tests.e2e.test_jobs import SLOW, started, write_work
 from tests.e2e.upstream import Upstream
 
@@ -32,7 +32,7 @@ def run(gateway: Gateway, *arguments: str, code: int = 0) -> subprocess.Complete
     command = (sys.executable, "-m", "headgate", "batch", *arguments, "--config", str(gateway.config_file))
     environment = {**os.environ, "HEADGATE_API_KEY": ALICE}
     whole = (*command, "--url", gateway.url)
-    done = subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60)
+    done = subprocess.run(whole, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=WAIT_SECONDS)
     assert done.returncode == code, done.stderr
     return done
 
@@ -139,7 +139,7 @@ def test_a_file_goes_up_in_portions_and_on_where_it_stopped(
         assert (stopped["paused"], stopped["progress"]) == (True, {"done": 0, "total": 4}) and spent(gateway)[0] == 0
         job = request_files.submit_file(server, work, wanted, once=True)
         assert (job.id, job.progress.total, job.paused) == (stopped["id"], 7, False)
-        gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job.id}", ALICE)["state"] == "succeeded", 30.0)
+        gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job.id}", ALICE)["state"] == "succeeded")
         assert spent(gateway, calls=7)[0] == 7
         again = request_files.submit_file(server, work, wanted, once=True)
         assert (again.id, again.version) == (job.id, gateway.get_json(f"/v1/jobs/{job.id}", ALICE)["version"])
@@ -181,7 +181,7 @@ def test_whoever_stops_looking_stops_no_job(tmp_path: Path, running_upstream: Up
         ) as looking:  # fmt: skip
             assert looking.stdout is not None and looking.stderr is not None
             job_id = looking.stdout.readline().strip()
-            gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["progress"]["done"] > 0, 30.0)
+            gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["progress"]["done"] > 0)
             looking.send_signal(signal.SIGINT)
-            assert f"headgate jobs watch {job_id}" in looking.stderr.read() and looking.wait(30) == 130
-        gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["state"] == "succeeded", 30.0)
+            assert f"headgate jobs watch {job_id}" in looking.stderr.read() and looking.wait(WAIT_SECONDS) == 130
+        gateway.eventually(lambda: gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["state"] == "succeeded")

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import yaml
 
-from tests.e2e.gateway import ALICE, ROOT, Gateway
+from tests.e2e.gateway import ALICE, ROOT, WAIT_SECONDS, Gateway
 from tests.e2e.test_jobs import started, write_work
 from tests.e2e.upstream import Upstream
 
@@ -70,7 +70,7 @@ def shell(gateway: Gateway, folder: Path, line: str) -> str:
 def run(gateway: Gateway, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "HEADGATE_API_KEY": ALICE, "PYTHONPATH": str(ROOT)}
     command = (sys.executable, "-m", "headgate", *words, "--url", gateway.url)
-    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=60)
+    return subprocess.run(command, capture_output=True, text=True, cwd=folder, env=environment, timeout=WAIT_SECONDS)
 
 
 def test_the_examples_for_schedulers_give_options_that_exist() -> None:

@@ -19,7 +19,7 @@ import anthropic
 import openai
 import pytest
 
-from tests.e2e.gateway import ALICE, CAROL, HOST, ROOT, Gateway
+from tests.e2e.gateway import ALICE, CAROL, HOST, ROOT, WAIT_SECONDS, Gateway
 from tests.e2e.upstream import Upstream
 from tests.scale import scaled
 
@@ -76,7 +76,7 @@ def submitted(client: openai.OpenAI, model: str) -> Any:
 
 def ended(client: openai.OpenAI, batch_id: str, least: int | None = None) -> Any:
     """The batch when it has ended, or when so many are done."""
-    until = time.monotonic() + 120
+    until = time.monotonic() + WAIT_SECONDS
     while time.monotonic() < until:
         batch = client.batches.retrieve(batch_id)
         if batch.status in ("completed", "failed", "expired", "cancelled"):
@@ -126,7 +126,7 @@ def test_the_page_says_what_runs(gateway: Gateway, tmp_path: Path) -> None:
         )
         for example in examples
     ]
-    of_openai, of_anthropic = [process.communicate(timeout=100)[0].splitlines() for process in running]
+    of_openai, of_anthropic = [process.communicate(timeout=WAIT_SECONDS)[0].splitlines() for process in running]
     assert [process.returncode for process in running] == [0, 0]
     assert of_openai[0].startswith("completed") and len(of_openai) == 101
     assert sorted(of_anthropic) == sorted(f"hello-{number} succeeded" for number in range(100))
@@ -163,7 +163,7 @@ def test_files_with_openais_sdk(gateway: Gateway) -> None:
 
 def test_a_file_may_be_larger_and_take_longer_than_a_request(strict_gateway: Gateway) -> None:
     """Its bounds are its own: only silence is too slow."""
-    content = b"x" * 400_000
+    content, many = b"x" * 400_000, 8
 
     def slowly(pieces: int) -> socket.socket:
         head = b'--edge\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
@@ -173,16 +173,16 @@ def test_a_file_may_be_larger_and_take_longer_than_a_request(strict_gateway: Gat
             "content-type: multipart/form-data; boundary=edge\r\n"
             f"content-length: {len(head) + len(content) + len(tail)}\r\n\r\n"
         )
-        made = socket.create_connection((HOST, strict_gateway.port), timeout=30)
+        made = socket.create_connection((HOST, strict_gateway.port), timeout=WAIT_SECONDS)
         made.sendall(request.encode() + head)
         for number in range(pieces):
-            made.sendall(content[number * 100_000 : (number + 1) * 100_000])
-            time.sleep(0.4)  # the whole takes longer than receive_seconds
-        if pieces == 4:
+            made.sendall(content[number * 50_000 : (number + 1) * 50_000])
+            time.sleep(0.15)  # the whole takes longer than receive_seconds
+        if pieces == many:
             made.sendall(tail)
         return made
 
-    with slowly(4) as whole:
+    with slowly(many) as whole:
         answer = whole.makefile("rb").read()
         assert answer.startswith(b"HTTP/1.1 200") and b'"bytes":400000' in answer, answer
     with slowly(1) as part:
@@ -213,7 +213,7 @@ def test_anthropics_batches_with_its_sdk(gateway: Gateway) -> None:
     with anthropic_sdk(gateway) as client:
         batch = client.messages.batches.create(requests=requests)
         assert batch.processing_status == "in_progress" and batch.request_counts.processing == REQUESTS
-        until = time.monotonic() + 120
+        until = time.monotonic() + WAIT_SECONDS
         while batch.processing_status != "ended":
             assert time.monotonic() < until
             time.sleep(0.05)

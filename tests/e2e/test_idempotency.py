@@ -10,7 +10,7 @@ import httpx
 import openai
 import pytest
 
-from tests.e2e.gateway import ALICE, CAROL, Gateway, Json
+from tests.e2e.gateway import ALICE, CAROL, WAIT_SECONDS, Gateway, Json
 from tests.e2e.prompts import HELLO
 from tests.e2e.upstream import Exchange, Upstream, chat_answer, chat_chunk, failing, saying
 
@@ -86,6 +86,8 @@ def test_the_python_package_tries_again_and_gets_the_first_answer(
 
     def sent(request: httpx.Request) -> None:
         tries.append(request)
+        if len(tries) > 1:
+            request.extensions["timeout"] = dict.fromkeys(("connect", "read", "write", "pool"), WAIT_SECONDS)
         if len(tries) == 2:
             threading.Timer(0.2, upstream.exchange().go_on).start()
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.e2e.gateway import ADMIN_KEY, ALICE, ROOT, Gateway, Json
+from tests.e2e.gateway import ADMIN_KEY, ALICE, ROOT, WAIT_SECONDS, Gateway, Json
 from tests.e2e.upstream import Upstream
 
 ITEMS = 40
@@ -38,7 +38,9 @@ def run(gateway: Gateway, *arguments: str, code: int = 0) -> str:
     command = (sys.executable, "-m", "headgate", "jobs", *arguments, "--config", str(gateway.config_file))
     url = ("--url", gateway.url)
     environment = {**os.environ, "HEADGATE_API_KEY": ALICE}
-    done = subprocess.run((*command, *url), capture_output=True, text=True, cwd=ROOT, env=environment, timeout=60)
+    done = subprocess.run(
+        (*command, *url), capture_output=True, text=True, cwd=ROOT, env=environment, timeout=WAIT_SECONDS
+    )
     assert done.returncode == code, done.stderr
     return done.stdout
 
@@ -60,7 +62,7 @@ def an_evening(gateway: Gateway, folder: Path) -> None:
     def some_are_done() -> bool:
         return bool(gateway.get_json(f"/v1/jobs/{job_id}", ALICE)["progress"]["done"] >= 8)
 
-    gateway.eventually(some_are_done, 30.0)
+    gateway.eventually(some_are_done)
     gateway.kill()
     gateway.start()
     run(gateway, "watch", job_id)
@@ -71,7 +73,7 @@ def an_evening(gateway: Gateway, folder: Path) -> None:
     # What was under way when the process died or answered and not yet written, and nothing else.
     assert 0 < len(again) <= 2 * SLOW["jobs"]["concurrency"]
     status = json.loads(run(gateway, "status", job_id, "--json"))
-    gateway.eventually(lambda: _spent(gateway, job_id) == _booked(gateway, at_least=ITEMS), 10.0)
+    gateway.eventually(lambda: _spent(gateway, job_id) == _booked(gateway, at_least=ITEMS))
     assert len(_rows(gateway)) <= ITEMS + len(again)
     assert "succeeded" in run(gateway, "list") and status["forecast_usd"] is None
 

@@ -221,10 +221,11 @@ def test_more_than_may_be_under_way(strict_gateway: Gateway, upstream: Upstream,
 
 def test_more_connections_than_there_may_be(strict_gateway: Gateway) -> None:
     with contextlib.ExitStack() as stack:
-        wires = [stack.enter_context(Wire(strict_gateway)) for _ in range(40)]
-        for wire in wires:
-            wire.send(head("GET", "/healthz"))
-            assert wire.receive("GET").status == 200
+        wires: list[Wire] = []
+        for _ in range(40):
+            wires.append(stack.enter_context(Wire(strict_gateway)))
+            wires[-1].send(head("GET", "/healthz"))
+            assert wires[-1].receive("GET").status == 200
         assert stack.enter_context(Wire(strict_gateway)).ended()
         wires[0].send(head("GET", "/healthz"))
         assert wires[0].receive("GET").status == 200

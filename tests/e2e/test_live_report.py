@@ -18,8 +18,8 @@ from tests.e2e.upstream import Upstream
 CHROMIUM = shutil.which("chromium")
 
 
-def begun(gateway: Gateway, folder: Path) -> str:
-    return submit_file(Server(gateway.url, ALICE), write_work(folder / "work.jsonl", 20), {}).id
+def begun(gateway: Gateway, folder: Path, items: int) -> str:
+    return submit_file(Server(gateway.url, ALICE), write_work(folder / "work.jsonl", items), {}).id
 
 
 def link_to(gateway: Gateway, job_id: str) -> str:
@@ -28,7 +28,7 @@ def link_to(gateway: Gateway, job_id: str) -> str:
 
 def test_the_link_opens_the_report_and_its_events_and_nothing_else(tmp_path: Path, running_upstream: Upstream) -> None:
     with started(tmp_path, running_upstream, SLOW) as gateway:
-        job_id = begun(gateway, tmp_path)
+        job_id = begun(gateway, tmp_path, 500)
         at = f"/v1/jobs/{job_id}"
         link = httpx.URL(link_to(gateway, job_id))
         with httpx.Client(base_url=gateway.url) as client:
@@ -46,7 +46,7 @@ def test_the_link_opens_the_report_and_its_events_and_nothing_else(tmp_path: Pat
             other = client.get(f"{at}/report", headers={"authorization": f"Bearer {CAROL}"})
             assert other.status_code == 404
             client.post(f"{at}/cancel", headers={"authorization": f"Bearer {ALICE}"})
-            gateway.eventually(lambda: gateway.get_json(at, ALICE)["finished_at"] is not None, 30.0)
+            gateway.eventually(lambda: gateway.get_json(at, ALICE)["finished_at"] is not None)
             assert "<script" not in client.get(link).text
 
 
@@ -54,7 +54,7 @@ def test_the_link_opens_the_report_and_its_events_and_nothing_else(tmp_path: Pat
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 def test_a_browser_sees_the_job_end_without_loading_the_page_again(tmp_path: Path, running_upstream: Upstream) -> None:
     with started(tmp_path, running_upstream, SLOW) as gateway:
-        job_id = begun(gateway, tmp_path)
+        job_id = begun(gateway, tmp_path, 20)
         command = [
             str(CHROMIUM), "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
             "--disable-background-networking", f"--user-data-dir={tmp_path / 'browser'}", "--virtual-time-budget=20000",

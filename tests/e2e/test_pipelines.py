@@ -42,7 +42,7 @@ def test_the_page_is_true_even_if_the_process_dies(tmp_path: Path, monkeypatch: 
             async def has_plan() -> bool:
                 return bool(await gateway.ledger())
 
-            await until(has_plan, 30, "the plan is not made")
+            await until(has_plan, "the plan is not made")
             gateway.kill_all()
             await gateway.ended()
             await gateway.start()
@@ -50,14 +50,14 @@ def test_the_page_is_true_even_if_the_process_dies(tmp_path: Path, monkeypatch: 
             async def over() -> bool:
                 return (await _json(gateway, path))["state"] == "succeeded"
 
-            await until(over, 30, "the job does not end")
+            await until(over, "the job does not end")
             made = await _json(gateway, f"{path}/result")
             assert made["plan"] and made["text"]
 
             async def booked() -> bool:
                 return [row["outcome"] for row in await gateway.ledger()].count("done") == 2
 
-            await until(booked, 10, "the plan was not made once")
+            await until(booked, "the plan was not made once")
 
     asyncio.run(scenario())
 

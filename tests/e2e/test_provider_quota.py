@@ -91,22 +91,21 @@ def test_all_requests_go_where_quota_is_left_and_none_fails(limited_gateway: Gat
 
 def test_when_all_quota_is_used_up_requests_wait_for_the_reset(limited_gateway: Gateway, upstream: Upstream) -> None:
     upstream.plays(saying(lambda _, number: (USED_UP, "1500ms") if number == 1 else (90, "1s")))
-    assert [ask(limited_gateway, "waits")[0] for _ in range(2)] == [200, 200]
     began = time.monotonic()
+    assert [ask(limited_gateway, "waits")[0] for _ in range(2)] == [200, 200]
     assert ask_often(limited_gateway, "waits", 10) == [200] * 10
-    assert time.monotonic() - began >= 1.0
+    assert time.monotonic() - began >= 1.4
     assert limited_gateway.metric("headgate_waited_seconds_count") >= 10
     assert limited_gateway.metric("headgate_waiting") == 0
 
 
 def test_who_cannot_wait_so_long_is_told_the_true_time(limited_gateway: Gateway, upstream: Upstream) -> None:
     upstream.plays(saying(lambda _, number: (USED_UP, "3s") if number == 1 else (90, "1s")))
-    assert ask(limited_gateway, "late")[0] == 200
-    with (
-        openai.OpenAI(base_url=f"{limited_gateway.url}/v1", api_key=ALICE, max_retries=0) as client,
-        pytest.raises(openai.RateLimitError) as refused,
-    ):
-        client.chat.completions.create(model="late", messages=[{"role": "user", "content": "Hello"}])
+    with openai.OpenAI(base_url=f"{limited_gateway.url}/v1", api_key=ALICE, max_retries=0) as client:
+        assert client.models.list().data  # it is warm, as less than a second is left for the second request
+        assert ask(limited_gateway, "late")[0] == 200
+        with pytest.raises(openai.RateLimitError) as refused:
+            client.chat.completions.create(model="late", messages=[{"role": "user", "content": "Hello"}])
     error, headers = refused.value, refused.value.response.headers
     assert (error.code, error.type) == ("provider_quota", "rate_limit_error")
     assert "0 of 100 requests" in error.message
@@ -147,5 +146,5 @@ def test_a_configured_limit_holds(limited_gateway: Gateway, upstream: Upstream) 
     assert [status for status, _, _ in answers] == [200] * 3 + [429] * 4
     assert upstream.requests == 3
     waits = [int(headers["retry-after"]) for _, headers, _ in answers[3:]]
-    assert all(55 <= wait <= 61 for wait in waits[:3]), waits
-    assert 115 <= waits[3] <= 121, "three of them fit into the next minute"
+    assert all(30 <= wait <= 61 for wait in waits[:3]), waits
+    assert 90 <= waits[3] <= 121, "three of them fit into the next minute"

@@ -80,7 +80,7 @@ def test_a_conversation_keeps_its_model_in_every_process(pair: Pair, upstream: U
         assert ask(other, f"{question} And its river?") == "small"  # another conversation
         return [*in_turn, ask(other, question, "and now?")] == ["large"] * 4
 
-    assert any(follows(attempt) for attempt in range(3))  # on a busy machine Redis may take longer than 0.1 s
+    assert any(follows(attempt) for attempt in range(10))  # on a busy machine Redis may take longer than 0.1 s
 
 
 def test_of_200_identical_requests_at_once_one_asks_the_provider(pair: Pair, upstream: Upstream) -> None:
@@ -95,7 +95,7 @@ def test_of_200_identical_requests_at_once_one_asks_the_provider(pair: Pair, ups
             asked = [clients.submit(request, "POST", "/v1/chat/completions", body) for request in ways]
             return [one.result() for one in asked]
 
-    for attempt in range(3):  # on a busy machine Redis may take longer than 0.1 s: then both processes ask
+    for attempt in range(10):  # on a busy machine Redis may take longer than 0.1 s: then both processes ask
         upstream.plays(slowly)
         told = at_once(f"What is the capital of France, please ({attempt})?")
         assert {status for status, _, _ in told} == {200}
@@ -122,12 +122,10 @@ def test_shadow_runs_of_both_cost_no_more_than_the_day_may_and_are_reported_by_b
             spent_picousd += SMALL_PICOUSD
         await saying("TIE")(exchange)
 
-    upstream.plays(answering)
-    with ThreadPoolExecutor(4) as clients:
-        for number in range(count):
-            messages = [{"role": "user", "content": f"hello {number}"}]
-            body = {"model": "watched", "messages": messages, "max_tokens": 5}
-            clients.submit(pair[number % 2].request, "POST", "/v1/chat/completions", body)
+    def ask_watched(number: int) -> None:
+        messages = [{"role": "user", "content": f"hello {number}"}]
+        body = {"model": "watched", "messages": messages, "max_tokens": 5}
+        assert pair[number % 2].request("POST", "/v1/chat/completions", body)[0] == 200
 
     def runs(gateway: Gateway, outcome: str) -> int:
         _, _, page = gateway.request("GET", "/metrics")
@@ -137,6 +135,12 @@ def test_shadow_runs_of_both_cost_no_more_than_the_day_may_and_are_reported_by_b
         judged = [runs(gateway, "runs") for gateway in pair]
         return judged if sum(judged) + sum(runs(gateway, "failures") for gateway in pair) == count else None
 
+    upstream.plays(answering)
+    for number, gateway in enumerate(pair):  # each has one before one of them may take all the money
+        ask_watched(number)
+        gateway.eventually(lambda gateway=gateway: runs(gateway, "runs") + runs(gateway, "failures") == 1)  # type: ignore[misc]  # a default of its own
+    with ThreadPoolExecutor(4) as clients:
+        list(clients.map(ask_watched, range(2, count)))
     judged = pair[0].eventually(judged_by_each)
     assert 0 not in judged
     assert 0.3 * MOST_PICOUSD < spent_picousd <= MOST_PICOUSD  # by the provider's own count

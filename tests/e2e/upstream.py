@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 HOST = "127.0.0.1"
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 CREATED = 1_790_000_000
 
 Script = Callable[["Exchange"], Awaitable[None]]

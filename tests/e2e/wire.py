@@ -13,7 +13,7 @@ from tests.e2e.gateway import ALICE, HOST, Gateway, Json
 CHAT = "/v1/chat/completions"
 HELLO_BODY = b'{"model": "small", "messages": [{"role": "user", "content": "Hello"}]}'
 STREAM_BODY = HELLO_BODY[:-1] + b', "stream": true}'
-WAIT_SECONDS = 60.0
+WAIT_SECONDS = 120.0
 
 
 class Response:

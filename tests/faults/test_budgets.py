@@ -27,7 +27,7 @@ FAULTY = Mix(leave=0.1, fail=0.1)
 # What a provider has produced when a stream is cut or left, and what has not come to the gateway by then.
 ON_ITS_WAY_PICOUSD = 4 * judge.WORDS_PER_EVENT * judge.OUTPUT_PICOUSD
 
-pytestmark = pytest.mark.timeout(scaled(900, 60))
+pytestmark = pytest.mark.timeout(scaled(900, 300))
 
 
 def gateway_of(folder: Path, judge_port: int, store: str, cap_usd: float = CAP_USD) -> Gateway:
@@ -59,7 +59,7 @@ def test_a_cap_is_kept_and_used(tmp_path: Path, judge_port: int, store: str) -> 
             assert spent >= LEAST_USED * CAP_PICOUSD
             booked = await ledger_by_name(gateway, set(produced))
             assert sum(booked.values()) == spent
-            assert round(float((await budget(gateway))["used"]) * 1e12) == spent
+            await until_counted(gateway, spent)
 
     asyncio.run(scenario())
 
@@ -89,27 +89,31 @@ def test_a_cap_is_kept_when_processes_die(tmp_path: Path, judge_port: int, store
 
 
 async def judge_the_books(gateway: Gateway, produced: dict[str, Produced], spent: int) -> None:
+    await ledger_by_name(gateway, set(produced))
     rows = await gateway.ledger_with(())
     provisional = {name: row for row in rows if row["outcome"] == "provisional" for name in row["tags"]}
     booked = by_name(rows)
-    unbooked = {name for name in produced if name not in booked}
     short = sum(max(0, one.picousd - booked.get(name, 0)) for name, one in produced.items())
     at_risk = sum(booked[name] for name in provisional)
     print(
-        f"{len(provisional)} provisional of {format_usd(at_risk)} USD, {len(unbooked)} unbooked; booked "
+        f"{len(provisional)} provisional of {format_usd(at_risk)} USD; booked "
         f"{format_usd(sum(booked.values()))} USD, {format_usd(short)} USD were produced and not booked"
     )
-    assert not unbooked
     assert provisional or not FULL, "of so many some were under way where a process died; of few all may have waited"
     assert all(booked[name] >= produced[name].picousd for name in provisional if name in produced)
     assert short <= ON_ITS_WAY_PICOUSD * sum(row["outcome"] != "done" for row in rows)
     assert spent <= CAP_PICOUSD + at_risk + short
     assert LEAST_USED * CAP_PICOUSD <= sum(booked.values()) <= CAP_PICOUSD + at_risk
+    await until_counted(gateway, sum(booked.values()))
+
+
+async def until_counted(gateway: Gateway, picousd: int) -> None:
+    """The counters come to that."""
 
     async def agree() -> bool:
-        return round(float((await budget(gateway))["used"]) * 1e12) == sum(booked.values())
+        return round(float((await budget(gateway))["used"]) * 1e12) == picousd
 
-    await until(agree, 10, "the counters and the ledger do not come to the same")
+    await until(agree, "the counters and the ledger do not come to the same")
 
 
 async def until_nothing_is_held(gateway: Gateway) -> float:
@@ -120,13 +124,15 @@ async def until_nothing_is_held(gateway: Gateway) -> float:
     async def is_free() -> bool:
         return float((await budget(gateway))["held"]) == 0
 
-    await until(is_free, HELD_SECONDS, "something is held though all clients are gone")
+    await until(is_free, "something is held though all clients are gone", HELD_SECONDS)
     return loop.time() - begin
 
 
 async def budget(gateway: Gateway) -> dict[str, Any]:
-    """How the cap stands."""
-    standings = json.loads((await gateway.admin("/admin/usage/limits?tenant=acme")).body)["data"]
+    """How the cap stands, as soon as the store says it: on a busy machine it may once be too slow."""
+    while (answer := await gateway.admin("/admin/usage/limits?tenant=acme")).status == 503:  # noqa: ASYNC110
+        await asyncio.sleep(0.1)
+    standings = json.loads(answer.body)["data"]
     found: dict[str, Any] = next(one for one in standings if one["name"] == "budgets.tenant_month")
     return found
 
@@ -137,14 +143,15 @@ async def ledger_by_name(gateway: Gateway, names: set[str]) -> dict[str, int]:
     async def is_booked() -> bool:
         return names <= set(by_name(await gateway.ledger_with(())))
 
-    await until(is_booked, 30, "not all requests arrived in the ledger")
+    await until(is_booked, "not all requests arrived in the ledger")
     return by_name(await gateway.ledger())
 
 
 def by_name(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """A request that was refused has its row too, each time that it was: what was produced is in none of them."""
     booked: dict[str, int] = {}
     for row in rows:
-        for name in row["tags"]:
+        for name in row["tags"] if row["outcome"] != "refused" else ():
             booked[name] = booked.get(name, 0) + round(float(row["cost_usd"]) * 1e12)
     return booked
 

@@ -23,8 +23,6 @@ JOURNAL_BYTES = 400_000  # several times what comes between two drains
 DISK_BYTES = 24 * 2**20
 LEFT_BYTES = 768 * 2**10  # on a full disk, before the load begins
 
-pytestmark = pytest.mark.timeout(scaled(300, 60))
-
 
 @contextlib.asynccontextmanager
 async def away(server: PostgresqlServer) -> AsyncIterator[None]:
@@ -62,10 +60,10 @@ def test_rows_wait_while_the_database_is_away(
             await load.receive(100)
             async with away(postgresql_server):
                 await load.receive(RESPONSES)
-                await until(lambda: is_degraded(gateway), 10, "nobody noticed")
+                await until(lambda: is_degraded(gateway), "nobody noticed")
                 waiting = await gateway.metric("headgate_journal_backlog_bytes")
                 assert waiting > 0
-            await until(lambda: is_well(gateway), 30, "it did not recover")
+            await until(lambda: is_well(gateway), "it did not recover")
             await load.receive(100)
             await load.stop()
             assert load.failures == [] and load.unanswered == 0
@@ -92,7 +90,7 @@ def test_rows_survive_when_gateway_and_database_both_die(
                     gateway.kill_all()
                     await gateway.ended()
                 gateway.spawn()
-                await until(lambda: is_waiting_for_its_database(gateway), 30, "it did not start without a database")
+                await until(lambda: is_waiting_for_its_database(gateway), "it did not start without a database")
                 early = await ask(gateway.port, "POST", "/v1/chat/completions", KEY, BODIES[0])
             await gateway.until_ready()
             complete = [*load.complete, early]
@@ -119,7 +117,7 @@ def test_a_full_journal_refuses_and_recovers(
                 assert (refusal.status, refusal.headers["retry-after"]) == (503, "5")
                 await load.receive(RESPONSES)
                 assert await gateway.metric("headgate_journal_backlog_bytes") <= JOURNAL_BYTES
-            await until(lambda: is_well(gateway), 30, "it did not recover")
+            await until(lambda: is_well(gateway), "it did not recover")
             await recovers(load)
             assert_exactly_once(await gateway.ledger_with(one.id for one in load.complete), load.complete)
             assert {one.code for one in load.failures} == {"ledger_full"} and load.unanswered == 0
@@ -145,11 +143,11 @@ def test_a_gateway_that_shall_not_go_on_without_its_database_refuses(
         gateway = on_postgresql(tmp_path, upstream_port, postgresql_server, on_database_failure="deny")
         async with running(gateway):
             async with away(postgresql_server):
-                await until(lambda: is_degraded(gateway), 10, "nobody noticed")  # without any request
+                await until(lambda: is_degraded(gateway), "nobody noticed")  # without any request
                 async with Load(gateway.port, KEY, BODIES, CLIENTS) as load:
                     await load.receive(RESPONSES)
                 assert {(one.status, one.code) for one in load.responses} == {(503, "database_unavailable")}
-            await until(lambda: is_well(gateway), 30, "it did not recover")
+            await until(lambda: is_well(gateway), "it did not recover")
             answer = await ask(gateway.port, "POST", "/v1/chat/completions", KEY, BODIES[0])
             rows = await gateway.ledger_with(one.id for one in [*load.responses, answer])
             assert_exactly_once(rows, [answer])
@@ -189,7 +187,7 @@ def test_sqlite_on_a_full_disk(tmp_path: Path, upstream_port: int, small_disk: P
             served = len(load.responses) - full
             await load.receive(RESPONSES)
             ballast.unlink()
-            await until(lambda: is_well(gateway), 30, "it did not recover")
+            await until(lambda: is_well(gateway), "it did not recover")
             await recovers(load)
             assert_exactly_once(await gateway.ledger_with(one.id for one in load.complete), load.complete)
             assert {one.code for one in load.failures} == {"ledger_full"} and load.unanswered == 0

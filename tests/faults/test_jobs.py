@@ -34,7 +34,7 @@ PROCESSES = scaled(4, 2)
 SEED = 1
 OPTIONS = {"model": "told", "summary_tokens": 400, "context_tokens": 16_000, "shard_documents": 100, "open": True}
 
-pytestmark = [pytest.mark.timeout(scaled(3600, 150))]
+pytestmark = [pytest.mark.timeout(scaled(3600, 600))]
 
 
 class Server(Protocol):
@@ -78,7 +78,7 @@ async def trouble(gateway: Gateway, job_id: str, restarted: list[Server]) -> int
         async def far_enough(share: float = (number + 1) / (KILLS + 1)) -> bool:
             return bool((await _json(gateway, f"/v1/jobs/{job_id}"))["progress"]["done"] >= share * DOCUMENTS)
 
-        await until(far_enough, scaled(600, 90), "the job stands still")
+        await until(far_enough, "the job stands still", seconds=scaled(600, 200))
         if len(gateway.serving_pids()) == 1:
             gateway.kill_all()
             await gateway.ended()
@@ -100,7 +100,7 @@ async def assert_nothing_is_lost(gateway: Gateway, job_id: str, model: CountingM
     async def over() -> bool:
         return (await _json(gateway, f"/v1/jobs/{job_id}"))["finished_at"] is not None
 
-    await until(over, scaled(2400, 120), "the job does not end")
+    await until(over, "the job does not end", seconds=scaled(2400, 300))
     poison = {number for number in range(1, DOCUMENTS + 1) if number % POISON_EVERY == 1}
     items = await _items(gateway, f"{job_id}-documents")
     assert [item["number"] for item in items] == list(range(1, DOCUMENTS + 1))
@@ -159,7 +159,7 @@ async def _rows(gateway: Gateway, model: CountingModel) -> list[dict[str, Any]]:
         return len(rows) >= sum(model.calls.values()) and is_settled
 
     try:
-        await until(all_booked, scaled(120, 60), "not every call is booked")
+        await until(all_booked, "not every call is booked")
     except AssertionError as error:
         outcomes = Counter(row["outcome"] for row in rows)
         raise AssertionError(f"{error}: {dict(outcomes)} of {dict(model.calls)}") from None

@@ -15,7 +15,7 @@ from tests.servers import PostgresqlServer
 
 _NUMBERS = itertools.count(1)
 
-pytestmark = [pytest.mark.full, pytest.mark.server, pytest.mark.timeout(scaled(1800, 150))]
+pytestmark = [pytest.mark.full, pytest.mark.server, pytest.mark.timeout(scaled(1800, 600))]
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,6 @@ import json
 import random
 from pathlib import Path
 
-import pytest
-
 from tests.faults import judge
 from tests.faults.client import connected
 from tests.faults.gateway import Gateway, configuration, running
@@ -24,8 +22,6 @@ TOKENS = LIMIT * 40  # a minute
 WORDS = 20
 WINDOWS_SECONDS = (60, 10, 2)  # moving ones
 ON_THE_WAY_SECONDS = 0.5  # between the gateway's yes and the provider, at most
-
-pytestmark = pytest.mark.timeout(scaled(300, 60))
 
 
 def gateway_of(folder: Path, judge_port: int, store: str) -> Gateway:

@@ -27,8 +27,6 @@ RELOADS = scaled(40, 2)
 BODIES = (chat(stream=False), chat(stream=True, events=12))
 NO_SUCH_PROVIDER = {"small": {"deployments": [{"provider": "nobody", "model": "told"}]}}
 
-pytestmark = pytest.mark.timeout(scaled(300, 60))
-
 
 def priced(config: dict[str, Any], price: int) -> dict[str, Any]:
     """The same configuration with another price, and so with a deployment that is another one."""
@@ -57,13 +55,19 @@ def config(gateway: Gateway) -> dict[str, Any]:
 def test_a_reload_loses_no_request(gateway: Gateway, config: dict[str, Any]) -> None:
     async def scenario() -> None:
         hashes = {await config_hash(gateway)}
+
+        async def another() -> bool:
+            """Of two workers one may have it before the other: what was seen is what is remembered."""
+            seen = len(hashes)
+            hashes.add(await config_hash(gateway))
+            return len(hashes) > seen
+
         async with Load(gateway.port, KEY, BODIES, clients=8) as load:
             await load.receive(20)
             for number in range(RELOADS):
                 gateway.configure(priced(config, price=number + 3))
                 gateway.signal(signal.SIGHUP)
-                await until(partial(another, gateway, hashes), 10, "SIGHUP had no effect")
-                hashes.add(await config_hash(gateway))
+                await until(another, "SIGHUP had no effect")
                 await load.receive(50)
         assert load.failures == [] and load.unanswered == 0
         rows = await gateway.ledger_with(response.id for response in load.complete)
@@ -80,7 +84,7 @@ def test_a_broken_configuration_changes_nothing_and_says_so(gateway: Gateway, co
         async with Load(gateway.port, KEY, BODIES, clients=8) as load:
             gateway.configure({**config, "models": NO_SUCH_PROVIDER})
             gateway.signal(signal.SIGHUP)
-            await until(partial(said, gateway, "the old one stays in use"), 10, "nothing was said")
+            await until(partial(said, gateway, "the old one stays in use"), "nothing was said")
             assert "nobody" in gateway.log()
             answer = await gateway.admin("/admin/reload", "POST")
             assert (answer.status, answer.code) == (400, "config_invalid") and b"nobody" in answer.body
@@ -113,10 +117,10 @@ def test_a_revoked_key_stops_working_in_every_worker(gateway: Gateway) -> None:
                 answers = [await one.ask("GET", "/v1/models", made["key"]) for one in connections]
                 return {answer.status for answer in answers} == {status}
 
-            await until(partial(all_answer, 200), 10, "the new key does not work everywhere")
+            await until(partial(all_answer, 200), "the new key does not work everywhere")
             began = loop.time()
             assert (await gateway.admin(f"/admin/keys/{made['id']}", "DELETE")).status == 200
-            await until(partial(all_answer, 401), 10, "the revoked key still works")
+            await until(partial(all_answer, 401), "the revoked key still works")
             print(f"\na revoked key was refused by {len(connections)} processes after {loop.time() - began:.2f} s")
 
     asyncio.run(scenario())
@@ -124,10 +128,6 @@ def test_a_revoked_key_stops_working_in_every_worker(gateway: Gateway) -> None:
 
 async def config_hash(gateway: Gateway) -> str:
     return str(json.loads((await gateway.admin("/admin/config")).body)["hash"])
-
-
-async def another(gateway: Gateway, hashes: set[str]) -> bool:
-    return await config_hash(gateway) not in hashes
 
 
 async def said(gateway: Gateway, words: str) -> bool:

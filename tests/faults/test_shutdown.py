@@ -18,8 +18,6 @@ FINISHING = chat(stream=True, events=15, gap_seconds=0.1)
 ENDLESS = chat(stream=True, events=10_000, gap_seconds=0.05)
 STREAMS_OF_EACH = scaled(40, 4)
 
-pytestmark = pytest.mark.timeout(60)
-
 
 class Streams:
     """Streams of one kind, each on a connection of its own."""

@@ -25,7 +25,7 @@ CALLERS = 16
 BOUND_SECONDS = 2.0  # generous; what is promised is 0.3 at p99, and printed
 QUICK = Mix(seconds=0.01)
 
-pytestmark = [pytest.mark.server, pytest.mark.timeout(scaled(600, 60))]
+pytestmark = [pytest.mark.server, pytest.mark.timeout(scaled(600, 300))]
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_a_store_that_is_away_costs_bounded_time(
                 answer = await gateway.admin("/admin/usage/limits?tenant=acme")
                 return answer.status == 200 and {status for status, _ in await callers.ask(CALLERS)} == {200}
 
-            await until(serves, 20, "it did not recover by itself")
+            await until(serves, "it did not recover by itself")
             after = await callers.ask(OUTAGE_REQUESTS)
             assert (await gateway.readiness())[1]["store"] == "ok"
             assert (
@@ -161,6 +161,6 @@ def test_a_store_that_is_emptied_is_filled_from_the_ledger(
                 async def counts_all() -> bool:
                     return round(float((await budget(gateway))["used"]) * 1e12) >= spent
 
-                await until(counts_all, 20, "what was missed when it was filled is never counted")
+                await until(counts_all, "what was missed when it was filled is never counted")
 
     asyncio.run(scenario())

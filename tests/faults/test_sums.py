@@ -11,8 +11,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from headgate.telemetry.page import PUBLISH_SECONDS
 from tests.faults.client import Load, NoAnswer, ask, chat
 from tests.faults.gateway import KEY, Gateway, configuration, running, until
@@ -20,8 +18,6 @@ from tests.scale import scaled
 
 KILLS = scaled(10, 1)
 BODIES = (chat(stream=False), chat(stream=True, events=12), chat(stream=False, status=500))
-
-pytestmark = pytest.mark.timeout(scaled(300, 60))
 
 
 def test_numbers_of_workers_add_up(tmp_path: Path, upstream_port: int) -> None:
@@ -35,7 +31,7 @@ def test_numbers_of_workers_add_up(tmp_path: Path, upstream_port: int) -> None:
             async def all_booked() -> bool:
                 return len(await gateway.ledger()) >= counted
 
-            await until(all_booked, 20, "rows of killed workers do not arrive")
+            await until(all_booked, "rows of killed workers do not arrive")
             before = await gateway.ledger_with(())
             assert shown[-1] <= counted <= len(before)
             print(f"\n{KILLS} workers killed: {len(before)} rows, {counted:.0f} in /metrics, read {len(shown)} times")
@@ -52,11 +48,12 @@ def test_numbers_of_workers_add_up(tmp_path: Path, upstream_port: int) -> None:
 
 async def settled(gateway: Gateway) -> float:
     """The number of requests in /metrics once every worker has published what it counted."""
-    shown = -1.0
-    while shown != (now := await gateway.metric("headgate_requests_total")):
-        shown = now
-        await asyncio.sleep(2 * PUBLISH_SECONDS)
-    return shown
+    shown = list[float]()
+    while True:
+        shown.append(await gateway.metric("headgate_requests_total"))
+        if len(shown) >= 3 and len(set(shown[-3:])) == 1:
+            return shown[-1]
+        await asyncio.sleep(PUBLISH_SECONDS)
 
 
 async def metrics_while_workers_are_killed(gateway: Gateway) -> list[float]:
@@ -87,7 +84,7 @@ async def kill_one(gateway: Gateway) -> None:
         return victim not in gateway.serving_pids() and await gateway.metric("headgate_workers") == 2
 
     os.kill(victim, signal.SIGKILL)
-    await until(replaced, 30, "the worker was not replaced")
+    await until(replaced, "the worker was not replaced")
 
 
 async def total_usage(gateway: Gateway, path: str, key: str | None = None) -> tuple[int, int, int, Decimal]:

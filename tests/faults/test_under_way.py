@@ -21,7 +21,7 @@ BODIES = (
     chat(stream=True, events=12),
 )
 
-pytestmark = pytest.mark.timeout(scaled(600, 60))
+pytestmark = pytest.mark.timeout(scaled(600, 300))
 
 
 @pytest.mark.parametrize(

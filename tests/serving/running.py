@@ -19,7 +19,7 @@ import msgspec
 
 from tests.looking import pause_seconds
 
-WAIT_SECONDS = 30.0  # for things that happen within one on a machine that has nothing else to do
+WAIT_SECONDS = 120.0  # for things that happen within one on a machine that has nothing else to do
 ADMIN_KEY = "hg-admin-for-tests"
 
 CONFIG = """

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.servers import RedisServer
-from tests.serving.running import Gateway, config_text, gateway, until
+from tests.serving.running import WAIT_SECONDS, Gateway, config_text, gateway, until
 
 LIMITED = config_text().replace('all: {models: ["*"]}', 'all: {models: ["*"], requests_per_minute: 100}')
 
@@ -63,7 +63,7 @@ def test_a_change_stays_above_a_reloaded_file(tmp_path: Path) -> None:
 
 def test_workers_that_do_not_count_together_take_no_limits(tmp_path: Path) -> None:
     service = Gateway(tmp_path, "--workers", "2", config=LIMITED)
-    assert service.process.wait(30) == 1
+    assert service.process.wait(WAIT_SECONDS) == 1
     assert "headgate.yaml" in service.log.text() and "redis://" in service.log.text()
     service.output.text()
     with gateway(tmp_path, "--workers", "2", config=config_text()) as service:

@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.serving.running import ADMIN_KEY, Gateway, config_text, gateway, until
+from tests.servers import free_port
+from tests.serving.running import ADMIN_KEY, WAIT_SECONDS, Gateway, config_text, gateway, until
 
 
 def test_the_first_start_prints_a_curl_line_that_works_and_keeps_no_secret(tmp_path: Path) -> None:
@@ -57,7 +58,7 @@ def test_a_stream_under_way_is_finished_before_the_end(tmp_path: Path) -> None:
         status, refusal = one.chat()
         assert (status, refusal["error"]["code"]) == (503, "draining")
         assert stream.read().endswith(b"data: [DONE]\n\n")
-        assert one.process.wait(30) == 0
+        assert one.process.wait(WAIT_SECONDS) == 0
         assert "Traceback" not in one.log.text()
 
 
@@ -108,9 +109,7 @@ def test_a_broken_file_is_told_and_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_metrics_have_a_listener_of_their_own_when_a_port_is_given(tmp_path: Path) -> None:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     config = config_text().replace("log:", f"metrics: {{access: 'off', port: {port}}}, log:")
     with gateway(tmp_path, config=config) as one:
         assert one.ask("GET", "/metrics")[0] == 404
@@ -123,7 +122,7 @@ def test_metrics_have_a_listener_of_their_own_when_a_port_is_given(tmp_path: Pat
 def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path, workers: str) -> None:
     with gateway(tmp_path, "--workers", workers, config=config_text()) as one:
         other = Gateway(tmp_path, "--workers", workers, "--port", str(one.port), config=config_text())
-        assert other.process.wait(30) == 1
+        assert other.process.wait(WAIT_SECONDS) == 1
         sentence = f"headgate: Port {one.port} on 127.0.0.1 is in use. "
         assert other.log.text().startswith(sentence) and other.log.text().count("\n") == 1
         assert other.output.text() == ""
@@ -141,7 +140,7 @@ def test_a_port_in_use_is_said_in_one_sentence(tmp_path: Path, workers: str) -> 
 )
 def test_what_cannot_start_says_why_and_exits_with_1(tmp_path: Path, workers: str, config: str, words: str) -> None:
     one = Gateway(tmp_path, "--workers", workers, config=config)
-    assert one.process.wait(30) == 1
+    assert one.process.wait(WAIT_SECONDS) == 1
     assert words in one.log.text() and "Traceback" not in one.log.text() and "secret" not in one.log.text()
     assert one.output.text() == ""
 
@@ -153,6 +152,6 @@ def test_a_database_of_a_newer_release_is_told_and_ends_the_start(tmp_path: Path
     with closing(sqlite3.connect(tmp_path / "data" / "headgate.db", isolation_level=None)) as database:
         database.execute("UPDATE migrations SET compatible_since = 1000")
     one = Gateway(tmp_path, "--workers", workers, config=config_text())
-    assert one.process.wait(30) == 1
+    assert one.process.wait(WAIT_SECONDS) == 1
     assert "Upgrade headgate" in one.log.text() and "Traceback" not in one.log.text()
     assert one.output.text() == ""

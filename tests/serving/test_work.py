@@ -67,7 +67,7 @@ def test_gateways_that_do_not_work_have_it_done(tmp_path: Path) -> None:
             until(lambda: service.ask("GET", f"/v1/jobs/{job}", key=KEY)[1]["state"] == "succeeded")
             assert service.ask("GET", "/readyz", port=port)[0] == 200
             assert service.ask("POST", "/v1/chat/completions", {}, KEY, port)[0] in (404, 405)
-            assert metric(service, port, 'headgate_job_ends_total{how="succeeded"}') == 20
+            until(lambda: metric(service, port, 'headgate_job_ends_total{how="succeeded"}') == 20)
             assert (
                 metric(service, port, "headgate_job_claims_total")
                 == metric(service, port, "headgate_job_calls_total")

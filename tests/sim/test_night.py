@@ -42,7 +42,7 @@ WATCH = (
 )
 ALLOWED = {(source.value, target.value) for (source, _), target in TRANSITIONS.items()}
 
-pytestmark = [pytest.mark.timeout(scaled(3600, 120))]
+pytestmark = [pytest.mark.timeout(scaled(3600, 300))]
 
 
 class Night:
