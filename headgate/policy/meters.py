@@ -54,10 +54,11 @@ class State(Protocol):
 class Rate:
     """A token bucket and a sliding window. `turn` is the bucket as it will be when all who were told a time came."""
 
-    __slots__ = ("promised", "tat", "touched", "turn", "window")
+    __slots__ = ("promised", "tat", "tat_before", "touched", "turn", "window")
 
     def __init__(self, meter: Meter) -> None:
         self.tat = 0.0
+        self.tat_before = 0.0  # the last amount was taken
         self.turn = 0.0
         self.window = SlidingWindow(meter.rule.period_seconds)
         self.promised: dict[int, int] = {}  # amounts by the slice in which they were told to come, in order

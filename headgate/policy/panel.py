@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import floor, inf
+from typing import Protocol
 
 from headgate.metering import Ask, Charge, Crossing, Standing
 from headgate.policy.admission import Entry, Post, crossing, next_mark
@@ -18,131 +19,282 @@ from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
 
 _MEASURES = (Measure.REQUESTS, Measure.TOKENS, Measure.USD)  # amounts of a request stand in this order
-_TOKENS = 1
+_REQUESTS, _TOKENS, _USD = range(3)
 
 Amounts = tuple[int, int, int]
-Metered = tuple[Rate, SlidingWindow, int, float, float]  # limit, seconds for each of what is limited, burst in seconds
-Tightest = tuple[int, int, float]  # what is left, of which limit, and the debt in seconds
+_Metered = tuple[Rate, SlidingWindow, int, float, float]  # limit, seconds for each of what is limited, burst in seconds
+_Tightest = tuple[float, int, float]  # what is left, of which limit, and the debt in seconds
+
+_NOTHING: Sequence[Crossing] = ()
+_UNLIMITED: _Tightest = (inf, 0, 0.0)
+
+
+class _Group(Protocol):
+    """Meters of one kind."""
+
+    def take(self, amounts: Amounts, now: float) -> bool:
+        """Take what is asked if every meter lets it pass as it is; False, and nothing is taken, else."""
+
+    def give_back(self, amounts: Amounts) -> None:
+        """Undo a `take` of this moment, after which nothing happened."""
+
+    def settle(self, held: Amounts, actual: Amounts, at: float, now: float) -> Sequence[Crossing]:
+        """What was taken at `at` came to something else."""
 
 
 class _Rates:
-    """The rates of one measure and one period."""
+    """The rates of one measure and one period, whose windows have the same slices."""
 
-    __slots__ = ("of_tokens", "period_seconds", "rates", "width_seconds")
-
-    def __init__(self, window: SlidingWindow, of_tokens: bool) -> None:
-        self.of_tokens = of_tokens
+    def __init__(self, window: SlidingWindow, measure: int) -> None:
+        self.measure = measure
         self.period_seconds = window.period_seconds
-        self.width_seconds = window.width_seconds
-        self.rates: list[Metered] = []
+        self.rates: list[_Metered] = []
+        self.tightest = _UNLIMITED  # the limit that has least left, after a take
+        self._width_seconds = window.width_seconds
+        self._looks_at = 0.0
 
-    def passes(self, amount: int, now: float) -> bool:
+    def take(self, amounts: Amounts, now: float) -> bool:
+        if now >= self._looks_at:
+            self._look(now)
+        amount, period_seconds = amounts[self.measure], self.period_seconds
+        least, tightest = inf, _UNLIMITED
         for rate, window, limit, seconds_each, burst_seconds in self.rates:
-            if now >= window.looks_at:
-                window.used(now)
-            tat = rate.tat
-            if window.total + amount > limit or (tat > now and tat + amount * seconds_each - burst_seconds > now):
+            in_window = limit - window.total - amount
+            rate.tat_before = tat = rate.tat
+            if tat > now:
+                tat += amount * seconds_each
+                fits = in_window >= 0 and tat - burst_seconds <= now
+            else:  # a full bucket lets more than its burst pass, into debt
+                tat = now + amount * seconds_each
+                fits = in_window >= 0
+            if not fits:
+                self._give_back_before(rate, amount)
                 return False
-        return True
-
-    def take(self, amount: int, now: float, tightest: Tightest | None) -> Tightest | None:
-        """Count what passes; returns the tightest limit, this one's or another period's."""
-        place, period_seconds = floor(now / self.width_seconds), self.period_seconds
-        least = inf if tightest is None else tightest[0]
-        for rate, window, limit, seconds_each, burst_seconds in self.rates:
-            tat = rate.tat
-            rate.tat = tat = (tat if tat > now else now) + amount * seconds_each
-            amounts = window.amounts
-            if place in amounts:
-                amounts[place] += amount
-                window.total += amount
-            else:
-                window.add_in(place, amount)
+            rate.tat = tat
+            window.total += amount
             in_bucket = (burst_seconds - (tat - now)) * limit / period_seconds
-            in_window = limit - window.total
             if in_bucket < least or in_window < least:
                 left = min(int(in_bucket), in_window)
                 if left < least:
                     least = left
                     tightest = (left, limit, tat - now)
-        return tightest
+        self.tightest = tightest
+        return True
 
-    def amend(self, difference: int, at: float) -> None:
-        """What was taken at `at` came to so much more."""
-        place = floor(at / self.width_seconds)
-        for rate, window, _, seconds_each, _ in self.rates:
-            rate.tat += difference * seconds_each
-            amounts = window.amounts
-            if place in amounts:
-                amounts[place] += difference
-                window.total += difference
+    def give_back(self, amounts: Amounts) -> None:
+        self._give_back_before(None, amounts[self.measure])
+
+    def settle(self, held: Amounts, actual: Amounts, at: float, now: float) -> Sequence[Crossing]:
+        difference = actual[self.measure] - held[self.measure]
+        if difference:
+            place = floor(at / self._width_seconds)
+            for rate, window, _, seconds_each, _ in self.rates:
+                rate.tat += difference * seconds_each
+                if place == window.place:
+                    window.total += difference
+                else:
+                    window.amend_in(place, difference)
+        return _NOTHING
+
+    def _look(self, now: float) -> None:
+        for _, window, _, _, _ in self.rates:
+            window.used(now)
+            self._looks_at = window.looks_at
+
+    def _give_back_before(self, refusing: Rate | None, amount: int) -> None:
+        for rate, window, _, _, _ in self.rates:
+            if rate is refusing:
+                break
+            rate.tat = rate.tat_before
+            window.total -= amount
+
+
+class _Concurrencies:
+    """What is under way."""
+
+    def __init__(self) -> None:
+        self.concurrencies: list[tuple[Concurrency, int]] = []  # with their limits
+
+    def take(self, amounts: Amounts, now: float) -> bool:
+        for concurrency, limit in self.concurrencies:
+            held = concurrency.held
+            if held >= limit:
+                self._give_back_before(concurrency)
+                return False
+            concurrency.held = held + 1
+        return True
+
+    def give_back(self, amounts: Amounts) -> None:
+        self._give_back_before(None)
+
+    def settle(self, held: Amounts, actual: Amounts, at: float, now: float) -> Sequence[Crossing]:
+        for concurrency, _ in self.concurrencies:
+            concurrency.held -= 1
+        return _NOTHING
+
+    def _give_back_before(self, refusing: Concurrency | None) -> None:
+        for concurrency, _ in self.concurrencies:
+            if concurrency is refusing:
+                break
+            concurrency.held -= 1
+
+
+class _Purse:
+    """A budget of one tier: its limit may be another one in the next."""
+
+    __slots__ = ("budget", "limit", "mark", "post")
+
+    def __init__(self, budget: Budget, post: Post) -> None:
+        self.budget = budget
+        self.limit = post.meter.limit
+        self.mark = 0  # no crossing is to be told of less
+        self.post = post
+
+
+class _Budgets:
+    """The budgets of one measure."""
+
+    def __init__(self, measure: int, tenant: str) -> None:
+        self.measure = measure
+        self.tenant = tenant
+        self.purses: list[_Purse] = []
+
+    def take(self, amounts: Amounts, now: float) -> bool:
+        amount = amounts[self.measure]
+        for purse in self.purses:
+            budget = purse.budget
+            held = budget.held + amount
+            if held > purse.limit - budget.spent:
+                self._give_back_before(purse, amount)
+                return False
+            budget.held = held
+        return True
+
+    def give_back(self, amounts: Amounts) -> None:
+        self._give_back_before(None, amounts[self.measure])
+
+    def settle(self, held: Amounts, actual: Amounts, at: float, now: float) -> Sequence[Crossing]:
+        told = _NOTHING
+        taken, used = held[self.measure], actual[self.measure]
+        for purse in self.purses:
+            budget = purse.budget
+            budget.held -= taken
+            budget.spent = spent = budget.spent + used
+            if spent >= purse.mark:
+                purse.mark = next_mark(purse.limit, spent)
+                told = [*told, *_crossings(self.tenant, purse.post, used, spent)]
+        return told
+
+    def _give_back_before(self, refusing: _Purse | None, amount: int) -> None:
+        for purse in self.purses:
+            if purse is refusing:
+                break
+            purse.budget.held -= amount
+
+
+class _Rollings:
+    """Budgets of the last so many seconds."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        # Each with its limit, its measure, and the least that is worth telling about.
+        self.rollings: list[tuple[Rolling, int, int, int, Post]] = []
+
+    def take(self, amounts: Amounts, now: float) -> bool:
+        for rolling, limit, measure, _, _ in self.rollings:
+            held = rolling.held + amounts[measure]
+            if held > limit - rolling.window.used(now):
+                self._give_back_before(rolling, amounts)
+                return False
+            rolling.held = held
+        return True
+
+    def give_back(self, amounts: Amounts) -> None:
+        self._give_back_before(None, amounts)
+
+    def settle(self, held: Amounts, actual: Amounts, at: float, now: float) -> Sequence[Crossing]:
+        told = _NOTHING
+        for rolling, _, measure, first_mark, post in self.rollings:
+            rolling.settle(post.meter, held[measure], actual[measure], at, now)
+            if rolling.window.used(now) >= first_mark:
+                told = [*told, *_crossings(self.tenant, post, actual[measure], rolling.window.total)]
+        return told
+
+    def _give_back_before(self, refusing: Rolling | None, amounts: Amounts) -> None:
+        for rolling, _, measure, _, _ in self.rollings:
+            if rolling is refusing:
+                break
+            rolling.held -= amounts[measure]
+
+
+class _Velocities:
+    """Breakers on money, none of which may have tripped."""
+
+    def __init__(self, tenant: str) -> None:
+        self.tenant = tenant
+        self.velocities: list[tuple[Velocity, Post]] = []
+
+    def take(self, amounts: Amounts, now: float) -> bool:
+        for velocity, _ in self.velocities:  # noqa: SIM110  # a generator takes longer
+            if velocity.retry_at:
+                return False
+        return True
+
+    def give_back(self, amounts: Amounts) -> None:
+        """They hold nothing."""
+
+    def settle(self, held: Amounts, actual: Amounts, at: float, now: float) -> Sequence[Crossing]:
+        told = _NOTHING
+        picousd = actual[_USD]
+        for velocity, post in self.velocities:
+            if velocity.retry_at:
+                velocity.settle(post.meter, held[_USD], picousd, at, now)
+            elif velocity.spend(post.meter, picousd, now):
+                told = [*told, Crossing(self.tenant, post.meter, 0, velocity.window.total)]
+        return told
 
 
 class Panel:
-    """Posts grouped by kind. `is_plain` is False if there is one that the short way cannot serve."""
+    """Posts of one tenant, grouped by kind. `is_plain` is False if there is one that the short way cannot serve."""
 
-    __slots__ = ("_budgets", "_concurrencies", "_marks", "_rates", "_rollings", "_velocities", "is_plain", "posts")
+    __slots__ = ("_groups", "_rates", "_settling", "is_plain", "posts")
 
-    def __init__(self, posts: Sequence[Post]) -> None:
+    def __init__(self, posts: Sequence[Post], tenant: str) -> None:
         self.posts = tuple(posts)
-        self._rates: list[_Rates] = []
-        self._concurrencies: list[tuple[Concurrency, int]] = []
-        self._budgets: list[tuple[Budget, int, int, Post]] = []
-        self._marks: list[int] = []  # for each of these: no crossing is to be told of less, for its limit here
-        # Each with its limit, its measure, and the least that is worth telling about.
-        self._rollings: list[tuple[Rolling, int, int, int, Post]] = []
-        self._velocities: list[tuple[Velocity, Post]] = []
         self.is_plain = all(meter.rule.enforce and meter.rule.kind is not MeterKind.REPEAT for meter, _ in posts)
+        sorting = _Sorting(tenant)
         for post in posts:
-            self._sort_in(post)
+            sorting.sort_in(post)
+        self._rates = sorting.rates
+        self._groups: list[_Group] = [*sorting.others, *self._rates]
+        # A rate of requests keeps what it took: a request is one, whatever comes of it.
+        self._settling = [*sorting.others, *(rates for rates in self._rates if rates.measure != _REQUESTS)]
 
     def enter(self, amounts: Amounts, now: float) -> tuple[Standing | None, Standing | None] | None:
         """Take an ask that every meter lets pass as it is, and say how the limits stand.
 
         None, and nothing is taken, if some meter does not.
         """
-        if not self._passes(amounts, now):
-            return None
-        for concurrency, _ in self._concurrencies:
-            concurrency.held += 1
-        for budget, _, measure, _ in self._budgets:
-            budget.held += amounts[measure]
-        for rolling, _, measure, _, post in self._rollings:
-            rolling.take(post.meter, amounts[measure], now)
-        requests, tokens = None, None
+        for group in self._groups:
+            if not group.take(amounts, now):
+                for earlier in self._groups[: self._groups.index(group)]:
+                    earlier.give_back(amounts)
+                return None
+        requests = tokens = _UNLIMITED
         for rates in self._rates:
-            if rates.of_tokens:
-                tokens = rates.take(amounts[_TOKENS], now, tokens)
+            if rates.measure == _TOKENS:
+                tokens = _tighter(tokens, rates.tightest)
             else:
-                requests = rates.take(1, now, requests)
-        return requests and _standing(requests, now), tokens and _standing(tokens, now)
+                requests = _tighter(requests, rates.tightest)
+        return _standing(requests, now), _standing(tokens, now)
 
-    def settle(self, held: Amounts, tenant: str, charge: Charge, at: float, now: float) -> Sequence[Crossing]:
+    def settle(self, held: Amounts, charge: Charge, at: float, now: float) -> Sequence[Crossing]:
         """Replace what an ask has taken by what it came to."""
-        told: list[Crossing] = []
         actual = (1, charge.tokens, charge.picousd)
-        difference = charge.tokens - held[_TOKENS]
-        if difference:
-            for rates in self._rates:
-                if rates.of_tokens:
-                    rates.amend(difference, at)
-        for concurrency, _ in self._concurrencies:
-            concurrency.held -= 1
-        for place, (budget, _, measure, post) in enumerate(self._budgets):
-            budget.held -= held[measure]
-            budget.spent = spent = budget.spent + actual[measure]
-            if spent >= self._marks[place]:
-                self._marks[place] = next_mark(post.meter.limit, spent)
-                told += _crossings(tenant, post, actual[measure], spent)
-        for rolling, _, measure, first_mark, post in self._rollings:
-            rolling.settle(post.meter, held[measure], actual[measure], at, now)
-            if rolling.window.used(now) >= first_mark:
-                told += _crossings(tenant, post, actual[measure], rolling.window.total)
-        for velocity, post in self._velocities:
-            if velocity.retry_at:
-                velocity.settle(post.meter, held[-1], charge.picousd, at, now)
-            elif velocity.spend(post.meter, charge.picousd, now):
-                told.append(Crossing(tenant, post.meter, 0, velocity.window.total))
+        told = _NOTHING
+        for group in self._settling:
+            if crossings := group.settle(held, actual, at, now):
+                told = [*told, *crossings]
         return told
 
     def entries(self, held: Amounts) -> list[Entry]:
@@ -155,48 +307,48 @@ class Panel:
         for _, state in self.posts:
             state.touched = max(state.touched, now)
 
-    def _passes(self, amounts: Amounts, now: float) -> bool:
-        for rates in self._rates:
-            if not rates.passes(amounts[_TOKENS] if rates.of_tokens else 1, now):
-                return False
-        for concurrency, limit in self._concurrencies:
-            if concurrency.held >= limit:
-                return False
-        for budget, limit, measure, _ in self._budgets:
-            if amounts[measure] > limit - budget.spent - budget.held:
-                return False
-        for rolling, limit, measure, _, _ in self._rollings:
-            if amounts[measure] > limit - rolling.window.used(now) - rolling.held:
-                return False
-        return not [velocity for velocity, _ in self._velocities if velocity.retry_at]
 
-    def _sort_in(self, post: Post) -> None:
+class _Sorting:
+    """Puts posts into groups."""
+
+    def __init__(self, tenant: str) -> None:
+        self._rates: dict[tuple[int, float], _Rates] = {}
+        self._concurrencies = _Concurrencies()
+        self._budgets = [_Budgets(measure, tenant) for measure in range(len(_MEASURES))]
+        self._rollings = _Rollings(tenant)
+        self._velocities = _Velocities(tenant)
+
+    def sort_in(self, post: Post) -> None:
         meter, state = post
         rule, limit = meter.rule, meter.limit
         measure = _MEASURES.index(rule.measure)
         match state:
             case Rate():
-                rates = self._rates_like(state.window, of_tokens=measure == _TOKENS)
-                rates.append((state, state.window, limit, rule.period_seconds / limit, rule.burst_seconds))
+                like = self._rates.setdefault((measure, rule.period_seconds), _Rates(state.window, measure))
+                like.rates.append((state, state.window, limit, rule.period_seconds / limit, rule.burst_seconds))
             case Concurrency():
-                self._concurrencies.append((state, limit))
+                self._concurrencies.concurrencies.append((state, limit))
             case Budget():
-                self._marks.append(0)
-                self._budgets.append((state, limit, measure, post))
+                self._budgets[measure].purses.append(_Purse(state, post))
             case Rolling():
-                self._rollings.append((state, limit, measure, next_mark(limit, -1), post))
+                self._rollings.rollings.append((state, limit, measure, next_mark(limit, -1), post))
             case Velocity():
-                self._velocities.append((state, post))
-            case _:
-                self.is_plain = False
+                self._velocities.velocities.append((state, post))
 
-    def _rates_like(self, window: SlidingWindow, *, of_tokens: bool) -> list[Metered]:
-        for known in self._rates:
-            if known.of_tokens == of_tokens and known.period_seconds == window.period_seconds:
-                return known.rates
-        rates = _Rates(window, of_tokens)
-        self._rates.append(rates)
-        return rates.rates
+    @property
+    def rates(self) -> list[_Rates]:
+        return list(self._rates.values())
+
+    @property
+    def others(self) -> list[_Group]:
+        """Those that have anybody in them."""
+        budgets = [budgets for budgets in self._budgets if budgets.purses]
+        return [
+            *([self._velocities] if self._velocities.velocities else ()),
+            *([self._concurrencies] if self._concurrencies.concurrencies else ()),
+            *budgets,
+            *([self._rollings] if self._rollings.rollings else ()),
+        ]
 
 
 def amounts_of(ask: Ask) -> Amounts:
@@ -205,9 +357,13 @@ def amounts_of(ask: Ask) -> Amounts:
     return 1, ask.input_tokens + output, ask.input_picousd + output * ask.output_price
 
 
-def _standing(tightest: Tightest, now: float) -> Standing:
+def _tighter(one: _Tightest, other: _Tightest) -> _Tightest:
+    return other if other[0] < one[0] else one
+
+
+def _standing(tightest: _Tightest, now: float) -> Standing | None:
     left, limit, debt_seconds = tightest
-    return Standing(limit, left if left > 0 else 0, debt_seconds, now + debt_seconds)
+    return Standing(limit, max(int(left), 0), debt_seconds, now + debt_seconds) if limit else None
 
 
 def _crossings(tenant: str, post: Post, added: int, spent: int) -> list[Crossing]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from math import floor
-
 from headgate.metering import Meter, Reading, Verdict
 from headgate.policy.sliding import SlidingWindow, fits_at
 
@@ -66,8 +64,8 @@ class Velocity:
             self._advance(meter, now)
         window = self.window
         if now >= window.looks_at:
-            window.used(now)
-        window.add_in(floor(now / window.width_seconds), picousd)
+            window.look(now)
+        window.total += picousd
         self.period_spent += picousd
         if meter is not self._limited:
             self._limited, self._threshold = meter, self.threshold(meter)

@@ -131,7 +131,7 @@ class MemoryCounters:
         now, account = self._tick(), self._account(tenant)
         if not account.known:
             return None
-        panel, asked = self._panel(account, meters, now), amounts_of(ask)
+        panel, asked = self._panel(tenant, account, meters), amounts_of(ask)
         if not panel.is_plain or (standing := panel.enter(asked, now)) is None:
             return None
         self._holds[hold_id] = (tenant, Hold(asked, now, now + self.hold_seconds, panel))
@@ -142,7 +142,7 @@ class MemoryCounters:
         now, account = self._now, self._account(tenant)
         if not account.known:
             return Admission(None, known=False)
-        posts = self._panel(account, meters, now).posts
+        posts = self._panel(tenant, account, meters).posts
         decision = admission.decide(posts, ask, now)
         if decision.refusal is not None:
             if decision.wait_seconds is not None and decision.refusal.verdict is Verdict.RATE:
@@ -265,7 +265,7 @@ class MemoryCounters:
 
     def _close(self, tenant: str, hold: Hold, charge: Charge, now: float) -> None:
         if hold.panel is not None and not charge.released:
-            for told in hold.panel.settle(hold.asked, tenant, charge, hold.at, now):
+            for told in hold.panel.settle(hold.asked, charge, hold.at, now):
                 self._told(told)
             return
         for entry in hold.entries:
@@ -282,11 +282,11 @@ class MemoryCounters:
     def _home(self, account: Account, meter: Meter) -> Account:
         return self._accounts[_GLOBAL] if meter.rule.scope is Scope.GLOBAL else account
 
-    def _panel(self, account: Account, meters: Sequence[Meter], now: float) -> Panel:
+    def _panel(self, tenant: str, account: Account, meters: Sequence[Meter]) -> Panel:
         found = account.panels.get(id(meters))
         if found is None or found[0] is not meters:
-            account.prune(now)
-            found = account.panels[id(meters)] = meters, Panel(self._posts(account, meters))
+            account.prune(self._now)
+            found = account.panels[id(meters)] = meters, Panel(self._posts(account, meters), tenant)
         return found[1]
 
     def _posts(self, account: Account, meters: Sequence[Meter]) -> list[Post]:
