@@ -44,6 +44,12 @@ class CountersAtHand(Protocol):
     def admit_plain(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission | None:
         """As `Counters.admit` if every meter lets the request pass as it is; None, and nothing is held, else."""
 
+    def dispatched(self, hold_id: str) -> None:
+        """A provider has the request; as `Counters.keep` says it, which also keeps the hold."""
+
+    def settle_all(self, over: Sequence[tuple[str, str, Charge]]) -> None:
+        """As `Counters.settle` for each hold with its tenant, in one go."""
+
 
 class Operator(Protocol):
     """Who says what the rules are, and is told what they said no to."""
@@ -166,21 +172,21 @@ class Admissions:
         hold = journey.hold
         if hold is not None and not hold.dispatched:
             hold.dispatched = True
-            self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=True)
+            if self._at_hand is not None:
+                self._at_hand.dispatched(journey.call.id)
+            else:
+                self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=True)
 
-    def settle(self, journey: Journey) -> None:
+    def settle(self, journeys: Sequence[Journey]) -> None:
         """Replace what was held by what it came to."""
-        hold, journey.hold = journey.hold, None
-        if hold is None:
-            return
-        released = not hold.dispatched and journey.outcome not in _ANSWERED
-        tokens = picousd = 0
-        for past in journey.attempts:
-            tokens += past.usage.input + past.usage.output
-            picousd += past.cost_picousd
-        charge = Charge(tokens, picousd, released)
-        self._counters.settle(journey.call.id, journey.caller.tenant, charge)
-        self.room.wake(journey.caller.tenant)
+        over = [_settlement(journey, hold) for journey in journeys if (hold := journey.hold) is not None]
+        if self._at_hand is not None:
+            self._at_hand.settle_all(over)
+        else:
+            for hold_id, tenant, charge in over:
+                self._counters.settle(hold_id, tenant, charge)
+        for tenant in {tenant for _, tenant, _ in over}:
+            self.room.wake(tenant)
 
     async def take_back(self, caller: Caller, record: RequestRecord) -> None:
         """What a request was charged is not its caller's to pay after all: its budgets have that much more again, if
@@ -289,6 +295,17 @@ class Admissions:
                 if decision.refusal is None or decision.refusal.verdict is not Verdict.HELD:
                     break
         return decision
+
+
+def _settlement(journey: Journey, hold: Hold) -> tuple[str, str, Charge]:
+    """The hold's id and tenant and what it came to; the journey has it no more."""
+    journey.hold = None
+    released = not hold.dispatched and journey.outcome not in _ANSWERED
+    tokens = picousd = 0
+    for past in journey.attempts:
+        tokens += past.usage.input + past.usage.output
+        picousd += past.cost_picousd
+    return journey.call.id, journey.caller.tenant, Charge(tokens, picousd, released)
 
 
 def _cannot_be_checked(error: HeadgateError) -> StoreUnavailable:

@@ -318,7 +318,7 @@ class Cache:
         if landing is Landing.SENT_BACK or head is None or not journey.may_have(head.model):
             ticket.flight = None
             flight.leave()
-            self._admissions.settle(journey)
+            self._admissions.settle((journey,))
             return None
         journey.cache = Hit.COALESCED
         note = partial(_note_coalesced, journey, flight)

@@ -215,7 +215,7 @@ class Idempotency:
         if landing is not Landing.ANSWERED or head is None:
             ticket.flight = None
             flight.leave()
-            self._admissions.settle(journey)
+            self._admissions.settle((journey,))
             return None
         head = self._head(journey, KeyedResult(head.stream, head.model, head.provider, head.deployment, 0.0))
         note = partial(_note, journey, head, flight)

@@ -28,11 +28,11 @@ log = logging.getLogger(__name__)
 
 
 class Audience(NamedTuple):
-    """Who is told of requests that are over. `settled` hears of a journey before it is booked."""
+    """Who is told of requests that are over. `settled` hears of journeys before they are booked."""
 
     observers: tuple[Observer, ...] = ()
     witness: Witness | None = None
-    settled: Callable[[Journey], None] = lambda journey: None
+    settled: Callable[[Sequence[Journey]], None] = lambda journeys: None
 
 
 class Settler:
@@ -117,7 +117,7 @@ class Settler:
         journey.is_settled = True
         batch = journey.batch
         if batch is None or not journey.is_let_in:  # never let in: there may be no room for it, but for the others
-            self._settled(journey)
+            self._settled((journey,))
             self._write((journey,))
             return
         if batch not in self._held:
@@ -158,8 +158,7 @@ class Settler:
 
     def _write_held(self, batch: Batch) -> None:
         held = self._held.pop(batch)
-        for journey in held:
-            self._settled(journey)
+        self._settled(held)
         try:
             self._write(held)
         finally:

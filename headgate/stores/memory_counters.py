@@ -12,8 +12,9 @@ import msgspec
 from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Reading, Verdict
 from headgate.policy import admission
 from headgate.policy.admission import Entry, Post
+from headgate.policy.groups import Amounts, Use
 from headgate.policy.meters import Budget, Rolling, State, new_state
-from headgate.policy.panel import Amounts, Panel, amounts_of
+from headgate.policy.panel import Panel, amounts_of
 from headgate.policy.velocity import Velocity
 from headgate.ports import Clock
 from headgate.types import Measure, Scope
@@ -174,16 +175,34 @@ class MemoryCounters:
             hold.dispatched = hold.dispatched or dispatched
             self._holds[hold_id] = held
 
-    def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
-        now = self._tick()
-        held = self._holds.pop(hold_id, None)
+    def dispatched(self, hold_id: str) -> None:
+        """A provider has the request, so that it may cost something."""
+        held = self._holds.get(hold_id)
         if held is not None:
-            self._close(tenant, held[1], charge, now)
-        elif (late := self._provisional.pop(hold_id, None)) is not None:
-            _, hold = late
-            booked = hold.provisional()
-            for entry in hold.entries:
-                admission.correct(entry, booked, charge, hold.at, now)
+            held[1].dispatched = True
+
+    def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
+        self.settle_all([(hold_id, tenant, charge)])
+
+    def settle_all(self, over: Sequence[tuple[str, str, Charge]]) -> None:
+        """As `settle` for each."""
+        now = self._tick()
+        uses: dict[Panel, list[Use]] = {}
+        for hold_id, tenant, charge in over:
+            held = self._holds.pop(hold_id, None)
+            if held is None:
+                self._correct(hold_id, charge, now)
+                continue
+            hold = held[1]
+            if hold.panel is None or charge.released:
+                self._close(tenant, hold, charge, now)
+            elif hold.panel in uses:
+                uses[hold.panel].append(Use(hold.asked, hold.at, charge))
+            else:
+                uses[hold.panel] = [Use(hold.asked, hold.at, charge)]
+        for panel, together in uses.items():
+            for told in panel.settle(together, now):
+                self._told(told)
 
     async def read(self, tenant: str, meters: Sequence[Meter]) -> list[Reading]:
         now = self._tick()
@@ -264,14 +283,19 @@ class MemoryCounters:
             del self._provisional[next(iter(self._provisional))]
 
     def _close(self, tenant: str, hold: Hold, charge: Charge, now: float) -> None:
-        if hold.panel is not None and not charge.released:
-            for told in hold.panel.settle(hold.asked, charge, hold.at, now):
-                self._told(told)
-            return
         for entry in hold.entries:
             crossing = admission.settle(entry, tenant, charge, hold.at, now)
             if crossing is not None:
                 self._told(crossing)
+
+    def _correct(self, hold_id: str, charge: Charge, now: float) -> None:
+        """The truth about a hold that had expired."""
+        late = self._provisional.pop(hold_id, None)
+        if late is not None:
+            _, hold = late
+            booked = hold.provisional()
+            for entry in hold.entries:
+                admission.correct(entry, booked, charge, hold.at, now)
 
     def _account(self, tenant: str) -> Account:
         account = self._accounts.get(tenant)
