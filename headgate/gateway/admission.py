@@ -185,7 +185,7 @@ class Admissions:
         else:
             for hold_id, tenant, charge in over:
                 self._counters.settle(hold_id, tenant, charge)
-        for tenant in {tenant for _, tenant, _ in over}:
+        for tenant in dict.fromkeys([tenant for _, tenant, _ in over]):  # in order, so that runs can be repeated
             self.room.wake(tenant)
 
     async def take_back(self, caller: Caller, record: RequestRecord) -> None:

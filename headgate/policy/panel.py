@@ -12,19 +12,7 @@ from collections.abc import Sequence
 from headgate.metering import Ask, Crossing, Standing
 from headgate.policy.admission import Entry, Post, next_mark
 from headgate.policy.groups import (
-    NOTHING,
-    REQUESTS,
-    TOKENS,
-    Amounts,
-    Budgets,
-    Concurrencies,
-    Group,
-    Over,
-    Purse,
-    Rates,
-    Rollings,
-    Use,
-    Velocities,
+    NOTHING, REQUESTS, TOKENS, Amounts, Budgets, Concurrencies, Group, Over, Purse, Rates, Rollings, Use, Velocities,
 )  # fmt: skip
 from headgate.policy.meters import Budget, Concurrency, Rate, Rolling
 from headgate.policy.velocity import Velocity
