@@ -12,8 +12,20 @@ from collections.abc import Sequence
 from headgate.metering import Ask, Crossing, Standing
 from headgate.policy.admission import Entry, Post, next_mark
 from headgate.policy.groups import (
-    NOTHING, REQUESTS, TOKENS, Amounts, Budgets, Concurrencies, Group, Over, Purse, Rates, Rollings, Use, Velocities,
-)  # fmt: skip
+    NOTHING,
+    REQUESTS,
+    TOKENS,
+    Amounts,
+    Budgets,
+    Concurrencies,
+    Group,
+    Over,
+    Purse,
+    Rates,
+    Rollings,
+    Use,
+    Velocities,
+)
 from headgate.policy.meters import Budget, Concurrency, Rate, Rolling
 from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
