@@ -181,10 +181,13 @@ def test_a_key_made_and_revoked_at_run_time(gateway: Gateway, upstream: Upstream
             client.chat.completions.create(model="small", messages=HELLO)
 
 
-def test_the_key_may_be_sent_as_x_api_key(gateway: Gateway, upstream: Upstream) -> None:
+@pytest.mark.parametrize("header", ["x_api_key", "api_key"])
+def test_the_key_may_be_sent_in_a_header_of_its_own(gateway: Gateway, upstream: Upstream, header: str) -> None:
     upstream.plays(saying("x"))
     request: Json = {"model": "small", "messages": HELLO}
-    assert gateway.request("POST", CHAT, request, key="", x_api_key=ALICE, authorization="none")[0] == 200
+    sent = {header: ALICE, "authorization": "none"}
+    assert gateway.request("POST", CHAT, request, key="", **sent)[0] == 200
+    assert ALICE not in upstream.exchange().head, "a caller's key went to a provider"
 
 
 def test_the_callers_trace_goes_on(gateway: Gateway, upstream: Upstream) -> None:

@@ -60,11 +60,12 @@ Headers = Mapping[bytes, bytes]
 
 
 def secret(headers: Headers) -> bytes | None:
-    """The virtual key a request carries: `authorization: Bearer KEY` or `x-api-key: KEY`."""
+    """The virtual key a request carries: `authorization: Bearer KEY`, `x-api-key: KEY` or, as Azure's clients send it,
+    `api-key: KEY`."""
     scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
     if value and scheme.lower() == b"bearer":
         return value.strip()
-    return headers.get(b"x-api-key")
+    return headers.get(b"x-api-key") or headers.get(b"api-key")
 
 
 def call_headers(headers: Headers, caller: Caller) -> CallHeaders:
