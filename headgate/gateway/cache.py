@@ -29,6 +29,7 @@ from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer, AnswerHead
 from headgate.gateway.blaming import callers_fault
 from headgate.gateway.elsewhere import Elsewhere
+from headgate.gateway.entering import let_in_unpaid
 from headgate.gateway.flights import Flight, Landing
 from headgate.gateway.journey import Journey
 from headgate.gateway.keeping import CacheObserver, Keeper
@@ -255,7 +256,7 @@ class Cache:
     async def _give(self, journey: Journey, kept: CachedAnswer, settle: Settle, how: Hit) -> Answer:
         """`how` it was found: exact or semantic."""
         call, ticket = journey.call, journey.ticket
-        await self._let_in(journey)
+        await let_in_unpaid(journey, self._settler, self._admissions)
         journey.cache = how
         saving.note(journey, how, kept.answered_by, kept.deployment, kept.usage, kept.cost_picousd)
         head = AnswerHead(
@@ -282,11 +283,6 @@ class Cache:
         await settle(journey, Outcome.CACHED, None)
         return Answer(head, kept.body)
 
-    async def _let_in(self, journey: Journey) -> None:
-        self._settler.check(journey.setup.on_database_failure)
-        await self._admissions.admit_unpaid(journey)
-        journey.is_let_in = True
-
     # --- the same at the same time ---
 
     def _lead(self, journey: Journey, ticket: Ticket, failures: int) -> None:
@@ -307,7 +303,7 @@ class Cache:
 
     async def _follow(self, journey: Journey, ticket: Ticket, flight: Flight, settle: Settle) -> Answer | None:
         """The leader's answer, or None if there will be none that this caller may be given."""
-        await self._let_in(journey)
+        await let_in_unpaid(journey, self._settler, self._admissions)
         flight.join()
         ticket.flight = flight
         landing = await flight.landed()

@@ -19,6 +19,7 @@ from headgate.errors import ClientGone, DatabaseUnavailable, Draining, HeadgateE
 from headgate.gateway import saving
 from headgate.gateway.admission import Admissions
 from headgate.gateway.answers import Answer, AnswerHead
+from headgate.gateway.entering import let_in_unpaid
 from headgate.gateway.flights import Flight, Landing
 from headgate.gateway.journey import Journey
 from headgate.gateway.replaying import KeptStream, Settle, SharedStream
@@ -208,7 +209,7 @@ class Idempotency:
 
     async def _follow(self, journey: Journey, ticket: KeyedTicket, flight: Flight, settle: Settle) -> Answer | None:
         """What the key's request gets; None if that came to nothing."""
-        await self._let_in(journey)
+        await let_in_unpaid(journey, self._settler, self._admissions)
         flight.join()
         ticket.flight = flight
         landing, head = await flight.landed(), flight.head
@@ -225,7 +226,7 @@ class Idempotency:
         return await self._give(journey, head, flight.body, settle)
 
     async def _replay(self, journey: Journey, result: KeyedResult, settle: Settle) -> Answer:
-        await self._let_in(journey)
+        await let_in_unpaid(journey, self._settler, self._admissions)
         head = self._head(journey, result)
         _note(journey, head, result)
         if result.stream:
@@ -236,11 +237,6 @@ class Idempotency:
         journey.sent_bytes = len(body)
         await settle(journey, Outcome.CACHED, None)
         return Answer(head, body)
-
-    async def _let_in(self, journey: Journey) -> None:
-        self._settler.check(journey.setup.on_database_failure)
-        await self._admissions.admit_unpaid(journey)
-        journey.is_let_in = True
 
     def _head(self, journey: Journey, result: KeyedResult) -> AnswerHead:
         return AnswerHead(

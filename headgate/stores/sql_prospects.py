@@ -136,19 +136,21 @@ def _at(connection: Connection, places: Iterable[Place], query: str) -> list[Row
     return list(connection.execute(text(statement), named).all())
 
 
-def _where(leaves: Iterable[_Leaf], probed: Sequence[Row[Any]], states: Sequence[str]) -> list[Stretch]:
-    """Where in these jobs items of some states are."""
+def _where(
+    leaves: Iterable[_Leaf], probed: Sequence[Row[Any]], states: Sequence[str], *, at_front: bool
+) -> list[Stretch]:
+    """Where in these jobs items of some states are; they are at the front of each, or at its end."""
     probes: dict[str, list[tuple[int, bool]]] = defaultdict(list)
     for row in probed:
         probes[row.job_id].append((row.number, row.state in states))
     known: Probes = probes
-    return [narrowed(leaf.whole, known, at_front=states is _ANSWERED) for leaf in leaves]
+    return [narrowed(leaf.whole, known, at_front=at_front) for leaf in leaves]
 
 
 def _sample(connection: Connection, leaves: Sequence[_Leaf], probed: Sequence[Row[Any]], kind: str) -> _Found:
     """Items of a kind that are done, with their size and cost: all of a small job, every so many of a large one."""
     done = [leaf for leaf in leaves if leaf.kind == kind and leaf.answered]
-    stretches = _where(done, probed, _ANSWERED)
+    stretches = _where(done, probed, _ANSWERED, at_front=True)
     step = stride(sum(leaf.answered for leaf in done), sum(each.items for each in stretches), SAMPLED)
     return _Found(_at(connection, spread(stretches, step), _ANSWERED_ONES), step)
 
@@ -182,7 +184,7 @@ def _group(
 def _open_size(connection: Connection, leaves: Sequence[_Leaf], probed: Sequence[Row[Any]]) -> float | None:
     """The mean size of the items that are not over, of a sample; None if none of them was found."""
     left = [leaf for leaf in leaves if leaf.open]
-    stretches = _where(left, probed, _OPEN)
+    stretches = _where(left, probed, _OPEN, at_front=False)
     step = stride(sum(leaf.open for leaf in left), sum(each.items for each in stretches), SAMPLED)
     sizes = [row.request_bytes for row in _at(connection, spread(stretches, step), _OPEN_ONES)]
     return sum(sizes) / len(sizes) if sizes else None
