@@ -112,7 +112,10 @@ async def submit(visit: Visit, command: SubmitJob) -> Reply:
         told=Wanted(command.webhook, _addresses(command.mail), command.reply_to),
     )
     desk, caller, key = visit.services.job_desk, visit.caller(), idempotency_key(visit)
-    job = await desk.open(caller, wanted, key) if command.open else (await desk.submit(caller, wanted, key))[0]
+    if command.open:
+        job = await desk.open(caller, wanted, key)
+    else:
+        job, _ = await desk.submit(caller, wanted, key, is_listed=command.requests is not None)
     return Reply(msgspec.json.encode(view(job)), 202)
 
 

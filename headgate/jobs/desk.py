@@ -83,12 +83,19 @@ class JobDesk:
         self._is_undecided = is_undecided
 
     async def submit(
-        self, caller: Caller, wanted: Submission, idempotency_key: str | None = None, origin: str = ""
+        self,
+        caller: Caller,
+        wanted: Submission,
+        idempotency_key: str | None = None,
+        origin: str = "",
+        *,
+        is_listed: bool = False,
     ) -> tuple[Job, bool]:
-        """The job, and whether it is new. Raises InvalidRequest, ModelNotFound or NotFound for the first item that is
+        """The job, and whether it is new. Errors call its one request `request`, unless it came in a list: then that
+        is `requests[0]`. Raises InvalidRequest, ModelNotFound or NotFound for the first item that is
         wrong, WebhookRefused, MailRefused or ReplyRefused for somebody who cannot be told, Conflict for an idempotency
         key that stands for another job, DatabaseUnavailable."""
-        return await self._submit(caller, wanted, idempotency_key, origin)
+        return await self._submit(caller, wanted, idempotency_key, origin, is_listed=is_listed)
 
     async def open(self, caller: Caller, wanted: Submission, idempotency_key: str | None = None) -> Job:
         """A job whose requests come later, and which is paused until they are there. Raises as `submit`."""
@@ -127,6 +134,7 @@ class JobDesk:
         idempotency_key: str | None,
         origin: str = "",
         *,
+        is_listed: bool = False,
         is_open: bool = False,
     ) -> tuple[Job, bool]:
         now = self._clock.now()
@@ -152,7 +160,8 @@ class JobDesk:
                 raise InvalidRequest("The deadline comes before the job could begin.", param="deadline_at")
             kind_named(self._kinds, wanted.kind)
             if not is_open:
-                await self._check(caller, wanted.kind, wanted.requests)
+                first = int(is_listed or len(wanted.requests) > 1)
+                await self._check(caller, wanted.kind, wanted.requests, first)
             new = msgspec.structs.replace(new, targets=await self.deliveries.targets(caller, wanted.told))
         except HeadgateError:
             if not await self._is_known(new):
@@ -161,16 +170,16 @@ class JobDesk:
         self._ring()
         return job, is_new
 
-    async def _check(self, caller: Caller, kind_name: str, requests: Sequence[bytes], first: int = 0) -> None:
-        """Those of a portion are numbered from `first`; 0: they are all there are."""
+    async def _check(self, caller: Caller, kind_name: str, requests: Sequence[bytes], first: int) -> None:
+        """Requests of a list are numbered from `first`; 0: it is one, and in no list."""
         kind, count = kind_named(self._kinds, kind_name), len(requests)
         if not count:
-            raise InvalidRequest("A job needs at least one request.", param="request")
+            raise InvalidRequest("A job needs at least one request.", param="requests")
         if count > MAX_ITEMS:
             raise InvalidRequest(f"At most {MAX_ITEMS} requests are submitted at once, not {count}.", param="requests")
         size = sum(map(len, requests))
         for index, request in enumerate(requests, start=max(0, first - 1)):
-            with _placed(index if count > 1 or first else None):
+            with _placed(index if first else None):
                 kind.check(caller, request)
                 if isinstance(kind, ReadsFiles):
                     size += await self._files.size(kind.files(request), caller.tenant)

@@ -149,6 +149,7 @@ class Intake:
         caller = await self._caller(wanted)
         if (wanted.request is None) == (wanted.requests is None):
             raise InvalidRequest("A message has either request or requests.", param="request")
+        is_listed = wanted.requests is not None
         requests = wanted.requests if wanted.requests is not None else [wanted.request]
         submission = Submission(
             kind=wanted.kind,
@@ -158,7 +159,8 @@ class Intake:
             deadline_at=wanted.deadline_at,
             told=Wanted(webhook=wanted.webhook, reply_to=wanted.reply_to),
         )
-        _, is_new = await self._hands.desk.submit(caller, submission, key, self._origin(message))
+        origin = self._origin(message)
+        _, is_new = await self._hands.desk.submit(caller, submission, key, origin, is_listed=is_listed)
         self._count(is_new)
 
     def _count(self, is_new: bool) -> None:

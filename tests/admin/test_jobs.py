@@ -86,10 +86,11 @@ def test_the_same_idempotency_key_is_the_same_job(tmp_path: Path) -> None:
     [
         ({}, 400, "request", "either"),
         ({"request": CHAT, "requests": [CHAT]}, 400, "request", "either"),
-        ({"requests": []}, 400, "request", "at least one"),
+        ({"requests": []}, 400, "requests", "at least one"),
         ({"kind": "cook", "request": CHAT}, 400, "kind", "chat"),
         ({"request": {**CHAT, "model": "gone"}}, 404, "request.model", "does not exist"),
         ({"requests": [CHAT, {"model": "small"}]}, 400, "requests[1].messages", "messages"),
+        ({"requests": [{"model": "small"}]}, 400, "requests[0].messages", "messages"),
         ({"requests": [CHAT, 7]}, 400, "requests[1]", ""),
         ({"request": {**CHAT, "stream": True}}, 400, "request.stream", "stream"),
         ({"request": CHAT, "deadline_at": 5}, 400, "deadline_at", "deadline"),

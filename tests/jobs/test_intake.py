@@ -60,7 +60,9 @@ class Desk:
         self.errors = deque(errors)
         self.taken: list[tuple[str, str | None, str]] = []
 
-    async def submit(self, caller: Any, wanted: Any, key: str | None, origin: str) -> tuple[None, bool]:
+    async def submit(
+        self, caller: Any, wanted: Any, key: str | None, origin: str, *, is_listed: bool
+    ) -> tuple[None, bool]:
         if self.errors:
             raise self.errors.popleft()
         self.taken.append((caller.tenant, key, origin))
