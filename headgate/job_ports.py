@@ -9,8 +9,8 @@ from headgate.job_types import (
     Backlog,
     Command,
     DeadFilter,
-    DeadId,
     DeadItem,
+    DeadPlace,
     EraseScope,
     Hold,
     Item,
@@ -64,8 +64,8 @@ class Jobs(Protocol):
 class DeadItems(Protocol):
     """Dead letters: the items that are dead, of all jobs. Raises DatabaseUnavailable."""
 
-    async def page(self, wanted: DeadFilter, limit: int, after: DeadId | None = None) -> list[DeadItem]:
-        """Those of the newest jobs first, after the one where the page before ended."""
+    async def page(self, wanted: DeadFilter, limit: int, after: DeadPlace | None = None) -> list[DeadItem]:
+        """Those that died last first, after the place where the page before ended, which need not be there any more."""
 
     async def redrive(self, wanted: DeadFilter) -> int:
         """Let them begin anew, and what was made of them too; how many."""

@@ -227,6 +227,7 @@ class Command(StrEnum):
 
 
 DeadId = tuple[str, int]  # job and number
+DeadPlace = tuple[float, str, int]  # among all of them: when it died, job and number
 
 
 class DeadItem(Frozen, frozen=True):
@@ -242,6 +243,10 @@ class DeadItem(Frozen, frozen=True):
     error: str
     died_at: float
     request: bytes
+
+    @property
+    def place(self) -> DeadPlace:
+        return self.died_at, self.job_id, self.number
 
 
 class DeadFilter(Frozen, frozen=True):

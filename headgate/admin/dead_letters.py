@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from typing import Annotated, Literal
 
 import msgspec
@@ -14,17 +15,18 @@ import msgspec
 from headgate.admin.audit import auditor
 from headgate.admin.endpoint import Input, Name, Visit
 from headgate.errors import InvalidRequest, NotFound
-from headgate.job_types import DeadFilter, DeadItem
+from headgate.job_types import DeadFilter, DeadItem, DeadPlace
 from headgate.queue_types import DeadLetter
 from headgate.types import Frozen
 
 MESSAGE = "message:"
+_SECONDS = re.compile(r"[0-9]{1,12}\.[0-9]{1,17}")  # as a cursor has them
 _Ids = Annotated[list[Name], msgspec.Meta(min_length=1, max_length=1000)]
 
 
 class DeadLettersQuery(Input, frozen=True):
-    """Which ones: of jobs, or messages. Those of the newest jobs, or the newest messages, come first, after the cursor
-    that the page before gave as `next`."""
+    """Which ones: of jobs, or messages. Those that died last come first, after the cursor that the page before gave
+    as `next`."""
 
     source: Literal["jobs", "messages"] = "jobs"
     job_id: Name | None = None
@@ -96,10 +98,10 @@ async def list_dead_letters(visit: Visit, query: DeadLettersQuery) -> DeadLetter
     dead = visit.services.job_desk.dead
     if query.source == "jobs":
         wanted = DeadFilter(None, query.job_id, query.tenant, query.code)
-        place = None if query.after is None else item_id(query.after)
-        found = [_item(item) for item in await dead.items.page(wanted, query.limit + 1, place)]
+        place = None if query.after is None else _place(query.after)
+        found = await dead.items.page(wanted, query.limit + 1, place)
         shown = found[: query.limit]
-        return DeadLetterList(shown, shown[-1].id if len(found) > query.limit else None)
+        return DeadLetterList([_item(item) for item in shown], _cursor(shown[-1]) if len(found) > query.limit else None)
     after = None if query.after is None else _message_id(query.after)
     letters, following = await dead.messages.page(query.limit, after)
     return DeadLetterList([_message(letter) for letter in letters], f"{MESSAGE}{following}" if following else None)
@@ -141,6 +143,18 @@ def item_id(text: str) -> tuple[str, int]:
     """The job and the number of an item. Raises InvalidRequest."""
     job_id, _, number = text.rpartition(":")
     return job_id, _number(number, text)
+
+
+def _cursor(item: DeadItem) -> str:
+    return "{!r}:{}:{}".format(*item.place)
+
+
+def _place(cursor: str) -> DeadPlace:
+    """Raises InvalidRequest."""
+    died_at, _, id = cursor.partition(":")
+    if not _SECONDS.fullmatch(died_at):
+        raise InvalidRequest("No page ended there: send the 'next' of the page before.", param="after")
+    return float(died_at), *item_id(id)
 
 
 async def _noted(visit: Visit, command: RedriveDeadLetters | DropDeadLetters, count: int) -> MovedDeadLetters:

@@ -69,7 +69,7 @@ def dlq() -> None:
 @json_option
 @which_options
 def list_letters(messages: bool, limit: int, as_json: bool, which: Mapping[str, str], asked: Asked) -> None:
-    """List dead letters, those of the newest jobs first."""
+    """List dead letters, those that died last first."""
     query = {**which, "limit": limit, "source": "messages" if messages else "jobs"}
     answer = asked.ask("GET", f"?{urlencode(query)}")
     if as_json:

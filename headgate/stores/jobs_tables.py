@@ -200,6 +200,7 @@ DUPLICATES = (
 
 REFUSALS = ("ALTER TABLE job_items ADD COLUMN refusal TEXT NOT NULL DEFAULT ''",)
 DEAD = ("CREATE INDEX job_items_dead ON job_items (job_id, number) WHERE state = 'dead'",)
+DIED = ("CREATE INDEX job_items_died ON job_items (finished_at, job_id, number) WHERE state = 'dead'",)
 
 OFF_PEAK = (
     "ALTER TABLE jobs ADD COLUMN hours TEXT NOT NULL DEFAULT ''",

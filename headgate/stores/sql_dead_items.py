@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, and_, select, text, tuple_
 
-from headgate.job_types import DeadFilter, DeadId, DeadItem, Owner
+from headgate.job_types import DeadFilter, DeadItem, DeadPlace, Owner
 from headgate.policy.jobs import Event
 from headgate.ports import Clock
 from headgate.stores.database import Database
@@ -25,18 +25,18 @@ class SqlDeadItems:
         self._database = database
         self._clock = clock
 
-    async def page(self, wanted: DeadFilter, limit: int, after: DeadId | None = None) -> list[DeadItem]:
+    async def page(self, wanted: DeadFilter, limit: int, after: DeadPlace | None = None) -> list[DeadItem]:
         item = job_items.c
+        place = (item.finished_at, item.job_id, item.number)
         query = (
             select(job_items, jobs.c.tenant, jobs.c.key_id, jobs.c.user_name, jobs.c.kind)
             .join(jobs, jobs.c.id == item.job_id)
             .where(_whose(wanted), _which(wanted))
-            .order_by(item.job_id.desc(), item.number)
+            .order_by(*[part.desc() for part in place])
             .limit(limit)
         )
         if after is not None:
-            job_id, number = after
-            query = query.where(or_(item.job_id < job_id, and_(item.job_id == job_id, item.number > number)))
+            query = query.where(tuple_(*place) < tuple_(*after))
 
         def work(connection: Connection) -> list[DeadItem]:
             return [_dead_item(row) for row in connection.execute(query)]

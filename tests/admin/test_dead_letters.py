@@ -25,9 +25,11 @@ def test_items_are_listed_shown_and_moved(tmp_path: Path) -> None:
     async def scenario(made: Office) -> None:
         job_id = await bury(made)
         page = (await made.get("/admin/dead-letters", limit=2)).json()
-        assert [one["id"] for one in page["data"]] == [f"{job_id}:1", f"{job_id}:2"] and page["next"] == f"{job_id}:2"
+        assert [one["id"] for one in page["data"]] == [f"{job_id}:3", f"{job_id}:2"]
         page = (await made.get("/admin/dead-letters", after=page["next"], tenant="acme", code="upstream")).json()
-        assert [one["number"] for one in page["data"]] == [3] and page["next"] is None
+        assert [one["number"] for one in page["data"]] == [1] and page["next"] is None
+        for cursor in (f"{job_id}:3", "nan:job_1:2", "1.0:job_1:x"):
+            error_of(await made.get("/admin/dead-letters", after=cursor), 400)
         one = (await made.get(f"/admin/dead-letters/{job_id}:3")).json()
         assert (one["tenant"], one["reason"], one["code"]) == ("acme", "503", "upstream") and "messages" in one["body"]
         moved = await made.post("/admin/dead-letters/redrive", {"ids": [f"{job_id}:1"]})

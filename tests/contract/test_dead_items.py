@@ -39,15 +39,32 @@ def test_they_are_listed_with_what_they_asked_for_and_why_they_died(desk: Open) 
         async with desk() as opened:
             await bury(opened, "job_1", 4)
             await bury(opened, "job_2", 3, OTHER, "poison")
-            assert await found(opened) == [("job_2", 2), ("job_2", 3), ("job_1", 2), ("job_1", 3), ("job_1", 4)]
+            assert await found(opened) == [("job_2", 3), ("job_2", 2), ("job_1", 4), ("job_1", 3), ("job_1", 2)]
             (item,) = await opened.dead.page(DeadFilter(ids=(("job_1", 3),)), 9)
             assert (item.owner, item.kind, item.attempts, item.request) == (ACME, "chat", 1, b'{"item": 3}')
             assert (item.error_code, item.error) == ("upstream", "no 3") and item.died_at > 0
-            assert await found(opened, DeadFilter(tenant="other")) == [("job_2", 2), ("job_2", 3)]
+            assert await found(opened, DeadFilter(tenant="other")) == [("job_2", 3), ("job_2", 2)]
             assert await found(opened, DeadFilter(job_id="job_2", error_code="upstream")) == []
-            first = await opened.dead.page(DeadFilter(), 3)
-            rest = await opened.dead.page(DeadFilter(), 9, (first[-1].job_id, first[-1].number))
-            assert [item.number for item in (*first, *rest)] == [2, 3, 2, 3, 4]
+
+    asyncio.run(scenario())
+
+
+def test_those_that_died_last_come_first_and_pages_go_on_where_one_ended(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            for job_id in ("job_2", "job_1", "job_3"):  # an older job's items may die later
+                await bury(opened, job_id, 4)
+                await opened.pass_time(1.0)
+            ids = [(job_id, number) for job_id in ("job_3", "job_1", "job_2") for number in (4, 3, 2)]
+            assert await found(opened) == ids
+            shown: list[tuple[str, int]] = []
+            place = None
+            while page := await opened.dead.page(DeadFilter(), 2, place):
+                shown += [(item.job_id, item.number) for item in page]
+                place = page[-1].place
+                await opened.dead.drop(DeadFilter(ids=(shown[-1],)))  # the next page begins there all the same
+            assert shown == ids
+            assert await found(opened, DeadFilter(tenant="acme")) == [ids[place] for place in (0, 2, 4, 6)]
 
     asyncio.run(scenario())
 
@@ -60,12 +77,12 @@ def test_some_begin_anew_and_the_others_stay(desk: Open) -> None:
             assert await opened.dead.redrive(DeadFilter(ids=(("job_1", 3), ("job_2", 2), ("job_2", 1)))) == 2
             first = await opened.jobs.get("job_1")
             assert (first.state, first.counts) == (JobState.RUNNING, Counts(succeeded=1, dead=2, queued=1))
-            assert await found(opened) == [("job_2", 3), ("job_1", 2), ("job_1", 4)]
+            assert await found(opened) == [("job_2", 3), ("job_1", 4), ("job_1", 2)]
             assert await opened.dead.redrive(DeadFilter(tenant="acme")) == 2
             assert await opened.dead.redrive(DeadFilter(tenant="acme")) == 0
             assert await end(opened, "again", "more") == 4
             assert await found(opened, DeadFilter(error_code="again")) == [
-                ("job_2", 2), ("job_1", 2), ("job_1", 3), ("job_1", 4)
+                ("job_2", 2), ("job_1", 4), ("job_1", 3), ("job_1", 2)
             ]  # fmt: skip
 
     asyncio.run(scenario())

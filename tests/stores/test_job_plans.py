@@ -37,7 +37,7 @@ LARGE = (
     "jobs|job_items|job_attempts|job_checkpoints|job_targets|job_holds|outbox|requests|files|file_pieces|batches|"
     "dead_letters"
 )
-PARTIAL = "job_items_ready|job_items_leased|job_items_dead|outbox_due|outbox_dead"
+PARTIAL = "job_items_ready|job_items_leased|job_items_dead|job_items_died|outbox_due|outbox_dead"
 _WHOLE = re.compile(rf"SCAN ({LARGE})\b(?! USING (COVERING )?INDEX ({PARTIAL})\b)")
 _PLANNED = ("SELECT", "UPDATE", "DELETE", "INSERT INTO outbox")
 
