@@ -132,7 +132,7 @@ async def main():
 asyncio.run(main())
 """
     # The child inherits stderr: reading it to its end waits until both processes are gone.
-    result = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, timeout=60, check=False)
+    result = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, timeout=240, check=False)
     assert result.returncode == -signal.SIGKILL
 
 

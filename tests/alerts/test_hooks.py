@@ -36,7 +36,7 @@ def webhook(url: str, secret: str = SECRET) -> Webhook:
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await scenario
 
     asyncio.run(bounded())

@@ -43,7 +43,7 @@ def server_context(authority: trustme.CA) -> ssl.SSLContext:
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             await scenario
 
     asyncio.run(bounded())

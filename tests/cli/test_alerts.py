@@ -33,11 +33,11 @@ def told() -> Iterator[tuple[Server, MailServer]]:
     thread = threading.Thread(target=asyncio.run, args=(run(),))
     thread.start()
     try:
-        assert ready.wait(10)
+        assert ready.wait(120)
         yield servers[0]
     finally:
         stop.set()
-        thread.join(10)
+        thread.join(120)
 
 
 def entries(*alerts: str) -> str:

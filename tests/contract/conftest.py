@@ -74,7 +74,7 @@ def broker(request: pytest.FixtureRequest, tmp_path: Path) -> queueing.Broker:
         return queueing.at(f"{rabbit.url}?queue={name}", RabbitQueue, 0.4)
     if request.param == "kafka":
         kafka: KafkaBroker = request.getfixturevalue("kafka_broker")
-        return queueing.at(kafka.make_topic(name), KafkaQueue, 0.4, patience_seconds=20.0)
+        return queueing.at(kafka.make_topic(name), KafkaQueue, 0.4)
     endpoint = request.getfixturevalue("sqs_endpoint")
     return queueing.at(f"sqs://us-east-1/{name}?endpoint={endpoint}", SqsQueue, 1.0, is_in_order=False)
 
@@ -94,7 +94,7 @@ def lasting(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[queueing
     elif request.param == "kafka":
         kafka: KafkaBroker = request.getfixturevalue("kafka_broker")
         more = {"stop": kafka.stop, "start": kafka.start}
-        yield queueing.at(kafka.make_topic(name), KafkaQueue, 0.4, patience_seconds=20.0, **more)
+        yield queueing.at(kafka.make_topic(name), KafkaQueue, 0.4, **more)
     else:
         with redis("--appendonly", "yes", "--appendfsync", "always") as lasting:
             if lasting is None:

@@ -26,7 +26,6 @@ class Broker:
     lease_seconds: float
     is_in_order: bool = True  # what was sent first is delivered first
     knows_age: bool = True  # of messages that nobody has seen yet
-    patience_seconds: float = 5.0  # until what must come is there
     settle_seconds: float = 0.0  # a queue that was made so short a time ago may be lost with its broker
     stop: Callable[[], None] | None = None
     start: Callable[[], None] | None = None

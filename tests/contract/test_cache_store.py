@@ -67,7 +67,7 @@ def run(request: pytest.FixtureRequest) -> Callable[[Check], None]:
             store: MemoryCache | RedisCache = MemoryCache(lambda: time.now, **sizes)
             if request.param == "redis":
                 server: RedisServer = request.getfixturevalue("redis_server")
-                store = RedisCache(server.url, lambda: time.now, **sizes, limit_seconds=10.0)
+                store = RedisCache(server.url, lambda: time.now, **sizes, limit_seconds=60.0)
                 await store.start()
             try:
                 await check(store, time)

@@ -132,7 +132,7 @@ def test_requests_that_differ_in_more_than_their_input_go_apart() -> None:
 def test_a_full_batch_does_not_wait() -> None:
     async def scenario() -> None:
         async with opened(GatherConfig(max_wait_ms=60_000.0, max_batch_tokens=4)) as desk:
-            answers = await asyncio.wait_for(desk.ask_all([[1, 2], [3, 4], [5, 6, 7, 8]]), 10.0)
+            answers = await asyncio.wait_for(desk.ask_all([[1, 2], [3, 4], [5, 6, 7, 8]]), 50.0)
             assert [status for status, _ in answers] == [200] * 3
             assert desk.sent == [[[1, 2], [3, 4]], [[5, 6, 7, 8]]]
 

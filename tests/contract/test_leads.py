@@ -19,18 +19,19 @@ from tests.servers import RedisServer, redis
 KEY, QUESTION = b"\x00\xffkey".ljust(24), b"question".ljust(24, b".")
 NOW = 1_700_000_000.0
 CLOCK = SystemClock()
+DEAD_SECONDS = 0.6
 
 pytestmark = pytest.mark.server
 
 
 @asynccontextmanager
-async def process(url: str, limit_seconds: float = 10.0) -> AsyncIterator[tuple[Leads, RedisCache]]:
+async def process(url: str, limit_seconds: float = 60.0) -> AsyncIterator[tuple[Leads, RedisCache]]:
     cache = RedisCache(
         url, lambda: NOW, max_entries=100, max_bytes=1_000_000, max_entry_bytes=10_000, limit_seconds=limit_seconds
     )
     await cache.start()
     try:
-        yield RedisLeads(cache, CLOCK.new_id("process"), dead_seconds=0.3), cache
+        yield RedisLeads(cache, CLOCK.new_id("process"), dead_seconds=DEAD_SECONDS), cache
     finally:
         await cache.aclose()
 
@@ -75,9 +76,9 @@ def test_a_process_that_is_dead_asks_nothing(redis_server: RedisServer, monkeypa
             async with process(redis_server.url) as (one, _):
                 assert await one.claim(KEY, QUESTION) == ""
                 name = await other.claim(KEY, QUESTION)
-                await asyncio.sleep(0.5)
+                await asyncio.sleep(DEAD_SECONDS + 0.1)
                 assert await other.asks(name, KEY)  # it gives signs of life
-            for _ in range(100):
+            for _ in range(2_000):
                 if not await other.asks(name, KEY):
                     break
                 await asyncio.sleep(0.01)

@@ -90,7 +90,7 @@ async def post(folder: Path, config: str = CONFIG, open_topic: OpenTopic | None 
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async def bounded() -> None:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await scenario()
 
     asyncio.run(bounded())

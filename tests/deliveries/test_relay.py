@@ -44,7 +44,7 @@ def test_an_end_is_written_once_though_the_relay_is_stopped_meanwhile() -> None:
         stepping = asyncio.create_task(relay.step())
         while not outbox.ends:  # noqa: ASYNC110  # it is being written
             await asyncio.sleep(0.01)
-        await relay.drain(1.0)
+        await relay.drain(60.0)
         await stepping
         assert outbox.ends == ["one"]
 

@@ -132,7 +132,7 @@ def test_a_receiver_that_is_gone_is_not_asked_again(tmp_path: Path) -> None:
 
 
 def test_who_never_answers_delays_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posting, "ATTEMPT_SECONDS", 1.0)
+    monkeypatch.setattr(posting, "ATTEMPT_SECONDS", 60.0)
 
     async def silent(peer: Peer) -> None:
         await peer.request()

@@ -31,7 +31,7 @@ def test_the_page_is_true_even_if_the_process_dies(tmp_path: Path, monkeypatch: 
     config = configuration(
         free_port(), tmp_path / "data", providers={"sim": {"kind": "sim", "sim": slow}},
         models={"simulated": {"price": {"input": 1, "output": 2}, "deployments": [{"provider": "sim", "model": "s"}]}},
-        jobs={"lease_seconds": 1, "pipelines": {"essay": "our_jobs:essay"}},
+        jobs={"lease_seconds": 2, "pipelines": {"essay": "our_jobs:essay"}},
     )  # fmt: skip
 
     async def scenario() -> None:

@@ -51,7 +51,9 @@ def test_what_was_cut_is_charged(
             await load.stop()
             rows = await gateway.ledger_with(response.id for response in load.responses)
             assert_exactly_once(rows, load.complete)
-            charged = assert_cut_are_charged(rows, load.failures)
+            # A store that was too slow, as may be on a busy machine, has them refused before anybody is asked.
+            cut = [one for one in load.failures if one.code != "store_unavailable"]
+            charged = assert_cut_are_charged(rows, cut)
             assert 0 < len(charged) <= KILLS * CLIENTS, "at most what was under way at the kills"
             print(f"\n{KILLS} kills, {len(load.failures)} responses cut, {len(charged)} provisional charges")
 

@@ -11,6 +11,7 @@ from headgate.jobs import doorbell as module
 from headgate.jobs.doorbell import Doorbell
 from headgate.jobs.worker import Bell
 from headgate.queue_errors import QueueUnavailable
+from headgate.sim.loop import run_virtual
 
 
 class Wire:
@@ -56,7 +57,7 @@ def test_what_is_rung_here_is_heard_there_and_a_burst_is_few_signs() -> None:
         for task in tasks:
             task.cancel()
 
-    asyncio.run(scenario())
+    run_virtual(scenario())
 
 
 def test_without_a_signal_the_worker_of_this_process_is_rung_for() -> None:
@@ -68,7 +69,7 @@ def test_without_a_signal_the_worker_of_this_process_is_rung_for() -> None:
         assert await heard(bell, 1.0)
         await doorbell.aclose()
 
-    asyncio.run(scenario())
+    run_virtual(scenario())
 
 
 def test_a_queue_that_is_away_is_said_once_and_used_again_when_it_is_back(
@@ -92,7 +93,7 @@ def test_a_queue_that_is_away_is_said_once_and_used_again_when_it_is_back(
         task.cancel()
 
     with caplog.at_level(logging.WARNING):
-        asyncio.run(scenario())
+        run_virtual(scenario())
     assert [record.message for record in caplog.records] == [
         "workers are not rung for, and look every half second: The wire is cut."
     ]

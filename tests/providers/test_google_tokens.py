@@ -43,7 +43,7 @@ class World:
 def run(tmp_path: Path, scenario: Callable[[World], Awaitable[None]], *failures: int) -> None:
     async def with_world() -> None:
         google, clock = TokenServer(failures), LaterClock()
-        async with asyncio.timeout(30), serving(google.handler) as server:
+        async with asyncio.timeout(120), serving(google.handler) as server:
             file = google.write_credentials(tmp_path / "account.json", server.url.replace("/v1", "/token"))
             await scenario(World(google, GoogleTokens(TokenSettings("vertex", file), clock), clock))
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -76,6 +79,18 @@ def test_workers_that_do_not_count_together_take_no_limits(tmp_path: Path) -> No
         assert service.chat()[0] == 200
 
 
+def told_by_the_store(ask: Callable[[], tuple[int, Any]]) -> tuple[int, Any]:
+    """The answer, once the store says what it is to be: on a busy machine it may be too slow at first."""
+    answers: list[tuple[int, Any]] = []
+
+    def is_told() -> bool:
+        answers.append(ask())
+        return answers[-1][0] != 503
+
+    until(is_told)
+    return answers[-1]
+
+
 @pytest.mark.server
 def test_a_change_through_one_worker_reaches_all_and_they_count_together(
     tmp_path: Path, redis_server: RedisServer
@@ -86,10 +101,11 @@ def test_a_change_through_one_worker_reaches_all_and_they_count_together(
         until(lambda: len({service.ask("GET", "/admin/deployments")[1]["process"] for _ in range(12)}) == 2)
         body = {"tier": "all", "setting": "requests_per_minute", "value": 3}
         assert service.ask("PUT", "/admin/limits", body)[0] == 200
-        until(lambda: all(service.ask("GET", "/v1/usage", key=alice)[1]["limits"] for _ in range(12)))
-        statuses = [service.chat()[0] for _ in range(12)]
+        until(lambda: all(service.ask("GET", "/v1/usage", key=alice)[1].get("limits") for _ in range(12)))
+        statuses = [told_by_the_store(service.chat)[0] for _ in range(12)]
         assert sorted(statuses) == [200] * 3 + [429] * 9
-        told = [service.ask("GET", "/v1/usage", key=alice)[1]["limits"] for _ in range(12)]
+        usage = partial(service.ask, "GET", "/v1/usage", key=alice)
+        told = [told_by_the_store(usage)[1]["limits"] for _ in range(12)]
         assert {(limit["used"], limit["remaining"]) for (limit,) in told} == {(3, 0)}
         response = service.ask("DELETE", "/admin/limits?tier=all&setting=requests_per_minute")
         assert response[0] == 200

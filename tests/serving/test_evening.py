@@ -55,7 +55,7 @@ def test_an_evening(tmp_path: Path) -> None:
         assert f"{doomed}:1" in told(service, "dlq", "list")
         assert json.loads(told(service, "dlq", "show", f"{doomed}:1"))["attempts"] >= 1
         told(service, "dlq", "drop", f"{doomed}:2")
-        unwanted = told(service, "jobs", "submit", work(tmp_path, "simulated", 500))
+        unwanted = told(service, "jobs", "submit", work(tmp_path, "simulated", 3_000))
         assert "cancelled" in told(service, "jobs", "cancel", unwanted)
     with gateway(tmp_path, config=config(MENDED)) as service:
         assert told(service, "dlq", "redrive", "--job", doomed) == "1 begin anew"

@@ -284,7 +284,7 @@ def test_of_two_transactions_that_wait_for_each_other_both_are_done(
                 plus_one = text("UPDATE counters SET value = value + 1 WHERE name = :name")
                 connection.execute(plus_one, {"name": first})
                 if len(tries) <= 2:
-                    both_have_one.wait(10)
+                    both_have_one.wait(60)
                 connection.execute(plus_one, {"name": second})
 
             return work

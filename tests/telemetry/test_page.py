@@ -52,7 +52,7 @@ def test_publishing_goes_on_without_being_asked(tmp_path: Path) -> None:
 
         page = MetricsPage(metrics(), Directory(tmp_path))
         publishing = asyncio.create_task(page.publish_forever())
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(120):
             await asyncio.to_thread(published.wait)
         publishing.cancel()
         await asyncio.gather(publishing, return_exceptions=True)

@@ -181,7 +181,7 @@ asyncio.run(main())
 """
     command = [sys.executable, "-c", program]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        assert process.wait(30) == 0, "it waits for a reader"
+        assert process.wait(120) == 0, "it waits for a reader"
         assert process.stderr is not None
         assert b"did not read" in process.stderr.read()
 

@@ -189,7 +189,7 @@ def test_time_grows_with_the_length_and_no_faster(unit: str) -> None:
     short, long = unit * (LONG // 8 // len(unit)), unit * (LONG // len(unit))
     find(short)
     quick = min(seconds(short) for _ in range(2))
-    assert seconds(long) < max(0.03, 24 * quick)
+    assert any(seconds(long) < max(0.03, 24 * quick) for _ in range(5))
 
 
 def seconds(text: str) -> float:
