@@ -11,9 +11,9 @@ from headgate.job_types import DeadFilter, DeadItem, DeadPlace, Owner
 from headgate.policy.jobs import Event
 from headgate.ports import Clock
 from headgate.stores.database import Database
+from headgate.stores.job_commands import move_all, redrive
 from headgate.stores.job_counts import Shifts, database_now
 from headgate.stores.jobs_tables import IS_DEAD, job_items, jobs
-from headgate.stores.sql_jobs import move_all, redrive
 
 Move = Callable[[Connection, Row[Any], Shifts, float, ColumnElement[bool]], int]
 
