@@ -86,6 +86,9 @@ class JobUpkeep(Protocol):
     async def erase(self, scope: EraseScope) -> int:
         """Erase some of those that are over; how many, 0 when none is left."""
 
+    async def abandon(self, seconds: float) -> int:
+        """Cancel some of those whose caller has sent no portion for so long, with all around them; how many."""
+
     async def expire(self, seconds: float) -> int:
         """Erase some of those that were over so long ago; how many."""
 

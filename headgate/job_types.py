@@ -111,6 +111,7 @@ class NewJob(Frozen, frozen=True):
     digest: str = ""  # of what was submitted, to tell the same job from another with the same key
     parent: Parent | None = None
     sealed: bool = True  # False: items are added to it until it is sealed
+    is_fed: bool = False  # by its caller, in portions: it is not waited for the next one for ever
     off_peak: OffPeak | None = None  # None: at any time
     targets: tuple[Target, ...] = ()  # who is told of it
     origin: str = ""  # where in which queue it was taken from: one job for each place

@@ -201,12 +201,15 @@ class Working:
     async def _expire_forever(self) -> None:
         while True:
             await asyncio.sleep(EXPIRE_SECONDS * (0.5 + self._clock.random.random()))
-            days = self._config().jobs.retention_days
+            jobs = self._config().jobs
+            hours, days = jobs.open_hours, jobs.retention_days
             try:
+                if left := await self.upkeep.abandon(hours * 3600.0):
+                    log.info("%d jobs that waited %g hours for more requests were cancelled", left, hours)
                 if erased := await self.upkeep.expire(days * 86_400.0):
                     log.info("%d jobs that were over %d days ago were erased", erased, days)
             except HeadgateError as error:
-                log.warning("old jobs were not erased: %s", error.message)
+                log.warning("old jobs were not looked through: %s", error.message)
 
     async def drain(self) -> None:
         """Take no more items, and give back what does not end in time."""

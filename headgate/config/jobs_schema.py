@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from headgate.config.blocks import Block, Count, CountFromZero, Share
+from headgate.config.blocks import Block, Count, CountFromZero, Positive, Share
 from headgate.config.delivery_schema import JobMailConfig, JobWebhooksConfig
 
 Factor = Annotated[float, msgspec.Meta(gt=1)]
@@ -50,4 +50,5 @@ class JobsConfig(Block, frozen=True):
     pipelines: dict[str, str] = {}
     background: BackgroundConfig = BackgroundConfig()  # what jobs leave to requests that somebody waits for
     quota: JobsQuotaConfig = JobsQuotaConfig()  # how much a tenant's jobs may take; a tier may say otherwise
+    open_hours: Positive = 72.0  # a job that waits for more requests of its caller for so long is cancelled
     retention_days: Count = 30  # jobs that were over so long ago are erased; the ledger keeps its rows

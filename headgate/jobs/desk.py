@@ -154,6 +154,7 @@ class JobDesk:
             max_cost_picousd=wanted.max_cost_picousd,
             origin=origin,
             sealed=not is_open,
+            is_fed=is_open,
         )
         try:
             if deadline_at is not None and deadline_at <= begins:

@@ -53,7 +53,7 @@ class DocumentDesk:
             raise InvalidRequest(f"The job is {root.state}: it takes no more documents.", param="job_id")
         if first + len(documents) - 1 > MOST_DOCUMENTS:
             raise InvalidRequest(f"A job has at most {MOST_DOCUMENTS} documents.", param="first")
-        below = await open_documents(self.jobs, root, kind, self._clock.now())
+        below = await open_documents(self.jobs, root, kind, self._clock.now(), is_fed=True)
         if documents and not below.sealed:
             await self.jobs.add(below.id, items_of(documents, first))
         elif below.sealed and first + len(documents) - 1 > below.counts.total:

@@ -120,15 +120,15 @@ class KnownOptions(Generic[Wanted]):
             self._known.popitem(last=False)
 
 
-async def open_documents(jobs: Jobs, root: Job, kind: str, now: float) -> Job:
+async def open_documents(jobs: Jobs, root: Job, kind: str, now: float, *, is_fed: bool) -> Job:
     """The job of a coordinator's documents, which takes items until it is sealed; the same each time. It ends before
-    the coordinator's deadline, so that there is time to put together what is there."""
+    the coordinator's deadline, so that there is time to put together what is there. `is_fed`: callers send them."""
     deadline_at = root.deadline_at
     if deadline_at is not None:
         begun_at = max(root.created_at, root.start_at)
         deadline_at = begun_at + (deadline_at - begun_at) * READING_SHARE
     new = NewJob(
-        id=documents_id(root.id), owner=root.owner, kind=kind, requests=(), created_at=now, sealed=False,
+        id=documents_id(root.id), owner=root.owner, kind=kind, requests=(), created_at=now, sealed=False, is_fed=is_fed,
         parent=Parent(root.id, 1, root.id), deadline_at=deadline_at,
     )  # fmt: skip
     return (await jobs.submit(new))[0]

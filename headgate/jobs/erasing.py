@@ -82,6 +82,13 @@ class Upkeep:
         self._held.clear()
         return Erased(count, belongings)
 
+    async def abandon(self, seconds: float) -> int:
+        """Cancel jobs whose caller has sent no portion for so long; how many."""
+        count = 0
+        while gone := await self._upkeep.abandon(seconds):
+            count += gone
+        return count
+
     async def expire(self, seconds: float) -> int:
         """Erase jobs that were over so long ago; how many."""
         count = 0

@@ -74,7 +74,8 @@ class FileDocuments:
     async def below(self, task: Task, options: Options, kind: str) -> Job:
         """The job of a coordinator's documents, with those that came with the request and those of its files in it;
         sealed unless more come."""
-        job = await open_documents(task.jobs, await task.jobs.get(task.lease.job_id), kind, task.clock.now())
+        root, now = await task.jobs.get(task.lease.job_id), task.clock.now()
+        job = await open_documents(task.jobs, root, kind, now, is_fed=options.open)
         if job.sealed:
             return job
         await add_all(task, job, items_of(options.documents))

@@ -55,6 +55,7 @@ jobs = Table(
     Column("execution", Text, nullable=False, server_default=""),  # live or batch; empty: not decided yet
     Column("execution_reason", Text, nullable=False, server_default=""),
     Column("origin", Text, nullable=False, server_default=""),  # where in which queue it was taken from
+    Column("fed_at", Double, nullable=False, server_default="0"),  # when its caller's last portion came; 0: none does
     info={ONE: "job"},
 )
 
@@ -147,6 +148,7 @@ IS_DUPLICATE = "job_attempts.fate = 'duplicate'"
 IS_NOT_SUMMED = "job_attempts.summed = 0"
 IS_CHILD = "jobs.parent_id <> ''"
 IS_FROM_A_QUEUE = "jobs.origin <> ''"
+IS_FED = "jobs.sealed = 0 AND jobs.fed_at > 0"
 HAS_WINDOW = "jobs.hours <> '' AND jobs.finished_at IS NULL"
 _OPEN = "state IN ('queued', 'retrying')"
 CREATE = (
@@ -200,6 +202,11 @@ DUPLICATES = (
 
 REFUSALS = ("ALTER TABLE job_items ADD COLUMN refusal TEXT NOT NULL DEFAULT ''",)
 DEAD = ("CREATE INDEX job_items_dead ON job_items (job_id, number) WHERE state = 'dead'",)
+FED = (
+    "ALTER TABLE jobs ADD COLUMN fed_at DOUBLE PRECISION NOT NULL DEFAULT 0",
+    "UPDATE jobs SET fed_at = (SELECT max(created_at) FROM jobs) WHERE sealed = 0 AND parent_id = ''",
+    "CREATE INDEX jobs_fed ON jobs (fed_at) WHERE sealed = 0 AND fed_at > 0",
+)
 DIED = ("CREATE INDEX job_items_died ON job_items (finished_at, job_id, number) WHERE state = 'dead'",)
 
 OFF_PEAK = (

@@ -244,6 +244,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="jobs of all kinds by age", statements=dict.fromkeys(_SEQUENCES, jobs_tables.IN_ORDER)),
     Migration(name="files of batches at providers", statements=dict.fromkeys(_SEQUENCES, provider_batch_tables.FILES)),
     Migration(name="dead letters of jobs by age", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DIED)),
+    Migration(name="jobs that wait for portions", statements=dict.fromkeys(_SEQUENCES, jobs_tables.FED)),
 )
 
 

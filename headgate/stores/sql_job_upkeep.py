@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Connection, Table, and_, delete, func, or_, select, text, tuple_, update
 
-from headgate.job_types import EraseScope, JobsHeld
+from headgate.job_types import Command, EraseScope, JobsHeld
 from headgate.ports import Clock
 from headgate.provider_batch_types import Stage
+from headgate.stores import locks
 from headgate.stores.database import Database
 from headgate.stores.file_tables import batches, files
-from headgate.stores.job_counts import database_now
-from headgate.stores.jobs_tables import DUPLICATE, job_attempts, job_checkpoints, job_costs, job_items, jobs
+from headgate.stores.job_commands import carry_out
+from headgate.stores.job_counts import Shifts, database_now
+from headgate.stores.jobs_tables import DUPLICATE, IS_FED, job_attempts, job_checkpoints, job_costs, job_items, jobs
 from headgate.stores.outbox_tables import job_targets, outbox
 from headgate.stores.provider_batch_tables import provider_batch_items, provider_batches
 from headgate.stores.purse_tables import job_holds, job_purses
 from headgate.stores.schema import idempotency_keys, judgements, requests
 from headgate.stores.sql_files import drop_pieces
 
+LEFT_OPEN = "left_open"  # the error of a job whose caller went away before its last portion
 AT_ONCE = 20  # roots that are begun with in one transaction
 ROWS_AT_ONCE = 2000  # in one transaction, which workers wait for
 
@@ -50,6 +53,22 @@ class SqlJobUpkeep:
 
     async def erase(self, scope: EraseScope) -> int:
         return await self._erase(_in(scope))
+
+    async def abandon(self, seconds: float) -> int:
+        def work(connection: Connection) -> int:
+            now, shifts, count = database_now(connection, self._clock), Shifts(), 0
+            late = select(jobs.c.root_id).where(text(IS_FED), jobs.c.fed_at < now - seconds)
+            for root_id in connection.execute(late.order_by(jobs.c.root_id).limit(AT_ONCE)).scalars().all():
+                locks.hold(connection, locks.of_tree(root_id))  # a portion may have come just now
+                if connection.execute(late.where(jobs.c.root_id == root_id)).first() is not None:
+                    carry_out(connection, root_id, Command.CANCEL, shifts, now)
+                    why = f"Its caller sent no more requests for {seconds / 3600:g} hours, and not the last ones."
+                    shifts.failed(root_id, LEFT_OPEN, why)
+                    count += 1
+            shifts.write(connection, now)
+            return count
+
+        return await self._database.run(self._database.jobs, work, writes=True)
 
     async def expire(self, seconds: float) -> int:
         now = await self._database.run(self._database.jobs, lambda connection: database_now(connection, self._clock))

@@ -99,6 +99,8 @@ class SqlJobs:
             )
             known = set(connection.execute(there).scalars())
             new = [item for item in items if item.number not in known]
+            if not new:
+                return 0
             self._insert(connection, row, new)
             shifts = Shifts()
             shifts.enter(job_id, ItemState.QUEUED.value, len(new))
@@ -173,7 +175,8 @@ class SqlJobs:
         first = _take_turns(connection, row.tenant, len(items))
         self._add_items(connection, [_item_values(row, item, first + at, now) for at, item in enumerate(items)])
         more = jobs.c.request_bytes + sum(len(item.request) for item in items)
-        connection.execute(update(jobs).where(jobs.c.id == row.id).values(request_bytes=more))
+        fed_at = now if row.fed_at else 0.0
+        connection.execute(update(jobs).where(jobs.c.id == row.id).values(request_bytes=more, fed_at=fed_at))
 
 
 def _known(connection: Connection, job: NewJob) -> Row[Any] | None:
@@ -230,7 +233,7 @@ def _job_values(job: NewJob, now: float) -> dict[str, Any]:
         "root_id": job.parent.root_id if job.parent else job.id, "sealed": int(job.sealed),
         "told_when": max(map(_told_when, job.targets), default=0),
         "execution": "undecided" if job.undecided else "", "execution_reason": "",
-        "origin": job.origin, **off_peak.standing(hours, timezone, now),
+        "origin": job.origin, "fed_at": now if job.is_fed else 0.0, **off_peak.standing(hours, timezone, now),
     }  # fmt: skip
 
 

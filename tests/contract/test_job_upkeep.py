@@ -7,11 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import Connection
 
 from headgate.delivery_types import Target, TargetKind
+from headgate.errors import InvalidRequest
 from headgate.file_types import StoredFile
 from headgate.idempotency_types import KeyedRequest, KeyedResult
-from headgate.job_types import EraseScope, JobsHeld, NewItem, NewJob, Owner, Parent
+from headgate.job_types import Counts, EraseScope, JobsHeld, JobState, NewItem, NewJob, Owner, Parent
 from headgate.stores import sql_job_upkeep
 from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_files import DROPPED_AT_ONCE, SqlFiles
@@ -53,6 +55,41 @@ def test_what_a_tenants_jobs_take(desk: Open) -> None:
             assert await upkeep.held("acme") == JobsHeld(35, 1)
 
     asyncio.run(scenario())
+
+
+def test_a_job_whose_caller_went_away_between_portions_ends_some_day(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            upkeep, jobs = SqlJobUpkeep(opened.database, opened.clock), opened.jobs
+            is_open = {"requests": (), "sealed": False, "is_fed": True}
+            for number in (1, 2):
+                await jobs.submit(msgspec.structs.replace(told(number), **is_open))
+            await jobs.add("job_001", [NewItem(1, b"{}"), NewItem(2, b"{}")])
+            await done(opened, 1)
+            await jobs.seal("job_002")
+            await jobs.submit(msgspec.structs.replace(told(3), sealed=False))  # filled by a worker, that may be late
+            await jobs.submit(told(4))
+            assert await upkeep.abandon(60.0) == 0
+            await opened.database.run(opened.database.jobs, a_minute_ago, writes=True)
+            await jobs.add("job_001", [NewItem(3, b"{}")])
+            assert await upkeep.abandon(60.0) == 0
+            await opened.database.run(opened.database.jobs, a_minute_ago, writes=True)
+            await jobs.add("job_001", [NewItem(3, b"{}")])  # it is there already: nothing came
+            assert await upkeep.abandon(60.0) == 1
+            left = await jobs.get("job_001")
+            assert (left.state, left.error_code, left.sealed) == (JobState.CANCELLED, "left_open", True)
+            assert left.counts == Counts(succeeded=1, cancelled=2) and "0.0166667 hours" in left.error
+            assert not (await jobs.get("job_003")).is_over and not (await jobs.get("job_004")).is_over
+            with pytest.raises(InvalidRequest):
+                await jobs.add("job_001", [NewItem(4, b"{}")])
+            assert await upkeep.abandon(0.0) == 0 and await upkeep.expire(-1.0) == 2
+
+    asyncio.run(scenario())
+
+
+def a_minute_ago(connection: Connection) -> None:
+    """What happened to jobs was a minute earlier."""
+    connection.exec_driver_sql("UPDATE jobs SET fed_at = fed_at - 61 WHERE fed_at > 0")
 
 
 def test_a_job_is_erased_with_all_that_belongs_to_it_and_the_ledger_stays(desk: Open) -> None:

@@ -123,7 +123,7 @@ def test_documents_that_come_in_portions(tmp_path: Path) -> None:
         floor.start("w1")
         job = await submit(floor, [], open=True)
         for first in (1, 4, 4):  # the second portion twice: its sender was not sure
-            below = await open_documents(floor.jobs, job, READ, floor.clock.now())
+            below = await open_documents(floor.jobs, job, READ, floor.clock.now(), is_fed=True)
             portion = [Document(f"doc-{number}", f"Text {number}.") for number in range(first, first + 3)]
             await floor.jobs.add(below.id, items_of(portion, first))
             await asyncio.sleep(20)
@@ -131,6 +131,21 @@ def test_documents_that_come_in_portions(tmp_path: Path) -> None:
         await floor.jobs.seal(below.id)
         job = await floor.until_over(job)
         assert (await result_of(floor, job))["documents"] == 6
+        await floor.stop()
+
+    run(scenario)
+
+
+def test_who_goes_away_before_the_last_document_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        floor = Floor(tmp_path)
+        floor.start("w1")
+        job = await submit(floor, bodies(2), open=True)
+        await asyncio.sleep(200)  # the coordinator looks again and again meanwhile: that is no portion
+        assert await floor.desk.upkeep.abandon(210) == 0 and not (await floor.jobs.get(job.id)).is_over
+        assert await floor.desk.upkeep.abandon(190) == 1
+        left = await floor.jobs.get(job.id)
+        assert (left.state, left.error_code, left.below.succeeded) == (JobState.CANCELLED, "left_open", 2)
         await floor.stop()
 
     run(scenario)

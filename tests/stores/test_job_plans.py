@@ -98,6 +98,7 @@ async def look(here: Desk) -> None:
     await prospects.version("job_001")
     await prospects.of("job_001")
     await upkeep.held("acme")
+    await upkeep.abandon(0.0)
     await upkeep.expire(0.0)
 
 
