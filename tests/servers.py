@@ -17,6 +17,7 @@ from pathlib import Path
 
 FIRST_PORT, PORTS_OF_EACH, PROCESSES = 12_000, 2_500, 8  # below those that systems give out by themselves
 START_SECONDS = 120.0
+PATIENTLY = ("-w", "-t", f"{START_SECONDS:g}")  # of pg_ctl
 _TURNS = itertools.count(random.randrange(PORTS_OF_EACH))
 
 
@@ -60,11 +61,13 @@ class PostgresqlServer:
             f"-p {self._port} -c listen_addresses=127.0.0.1 -c unix_socket_directories={self._folder} "
             "-c fsync=off -c full_page_writes=off -c autovacuum=off"  # nothing survives the tests; many databases
         )
-        self._run("pg_ctl", "-D", f"{self._folder}/data", "-w", "-l", f"{self._folder}/log", "-o", options, "start")
+        self._run(
+            "pg_ctl", "-D", f"{self._folder}/data", *PATIENTLY, "-l", f"{self._folder}/log", "-o", options, "start"
+        )
 
     def stop(self) -> None:
         """At once, as when the machine of the database goes away."""
-        self._run("pg_ctl", "-D", f"{self._folder}/data", "-w", "-m", "immediate", "stop")
+        self._run("pg_ctl", "-D", f"{self._folder}/data", *PATIENTLY, "-m", "immediate", "stop")
 
     def new_database(self) -> str:
         """The URL of a database with the tables of this release and no rows: a copy of one that was migrated."""
