@@ -99,12 +99,10 @@ class Admissions:
         applying = self._applying(journey)
         try:
             ask = asking.needed(journey, applying)
-            plain = None
+            decision = None
             if self._at_hand is not None and applying.passes_caps(ask):
-                plain = self._at_hand.admit_plain(journey.call.id, journey.caller.tenant, applying.meters, ask)
-            if plain is not None:
-                decision = plain
-            else:
+                decision = self._at_hand.admit_plain(journey.call.id, journey.caller.tenant, applying.meters, ask)
+            if decision is None:
                 applying, ask, decision = await self._decide(journey, applying, ask)
         except (StoreUnavailable, DatabaseUnavailable) as error:
             if journey.setup.on_store_failure == "allow" and journey.caller.tenant != OPERATOR:

@@ -97,9 +97,10 @@ class Settler:
     def begin(self, journey: Journey) -> None:
         """A provider is about to be asked by the journey's attempt: if this process dies, what is held is charged."""
         hold, is_repeatable = journey.hold, journey.call.is_repeatable
-        if is_repeatable and (hold is None or not hold.picousd):
+        costs = hold is not None and hold.picousd > 0
+        if is_repeatable and not costs:
             hold = asking.supposed(journey)
-        if hold is not None and (hold.picousd or is_repeatable):
+        if hold is not None and (costs or is_repeatable):
             if journey.slot != NO_SLOT:
                 self._journal.end(journey.slot)
             journey.slot = self._journal.begin(journey.under_way(hold))

@@ -132,7 +132,6 @@ def _standing(rates: Sequence[Rates], now: float) -> Standing | None:
     if not rates:
         return None
     left, limit, debt_seconds = rates[0].tightest
-    for others in rates[1:]:  # of other periods
-        if others.tightest[0] < left:
-            left, limit, debt_seconds = others.tightest
+    if len(rates) > 1:  # of several periods
+        left, limit, debt_seconds = min([one.tightest for one in rates], key=lambda tightest: tightest[0])
     return Standing(limit, left if left > 0 else 0, debt_seconds, now + debt_seconds)

@@ -97,7 +97,9 @@ def weigh(text: bytes, seed: str) -> float:
     length = len(text)
     if length <= WHOLE_BYTES:
         return _weight(text)
-    count = min(MOST_PIECES, FEWEST_PIECES + length // BYTES_PER_PIECE)
+    count = FEWEST_PIECES + length // BYTES_PER_PIECE
+    if count > MOST_PIECES:
+        count = MOST_PIECES
     stride = length // count
     room, state = stride - PIECE_BYTES + 1, zlib.crc32(seed.encode())
     pieces = []

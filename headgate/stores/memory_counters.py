@@ -129,8 +129,8 @@ class MemoryCounters:
 
     def admit_plain(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission | None:
         """As `admit` if every meter lets the request pass as it is; None, and nothing is held, else."""
-        now, account = self._tick(), self._account(tenant)
-        if not account.known:
+        now, account = self._tick(), self._accounts.get(tenant)
+        if account is None or not account.known:
             return None
         panel, asked = self._panel(tenant, account, meters), amounts_of(ask)
         if not panel.is_plain or (standing := panel.enter(asked, now)) is None:
