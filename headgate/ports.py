@@ -81,7 +81,7 @@ class Provider(Protocol):
 class Counters(Protocol):
     """Limits and budgets of all tenants, and the holds of requests under way. Times are the store's own clock's.
 
-    A hold that nobody keeps or settles for `hold_seconds` expires: it is forgotten if its request was never dispatched,
+    A hold that nobody keeps or settles for `hold_seconds` expires: it is forgotten if no provider had its request then,
     else it turns into a charge of all that it held, until it is settled after all. Settling twice changes nothing.
     Awaiting costs at most the adapter's time limit; what cannot be reached by then raises StoreUnavailable.
     """
@@ -96,7 +96,7 @@ class Counters(Protocol):
         """Hold more money, for another attempt that is dearer. A refusal leaves the hold as it is."""
 
     def keep(self, hold_id: str, tenant: str, *, dispatched: bool) -> None:
-        """The request is still under way; `dispatched`: a provider has it, so that it may cost something."""
+        """The request is still under way; `dispatched`: a provider has it now, so that it may cost something."""
 
     def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
         """Replace the hold by what the request came to. Done soon, in the background where the store is far away."""

@@ -168,12 +168,19 @@ class Admissions:
     def dispatched(self, journey: Journey) -> None:
         """A provider is asked: from here on the request may cost something, whatever becomes of this process."""
         hold = journey.hold
-        if hold is not None and not hold.dispatched:
-            hold.dispatched = True
+        if hold is not None and not hold.is_out:
+            hold.dispatched = hold.is_out = True
             if self._at_hand is not None:
                 self._at_hand.dispatched(journey.call.id)
             else:
                 self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=True)
+
+    def came_back(self, journey: Journey) -> None:
+        """The provider failed, and nothing is owed for it: whoever dies before the next attempt leaves no charge."""
+        hold = journey.hold
+        if hold is not None and hold.is_out:
+            hold.is_out = False
+            self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=False)
 
     def settle(self, journeys: Sequence[Journey]) -> None:
         """Replace what was held by what it came to."""
@@ -221,7 +228,7 @@ class Admissions:
             await asyncio.sleep(KEEP_EVERY_SECONDS)
             for journey in tuple(under_way()):
                 if journey.hold is not None:
-                    self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=journey.hold.dispatched)
+                    self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=journey.hold.is_out)
 
     def _applying(self, journey: Journey) -> Applying:
         caller, call, model = journey.caller, journey.call, journey.model

@@ -63,6 +63,7 @@ class Dispatcher:
                 if is_saturated(error):
                     self._deployment(journey, index).refusals += 1
                 self._settler.close_failed(journey, attempt, error)
+                self._admissions.came_back(journey)
                 step = self._after(journey, index, terms, error, len(fallbacks))
                 if step.move is Move.GIVE_UP:
                     raise

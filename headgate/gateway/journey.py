@@ -30,13 +30,14 @@ OURSELVES = "headgate"  # who answers what no provider was asked
 class Hold:
     """What an admitted request holds of its limits and budgets. `model` is the one whose price it is for, if any."""
 
-    __slots__ = ("ask", "dispatched", "model", "output_tokens")
+    __slots__ = ("ask", "dispatched", "is_out", "model", "output_tokens")
 
     def __init__(self, ask: Ask, output_tokens: int, model: ServedModel | None) -> None:
         self.ask = ask
         self.output_tokens = output_tokens  # of one choice
         self.model = model
-        self.dispatched = False
+        self.dispatched = False  # a provider was asked at least once
+        self.is_out = False  # a provider has it now
 
     @property
     def picousd(self) -> int:

@@ -172,7 +172,7 @@ class MemoryCounters:
         if held is not None:
             _, hold = held
             hold.expires_at = now + self.hold_seconds
-            hold.dispatched = hold.dispatched or dispatched
+            hold.dispatched = dispatched
             self._holds[hold_id] = held
 
     def dispatched(self, hold_id: str) -> None:

@@ -180,6 +180,19 @@ def test_what_expires_is_free_if_it_was_never_sent_and_charged_if_it_was(counter
     run(counters, scenario)
 
 
+def test_what_expires_after_its_provider_has_failed_is_free(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = budget(1000 * 10**6)
+        sent, _ = await stand.admit([meter], ask())
+        stand.counters.keep(sent, "acme", dispatched=True)
+        stand.counters.keep(sent, "acme", dispatched=False)
+        stand.clock.at += 31
+        (reading,) = await stand.counters.read("acme", [meter])
+        assert (reading.used, reading.held) == (0, 0)
+
+    run(counters, scenario)
+
+
 def test_a_hold_that_is_kept_does_not_expire(counters: Open) -> None:
     async def scenario(stand: Stand) -> None:
         meter = concurrency(1)

@@ -109,11 +109,17 @@ async def judge_the_books(gateway: Gateway, produced: dict[str, Produced], spent
 
 async def until_counted(gateway: Gateway, picousd: int) -> None:
     """The counters come to that."""
+    used = 0
 
     async def agree() -> bool:
-        return round(float((await budget(gateway))["used"]) * 1e12) == picousd
+        nonlocal used
+        used = round(float((await budget(gateway))["used"]) * 1e12)
+        return used == picousd
 
-    await until(agree, "the counters and the ledger do not come to the same")
+    try:
+        await until(agree, "the counters and the ledger do not come to the same")
+    except AssertionError as error:
+        raise AssertionError(f"{error}: {format_usd(used)} USD and {format_usd(picousd)} USD") from None
 
 
 async def until_nothing_is_held(gateway: Gateway) -> float:

@@ -188,6 +188,26 @@ def test_a_fallback_that_is_dearer_is_held_for_anew_or_not_asked() -> None:
     run(scenario)
 
 
+def test_a_process_that_dies_between_two_attempts_leaves_no_charge() -> None:
+    """As in the ledger, which knows of no attempt that was under way."""
+
+    async def scenario() -> None:
+        up = ScriptedProvider(refuse(503, retry_after="40"))
+        corridor = Corridor(model(deployment(up), retries=1))
+        rich = caller(budget(10**12))
+        visit = asyncio.create_task(corridor.visit(plain(corridor), caller=rich))
+        await asyncio.sleep(10)
+        (reading,) = await readings(corridor, rich)
+        assert reading.held > 0 and reading.used == 0 and len(up.asked) == 1 and not corridor.journal.under_way
+        await asyncio.sleep(25)  # nobody keeps its hold any more
+        (reading,) = await readings(corridor, rich)
+        assert reading.held == reading.used == 0
+        visit.cancel()
+        await asyncio.wait([visit])
+
+    run(scenario)
+
+
 def test_a_single_request_has_its_own_cap() -> None:
     async def scenario() -> None:
         up = ScriptedProvider(answer())

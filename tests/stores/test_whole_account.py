@@ -172,7 +172,7 @@ class Life:
             dispatched = self.chance.random() < 0.8
             self.counters.keep(request.id, "acme", dispatched=dispatched)
             if request.is_live:
-                request.dispatched |= dispatched
+                request.dispatched = dispatched
                 request.expires_at = now + HOLD_SECONDS
 
     async def extend(self) -> None:

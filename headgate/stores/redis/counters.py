@@ -188,8 +188,8 @@ class RedisCounters:
         return Admission(encoding.refusal_of(encoding.meter_of(name, spec), told), wait_seconds=1.0)
 
     def keep(self, hold_id: str, tenant: str, *, dispatched: bool) -> None:
-        if dispatched and (held := self._place(tenant).held.get(hold_id)) is not None:
-            held.dispatched = True
+        if (held := self._place(tenant).held.get(hold_id)) is not None:
+            held.dispatched = dispatched
         self._note(tenant, Note(_KEEP_DISPATCHED if dispatched else _KEEP, hold_id, self._at(), 0, 0))
 
     def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:

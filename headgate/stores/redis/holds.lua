@@ -136,7 +136,7 @@ local function keep(id, dispatched, now)
   local record = call("HGET", KEYS[2], id)
   if not record then return end
   call("ZREM", KEYS[3], record:sub(2, 17) .. id)
-  write_hold(id, dispatched or record:sub(1, 1) == "1", record:sub(18), now + HOLD_SECONDS)
+  write_hold(id, dispatched, record:sub(18), now + HOLD_SECONDS)
 end
 
 local function settle_hold(id, tokens, picousd, released, now)
