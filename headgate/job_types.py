@@ -139,6 +139,7 @@ class Job(Frozen, frozen=True):
     idempotency_key: str | None = None
     cost_picousd: int = 0  # of all rows of the ledger that belong to it and to its children, duplicates left out
     duplicate_picousd: int = 0  # of its duplicates: calls that were lost with their workers and done again
+    provisional_picousd: int = 0  # of the cost, what was for calls lost with their workers and may be a duplicate yet
     root_id: str = ""
     below: Counts = Counts()  # the items of all its children and theirs, if it is a root
     sealed: bool = True  # no more items come

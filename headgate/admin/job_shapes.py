@@ -39,7 +39,8 @@ class Execution(Frozen, frozen=True):
 
 class JobView(Frozen, frozen=True):
     """A job. Times are Unix seconds. `duplicate_cost_usd` is what was paid for calls that were lost with their workers
-    and is not charged.
+    and is not charged. `provisional_cost_usd`, not in lists, is what `cost_usd` has in it for such calls until their
+    items are done: then it is charged no more.
 
     Of a single job that is not over, not in lists: `forecast_usd` is what it will cost and `eta` when it will be over,
     if the rest is like what is done, each with the interval in which it is with 95 % probability; `queue_position` is
@@ -54,6 +55,7 @@ class JobView(Frozen, frozen=True):
     items: dict[str, int]
     cost_usd: str
     duplicate_cost_usd: str
+    provisional_cost_usd: str
     forecast_usd: str | None
     forecast_usd_between: tuple[str, str] | None
     eta: float | None

@@ -269,6 +269,7 @@ def view(job: Job, outlook: Outlook = NOTHING) -> JobView:
         items={name: count for name, count in msgspec.structs.asdict(counts).items() if count},
         cost_usd=format_usd(job.cost_picousd),
         duplicate_cost_usd=format_usd(job.duplicate_picousd),
+        provisional_cost_usd=format_usd(job.provisional_picousd),
         forecast_usd=None if cost is None else format_usd(cost.cost_picousd),
         forecast_usd_between=None if cost is None else (format_usd(cost.low_picousd), format_usd(cost.high_picousd)),
         eta=None if eta is None else eta.at,

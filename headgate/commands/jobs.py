@@ -85,7 +85,7 @@ def submit(
 def status(server: Server, job_id: str, as_json: bool) -> None:
     """Print how far a job is and what it has cost."""
     job = _job(server.ask("GET", f"/v1/jobs/{segment(job_id)}"))
-    click.echo(msgspec.json.encode(job) if as_json else _sentence(job))
+    click.echo(msgspec.json.encode(job) if as_json else sentence(job))
 
 
 @jobs.command("list")
@@ -134,7 +134,7 @@ def _command(name: str, about: str) -> click.Command:
     @click.argument("job_id", metavar="ID")
     @server_options
     def command(server: Server, job_id: str) -> None:
-        click.echo(_sentence(_job(server.ask("POST", f"/v1/jobs/{segment(job_id)}/{name}"))))
+        click.echo(sentence(_job(server.ask("POST", f"/v1/jobs/{segment(job_id)}/{name}"))))
 
     command.__doc__ = about
     return jobs.command(name)(command)
@@ -199,7 +199,7 @@ def watch_job(server: Server, job_id: str) -> None:
     except KeyboardInterrupt:
         click.echo(f"The job goes on without you. Look again: headgate jobs watch {job_id}", err=True)
         sys.exit(_INTERRUPTED)
-    click.echo(_sentence(job), err=True)
+    click.echo(sentence(job), err=True)
     if _is_out_of_money(job):
         how = f"headgate batch budget {job_id} USD"
         click.echo(
@@ -219,7 +219,7 @@ def _followed(server: Server, job_id: str) -> JobView:
         for told in server.follow(f"/v1/jobs/{segment(job_id)}/events"):
             job = _job(told)
             done, total = job.progress.done, job.progress.total
-            bar.update(shown, total=total, completed=done, state=_standing(job), cost=job.cost_usd, rest=_outlook(job))
+            bar.update(shown, total=total, completed=done, state=_standing(job), cost=job.cost_usd, rest=_rest(job))
             if _is_out_of_money(job):
                 break
     return job
@@ -232,6 +232,18 @@ def _is_out_of_money(job: JobView) -> bool:
 
 def _job(told: bytes) -> JobView:
     return msgspec.json.decode(told, type=JobView)
+
+
+def _rest(job: JobView) -> str:
+    """What stands behind the cost."""
+    return f"{_provisional(job)}{_outlook(job)}"
+
+
+def _provisional(job: JobView) -> str:
+    """What of the cost is not certain."""
+    if job.provisional_cost_usd == "0":
+        return ""
+    return f" ({job.provisional_cost_usd} of it provisional: for calls that were lost with their workers)"
 
 
 def _outlook(job: JobView) -> str:
@@ -262,12 +274,12 @@ def _standing(job: JobView) -> str:
     return f"{job.state}, paused" if job.paused else job.state.value
 
 
-def _sentence(job: JobView) -> str:
+def sentence(job: JobView) -> str:
+    """How a job stands, for one line."""
     counts = ", ".join(f"{count} {state}" for state, count in job.items.items())
-    forecast = _outlook(job)
     why = f"; last error: {job.error.message}" if job.error else ""
     opens = f"; its window opens {written(job.opens_at)}" if job.opens_at else ""
     execution = job.execution
     where = f"; in a provider's batch: {execution.reason}" if execution and execution.by == "batch" else ""
     standing = f"{job.id} is {'paused' if job.paused else job.state}: {counts}; {job.cost_usd} USD"
-    return f"{standing}{forecast}{opens}{where}{why}"
+    return f"{standing}{_rest(job)}{opens}{where}{why}"

@@ -16,13 +16,29 @@ from sqlalchemy import Connection, func, or_, select, text
 
 from headgate.stores.cleaning import MAX_INTEGER
 from headgate.stores.inserts import Insert, as_json, insert_of_json, inserter
-from headgate.stores.jobs_tables import IS_NOT_SUMMED, job_attempts, job_costs, jobs
+from headgate.stores.jobs_tables import DUPLICATE, IS_NOT_SUMMED, IS_REPEATED, job_attempts, job_costs, jobs
 from headgate.stores.rows import REQUEST_COLUMNS, Values
 from headgate.stores.schema import requests
 from headgate.stores.totals import PART, joined, sums
 from headgate.types import Outcome
 
 _OURS = "job_attempts.summed = 1"
+_SUM_OR_NOTHING = f"coalesce(sum(requests.cost_picousd / {PART}), 0), coalesce(sum(requests.cost_picousd % {PART}), 0)"
+_ITS_ITEM = "job_items.job_id = job_attempts.job_id AND job_items.number = job_attempts.number"
+_ITS_ROW = "requests.id = job_attempts.request_id AND requests.outcome IN ('done', 'provisional', 'disconnected')"
+_OF_TREE = "jobs.id = job_attempts.job_id AND (jobs.id = :job_id OR jobs.root_id = :job_id)"
+# Lost calls of items that are not over, and duplicates that the ledger does not know yet.
+_REPEATED = (
+    f"SELECT {_SUM_OR_NOTHING} FROM jobs CROSS JOIN job_attempts CROSS JOIN job_items CROSS JOIN requests "
+    f"WHERE {_OF_TREE} AND {IS_REPEATED} AND {_ITS_ITEM} AND {_ITS_ROW} "
+    f"AND (job_attempts.fate = '{DUPLICATE}' OR job_items.finished_at IS NULL)"
+)
+# Calls of processes that died, whose leases have not run out yet.
+_NOT_KNOWN = (
+    f"SELECT {_SUM_OR_NOTHING} FROM requests CROSS JOIN job_attempts CROSS JOIN job_items CROSS JOIN jobs "
+    f"WHERE requests.outcome = 'provisional' AND {_ITS_ROW} AND job_attempts.fate = '' AND {_ITS_ITEM} AND {_OF_TREE} "
+    "AND job_items.finished_at IS NULL"
+)
 _SUM = f"sum(cost_picousd / {PART}), sum(cost_picousd % {PART})"
 # Names the order of the tables: SQLite would go through all attempts otherwise.
 _NEW_SINCE = (
@@ -75,6 +91,13 @@ def cost_of(connection: Connection, job_id: str) -> tuple[int, int]:
         else:
             charged += cost
     return charged, duplicate
+
+
+def provisional_of(connection: Connection, job_id: str) -> int:
+    """How much of what a job and all below it are charged was for calls that were lost with their workers, and may yet
+    be a duplicate of another: their items are not over, or the ledger does not say so yet."""
+    queries = (_REPEATED, _NOT_KNOWN)
+    return sum(joined(connection.execute(text(each), {"job_id": job_id}).one())[0] for each in queries)
 
 
 def _in_sqlite() -> Insert:

@@ -145,6 +145,7 @@ IS_LEASED = "job_items.state = 'leased'"
 IS_DEAD = "job_items.state = 'dead'"
 IS_OPEN = "job_items.state IN ('queued', 'retrying', 'leased')"
 IS_DUPLICATE = "job_attempts.fate = 'duplicate'"
+IS_REPEATED = "job_attempts.fate IN ('lost', 'duplicate')"
 IS_NOT_SUMMED = "job_attempts.summed = 0"
 IS_CHILD = "jobs.parent_id <> ''"
 IS_FROM_A_QUEUE = "jobs.origin <> ''"
@@ -202,6 +203,11 @@ DUPLICATES = (
 
 REFUSALS = ("ALTER TABLE job_items ADD COLUMN refusal TEXT NOT NULL DEFAULT ''",)
 DEAD = ("CREATE INDEX job_items_dead ON job_items (job_id, number) WHERE state = 'dead'",)
+# Rows of calls that nobody knows the end of, and attempts that are or become duplicates when their items are done.
+PROVISIONAL = (
+    "CREATE INDEX requests_provisional ON requests (id) WHERE outcome = 'provisional'",
+    "CREATE INDEX job_attempts_repeated ON job_attempts (job_id) WHERE fate IN ('lost', 'duplicate')",
+)
 FED = (
     "ALTER TABLE jobs ADD COLUMN fed_at DOUBLE PRECISION NOT NULL DEFAULT 0",
     "UPDATE jobs SET fed_at = (SELECT max(created_at) FROM jobs) WHERE sealed = 0 AND parent_id = ''",

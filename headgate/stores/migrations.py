@@ -245,6 +245,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="files of batches at providers", statements=dict.fromkeys(_SEQUENCES, provider_batch_tables.FILES)),
     Migration(name="dead letters of jobs by age", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DIED)),
     Migration(name="jobs that wait for portions", statements=dict.fromkeys(_SEQUENCES, jobs_tables.FED)),
+    Migration(name="provisional costs of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.PROVISIONAL)),
 )
 
 

@@ -32,7 +32,7 @@ from headgate.stores.cleaning import clean
 from headgate.stores.database import Database, Unstorable
 from headgate.stores.inserts import inserter
 from headgate.stores.job_commands import carry_out
-from headgate.stores.job_costs import cost_of
+from headgate.stores.job_costs import cost_of, provisional_of
 from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
 from headgate.stores.jobs_tables import (
     IS_FROM_A_QUEUE,
@@ -119,7 +119,8 @@ class SqlJobs:
 
     async def get(self, job_id: str, tenant: str | None = None) -> Job:
         def work(connection: Connection) -> Job:
-            return _job(connection, owned_row(connection, jobs, job_id, tenant))
+            job = _job(connection, owned_row(connection, jobs, job_id, tenant))
+            return msgspec.structs.replace(job, provisional_picousd=provisional_of(connection, job_id))
 
         return await self._database.run(self._database.reading, work)
 

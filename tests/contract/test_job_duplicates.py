@@ -56,6 +56,26 @@ async def outcomes(desk: Desk) -> dict[str, Outcome]:
     return {each.id: each.outcome for each in rows}
 
 
+async def costs(desk: Desk) -> tuple[int, int, int]:
+    """What the job is charged, what of that is provisional, and its duplicates."""
+    job = await desk.jobs.get("job_1")
+    return job.cost_picousd, job.provisional_picousd, job.duplicate_picousd
+
+
+def test_what_is_charged_for_a_killed_worker_is_provisional_before_its_lease_ends(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await submit(opened, 2)
+            killed, done = await claim(opened, "w1")
+            await opened.ledger.write([row(killed, Outcome.PROVISIONAL, 100), row(done, Outcome.DONE, 7)])
+            await end(opened, "w1", [done], ItemState.SUCCEEDED)
+            assert await costs(opened) == (107, 100, 0)
+            await end(opened, "w1", [killed], ItemState.FAILED, "expired")  # nothing more is asked: it is the truth
+            assert await costs(opened) == (107, 0, 0)
+
+    asyncio.run(scenario())
+
+
 def test_a_call_that_is_made_again_is_charged_once(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:
@@ -64,15 +84,16 @@ def test_a_call_that_is_made_again_is_charged_once(desk: Open) -> None:
             await opened.ledger.write([row(lost, Outcome.PROVISIONAL, 100)])
             (again,) = await claim(opened, "w2")
             assert await opened.work.book_duplicates() == []  # it is charged until there is another
-            assert (await opened.jobs.get("job_1")).cost_picousd == 100
+            assert await costs(opened) == (100, 100, 0)  # nobody knows what came of it
             await opened.ledger.write([row(again, Outcome.DONE, 7)])
+            assert await costs(opened) == (107, 100, 0)
             await end(opened, "w2", [again], ItemState.SUCCEEDED)
+            assert await costs(opened) == (107, 100, 0)  # the ledger does not say yet that it is a duplicate
             (booked,) = await opened.work.book_duplicates()
             assert (booked.id, booked.cost_picousd, booked.usage) == (lost.request_id, 100, USAGE)
             assert await opened.work.book_duplicates() == []
             assert await outcomes(opened) == {lost.request_id: Outcome.DUPLICATE, again.request_id: Outcome.DONE}
-            job = await opened.jobs.get("job_1")
-            assert (job.cost_picousd, job.duplicate_picousd) == (7, 100)
+            assert await costs(opened) == (7, 0, 100)
             (usage,) = await opened.ledger.usage("tenant")
             assert (usage.cost_picousd, usage.duplicate_picousd, usage.input_tokens) == (7, 100, 10)
 

@@ -37,7 +37,7 @@ LARGE = (
     "jobs|job_items|job_attempts|job_checkpoints|job_targets|job_holds|outbox|requests|files|file_pieces|batches|"
     "dead_letters"
 )
-PARTIAL = "job_items_ready|job_items_leased|job_items_dead|job_items_died|outbox_due|outbox_dead"
+PARTIAL = "job_items_ready|job_items_leased|job_items_dead|job_items_died|requests_provisional|outbox_due|outbox_dead"
 _WHOLE = re.compile(rf"SCAN ({LARGE})\b(?! USING (COVERING )?INDEX ({PARTIAL})\b)")
 _PLANNED = ("SELECT", "UPDATE", "DELETE", "INSERT INTO outbox")
 
@@ -93,6 +93,7 @@ async def work(here: Desk) -> None:
 async def look(here: Desk) -> None:
     """What those ask who watch jobs."""
     prospects, upkeep = SqlProspects(here.database), SqlJobUpkeep(here.database, here.clock)
+    await here.jobs.get("job_001")
     await here.jobs.page(JobFilter(tenant="acme"), 10)
     await here.jobs.items("job_001", 10)
     await prospects.version("job_001")
