@@ -176,9 +176,9 @@ class Admissions:
                 self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=True)
 
     def came_back(self, journey: Journey) -> None:
-        """The provider failed, and nothing is owed for it: whoever dies before the next attempt leaves no charge."""
+        """The provider failed: whoever dies before the next attempt owes nothing, if nothing was paid before."""
         hold = journey.hold
-        if hold is not None and hold.is_out:
+        if hold is not None and hold.is_out and not journey.set_aside:
             hold.is_out = False
             self._counters.keep(journey.call.id, journey.caller.tenant, dispatched=False)
 

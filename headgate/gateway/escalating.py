@@ -74,6 +74,7 @@ class Escalating:
             except UpstreamError as error:  # the stream broke while it was held
                 journey.attempt = None
                 self._settler.close_failed(journey, weak, error)
+                self._admissions.came_back(journey)
                 self._dispatcher.go_on_with(journey, better)
                 await self._again(journey, error)
                 continue

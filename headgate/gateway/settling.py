@@ -109,8 +109,9 @@ class Settler:
         """Book an attempt that failed before its commit point: nothing came of it."""
         outcome = outcome_of(error)
         attempt.close(outcome=outcome, error=error)
-        self._journal.end(journey.slot)  # whoever dies before the next attempt owes nothing for this one
-        journey.slot = NO_SLOT
+        if not journey.set_aside:  # whoever dies before the next attempt owes nothing for this one
+            self._journal.end(journey.slot)
+            journey.slot = NO_SLOT
         journey.attempts.append(attempt.record(outcome=outcome, error=error, usage=Usage()))
 
     def record(self, journey: Journey) -> None:

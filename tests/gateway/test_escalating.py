@@ -37,17 +37,26 @@ def ended(content: str, finish: str, **message: Any) -> Reply:
     return Reply([json.dumps(body).encode()], headers=JSON)
 
 
+def with_budget(picousd: int) -> Caller:
+    rule = Rule("budgets.tenant_day", MeterKind.BUDGET, Measure.USD, Scope.TENANT, limit=picousd, window="day")
+    return Caller("key", "acme", "bob", Tier("limited", frozenset({"*"}), rules=(rule,)))
+
+
 class Pair:
     """A cheap model that answers as it is told, and a dear one."""
 
     def __init__(
-        self, *small: Reply, large: Sequence[Reply] = (answer("Large says"),), router: RouterSpec = AUTO
+        self,
+        *small: Reply,
+        large: Sequence[Reply] = (answer("Large says"),),
+        router: RouterSpec = AUTO,
+        retries: int = 0,
     ) -> None:
         self.small = ScriptedProvider(*small, name="small")
         self.large = ScriptedProvider(*large, name="large")
         self.corridor = Corridor(
             model(deployment(self.small, price=CHEAP), name="small", retries=0),
-            model(deployment(self.large, price=DEAR), name="large", retries=0),
+            model(deployment(self.large, price=DEAR), name="large", retries=retries),
             routers={"auto": router},
         )
 
@@ -246,10 +255,8 @@ def test_the_weaker_answer_is_shown_if_the_better_model_fails(streams: bool, tro
 
 def test_the_weaker_answer_is_shown_if_there_is_no_money_for_the_better() -> None:
     async def scenario() -> None:
-        rule = Rule("budgets.tenant_day", MeterKind.BUDGET, Measure.USD, Scope.TENANT, limit=3_000_000, window="day")
-        poor = Caller("key", "acme", "bob", Tier("poor", frozenset({"*"}), rules=(rule,)))
         pair = Pair(answer(SORRY))
-        visit = await pair.ask(poor, max_tokens=1_000)
+        visit = await pair.ask(with_budget(3_000_000), max_tokens=1_000)
         assert b"sorry" in visit.body and not pair.large.asked
         assert pair.routed["model"] == "small"
 
@@ -258,8 +265,6 @@ def test_the_weaker_answer_is_shown_if_there_is_no_money_for_the_better() -> Non
 
 def test_both_answers_are_held_for() -> None:
     async def scenario() -> None:
-        rule = Rule("budgets.tenant_day", MeterKind.BUDGET, Measure.USD, Scope.TENANT, limit=10**12, window="day")
-        rich = Caller("key", "acme", "bob", Tier("rich", frozenset({"*"}), rules=(rule,)))
         pair = Pair(answer(SORRY, usage=(7, 900)))
         held: list[int] = []
         extend = pair.corridor.counters.extend
@@ -269,7 +274,7 @@ def test_both_answers_are_held_for() -> None:
             return await extend(hold_id, tenant, ask, output_tokens)
 
         pair.corridor.counters.extend = watching  # type: ignore[method-assign]  # to look on
-        await pair.ask(rich, max_tokens=1_000)
+        await pair.ask(with_budget(10**12), max_tokens=1_000)
         weak = pair.corridor.record.attempts[0].cost_picousd
         assert held[0] > weak == 7 * CHEAP.input + 900 * CHEAP.output
 
@@ -287,6 +292,23 @@ def test_a_client_that_leaves_meanwhile_pays_for_what_was_made() -> None:
         record = pair.corridor.record
         assert (record.outcome, record.attempts[0].error) == (Outcome.DISCONNECTED, "weak_answer")
         assert record.cost_picousd > 0 and pair.corridor.at_rest()
+
+    run(scenario)
+
+
+def test_a_process_that_dies_between_attempts_leaves_a_charge_if_an_answer_was_paid_for() -> None:
+    async def scenario() -> None:
+        pair = Pair(answer(SORRY), large=[refuse(503, retry_after="40")], retries=1)
+        call = pair.corridor.call(model="auto", stream=False)
+        visit = asyncio.create_task(pair.corridor.visit(call, caller=with_budget(10**12)))
+        await asyncio.sleep(5)
+        assert len(pair.small.asked) == len(pair.large.asked) == 1
+        (noted,) = pair.corridor.journal.under_way.values()
+        assert noted.held_picousd > 0
+        visit.cancel()
+        await asyncio.wait([visit])
+        await pair.corridor.settler.finish()
+        assert not pair.corridor.journal.under_way and pair.corridor.record.cost_picousd > 0
 
     run(scenario)
 
