@@ -90,6 +90,8 @@ class SqlJobs:
 
     async def add(self, job_id: str, items: Sequence[NewItem]) -> int:
         def work(connection: Connection) -> int:
+            # Whoever cancels the job meanwhile finds these items, or has sealed it before them.
+            locks.hold(connection, locks.of_tree(owned_row(connection, jobs, job_id, None).root_id))
             row = owned_row(connection, jobs, job_id, None, for_update=True)
             if row.sealed or policy.is_over(JobState(row.state)):
                 raise InvalidRequest(f"The job '{job_id}' takes no more items.")

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from headgate.errors import InvalidRequest
-from headgate.job_types import Command, Counts, ItemState, JobState
+from headgate.job_types import Command, Counts, ItemState, JobState, NewItem
 from headgate.stores.sql_prospects import SqlProspects
 from tests.contract.test_job_trees import child, with_child
 from tests.contract.test_jobs import claim, end, job
@@ -46,6 +46,25 @@ def test_cancelling_reaches_what_is_submitted_in_the_same_moment(desk: Open) -> 
                 await asyncio.gather(*submitting, one.jobs.command(parent.job_id, Command.CANCEL))
                 root = await one.jobs.get(parent.job_id)
                 assert (root.state, root.below.open) == (JobState.CANCELLED, 0)
+
+    asyncio.run(scenario())
+
+
+def test_cancelling_reaches_requests_that_come_in_the_same_moment(desk: Open) -> None:
+    """Else they would wait in a job that is neither over nor goes on."""
+
+    async def add(here: Desk, job_id: str) -> None:
+        with contextlib.suppress(InvalidRequest):
+            await here.jobs.add(job_id, [NewItem(number, b"{}") for number in range(1, 200)])
+
+    async def scenario() -> None:
+        async with desk() as one, desk() as other:
+            for number in range(1, 9):
+                new = msgspec.structs.replace(job(number), requests=(), sealed=False, is_fed=True)
+                await one.jobs.submit(new)
+                await asyncio.gather(add(other, new.id), one.jobs.command(new.id, Command.CANCEL))
+                left = await one.jobs.get(new.id)
+                assert (left.state, left.counts.open) == (JobState.CANCELLED, 0)
 
     asyncio.run(scenario())
 
