@@ -36,6 +36,7 @@ SUFFIX = ".hgj"
 SEGMENT_BYTES = 8 * 2**20
 RESERVE_BYTES = 4 * 2**20  # kept for requests that are already admitted when the room runs out: thousands of rows
 PROBE_BYTES = 64 * 2**10  # must be writable after a write has failed, before requests are admitted again
+UNWRITTEN_BYTES = 4 * 2**20  # of rows that a full disk took none of, in memory until it does
 KEPT_FRAMES = 5000  # that wait and are in memory too, so that the drain need not read them: 6 MB
 KEPT_TOGETHER = 1000  # go into the ledger in one transaction
 RETRY_SECONDS = 5.0  # the drain asks the database at least this often, so room may come this soon
@@ -99,6 +100,8 @@ class FileJournal:
         self._writer = FrameWriter()
         self._number = 0
         self._disk_full = False
+        self._unwritten: deque[tuple[bytes, Rows]] = deque()
+        self._unwritten_bytes = 0
         self._names_unsynced = True
         self._unsynced: set[Segment] = set()
         self._segments: deque[Segment] = deque()
@@ -134,7 +137,11 @@ class FileJournal:
                 "The database is away and the journal is full (server.ledger.journal_max_bytes).",
                 retry_after_seconds=RETRY_SECONDS,
             )
-        self._write(data, rows)
+        try:
+            self._write(data, rows)
+        except LedgerFull:
+            self._put_by(data, rows)
+            raise
 
     def mark_undelivered(self, request_id: str) -> None:
         """A note is small and at most one per record, so it may go beyond the bound; on a full disk it is lost."""
@@ -175,6 +182,7 @@ class FileJournal:
             log.error("no place for the journal: %s", self.disk_trouble, extra={"directory": str(self.directory)})
         elif was_full and not self._disk_full:
             log.info("the journal has place again", extra={"directory": str(self.directory)})
+            self._write_late()
 
     def _disk_has_space(self) -> bool:
         """The file system's word, and, once a write has failed, a probe: it does not know of quotas."""
@@ -238,6 +246,7 @@ class FileJournal:
 
     def close(self) -> None:
         """Unlock everything; what still waits or is under way is adopted by another process or the next start."""
+        self._write_late()
         for segment in tuple(self._segments):
             if segment.drained >= segment.size:
                 self._remove(segment)
@@ -268,6 +277,25 @@ class FileJournal:
         else:
             self._keep(segment, rows)
         self._unsynced.add(segment)
+
+    def _put_by(self, data: bytes, rows: Rows) -> None:
+        """Their requests are refused the end of their answers, but a provider is paid for them."""
+        if self._unwritten_bytes + len(data) > UNWRITTEN_BYTES:
+            log.error("%d rows of the ledger are lost: too many wait for place on the disk", len(rows.requests))
+            return
+        self._unwritten.append((data, rows))
+        self._unwritten_bytes += len(data)
+
+    def _write_late(self) -> None:
+        """What was put by, as far as the disk takes it."""
+        while self._unwritten:
+            data, rows = self._unwritten[0]
+            try:
+                self._write(data, rows)
+            except LedgerFull:
+                return
+            self._unwritten.popleft()
+            self._unwritten_bytes -= len(data)
 
     def _keep(self, segment: Segment, rows: Rows) -> None:
         if not segment.kept or len(segment.kept[-1].rows.requests) >= KEPT_TOGETHER:

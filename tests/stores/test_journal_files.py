@@ -130,15 +130,17 @@ def test_the_bound_counts_what_the_ledger_does_not_have(folder: Path) -> None:
         assert drain(journal) == [record(8)]
 
 
-def test_a_full_disk_refuses_leaves_no_torn_row_and_recovers(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_refuses_leaves_no_torn_row_and_writes_later_what_it_refused(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
     with opened(folder) as journal:
         journal.append(record(1))
         (path,) = segments(folder)
         size = path.stat().st_size
-        for space in (0, 1, ROW_BYTES // 2, ROW_BYTES - 1):
+        for number, space in enumerate((0, 1, ROW_BYTES // 2, ROW_BYTES - 1), start=2):
             with largest_file(size + space), pytest.raises(LedgerFull, match=r"server\.data_dir"):
-                journal.append(record(2))
+                journal.append(record(number))
             assert path.stat().st_size == size
             assert not journal.room()
             with largest_file(size + space):
@@ -151,8 +153,26 @@ def test_a_full_disk_refuses_leaves_no_torn_row_and_recovers(folder: Path, caplo
             journal.look_at_disk()
         assert journal.room()
         assert [record.message for record in caplog.records].count("the journal has place again") == 1
-        journal.append(record(3))
-        assert drain(journal) == [record(1), record(3)]
+        journal.append(record(6))
+        assert drain(journal) == [record(number) for number in range(1, 7)]
+
+
+def test_what_a_full_disk_refused_is_written_at_the_end_or_its_loss_is_said(
+    folder: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("headgate.stores.journal.UNWRITTEN_BYTES", 3 * ROW_BYTES)
+    with opened(folder) as journal:
+        (path,) = segments(folder)
+        with largest_file(path.stat().st_size):
+            for number in range(5):
+                with pytest.raises(LedgerFull):
+                    journal.append(record(number))
+            journal.look_at_disk()
+        assert [entry.message for entry in caplog.records if " are lost" in entry.message] == [
+            "1 rows of the ledger are lost: too many wait for place on the disk"
+        ] * 2
+        journal.close()
+        assert path.stat().st_size > 3 * ROW_BYTES
 
 
 def test_when_no_new_segment_can_be_made_the_old_one_grows(folder: Path) -> None:
