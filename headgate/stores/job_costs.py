@@ -9,13 +9,14 @@ kept no sums are marked so (`summed` is 0), and their rows are looked for each t
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, text
+from sqlalchemy import Connection, func, select, text
 
 from headgate.stores.cleaning import MAX_INTEGER
 from headgate.stores.inserts import Insert, as_json, insert_of_json, inserter
+from headgate.stores.job_counts import tree_of
 from headgate.stores.jobs_tables import DUPLICATE, IS_NOT_SUMMED, IS_REPEATED, job_attempts, job_costs, jobs
 from headgate.stores.rows import REQUEST_COLUMNS, Values
 from headgate.stores.schema import requests
@@ -76,21 +77,25 @@ def move_to_duplicates(connection: Connection, request_ids: Sequence[str]) -> No
     _add(connection, charged, duplicate)
 
 
-def cost_of(connection: Connection, job_id: str) -> tuple[int, int]:
-    """What a job and all below it are charged, and what their duplicates cost, in pico-dollars."""
-    whole = select(jobs.c.id).where(or_(jobs.c.id == job_id, jobs.c.root_id == job_id))
+def costs_of(connection: Connection, job_ids: Collection[str]) -> dict[str, tuple[int, int]]:
+    """What jobs, each with all below it, are charged, and what their duplicates cost, in pico-dollars."""
+    whole, top = tree_of(job_ids)
     columns = (job_costs.c.charged_picousd, job_costs.c.duplicate_picousd)
-    kept = connection.execute(
-        select(*[func.coalesce(part, 0) for part in sums(columns)]).where(job_costs.c.job_id.in_(whole))
-    ).one()
-    charged, duplicate = joined(kept)
-    its = (job_attempts.c.request_id == requests.c.id, job_attempts.c.job_id.in_(whole), text(IS_NOT_SUMMED))
-    for cost, outcome in connection.execute(select(requests.c.cost_picousd, requests.c.outcome).where(*its)):
-        if outcome == Outcome.DUPLICATE:
-            duplicate += cost
-        else:
-            charged += cost
-    return charged, duplicate
+    kept = select(top, *[func.coalesce(part, 0) for part in sums(columns)])
+    kept = kept.join_from(jobs, job_costs, job_costs.c.job_id == jobs.c.id).where(whole).group_by(top)
+    costs = dict.fromkeys(job_ids, (0, 0))
+    for job_id, *parts in connection.execute(kept):
+        charged, duplicate = joined(parts)
+        costs[job_id] = charged, duplicate
+    its = (job_attempts.c.request_id == requests.c.id, job_attempts.c.job_id.in_(select(jobs.c.id).where(whole)))
+    not_kept = select(top, requests.c.cost_picousd, requests.c.outcome).join_from(
+        job_attempts, jobs, jobs.c.id == job_attempts.c.job_id
+    )
+    for job_id, cost, outcome in connection.execute(not_kept.join(requests, its[0]).where(its[1], text(IS_NOT_SUMMED))):
+        charged, duplicate = costs[job_id]
+        is_duplicate = outcome == Outcome.DUPLICATE
+        costs[job_id] = charged + cost * (not is_duplicate), duplicate + cost * is_duplicate
+    return costs
 
 
 def provisional_of(connection: Connection, job_id: str) -> int:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, case, func, or_, select, text, update
 
 from headgate.delivery_types import Told
 from headgate.job_types import Counts, ItemState, JobState
@@ -91,15 +92,23 @@ def _seal_below(connection: Connection, job_id: str, now: float) -> None:
         follow(connection, connection.execute(select(jobs).where(jobs.c.id == child_id)).one(), now)
 
 
-def below(connection: Connection, job_id: str) -> Counts:
-    """The items of all jobs that a root has below it."""
-    sums = [func.coalesce(func.sum(jobs.c[state]), 0).label(state) for state in COUNTED]
-    return counts_of(connection.execute(select(*sums).where(jobs.c.root_id == job_id, jobs.c.id != job_id)).one())
+def below(connection: Connection, job_ids: Collection[str]) -> dict[str, Counts]:
+    """By root, the items of all jobs that it has below it; those that have none are left out."""
+    sums = [func.sum(jobs.c[state]).label(state) for state in COUNTED]
+    its = (jobs.c.root_id.in_(job_ids), text(IS_CHILD))
+    found = connection.execute(select(jobs.c.root_id, *sums).where(*its).group_by(jobs.c.root_id))
+    return {row.root_id: counts_of(row) for row in found}
+
+
+def tree_of(job_ids: Collection[str]) -> tuple[ColumnElement[bool], ColumnElement[str]]:
+    """Which rows of `jobs` are these or below them, and whose each of those is. None of these is below another."""
+    is_below = jobs.c.root_id.in_(job_ids)
+    return or_(jobs.c.id.in_(job_ids), is_below), case((is_below, jobs.c.root_id), else_=jobs.c.id)
 
 
 def _told(connection: Connection, row: Row[Any], state: JobState, now: float) -> Told:
-    children = below(connection, row.id)
-    counts = children if children.total else counts_of(row)
+    counts = below(connection, [row.id]).get(row.id) or counts_of(row)
+    counts = counts if counts.total else counts_of(row)
     return Told(state.value, counts.done, counts.total, now, row.error_code, row.error)
 
 

@@ -7,6 +7,7 @@ provider was asked, or the machine with the dead process's journal is away for l
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import Connection, Row, and_, delete, insert, select, update
@@ -73,11 +74,10 @@ def open_purse(connection: Connection, root_id: str, limit_picousd: int) -> None
     connection.execute(insert(job_purses).values(root_id=root_id, limit_picousd=limit_picousd, taken_picousd=0))
 
 
-def limit_of(connection: Connection, root_id: str) -> int | None:
-    """What a job may cost; None: as much as it takes."""
-    query = select(job_purses.c.limit_picousd).where(job_purses.c.root_id == root_id)
-    limit = connection.execute(query).scalar_one_or_none()
-    return None if limit is None else int(limit)
+def limits_of(connection: Connection, root_ids: Collection[str]) -> dict[str, int]:
+    """What jobs may cost; those that may cost any amount are left out."""
+    query = select(job_purses.c.root_id, job_purses.c.limit_picousd).where(job_purses.c.root_id.in_(root_ids))
+    return {root_id: int(limit) for root_id, limit in connection.execute(query)}
 
 
 def _take(connection: Connection, root_id: str, picousd: int) -> bool:

@@ -8,6 +8,7 @@ from collections import Counter
 
 import msgspec
 import pytest
+from sqlalchemy import Connection, event
 
 from headgate.errors import Conflict, InvalidRequest, NotFound
 from headgate.job_types import (
@@ -353,5 +354,27 @@ def test_the_cost_of_a_job_is_that_of_its_rows_in_the_ledger(desk: Open) -> None
             ]  # fmt: skip
             await opened.ledger.write(rows)
             assert (await opened.jobs.get("job_001")).cost_picousd == 21
+
+    asyncio.run(scenario())
+
+
+def test_a_page_of_many_jobs_takes_as_few_statements_as_one_of_few(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            statements: list[str] = []
+
+            def note(connection: Connection, cursor: object, statement: str, *_: object) -> None:
+                statements.append(statement)
+
+            event.listen(opened.database._engine, "before_cursor_execute", note)
+            asked = []
+            for numbers in (range(1, 3), range(3, 30)):
+                for number in numbers:
+                    await opened.jobs.submit(job(number))
+                statements.clear()
+                found, _ = await opened.jobs.page(JobFilter(), 100)
+                asked.append(len(statements))
+                assert found == [await opened.jobs.get(each.id) for each in found]
+            assert asked[0] == asked[1]
 
     asyncio.run(scenario())

@@ -130,7 +130,7 @@ def test_the_bound_counts_what_the_ledger_does_not_have(folder: Path) -> None:
         assert drain(journal) == [record(8)]
 
 
-def test_a_full_disk_refuses_leaves_no_torn_row_and_writes_later_what_it_refused(
+def test_a_full_disk_refuses_and_what_it_refused_is_written_later(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
