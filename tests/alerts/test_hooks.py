@@ -139,6 +139,7 @@ def test_who_is_not_there_and_who_does_not_answer(monkeypatch: pytest.MonkeyPatc
         async with serving(silent) as server:
             assert (await refused(webhook(f"http://127.0.0.1:{server.port}/"))).answer == "no answer within 0.2 s"
             port = server.port
+        monkeypatch.setattr(posting, "ATTEMPT_SECONDS", 60.0)
         assert f"No connection to 127.0.0.1:{port}" in (await refused(webhook(f"http://127.0.0.1:{port}/"))).answer
 
     run(scenario())

@@ -148,6 +148,7 @@ def test_who_is_not_there_and_who_says_nothing(monkeypatch: pytest.MonkeyPatch) 
         async with mail_server(MailServer(silent=True)) as server:
             refusal = await refused(server, starttls=False)
             assert "timed out" in refusal.answer and not refusal.final
+        monkeypatch.setattr(mailing, "ATTEMPT_SECONDS", 60.0)
         assert "refused" in (await refused(server)).answer.lower()
 
     run(scenario())

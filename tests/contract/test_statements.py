@@ -27,7 +27,7 @@ def provider() -> Iterator[Provider]:
 
 @pytest.fixture(params=[OpenAIBills, AnthropicBills])
 def make(request: pytest.FixtureRequest) -> Make:
-    return lambda account: request.param(account, Connector(ConnectSettings(connect_seconds=2.0)))
+    return lambda account: request.param(account, Connector(ConnectSettings(connect_seconds=60.0)))
 
 
 def account(provider: Provider, *, key: str = ADMIN_KEY, by_key: bool = False, project: str = "") -> Account:
