@@ -104,9 +104,14 @@ class Counters(Protocol):
     async def read(self, tenant: str, meters: Sequence[Meter]) -> list[Reading]:
         """How the meters stand."""
 
-    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = ()) -> None:
-        """Begin with what the ledger says was used in the windows that are open now. Holds stay as they are.
+    async def rebuild(
+        self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = (), *, after_loss: bool = False
+    ) -> bool:
+        """Count at least what the ledger says was used in the windows that are open now; whether the tenant was known
+        before. Holds stay as they are.
 
+        Of a tenant that is known, what is held may be in the ledger already and be settled any moment: what goes beyond
+        both is missing. Not so `after_loss`, as what had ended by then is not held.
         `dated` says when, of rolling ones, the latest first; what `spent` has beyond that counts from now.
         """
 

@@ -15,9 +15,8 @@ from typing import Protocol, runtime_checkable
 import msgspec
 
 from headgate.errors import DatabaseUnavailable, HeadgateError, StoreUnavailable
-from headgate.gateway import asking, rebuilding, refusing
+from headgate.gateway import asking, degrading, rebuilding, refusing
 from headgate.gateway.applying import Applying, RuleBook
-from headgate.gateway.fleet import ServedModel
 from headgate.gateway.journey import Hold, Journey
 from headgate.gateway.preflight import COUNT_MARGIN, check_context, count_prompt
 from headgate.gateway.routers import OPERATOR
@@ -106,6 +105,7 @@ class Admissions:
                 applying, ask, decision = await self._decide(journey, applying, ask)
         except (StoreUnavailable, DatabaseUnavailable) as error:
             if journey.setup.on_store_failure == "allow" and journey.caller.tenant != OPERATOR:
+                journey.is_unheld = True
                 return
             raise _cannot_be_checked(error) from None
         if self._operator is not None and (decision.refusal is not None or decision.unenforced):
@@ -192,6 +192,9 @@ class Admissions:
                 self._counters.settle(hold_id, tenant, charge)
         for tenant in dict.fromkeys([tenant for _, tenant, _ in over]):  # in order, so that runs can be repeated
             self.room.wake(tenant)
+        for journey in journeys:
+            if journey.is_unheld:
+                self._rebuilder.read_later(journey.caller)
 
     async def take_back(self, caller: Caller, record: RequestRecord) -> None:
         """What a request was charged is not its caller's to pay after all: its budgets have that much more again, if
@@ -218,8 +221,7 @@ class Admissions:
         """For ever: holds of requests under way do not expire, and what was rebuilt comes to know all that was used."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_holds(under_way))
-            if self._at_hand is None:  # nobody else uses what is in this process's memory
-                group.create_task(self._rebuilder.keep_reading())
+            group.create_task(self._rebuilder.keep_reading())
 
     # --- parts ---
 
@@ -239,10 +241,10 @@ class Admissions:
         """As far as need be: with the caller's model, with the number of the prompt's tokens, with a cheaper model."""
         ask, decision = await self._put(journey, applying, ask)
         ask, decision = await self._count(journey, applying, ask, decision)
-        while decision.refusal is not None and (cheaper := _cheaper(journey, decision.refusal)) is not None:
-            _go_on_with(journey, cheaper)
+        while decision.refusal is not None and (cheaper := degrading.cheaper(journey, decision.refusal)) is not None:
+            degrading.go_on_with(journey, cheaper)
             applying = self._applying(journey)
-            applying = applying._replace(meters=tuple(map(_without_brake, applying.meters)))
+            applying = applying._replace(meters=tuple(map(degrading.without_brake, applying.meters)))
             ask, decision = await self._put(journey, applying, asking.needed(journey, applying))
             ask, decision = await self._count(journey, applying, ask, decision)
         return applying, ask, decision
@@ -367,31 +369,3 @@ def _request_caps(rules: Sequence[Rule], ask: Ask) -> tuple[Ask, Refusal | None,
             return ask, refusal, tuple(tried)
         tried.append(refusal)
     return ask, None, tuple(tried)
-
-
-def _cheaper(journey: Journey, refusal: Refusal) -> ServedModel | None:
-    """The model that is asked instead when money is short, if the router or the tier has one that serves this."""
-    tier, model = journey.caller.tier, journey.model
-    rule = refusal.meter.rule
-    is_money = rule.measure is Measure.USD and refusal.verdict in (Verdict.SPENT, Verdict.TOO_LARGE, Verdict.HELD)
-    braked = refusal.verdict is Verdict.TRIPPED and rule.action == "degrade"
-    if not (is_money or braked) or model is None:
-        return None
-    if journey.chosen is not None and (name := journey.chosen.cheaper_than(model.spec.name)):
-        return journey.setup.models[name]
-    cheaper = journey.setup.models.get(tier.degrade_to)
-    if cheaper is None or cheaper is model or not cheaper.serves(journey.call.route):
-        return None
-    return cheaper
-
-
-def _go_on_with(journey: Journey, cheaper: ServedModel) -> None:
-    journey.degraded_from, journey.model = journey.asked_for, cheaper
-    journey.tried = cheaper.mute[journey.call.route]
-
-
-def _without_brake(meter: Meter) -> Meter:
-    """A velocity that has led to a cheaper model lets that model be asked; it still counts what it costs."""
-    if meter.rule.kind is not MeterKind.VELOCITY or meter.rule.action != "degrade":
-        return meter
-    return msgspec.structs.replace(meter, rule=msgspec.structs.replace(meter.rule, action="alert"))

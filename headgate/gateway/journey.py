@@ -52,7 +52,7 @@ class Journey:
     __slots__ = (
         "attempt", "attempts", "batch", "cache", "call", "caller", "chosen", "counting", "degraded_from", "doubt",
         "error", "given_by", "hit", "hold", "interruption", "is_let_in", "is_settled", "is_short_of_money",
-        "is_uncharged", "keyed", "lowered_to", "model", "outcome", "requests", "retries_used", "router",
+        "is_uncharged", "is_unheld", "keyed", "lowered_to", "model", "outcome", "requests", "retries_used", "router",
         "saved_picousd", "sent_bytes", "set_aside", "setup", "slot", "started", "started_at", "ticket", "tokens",
         "tried", "watchdog",
     )  # fmt: skip
@@ -85,6 +85,7 @@ class Journey:
         self.cache = "off"  # what became of looking for an answer that is there: as its header says
         self.ticket: Ticket | None = None  # what it has to do with the cache
         self.keyed: KeyedTicket | None = None  # what it has to do with its idempotency key
+        self.is_unheld = False  # let in though limits and budgets could not be checked
         self.is_uncharged = False  # another request has its key by now, and is charged
         self.sent_bytes = 0  # of an answer that no provider was asked for
         self.hit = ""  # how such an answer came

@@ -45,6 +45,7 @@ class Rebuilder:
 
     Counters that many processes share may have been emptied while these worked. What others had not written yet, and
     what ended while the ledger was read, is then neither in what was read nor counted: it is read again soon after.
+    So is what was let in without them.
     """
 
     def __init__(
@@ -56,16 +57,23 @@ class Rebuilder:
         self._clock = clock
         self._rules_of = rules_of
         self._under_way: dict[str, asyncio.Task[None]] = {}
-        self._again: list[tuple[float, Caller]] = []  # when the ledger is read once more, monotonic
+        self._again: list[tuple[float, Caller, bool]] = []  # when it is read again, and after a loss?
 
     async def rebuild(self, caller: Caller, *, were_known: bool) -> None:
-        """`were_known`: they have forgotten what they knew. Raises StoreUnavailable or DatabaseUnavailable."""
+        """`were_known`: they did know the tenant once. Raises StoreUnavailable or DatabaseUnavailable."""
         task = self._under_way.get(caller.tenant)
         if task is None:
             task = asyncio.get_running_loop().create_task(self._rebuild(caller, were_known))
             self._under_way[caller.tenant] = task
             task.add_done_callback(lambda done: self._under_way.pop(caller.tenant, None))
         await asyncio.shield(task)
+
+    def read_later(self, caller: Caller, *, after_loss: bool = False) -> None:
+        """What the ledger will know soon, counters may not."""
+        now = self._clock.monotonic()
+        known = {one.tenant for _, one, _ in self._again}
+        if after_loss or caller.tenant not in known:
+            self._again += [(now + seconds, caller, after_loss) for seconds in AGAIN_SECONDS]
 
     async def keep_reading(self) -> None:
         """For ever: what the ledger knows by now of the tenants that were rebuilt is counted at least."""
@@ -76,28 +84,27 @@ class Rebuilder:
     async def read_again(self) -> None:
         """As `keep_reading`, for those whose time has come."""
         now, again, self._again = self._clock.monotonic(), self._again, []
-        for at, caller in again:
+        for at, caller, after_loss in again:
             try:
                 if at <= now:
-                    await self._read(caller)
+                    await self._read(caller, after_loss=after_loss)
                 else:
-                    self._again.append((at, caller))
+                    self._again.append((at, caller, after_loss))
             except (StoreUnavailable, DatabaseUnavailable):
-                self._again.append((now + max(AGAIN_SECONDS), caller))
+                self._again.append((now + max(AGAIN_SECONDS), caller, after_loss))
 
     async def _rebuild(self, caller: Caller, were_known: bool) -> None:
-        await self._read(caller)
-        if were_known:
-            now = self._clock.monotonic()
-            self._again += [(now + seconds, caller) for seconds in AGAIN_SECONDS]
+        was_known = await self._read(caller)
+        if were_known and not was_known:
+            self.read_later(caller, after_loss=True)
 
-    async def _read(self, caller: Caller) -> None:
+    async def _read(self, caller: Caller, *, after_loss: bool = False) -> bool:
         others = self._rules_of(caller.tenant) if self._rules_of is not None else ()
         rules = dict.fromkeys((*caller.tier.rules, *others))
         zone, now = zone_of(caller.timezone), self._clock.now()
         late = await dated(self._ledger, caller.tenant, rules, zone, now)
         whole = await spent(self._ledger, caller.tenant, rules, zone, now)
-        await self._counters.rebuild(caller.tenant, whole, late)
+        return await self._counters.rebuild(caller.tenant, whole, late, after_loss=after_loss)
 
 
 async def spent(ledger: Past, tenant: str, rules: Iterable[Rule], zone: tzinfo, now: float) -> list[tuple[Meter, int]]:

@@ -216,15 +216,22 @@ class MemoryCounters:
             for reading in readings
         ]
 
-    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = ()) -> None:
+    async def rebuild(
+        self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = (), *, after_loss: bool = False
+    ) -> bool:
         now, account = self._tick(), self._account(tenant)
+        was_known, account.known = account.known, True
+        held_apart = after_loss or not was_known
         for meter, amount, at in dated:
             state = self._home(account, meter).state(meter)
             if isinstance(state, Rolling):
-                state.restore_at(amount, at + self._ahead_seconds, now)
+                state.restore_at(amount - (0 if held_apart else state.held), at + self._ahead_seconds, now)
         for meter, amount in spent:
-            self._home(account, meter).state(meter).restore(meter, amount, now)
-        account.known = True
+            state = self._home(account, meter).state(meter)
+            reading = state.reading(meter, now)
+            if held_apart or not (isinstance(state, Velocity) and reading.used):
+                state.restore(meter, amount - (0 if held_apart else reading.held), now)
+        return was_known
 
     async def reset(self, tenant: str, meter: Meter) -> None:
         now = self._tick()

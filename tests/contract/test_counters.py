@@ -368,11 +368,36 @@ def test_the_ledger_says_where_to_begin(counters: Open) -> None:
     async def scenario(stand: Stand) -> None:
         meters = [budget(1000 * 10**6), rate(10), rolling(500 * 10**6)]
         hold, _ = await stand.admit(meters, ask())
-        await stand.counters.rebuild("acme", [(meters[0], 700 * 10**6), (meters[1], 9), (meters[2], 100 * 10**6)])
+        spent = [(meters[0], 700 * 10**6), (meters[1], 9), (meters[2], 100 * 10**6)]
+        assert await stand.counters.rebuild("acme", spent, after_loss=True)
         first, second, third = await stand.counters.read("acme", meters)
         assert (first.used, first.held, second.used, third.used) == (700 * 10**6, 200 * 10**6, 9, 100 * 10**6)
         stand.counters.settle(hold, "acme", Charge(picousd=150 * 10**6))
         assert (await stand.counters.read("acme", meters[:1]))[0].used == 850 * 10**6
+
+    run(counters, scenario)
+
+
+def test_what_is_held_may_be_in_the_ledger_already_and_is_not_counted_twice(counters: Open) -> None:
+    """Its process has written it there, and has not reached the store since."""
+
+    async def scenario(stand: Stand) -> None:
+        meters = [budget(1000 * 10**6), rolling(1000 * 10**6), velocity(1000 * 10**6)]
+        before, _ = await stand.admit(meters, ask())
+        stand.counters.settle(before, "acme", Charge(picousd=10 * 10**6))
+        hold, _ = await stand.admit(meters, ask())
+        assert await stand.counters.rebuild("acme", [(meter, 160 * 10**6) for meter in meters])
+        readings = await stand.counters.read("acme", meters)
+        assert [one.used for one in readings] == [10 * 10**6] * 3
+        stand.counters.settle(hold, "acme", Charge(picousd=150 * 10**6))
+        assert [one.used for one in await stand.counters.read("acme", meters)] == [160 * 10**6] * 3
+        await stand.admit(meters, ask())
+        dated = [Dated(meters[1], 560 * 10**6, stand.clock.at)]
+        await stand.counters.rebuild("acme", [(meter, 560 * 10**6) for meter in meters], dated)
+        readings = await stand.counters.read("acme", meters)
+        assert [one.used for one in readings] == [360 * 10**6, 360 * 10**6, 160 * 10**6], (
+            "what is beyond both is missing"
+        )
 
     run(counters, scenario)
 

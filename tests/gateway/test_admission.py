@@ -129,6 +129,27 @@ def test_a_lost_store_denies_or_allows_as_configured(on_store_failure: str) -> N
     run(scenario)
 
 
+def test_what_a_lost_store_let_in_is_counted_when_it_is_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        corridor = Corridor(model(deployment(ScriptedProvider(answer()))), on_store_failure="allow")
+        alice = caller(budget(10**9))
+        await corridor.visit(plain(corridor), caller=alice)
+        kept = asyncio.create_task(corridor.admissions.keep_alive(lambda: ()))
+        with monkeypatch.context() as away:
+            away.setattr(corridor.counters, "admit_plain", lambda *_: None)
+            away.setattr(corridor.counters, "admit", Absent(corridor.clock).admit)
+            assert (await corridor.visit(plain(corridor), caller=alice)).error is None
+        (reading,) = await readings(corridor, alice)
+        assert reading.used == ONE_ANSWER
+        await asyncio.sleep(2)
+        (reading,) = await readings(corridor, alice)
+        assert reading.used == 2 * ONE_ANSWER
+        kept.cancel()
+        await asyncio.wait([kept])
+
+    run(scenario)
+
+
 class Listening:
     """Notes what it is told."""
 

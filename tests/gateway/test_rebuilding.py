@@ -75,6 +75,7 @@ def test_what_was_not_written_yet_is_counted_a_little_later() -> None:
         await written(1, 5)  # by somebody who has it counted, as the counters are there from now on
         await asyncio.sleep(2 * AGAIN_SECONDS[1])
         assert await used() == 0
+        counters.forget()
         await rebuilder.rebuild(alice, were_known=True)
         await written(2, 7)  # by another process, which had it in its journal
         assert await used() == 5

@@ -135,8 +135,13 @@ def test_another_epoch_means_other_counters(server: RedisServer) -> None:
             await known(counters, spent=100)
             server.ask("HSET", "headgate:1:{acme}:tenant", "epoch", "of another server")
             assert not (await counters.admit("a", "acme", [BUDGET], ask())).known
-            await counters.rebuild("acme", [(BUDGET, 250)])
+            assert await counters.rebuild("acme", [(BUDGET, 250)])
             assert (await counters.read("acme", [BUDGET]))[0].used == 250
+            await counters.admit("b", "acme", [BUDGET], ask())
+            server.ask("HSET", "headgate:1:{acme}:tenant", "epoch", "of another server")
+            await counters.rebuild("acme", [(BUDGET, 260)])  # with what "b" came to
+            counters.settle("b", "acme", Charge(picousd=10))
+            assert (await counters.read("acme", [BUDGET]))[0].used == 260, "it is counted once"
 
     asyncio.run(scenario())
 

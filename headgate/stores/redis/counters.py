@@ -213,17 +213,20 @@ class RedisCounters:
             for meter in meters
         ]
 
-    async def rebuild(self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = ()) -> None:
+    async def rebuild(
+        self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = (), *, after_loss: bool = False
+    ) -> bool:
         place, generation = self._place(tenant), self._line.generation
         every: list[Spent] = [*dated, *[(meter, amount, None) for meter, amount in spent]]
         if place.held:  # what is under way here counts before the tenant is known again to anybody
-            head = await self._restore(tenant, place, every, known=False)
+            head = await self._restore(tenant, place, every, known=False, after_loss=after_loss)
             if encoding.life_of(head) == 0.0:
                 await self._hold_again(tenant, place, begins=True)
-        head = await self._restore(tenant, place, every, known=True)
+        head = await self._restore(tenant, place, every, known=True, after_loss=after_loss)
         await self._live_on(tenant, place, head)
         place.refused.clear()
         place.known_in = generation or self._line.generation
+        return encoding.was_known(head)
 
     async def reset(self, tenant: str, meter: Meter) -> None:
         place, (_, name, spec) = self._place(tenant), self._meters.encoded(meter)
@@ -247,10 +250,12 @@ class RedisCounters:
             place.life = 0.0  # again with the next call
             raise
 
-    async def _restore(self, tenant: str, place: Place, every: Sequence[Spent], *, known: bool) -> bytes:
+    async def _restore(
+        self, tenant: str, place: Place, every: Sequence[Spent], *, known: bool, after_loss: bool
+    ) -> bytes:
         for start in range(0, max(1, len(every)), _MOST_AT_ONCE):
             is_last = start + _MOST_AT_ONCE >= len(every)
-            parts = place.spent(every[start : start + _MOST_AT_ONCE], known=known and is_last)
+            parts = place.spent(every[start : start + _MOST_AT_ONCE], known=known and is_last, after_loss=after_loss)
             head, _ = await self._run("rebuild", tenant, place, *parts)
         return bytes(head)
 

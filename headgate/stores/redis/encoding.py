@@ -125,6 +125,11 @@ def admission_of(head: bytes, tail: Any, meters: Sequence[Meter]) -> tuple[Admis
     return Admission(refusal, 0, wait if wait >= 0 else None, requests, tokens, unenforced), output
 
 
+def was_known(head: bytes) -> bool:
+    """Whether the tenant that was rebuilt had been known, to this server or to the one whose data this is."""
+    return head[:1] == b"1"
+
+
 def life_of(head: bytes) -> float:
     """Which life of the tenant's counters a script found: 0 if there is none, another number after each rebuild of lost
     ones."""

@@ -11,6 +11,7 @@ local crossings = {}
 local known = call("HMGET", KEYS[1], "now", "epoch", "life", "ahead")
 local known_now, last, life = known[1], tonumber(known[1]) or 0, known[3] or "0"
 ahead = tonumber(known[4]) or 0
+local is_there = known[2] and true or false  -- from another server too, after a failover or a restart
 known = known[2] == ARGV[2]
 
 local function settled_amount(m, tokens, picousd)

@@ -432,15 +432,23 @@ local function reading(m, now)
   return {whole(m.c), "0", false, false}
 end
 
+-- How much of what was spent is neither counted nor held.
+local function beyond(spent, counted, held)
+  local high, low = halves(spent)
+  local counted_high, counted_low = halves(counted)
+  local held_high, held_low = halves(held)
+  return (high - counted_high - held_high) * 1e9 + (low - counted_low - held_low)
+end
+
 -- The ledger says that so much was used, a decimal string: at least that is counted from here on.
-local function restore(m, spent, now)
+local function restore(m, spent, now, held_apart)
   local kind = m.kind
   if kind ~= RATE and kind ~= BUDGET and kind ~= ROLLING and kind ~= VELOCITY then return end
   if kind == VELOCITY and now < (tonumber(call("HGET", m.key, "z")) or 0) + m.period then return end  -- it was reset
-  local counted = reading(m, now)[1]
-  local high, low = halves(spent)
-  local counted_high, counted_low = halves(counted)
-  local missing = (high - counted_high) * 1e9 + (low - counted_low)
+  local found = reading(m, now)
+  local counted, held = found[1], held_apart and "0" or found[2]
+  if kind == VELOCITY and not held_apart and counted ~= "0" then return end
+  local missing = beyond(spent, counted, held)
   if kind == ROLLING or kind == VELOCITY then add(m, "0", now) end
   if missing > 0 then
     if kind == RATE then
@@ -450,26 +458,31 @@ local function restore(m, spent, now)
       call("HSET", m.key, "t", exact(m.t))
     elseif kind == BUDGET then
       call("HSET", m.key, "s", spent)
+      if held ~= "0" then call("HINCRBY", m.key, "s", "-" .. held) end
     else
       add(m, spent, now)
       if counted ~= "0" then add(m, "-" .. counted, now) end
+      if held ~= "0" then add(m, "-" .. held, now) end
     end
   end
   touch(m, now)
 end
 
 -- As restore, of a rolling meter; what is missing was used at `at`.
-local function restore_at(m, spent, at, now)
-  local counted, place = reading(m, now)[1], floor(at / m.width)
-  local high, low = halves(spent)
-  local counted_high, counted_low = halves(counted)
-  if (high - counted_high) * 1e9 + (low - counted_low) > 0 and place >= floor((now - m.period) / m.width) then
+local function restore_at(m, spent, at, now, held_apart)
+  local found, place = reading(m, now), floor(at / m.width)
+  local counted, held = found[1], held_apart and "0" or found[2]
+  if beyond(spent, counted, held) > 0 and place >= floor((now - m.period) / m.width) then
     call("HINCRBY", m.key, whole(place), spent)
     grow(m.key, "w", spent)
     if counted ~= "0" then
       local less = counted:sub(1, 1) == "-" and counted:sub(2) or "-" .. counted
       call("HINCRBY", m.key, whole(place), less)
       grow(m.key, "w", less)
+    end
+    if held ~= "0" then
+      call("HINCRBY", m.key, whole(place), "-" .. held)
+      grow(m.key, "w", "-" .. held)
     end
     call("HSET", m.key, "o", whole(min(m.o or place, place)), "n", whole(max(m.n or place, place)))
   end

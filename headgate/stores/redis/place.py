@@ -12,7 +12,6 @@ from headgate.stores.redis.refused import RecentRefusals
 from headgate.types import Measure, MeterKind
 
 NOT_ASKED = -1  # in place of a generation
-
 Spent = tuple[Meter, int, float | None]  # how much, and when in a rolling window
 Counted = tuple[int, bytes]  # so many keys or arguments, ready for the wire
 
@@ -74,9 +73,9 @@ class Place:
         keys = b"".join([self.key(meter.name.encode()) for meter, _ in amounts])
         return (len(amounts), keys), (len(arguments), b"".join(arguments))
 
-    def spent(self, some: Sequence[Spent], *, known: bool) -> tuple[Counted, Counted]:
+    def spent(self, some: Sequence[Spent], *, known: bool, after_loss: bool) -> tuple[Counted, Counted]:
         """Keys and arguments of the script `rebuild`; the tenant is `known` from then on."""
-        arguments = [bulk(b"%d" % known)]
+        arguments = [bulk(b"%d%d" % (known, after_loss))]
         for meter, amount, at in some:
             when = bulk(b"" if at is None else b"%.17g" % at)
             arguments += (bulk(spec(meter)), bulk(b"%d" % amount), when)
