@@ -95,14 +95,14 @@ def test_of_200_identical_requests_at_once_one_asks_the_provider(pair: Pair, ups
             asked = [clients.submit(request, "POST", "/v1/chat/completions", body) for request in ways]
             return [one.result() for one in asked]
 
-    for attempt in range(10):  # on a busy machine Redis may take longer than 0.1 s: then both processes ask
+    for attempt in range(10):  # on a busy machine Redis may take longer than 0.1 s: then nobody waits for it, and asks
         upstream.plays(slowly)
         told = at_once(f"What is the capital of France, please ({attempt})?")
         assert {status for status, _, _ in told} == {200}
         assert len({body for _, _, body in told}) == 1
         how = Counter(headers["x-headgate-cache"] for _, headers, _ in told)
         paid = sum(headers["x-headgate-cost-usd"] != "0" for _, headers, _ in told)
-        assert upstream.requests == how["miss"] == paid <= 2
+        assert upstream.requests == how["miss"] == paid
         if upstream.requests == 1:
             break
     assert upstream.requests == 1
