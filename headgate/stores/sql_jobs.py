@@ -36,6 +36,7 @@ from headgate.stores.job_commands import carry_out
 from headgate.stores.job_costs import costs_of, provisional_of
 from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
 from headgate.stores.jobs_tables import (
+    IS_DEAD,
     IS_FROM_A_QUEUE,
     MADE,
     job_attempts,
@@ -146,8 +147,9 @@ class SqlJobs:
 
     async def items(self, job_id: str, limit: int, after: int = 0, state: ItemState | None = None) -> list[Item]:
         query = select(job_items).where(job_items.c.job_id == job_id, job_items.c.number > after)
-        if state is not None:
-            query = query.where(job_items.c.state == state.value)
+        if state is not None:  # dead ones have an index
+            is_so = text(IS_DEAD) if state is ItemState.DEAD else job_items.c.state == state.value
+            query = query.where(is_so)
         query = query.order_by(job_items.c.number).limit(limit)
 
         def work(connection: Connection) -> list[Item]:

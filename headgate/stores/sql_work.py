@@ -107,6 +107,7 @@ class SqlWork:
 
         def work(connection: Connection) -> list[bool]:
             now = database_now(connection, self._clock)
+            ahead = now - self._clock.now()  # a machine's clock may be wrong: what counts is how long it would wait
             held = {tuple(row) for row in connection.execute(mine.with_for_update())}
             stands = [(end.job_id, end.number, end.token) in held for end in ends]
             shifts = Shifts()
@@ -115,8 +116,8 @@ class SqlWork:
                 shifts.kept(end.job_id, len(end.result))
                 if end.error_code:
                     shifts.failed(end.job_id, end.error_code, clean(end.error))
-            if standing:
-                connection.execute(text(_END), [_values(end, now, _is_awaited(connection, end)) for end in standing])
+            if values := [_values(end, now, ahead, _is_awaited(connection, end)) for end in standing]:
+                connection.execute(text(_END), values)
             _tell_calls(connection, standing)
             shifts.write(connection, now)
             return stands
@@ -208,11 +209,11 @@ def _is_awaited(connection: Connection, end: ItemEnd) -> bool:
     return connection.execute(open_ones).first() is not None
 
 
-def _values(end: ItemEnd, now: float, is_awaited: bool) -> dict[str, Any]:
+def _values(end: ItemEnd, now: float, ahead: float, is_awaited: bool) -> dict[str, Any]:
     return {
         "job_id": end.job_id, "number": end.number, "token": end.token, "state": end.state.value,
         "error_code": end.error_code, "error": clean(end.error), "ready": int(end.awaits_children and not is_awaited),
-        "next_at": now + LOOK_AGAIN_SECONDS * is_awaited if end.awaits_children else end.next_at,
+        "next_at": now + LOOK_AGAIN_SECONDS * is_awaited if end.awaits_children else end.next_at + ahead,
         "finished_at": None if end.state in OPEN else now,
         "result": clean(end.result.decode(errors="replace")), "counted": int(end.counts_as_retry),
         "refusal": clean(msgspec.json.encode(end.refusal).decode()) if end.refusal else "",

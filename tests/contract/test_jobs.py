@@ -245,7 +245,7 @@ def test_a_retry_waits_for_its_time(desk: Open) -> None:
         async with desk() as opened:
             await opened.jobs.submit(job())
             (lease,) = await claim(opened)
-            at = lease.until - SECONDS + 60
+            at = opened.clock.now() + 60  # as its worker's clock says, which need not be the database's
             retry = end(lease, ItemState.RETRYING, next_at=at, counts_as_retry=True, error_code="upstream", error="503")
             assert await opened.work.finish("w1", [retry]) == [True]
             waiting = await opened.jobs.get("job_001")
