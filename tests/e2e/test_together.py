@@ -50,7 +50,7 @@ def pair(
         gateways.append(gateway)
     yield gateways[0], gateways[1]
     for gateway in gateways:
-        gateway.stop()
+        gateway.stop(but="The store of limits and budgets")  # which may be slow on a busy machine
 
 
 def ask(gateway: Gateway, *texts: str, **headers: str) -> str:
