@@ -18,7 +18,8 @@ CHECKS = (
 )
 
 
-@pytest.mark.parametrize("examples", [4, pytest.param(200, marks=[pytest.mark.full, pytest.mark.timeout(900)])])
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("examples", [4, pytest.param(200, marks=pytest.mark.full)])
 def test_the_api_is_as_the_document_says(tmp_path: Path, examples: int) -> None:
     with gateway(tmp_path, config=config_text()) as service:
         callers = explored(service, "^/v1/", "hg-acme-alice-0001", examples)
