@@ -35,7 +35,7 @@ class _StreamOptions(msgspec.Struct):
 class _CallView(msgspec.Struct):
     """The members headgate reads, with the types the API gives them."""
 
-    model: str
+    model: str = ""
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     n: int | None = None
@@ -60,7 +60,7 @@ _messages = msgspec.json.Decoder(list[_Message])
 
 
 class CallHeaders(msgspec.Struct, frozen=True):
-    """What a caller may say in headers."""
+    """What a caller may say beside the body: in headers, and in a URL which model is asked."""
 
     session: str | None = None
     user: str | None = None
@@ -71,17 +71,22 @@ class CallHeaders(msgspec.Struct, frozen=True):
     cache: CacheControl = CacheControl()
     appeal: str | None = None
     idempotency_key: str | None = None
+    model: str = ""  # goes before the body's
 
 
 def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) -> Call:
     """Read a request body. Raises MalformedJson or InvalidRequest, naming the member that is wrong."""
     fields, view = _decode(body)
-    required = PROMPT_MEMBERS[route]
+    model, required = headers.model or view.model, PROMPT_MEMBERS[route]
+    if headers.model:
+        fields["model"] = msgspec.Raw(msgspec.json.encode(model))
+    if "model" not in fields:
+        raise InvalidRequest("The member 'model' is missing.", param="model")
     if required not in fields:
         raise InvalidRequest(f"The member '{required}' is missing.", param=required)
-    if not view.model:
+    if not model:
         raise InvalidRequest("The member 'model' is empty. GET /v1/models lists the models of your key.", param="model")
-    if len(view.model) > MAX_NAME_CHARACTERS:
+    if len(model) > MAX_NAME_CHARACTERS:
         raise InvalidRequest(f"The model's name is longer than {MAX_NAME_CHARACTERS} characters.", param="model")
     choices = 1 if view.n is None else view.n
     if not 1 <= choices <= MAX_CHOICES:
@@ -89,7 +94,7 @@ def parse_call(route: Route, body: bytes, call_id: str, headers: CallHeaders) ->
     return Call(
         id=call_id,
         route=route,
-        model=view.model,
+        model=model,
         stream=bool(view.stream) and route is not Route.EMBEDDINGS,
         fields=fields,
         body_bytes=len(body),

@@ -175,3 +175,22 @@ def test_the_async_client(gateway: Gateway, upstream: Upstream) -> None:
                 await client.chat.completions.create(model="unknown-model", messages=HELLO)
 
     asyncio.run(scenario())
+
+
+def test_a_client_of_azure(gateway: Gateway, upstream: Upstream) -> None:
+    """It has the model in its URLs and sends its key as `api-key`."""
+    upstream.plays(saying("Hello"))
+    settings: Any = {"azure_endpoint": gateway.url, "api_key": ALICE, "api_version": "2024-10-21", "max_retries": 0}
+    with openai.AzureOpenAI(**settings) as client:
+        answer = client.chat.completions.create(model="small", messages=HELLO)
+        assert answer.choices[0].message.content == "Hello"
+        assert upstream.exchange().body["model"] == "gpt-4o-mini"
+        assert client.responses.create(model="simulated", input="Hello").output_text
+        assert client.embeddings.create(model="simulated", input="Hello").data[0].embedding
+        with client.chat.completions.create(model="simulated", messages=HELLO, stream=True) as stream:
+            assert list(stream)[-1].choices[0].finish_reason == "stop"
+        with pytest.raises(openai.NotFoundError, match="does not exist"):
+            client.chat.completions.create(model="un/known", messages=HELLO)
+    with openai.AzureOpenAI(azure_deployment="small", **settings) as client:  # goes before what the body says
+        upstream.plays(saying("Hello"))
+        assert client.chat.completions.create(model="another", messages=HELLO).choices[0].message.content == "Hello"

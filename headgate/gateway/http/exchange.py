@@ -121,6 +121,7 @@ class Exchange(msgspec.Struct, eq=False):
     chunked: bool  # for HTTP/1.1
     keep_alive: bool
     expects_continue: bool = False
+    model: str = ""  # that the URL names; empty: the body does
     is_known: bool = False  # the caller, before the body is complete
     startable: bool = False  # it is this request's turn on the connection
     body_complete: bool = False
@@ -182,6 +183,8 @@ class Exchange(msgspec.Struct, eq=False):
         body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         try:
             told = http_headers.call_headers(self.headers, caller)
+            if self.model:
+                told = msgspec.structs.replace(told, model=self.model)
             call = speaker(self.route).parse_call(self.route, body, self.id, told)
         except HeadgateError as found:
             error = http_headers.explained(found, self.headers)

@@ -19,10 +19,10 @@ from headgate.errors import BodyTooLarge, HeadersTooLarge, HeadgateError, Malfor
 from headgate.gateway.http import headers as http_headers
 from headgate.gateway.http.cors import PREFIX
 from headgate.gateway.http.exchange import Edge, Exchange
+from headgate.gateway.http.urls import HOT_ROUTES, route_of
 from headgate.types import Route
 from headgate.wire.speakers import speaker
 
-_HOT_ROUTES = {f"/v1/{route.value}".encode(): route for route in Route}
 _UPLOADS = (b"/v1/files", b"/v1/messages/batches")  # may be so large that they take long
 _LINGER_SECONDS = 2.0  # how long a client that is still sending may read its error
 
@@ -187,7 +187,9 @@ class GatewayProtocol(HttpToolsProtocol):
         self._measure_headers()
         if self.parser.should_upgrade():
             return  # it is read again without that
-        route = _HOT_ROUTES.get(self.url) or self._route()
+        route, model = HOT_ROUTES.get(self.url), ""
+        if route is None:
+            route, model = self._route()
         if route is None or self.parser.get_method() != b"POST":
             self._on_cold_headers_complete()
             return
@@ -200,6 +202,7 @@ class GatewayProtocol(HttpToolsProtocol):
         keep_alive = http_1_1 and self.parser.should_keep_alive()
         request_id = self._edge.clock.new_id("req")
         exchange = Exchange(self, self._edge, request_id, route, headers, http_1_1, keep_alive)
+        exchange.model = model
         if b"expect" in headers:
             exchange.expects_continue = headers[b"expect"].lower() == b"100-continue"
         self.cycle = self._incomplete = exchange
@@ -209,10 +212,10 @@ class GatewayProtocol(HttpToolsProtocol):
             self.flow.pause_reading()
             self.pipeline.appendleft((exchange, self.app))  # type: ignore[arg-type]  # an exchange is a cycle
 
-    def _route(self) -> Route | None:
+    def _route(self) -> tuple[Route | None, str]:
         """Of a URL with a query, or in the absolute form, which proxies are sent (RFC 9112, 3.2.2)."""
         path = self.url.partition(b"?")[0]
-        return _HOT_ROUTES.get(path if path.startswith(b"/") else httptools.parse_url(self.url).path)
+        return route_of(path if path.startswith(b"/") else httptools.parse_url(self.url).path or b"")
 
     def on_body(self, body: bytes) -> None:
         self._unexplained_bytes = 0
