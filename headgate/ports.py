@@ -108,7 +108,7 @@ class Counters(Protocol):
         self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = (), *, after_loss: bool = False
     ) -> bool:
         """Count at least what the ledger says was used in the windows that are open now; whether the tenant was known
-        before. Holds stay as they are.
+        before, and nothing lost. Holds stay as they are.
 
         Of a tenant that is known, what is held may be in the ledger already and be settled any moment: what goes beyond
         both is missing. Not so `after_loss`, as what had ended by then is not held.

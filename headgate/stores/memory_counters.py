@@ -231,7 +231,7 @@ class MemoryCounters:
             reading = state.reading(meter, now)
             if held_apart or not (isinstance(state, Velocity) and reading.used):
                 state.restore(meter, amount - (0 if held_apart else reading.held), now)
-        return was_known
+        return was_known and not after_loss
 
     async def reset(self, tenant: str, meter: Meter) -> None:
         now = self._tick()

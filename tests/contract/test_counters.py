@@ -369,7 +369,7 @@ def test_the_ledger_says_where_to_begin(counters: Open) -> None:
         meters = [budget(1000 * 10**6), rate(10), rolling(500 * 10**6)]
         hold, _ = await stand.admit(meters, ask())
         spent = [(meters[0], 700 * 10**6), (meters[1], 9), (meters[2], 100 * 10**6)]
-        assert await stand.counters.rebuild("acme", spent, after_loss=True)
+        assert not await stand.counters.rebuild("acme", spent, after_loss=True)
         first, second, third = await stand.counters.read("acme", meters)
         assert (first.used, first.held, second.used, third.used) == (700 * 10**6, 200 * 10**6, 9, 100 * 10**6)
         stand.counters.settle(hold, "acme", Charge(picousd=150 * 10**6))

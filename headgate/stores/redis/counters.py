@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -22,7 +22,7 @@ from headgate.stores.redis import encoding, scripts
 from headgate.stores.redis.encoding import bulk
 from headgate.stores.redis.leases import Leases
 from headgate.stores.redis.line import LIMIT_SECONDS, Line, ScriptFailed
-from headgate.stores.redis.place import NOT_ASKED, Held, Note, Place, Spent
+from headgate.stores.redis.place import NOT_ASKED, Group, Held, Note, Place, Spent
 from headgate.types import Measure, Scope
 
 HOLD_SECONDS = 30.0
@@ -38,16 +38,6 @@ _RETRY_SECONDS = 0.1
 _NEVER = -2  # in place of a generation
 
 log = logging.getLogger(__name__)
-
-
-class Group(NamedTuple):
-    """The meters of one kind of request, ready for the wire."""
-
-    meters: Sequence[Meter]  # kept, so that no others can have their identity
-    shared: tuple[Meter, ...]  # enforced, on everybody together
-    own: tuple[Meter, ...]
-    keys: bytes
-    specs: bytes
 
 
 class RedisCounters:
@@ -146,6 +136,7 @@ class RedisCounters:
             raise
         admission, quiet_seconds = encoding.admission_of(head, tail, group.own)
         place.known_in = self._line.generation if admission.known else NOT_ASKED
+        place.is_lost = place.is_lost or (not admission.known and not encoding.is_there(head))
         if admission.known and admission.refusal is None:
             place.held[hold_id] = Held(group.own, ask, admission.output_tokens)
         elif quiet_seconds:
@@ -217,16 +208,18 @@ class RedisCounters:
         self, tenant: str, spent: Sequence[tuple[Meter, int]], dated: Sequence[Dated] = (), *, after_loss: bool = False
     ) -> bool:
         place, generation = self._place(tenant), self._line.generation
+        after_loss = after_loss or place.is_lost
         every: list[Spent] = [*dated, *[(meter, amount, None) for meter, amount in spent]]
         if place.held:  # what is under way here counts before the tenant is known again to anybody
-            head = await self._restore(tenant, place, every, known=False, after_loss=after_loss)
+            head = await self._restore(tenant, place, every, known=False, lost=after_loss)
             if encoding.life_of(head) == 0.0:
                 await self._hold_again(tenant, place, begins=True)
-        head = await self._restore(tenant, place, every, known=True, after_loss=after_loss)
+        head = await self._restore(tenant, place, every, known=True, lost=after_loss)
         await self._live_on(tenant, place, head)
         place.refused.clear()
         place.known_in = generation or self._line.generation
-        return encoding.was_known(head)
+        place.is_lost = False
+        return encoding.was_known(head) and not after_loss
 
     async def reset(self, tenant: str, meter: Meter) -> None:
         place, (_, name, spec) = self._place(tenant), self._meters.encoded(meter)
@@ -250,12 +243,10 @@ class RedisCounters:
             place.life = 0.0  # again with the next call
             raise
 
-    async def _restore(
-        self, tenant: str, place: Place, every: Sequence[Spent], *, known: bool, after_loss: bool
-    ) -> bytes:
+    async def _restore(self, tenant: str, place: Place, every: Sequence[Spent], *, known: bool, lost: bool) -> bytes:
         for start in range(0, max(1, len(every)), _MOST_AT_ONCE):
             is_last = start + _MOST_AT_ONCE >= len(every)
-            parts = place.spent(every[start : start + _MOST_AT_ONCE], known=known and is_last, after_loss=after_loss)
+            parts = place.spent(every[start : start + _MOST_AT_ONCE], known=known and is_last, after_loss=lost)
             head, _ = await self._run("rebuild", tenant, place, *parts)
         return bytes(head)
 

@@ -125,6 +125,11 @@ def admission_of(head: bytes, tail: Any, meters: Sequence[Meter]) -> tuple[Admis
     return Admission(refusal, 0, wait if wait >= 0 else None, requests, tokens, unenforced), output
 
 
+def is_there(head: bytes) -> bool:
+    """Whether the tenant that the script `admit` does not know has counters, of another server."""
+    return bool(_HEAD.unpack(head)[2])
+
+
 def was_known(head: bytes) -> bool:
     """Whether the tenant that was rebuilt had been known, to this server or to the one whose data this is."""
     return head[:1] == b"1"

@@ -50,15 +50,26 @@ class Held:
         ]
 
 
+class Group(NamedTuple):
+    """The meters of one kind of request, ready for the wire."""
+
+    meters: Sequence[Meter]  # kept, so that no others can have their identity
+    shared: tuple[Meter, ...]  # enforced, on everybody together
+    own: tuple[Meter, ...]
+    keys: bytes
+    specs: bytes
+
+
 class Place:
     """A tenant's keys."""
 
-    __slots__ = ("base", "held", "known_in", "life", "notes", "prefix", "refused")
+    __slots__ = ("base", "held", "is_lost", "known_in", "life", "notes", "prefix", "refused")
 
     def __init__(self, name: str) -> None:
         self.prefix = f"headgate:{scripts.FORMAT}:{name}:".encode()
         self.base = b"".join(bulk(self.prefix + name) for name in (b"tenant", b"holds", b"expiries"))
         self.notes: list[Note] = []
+        self.is_lost = False  # there was nothing of its counters when they were asked, and they are not rebuilt yet
         self.known_in = NOT_ASKED  # the line's generation in which its counters were known last
         self.life = 0.0  # of its counters, as they were when they were asked last
         self.held: dict[str, Held] = {}  # by this process, by id
