@@ -146,6 +146,27 @@ def test_another_epoch_means_other_counters(server: RedisServer) -> None:
     asyncio.run(scenario())
 
 
+def test_after_a_flush_every_process_counts_what_its_ledger_says(server: RedisServer) -> None:
+    """What the second one reads has rows that were not written when the first one read; what is held is in neither."""
+
+    async def scenario() -> None:
+        async with on(server.url) as one, on(server.url) as other:
+            await known(one)
+            await known(other)
+            assert (await other.admit("b", "acme", [BUDGET], ask())).refusal is None
+            server.ask("FLUSHALL")
+            for counters in (one, other):
+                assert not (await counters.admit("a", "acme", [BUDGET], ask())).known
+            assert not await one.rebuild("acme", [(BUDGET, 100)])
+            assert not await other.rebuild("acme", [(BUDGET, 150)])
+            (reading,) = await one.read("acme", [BUDGET])
+            assert (reading.used, reading.held) == (150, 200 * 10**6)
+            assert await other.rebuild("acme", [(BUDGET, 170)]), "nothing is lost any more"
+            assert (await one.read("acme", [BUDGET]))[0].used == 150
+
+    asyncio.run(scenario())
+
+
 def test_requests_under_way_are_held_again_after_a_flush_by_every_process(server: RedisServer) -> None:
     meters, each = [BUDGET, concurrency(9)], 200 * 10**6
 
