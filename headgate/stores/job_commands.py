@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Connection, Row, delete, or_, select, upda
 from headgate.job_types import Command
 from headgate.policy import jobs as policy
 from headgate.policy.jobs import OPEN, Event
-from headgate.stores import off_peak
+from headgate.stores import locks, off_peak
 from headgate.stores.job_counts import Shifts
 from headgate.stores.jobs_tables import PAUSED, job_checkpoints, job_items, jobs
 from headgate.stores.owned import owned_row
@@ -26,6 +26,9 @@ def carry_out(connection: Connection, job_id: str, command: Command, shifts: Shi
 
 
 def _cancel(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> None:
+    # One after the other states are left, and meanwhile workers put items from one into another that was left already.
+    open_ones = select(job_items.c.number).where(job_items.c.job_id == row.id, job_items.c.state.in_(_OPEN))
+    locks.rows(connection, open_ones)
     move_all(connection, row.id, shifts, Event.CANCEL, {"ready": 0, "finished_at": now})
     if not row.sealed:  # nobody is left who would add to it
         connection.execute(update(jobs).where(jobs.c.id == row.id).values(sealed=1))

@@ -7,8 +7,9 @@ transaction sees one moment.
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
-from sqlalchemy import Connection, func, select, text
+from sqlalchemy import Connection, Select, func, select, text
 
 MIGRATIONS = 0x68656164_67617465  # "headgate" in ASCII, so that nobody else's lock is hit
 LEDGER = MIGRATIONS + 1
@@ -36,6 +37,12 @@ def hold(connection: Connection, number: int) -> None:
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL lock_timeout = '{WAIT}'"))
         connection.execute(select(func.pg_advisory_xact_lock(number)))
+
+
+def rows(connection: Connection, query: Select[Any]) -> None:
+    """All rows that a query finds; after that nobody else changes them. Waits for who does."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.count()).select_from(query.with_for_update().subquery()))
 
 
 def see_one_moment(connection: Connection) -> None:

@@ -69,6 +69,22 @@ def test_cancelling_reaches_requests_that_come_in_the_same_moment(desk: Open) ->
     asyncio.run(scenario())
 
 
+def test_cancelling_reaches_items_that_are_given_back_in_the_same_moment(desk: Open) -> None:
+    """Else they would be tried again, and cost money."""
+
+    async def scenario() -> None:
+        async with desk() as one, desk() as other:
+            for number in range(1, 13):
+                await one.jobs.submit(job(number, items=60))
+                back = [end(lease, ItemState.RETRYING) for lease in await claim(other, "w1", 60)]
+                cancelling = one.jobs.command(back[0].job_id, Command.CANCEL)
+                await asyncio.gather(*(other.work.finish("w1", [each]) for each in back[:30]), cancelling)
+                left = await one.jobs.get(back[0].job_id)
+                assert (left.state, left.counts) == (JobState.CANCELLED, Counts(cancelled=60))
+
+    asyncio.run(scenario())
+
+
 def test_a_child_that_nobody_adds_to_any_more_is_over_when_its_items_are(desk: Open) -> None:
     """Else it would be there for ever: neither watched to its end nor erased."""
 
