@@ -21,6 +21,7 @@ from tests.faults.client import ask
 from tests.faults.documents import documents
 from tests.faults.gateway import KEY, Gateway, configuration, running, until
 from tests.faults.model import POISON, CountingModel, counting_model
+from tests.faults.test_job_duplicates import OPEN
 from tests.scale import scaled
 from tests.servers import PostgresqlServer, RedisServer
 
@@ -150,12 +151,12 @@ async def _items(gateway: Gateway, job_id: str) -> list[dict[str, Any]]:
 
 
 async def _rows(gateway: Gateway, model: CountingModel) -> list[dict[str, Any]]:
-    """The ledger, once every call is in it and nothing is provisional any more."""
+    """The ledger, once every call is in it and it is known of all of them which are charged."""
     rows: list[dict[str, Any]] = []
 
     async def all_booked() -> bool:
         rows[:] = await gateway.ledger()
-        is_settled = not any(row["outcome"] == "provisional" for row in rows)
+        is_settled = not any(row["outcome"] in OPEN for row in rows)
         return len(rows) >= sum(model.calls.values()) and is_settled
 
     try:

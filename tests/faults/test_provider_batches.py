@@ -21,6 +21,7 @@ import pytest
 from tests.faults.batch_vendors import Clerk, Trouble, two_vendors
 from tests.faults.client import HOST, ask
 from tests.faults.gateway import KEY, Gateway, configuration, until
+from tests.faults.test_job_duplicates import OPEN
 from tests.scale import scaled
 
 KILLS = scaled(40, 3)
@@ -153,7 +154,7 @@ async def _rows(gateway: Gateway, clerks: list[Clerk], trouble: Trouble, succeed
         missing = lines - {row["id"] for row in rows}
         answered = trouble.answered_live.total()
         found.update(outcomes, lines=len(lines), missing_lines=len(missing), live=len(live), answered_live=answered)
-        is_settled = not outcomes["provisional"] and outcomes["done"] <= succeeded
+        is_settled = not any(outcomes[each] for each in OPEN) and outcomes["done"] <= succeeded
         return not missing and len(live) >= answered and is_settled and all(clerk.is_over for clerk in clerks)
 
     try:
