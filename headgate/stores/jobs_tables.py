@@ -229,6 +229,7 @@ INDEXES = (
     "CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead'",
 )
 
+MAX_NUMBER = 2**31 - 1  # of an item, as PostgreSQL has its column
 MADE = "substr(id, length(id) - 25)"  # what an id ends with, whatever its kind; it grows with time
 IN_ORDER = (f"CREATE INDEX jobs_made ON jobs (tenant, {MADE})",)
 

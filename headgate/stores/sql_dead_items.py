@@ -13,7 +13,7 @@ from headgate.ports import Clock
 from headgate.stores.database import Database
 from headgate.stores.job_commands import move_all, redrive
 from headgate.stores.job_counts import Shifts, database_now
-from headgate.stores.jobs_tables import IS_DEAD, job_items, jobs
+from headgate.stores.jobs_tables import IS_DEAD, MAX_NUMBER, job_items, jobs
 
 Move = Callable[[Connection, Row[Any], Shifts, float, ColumnElement[bool]], int]
 
@@ -75,7 +75,8 @@ def _which(wanted: DeadFilter) -> ColumnElement[bool]:
     """Conditions on items alone."""
     conditions: list[Any] = [text(IS_DEAD)]
     if wanted.ids is not None:
-        conditions.append(tuple_(job_items.c.job_id, job_items.c.number).in_(wanted.ids))
+        possible = [one for one in wanted.ids if one[1] <= MAX_NUMBER]
+        conditions.append(tuple_(job_items.c.job_id, job_items.c.number).in_(possible))
     if wanted.job_id is not None:
         conditions.append(job_items.c.job_id == wanted.job_id)
     if wanted.error_code is not None:

@@ -39,6 +39,7 @@ from headgate.stores.jobs_tables import (
     IS_DEAD,
     IS_FROM_A_QUEUE,
     MADE,
+    MAX_NUMBER,
     job_attempts,
     job_items,
     job_turns,
@@ -146,7 +147,7 @@ class SqlJobs:
         return await self._database.run(self._database.reading, work)
 
     async def items(self, job_id: str, limit: int, after: int = 0, state: ItemState | None = None) -> list[Item]:
-        query = select(job_items).where(job_items.c.job_id == job_id, job_items.c.number > after)
+        query = select(job_items).where(job_items.c.job_id == job_id, job_items.c.number > min(after, MAX_NUMBER))
         if state is not None:  # dead ones have an index
             is_so = text(IS_DEAD) if state is ItemState.DEAD else job_items.c.state == state.value
             query = query.where(is_so)

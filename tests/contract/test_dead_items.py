@@ -45,6 +45,8 @@ def test_they_are_listed_with_what_they_asked_for_and_why_they_died(desk: Open) 
             assert (item.error_code, item.error) == ("upstream", "no 3") and item.died_at > 0
             assert await found(opened, DeadFilter(tenant="other")) == [("job_2", 3), ("job_2", 2)]
             assert await found(opened, DeadFilter(job_id="job_2", error_code="upstream")) == []
+            assert await found(opened, DeadFilter(ids=(("job_1", 10**17),))) == []  # more than a column can hold
+            assert await opened.jobs.items("job_1", 9, after=10**12) == []
 
     asyncio.run(scenario())
 
