@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
@@ -121,3 +122,18 @@ def on_redis(url: str) -> Open:
             await counters.aclose()
 
     return opened
+
+
+Scenario = Callable[[Stand], Awaitable[None]]
+
+
+def run(counters: Open, scenario: Scenario) -> None:
+    """With a tenant "acme" that the counters know."""
+
+    async def opened() -> None:
+        async with counters() as stand:
+            assert not (await stand.counters.admit("req_0", "acme", [], ask())).known
+            await stand.counters.rebuild("acme", [])
+            await scenario(stand)
+
+    asyncio.run(opened())
