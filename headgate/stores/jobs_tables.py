@@ -149,6 +149,7 @@ IS_REPEATED = "job_attempts.fate IN ('lost', 'duplicate')"
 IS_NOT_SUMMED = "job_attempts.summed = 0"
 IS_CHILD = "jobs.parent_id <> ''"
 IS_FROM_A_QUEUE = "jobs.origin <> ''"
+HAS_DEAD = "jobs.dead > 0"
 IS_FED = "jobs.sealed = 0 AND jobs.fed_at > 0"
 HAS_WINDOW = "jobs.hours <> '' AND jobs.finished_at IS NULL"
 _OPEN = "state IN ('queued', 'retrying')"
@@ -214,6 +215,10 @@ FED = (
     "CREATE INDEX jobs_fed ON jobs (fed_at) WHERE sealed = 0 AND fed_at > 0",
 )
 DIED = ("CREATE INDEX job_items_died ON job_items (finished_at, job_id, number) WHERE state = 'dead'",)
+BACKLOG = (
+    "CREATE INDEX job_items_waited ON job_items (next_at) WHERE ready = 1",
+    "CREATE INDEX jobs_dead ON jobs (dead) WHERE dead > 0",
+)
 
 OFF_PEAK = (
     "ALTER TABLE jobs ADD COLUMN hours TEXT NOT NULL DEFAULT ''",

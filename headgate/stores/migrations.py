@@ -246,6 +246,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="dead letters of jobs by age", statements=dict.fromkeys(_SEQUENCES, jobs_tables.DIED)),
     Migration(name="jobs that wait for portions", statements=dict.fromkeys(_SEQUENCES, jobs_tables.FED)),
     Migration(name="provisional costs of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.PROVISIONAL)),
+    Migration(name="what waits for workers", statements=dict.fromkeys(_SEQUENCES, jobs_tables.BACKLOG)),
 )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, select, text, update
+from sqlalchemy import ColumnElement, Connection, Row, or_, select, text, update
 
 from headgate.job_types import ItemState
 from headgate.policy.off_peak import opening, read_hours
@@ -26,6 +26,11 @@ def standing(hours: str, timezone: str, now: float) -> dict[str, Any]:
 def held_of(job: Row[Any], closed: int) -> int:
     """Why items of a job whose window is `closed` (0 or 1) cannot be claimed; 0: they can."""
     return int(PAUSED * job.paused + OUT_OF_HOURS * closed + FOR_BATCH * (job.execution in _NOT_LIVE))
+
+
+def holds() -> ColumnElement[bool]:
+    """Whether a row of `jobs` is one whose items cannot be claimed, whatever the time."""
+    return or_(jobs.c.paused == 1, jobs.c.closed == 1, jobs.c.execution.in_(_NOT_LIVE))
 
 
 def with_reason(reason: int) -> ColumnElement[int]:

@@ -11,7 +11,7 @@ from itertools import compress
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, Row, Select, case, func, select, text, update
 
 from headgate.errors import Draining
 from headgate.job_types import Backlog, ItemEnd, ItemState, Lease, Owner, RetryRules
@@ -19,15 +19,15 @@ from headgate.policy import jobs as policy
 from headgate.policy.jobs import OPEN
 from headgate.ports import Clock
 from headgate.provider_batch_types import BATCH_WORKER
-from headgate.stores import duplicates
+from headgate.stores import duplicates, off_peak
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.inserts import inserter
 from headgate.stores.job_counts import Shifts, database_now
 from headgate.stores.jobs_tables import (
     ATTEMPT_COLUMNS,
+    HAS_DEAD,
     IS_CHILD,
-    IS_DEAD,
     IS_LEASED,
     IS_OPEN,
     IS_READY,
@@ -39,7 +39,6 @@ from headgate.stores.jobs_tables import (
     job_turns,
     jobs,
 )
-from headgate.stores.off_peak import turn_windows
 from headgate.types import RequestRecord
 
 _LEASED = ItemState.LEASED.value
@@ -130,7 +129,7 @@ class SqlWork:
             shifts = Shifts()
             _bring_nearer(connection, now)
             changed = _expire(connection, shifts, now) + _take_back(connection, shifts, rules, now)
-            changed += turn_windows(connection, now)
+            changed += off_peak.turn_windows(connection, now)
             due_now = update(job_items).where(text(IS_RESTING), job_items.c.next_at <= now).values(ready=1)
             changed += connection.execute(due_now).rowcount
             shifts.write(connection, now)
@@ -146,17 +145,25 @@ class SqlWork:
 
     async def backlog(self) -> Backlog:
         def work(connection: Connection) -> Backlog:
-            now = database_now(connection, self._clock)
-            count, oldest = connection.execute(
-                select(func.count(), func.min(job_items.c.next_at)).where(text(IS_READY))
-            ).one()
-            sums = [func.coalesce(func.sum(each), 0) for each in (jobs.c.queued + jobs.c.retrying, jobs.c.leased)]
-            waiting, leased = connection.execute(select(*sums).where(jobs.c.finished_at.is_(None))).one()
-            dead = connection.execute(select(func.count()).select_from(job_items).where(text(IS_DEAD))).scalar_one()
-            age = 0.0 if oldest is None else max(0.0, now - oldest)
-            return Backlog(count, int(waiting) - count, int(leased), int(dead), age)
+            now, row = database_now(connection, self._clock), connection.execute(_what_waits()).one()
+            waiting = int(row.held) + int(row.resting)
+            age = 0.0 if row.oldest is None else max(0.0, now - row.oldest)
+            return Backlog(max(0, int(row.begun) - waiting), waiting, int(row.leased), int(row.dead), age)
 
         return await self._database.run(self._database.reading, work)
+
+
+def _what_waits() -> Select[Any]:
+    """In one statement, which sees one moment. Only what rests is counted: ready is what of all that has to be done
+    neither rests nor is held, and the rows of jobs say how much that is."""
+    begun = jobs.c.queued + jobs.c.retrying
+    numbers = {"begun": begun, "held": case((off_peak.holds(), begun), else_=0), "leased": jobs.c.leased}
+    sums = [func.coalesce(func.sum(each), 0).label(name) for name, each in numbers.items()]
+    resting = select(func.count()).select_from(job_items).where(text(IS_RESTING)).scalar_subquery()
+    oldest = select(func.min(job_items.c.next_at)).where(text(IS_READY)).scalar_subquery()
+    dead = select(func.coalesce(func.sum(jobs.c.dead), 0)).where(text(HAS_DEAD)).scalar_subquery()
+    those = (resting.label("resting"), oldest.label("oldest"), dead.label("dead"))
+    return select(*sums, *those).where(jobs.c.finished_at.is_(None))
 
 
 def _next_items(connection: Connection, limit: int) -> Sequence[Row[Any]]:

@@ -24,7 +24,7 @@ from headgate.job_types import (
     RetryRules,
 )
 from headgate.types import Outcome, RequestRecord
-from tests.contract.working import Desk, Open
+from tests.contract.working import Desk, Open, hours_from
 
 RULES = RetryRules(retries=2, lost_workers=2)
 SECONDS = 30.0
@@ -269,6 +269,30 @@ def test_a_job_that_starts_later(desk: Open) -> None:
             await opened.pass_time(2.0**33)
             await opened.work.sweep(RULES)
             assert len(await claim(opened)) == 1
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_is_what_neither_workers_have_nor_could_have(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job(1, items=9))
+            leases = await claim(opened, "w1", 3)
+            later = end(leases[0], ItemState.RETRYING, next_at=2.0**34)
+            await opened.work.finish("w1", [later, end(leases[1], ItemState.DEAD, error_code="upstream")])
+            await opened.jobs.submit(job(2, items=10, start_at=2.0**34))
+            await opened.jobs.submit(job(3, items=20))
+            await opened.jobs.command("job_003", Command.PAUSE)
+            await opened.jobs.submit(job(4, items=40, undecided=True))
+            await opened.jobs.submit(job(5, items=80, off_peak=hours_from(opened, 2, 5)))
+            backlog = await opened.work.backlog()
+            assert backlog.by_state == {"ready": 6, "waiting": 1 + 10 + 20 + 40 + 80, "leased": 1, "dead": 1}
+            assert backlog.oldest_age_seconds < SECONDS
+            await opened.pass_time(100.0)
+            assert 100.0 <= (await opened.work.backlog()).oldest_age_seconds < 100.0 + SECONDS
+            for command, ready in ((Command.RESUME, 26), (Command.CANCEL, 6)):
+                await opened.jobs.command("job_003", command)
+                assert (await opened.work.backlog()).ready == ready
 
     asyncio.run(scenario())
 

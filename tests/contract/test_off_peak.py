@@ -3,21 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import update
 
 from headgate.job_types import Command, Job, JobState, NewItem, OffPeak, Parent
 from headgate.stores.jobs_tables import jobs
 from tests.contract.test_jobs import RULES, claim, end, job
-from tests.contract.working import Desk, Open
-
-
-def hours_from(desk: Desk, begins: int, ends: int) -> OffPeak:
-    """A window so many hours from now; a server's clock cannot be turned, so windows are laid around it."""
-    now = datetime.fromtimestamp(desk.clock.now(), UTC) if desk.database.dialect == "sqlite" else datetime.now(UTC)
-    begin, end_ = now + timedelta(hours=begins), now + timedelta(hours=ends)
-    return OffPeak(f"{begin:%H:%M}-{end_:%H:%M}", "UTC")
+from tests.contract.working import Desk, Open, hours_from
 
 
 async def turn(desk: Desk, window: OffPeak) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, text
 
 from headgate.job_ports import Checkpoints, DeadItems, Jobs, Work
+from headgate.job_types import OffPeak
 from headgate.ports import Ledger
 from headgate.stores.database import Database
 from headgate.stores.sql import SqlLedger
@@ -48,6 +50,13 @@ class Desk:
                 connection.execute(change, {"seconds": seconds})
 
         await self.database.run(self.database.jobs, work, writes=True)
+
+
+def hours_from(desk: Desk, begins: int, ends: int) -> OffPeak:
+    """A window so many hours from now; a server's clock cannot be turned, so windows are laid around it."""
+    now = datetime.fromtimestamp(desk.clock.now(), UTC) if desk.database.dialect == "sqlite" else datetime.now(UTC)
+    begin, end_ = now + timedelta(hours=begins), now + timedelta(hours=ends)
+    return OffPeak(f"{begin:%H:%M}-{end_:%H:%M}", "UTC")
 
 
 Open = Callable[[], AbstractAsyncContextManager[Desk]]

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, event
 
 from headgate.delivery_types import DeliveryEnd, DeliveryState, Target, TargetKind
 from headgate.file_types import Batch, BatchPage, Dialect, FileFilter, NewBatch, StoredFile
-from headgate.job_types import DeadFilter, ItemState, JobFilter, OffPeak, RetryRules
+from headgate.job_types import Command, DeadFilter, ItemState, JobFilter, OffPeak, RetryRules
 from headgate.provider_batch_types import ProviderBatch, Stage
 from headgate.queue_types import NewDeadLetter
 from headgate.stores import sql_prospects
@@ -37,7 +37,10 @@ LARGE = (
     "jobs|job_items|job_attempts|job_checkpoints|job_targets|job_holds|outbox|requests|files|file_pieces|batches|"
     "dead_letters"
 )
-PARTIAL = "job_items_ready|job_items_leased|job_items_dead|job_items_died|requests_provisional|outbox_due|outbox_dead"
+PARTIAL = (
+    "job_items_ready|job_items_leased|job_items_dead|job_items_died|job_items_due|job_items_waited|jobs_dead|"
+    "requests_provisional|outbox_due|outbox_dead"
+)
 _WHOLE = re.compile(rf"SCAN ({LARGE})\b(?! USING (COVERING )?INDEX ({PARTIAL})\b)")
 _PLANNED = ("SELECT", "UPDATE", "DELETE", "INSERT INTO outbox")
 
@@ -155,35 +158,66 @@ def test_nothing_that_is_asked_all_the_time_reads_a_whole_table(tmp_path: Path) 
     asyncio.run(scenario())
 
 
+class Steps:
+    """What SQLite's machine takes, which is the same in every run."""
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    @contextmanager
+    def counted(self, database: Database) -> Iterator[None]:
+        def step() -> None:
+            self.taken += 1
+
+        def look(connection: Connection, cursor: Any, *_: object) -> None:
+            cursor.connection.set_progress_handler(step, 1)
+
+        event.listen(database._engine, "before_cursor_execute", look)
+        yield
+        event.remove(database._engine, "before_cursor_execute", look)
+
+
 @pytest.mark.parametrize("done", [0.05, 0.9])
 def test_looking_at_a_large_job_takes_no_longer_than_at_a_small_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, done: float
 ) -> None:
-    """Counted in steps of SQLite's machine, which are the same in every run."""
     for name, many in (("SAMPLED", 20), ("PROBED", 20), ("FARTHEST", 20), ("NEAR", 5)):
         monkeypatch.setattr(sql_prospects, name, many)
-    steps = 0
-
-    def step() -> None:
-        nonlocal steps
-        steps += 1
-
-    def look(connection: Connection, cursor: Any, *_: object) -> None:
-        cursor.connection.set_progress_handler(step, 1)
 
     async def scenario(items: int) -> int:
+        steps = Steps()
         async with on_database("sqlite", tmp_path / str(items))() as here:
             await here.jobs.submit(job(1, items=items))
             await here.jobs.submit(job(2))
             await do(here, int(items * done))
             await claim(here, "w1", 3)
-            event.listen(here.database._engine, "before_cursor_execute", look)
-            before, prospects = steps, SqlProspects(here.database)
-            for name in ("job_001", "job_002"):
-                await prospects.of(name)
-                await here.jobs.get(name)
-                await here.jobs.items(name, 10, state=ItemState.DEAD)
-            return steps - before
+            prospects = SqlProspects(here.database)
+            with steps.counted(here.database):
+                for name in ("job_001", "job_002"):
+                    await prospects.of(name)
+                    await here.jobs.get(name)
+                    await here.jobs.items(name, 10, state=ItemState.DEAD)
+            return steps.taken
 
     small, large = (asyncio.run(scenario(items)) for items in (500, 4000))
     assert large < 1.5 * small
+
+
+def test_what_waits_and_what_is_dead_is_known_without_counting_it(tmp_path: Path) -> None:
+    """Every process asks every few seconds."""
+
+    async def scenario(items: int) -> int:
+        steps = Steps()
+        async with on_database("sqlite", tmp_path / str(items))() as here:
+            for number in range(1, 5):
+                await here.jobs.submit(job(number, items=items))
+            dead = [end(lease, ItemState.DEAD, error_code="poison") for lease in await claim(here, "w1", items)]
+            await here.work.finish("w1", dead)
+            await here.jobs.command("job_004", Command.PAUSE)
+            with steps.counted(here.database):
+                backlog = await here.work.backlog()
+            assert (backlog.ready, backlog.waiting, backlog.dead) == (2 * items, items, items)
+            return steps.taken
+
+    small, large = (asyncio.run(scenario(items)) for items in (5, 100))
+    assert large < 1.2 * small
