@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from pathlib import Path
 
 import msgspec
@@ -24,6 +24,7 @@ from headgate.assembly import bookkeeping, parts
 from headgate.assembly.batching import Outside, open_courier
 from headgate.assembly.caching import Caching
 from headgate.assembly.edge import edge_limits
+from headgate.assembly.inheriting import Inheritance
 from headgate.assembly.instruments import Instruments
 from headgate.assembly.parts import Assembly
 from headgate.assembly.protection import Protection
@@ -53,7 +54,6 @@ from headgate.stores.sql_keys import SqlKeyStore
 from headgate.stores.sql_routes import SqlRouteRecords
 from headgate.telemetry.metrics import LiveGauges
 from headgate.tokens.counter import OfflineCounter
-from headgate.types import RequestRecord
 
 _GATE_NUMBERS = {Gate.CLOSED: 0, Gate.HALF_OPEN: 1, Gate.OPEN: 2}
 _DATABASE_RETRY_SECONDS = 1.0
@@ -311,21 +311,8 @@ class Application:
         return changes
 
     def _make_drain(self, sync_seconds: float) -> Drain:
-        return Drain(
-            self._journal,
-            self.ledger,
-            self._database.writing,
-            sync_seconds=sync_seconds,
-            charged=self._charged,
-            adopted=lambda records: self.protection.booked(records),
-        )
-
-    def _charged(self, records: Sequence[RequestRecord]) -> None:
-        """Requests of a dead process are in the ledger now."""
-        self.protection.booked(records)
-        for observer in self.instruments.observers:
-            for record in records:
-                observer.settled(record, ())
+        heir = Inheritance(lambda: self.protection, lambda: self.instruments.observers)
+        return Drain(self._journal, self.ledger, self._database.writing, sync_seconds=sync_seconds, heir=heir)
 
     def _services(self, admin_key_hash: str) -> Services:
         return Services(

@@ -150,6 +150,9 @@ class Journal(Protocol):
         Leave it noted when `append` raised. Ending a slot twice, or `NO_SLOT`, changes nothing.
         """
 
+    def failed(self, slot: int) -> None:
+        """Nothing came of the noted attempt: whoever dies before the next owes nothing. `end` is still to come."""
+
 
 class Ledger(Protocol):
     """The append-only record of requests and attempts, readable by every process. Raises DatabaseUnavailable."""

@@ -17,7 +17,7 @@ from headgate.gateway.budget_shares import BudgetShares
 from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.rebuilding import Past
 from headgate.gateway.waiting import WaitingRoom
-from headgate.metering import Charge, Crossing, Meter, Refusal, Verdict
+from headgate.metering import Charge, Crossing, Meter, Refusal, UnderWay, Verdict
 from headgate.policy import alerting
 from headgate.policy.background import GateRules
 from headgate.ports import Clock, Counters, TokenCounter
@@ -88,6 +88,11 @@ class Protection:
         for record in records:
             tokens = record.usage.input + record.usage.output
             self.counters.settle(record.id, record.tenant, Charge(tokens, record.cost_picousd))
+
+    def freed(self, notes: Sequence[UnderWay]) -> None:
+        """Their provider failed and then their process died, which may not have said so: they hold nothing any more."""
+        for note in notes:
+            self.counters.settle(note.request_id, note.tenant, Charge(released=True))
 
     def booked_late(self, records: Sequence[RequestRecord]) -> None:
         """Rows of requests that held nothing are in the ledger: what is spent is read from there."""

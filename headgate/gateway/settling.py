@@ -110,8 +110,7 @@ class Settler:
         outcome = outcome_of(error)
         attempt.close(outcome=outcome, error=error)
         if not journey.set_aside:  # whoever dies before the next attempt owes nothing for this one
-            self._journal.end(journey.slot)
-            journey.slot = NO_SLOT
+            self._journal.failed(journey.slot)
         journey.attempts.append(attempt.record(outcome=outcome, error=error, usage=Usage()))
 
     def record(self, journey: Journey) -> None:

@@ -17,6 +17,7 @@ from concurrent.futures import Executor
 from typing import Protocol, TypeVar, TypeVarTuple, Unpack
 
 from headgate.errors import HeadgateError
+from headgate.metering import UnderWay
 from headgate.ports import Ledger
 from headgate.stores.frames import Batch, FrameReader
 from headgate.stores.journal import FileJournal, Span
@@ -46,6 +47,19 @@ class Shelf(Protocol):
         """Those of at most 1000 ids that have a row. Raises DatabaseUnavailable."""
 
 
+class Heir:
+    """Hears what dead processes left, once it is in the ledger. This one does nothing about it."""
+
+    def adopted(self, records: Sequence[RequestRecord]) -> None:
+        """Rows of requests that were over."""
+
+    def charged(self, records: Sequence[RequestRecord]) -> None:
+        """Provisional charges for requests that were under way."""
+
+    def freed(self, notes: Sequence[UnderWay]) -> None:
+        """Requests between two attempts: they owe nothing, and have no row."""
+
+
 class Drain:
     """Start it after the journal; `aclose` it before the ledger. Times are the event loop's."""
 
@@ -56,13 +70,9 @@ class Drain:
         worker: Executor,
         *,
         sync_seconds: float = 0,
-        charged: Callable[[Sequence[RequestRecord]], None] = lambda records: None,
-        adopted: Callable[[Sequence[RequestRecord]], None] = lambda records: None,
+        heir: Heir | None = None,
     ) -> None:
-        """`worker` has one thread. `sync_seconds` above 0: also flush the journal to the disk that often.
-
-        `charged` is told of provisional charges that came into the ledger, `adopted` of rows that a dead process left.
-        """
+        """`worker` has one thread. `sync_seconds` above 0: also flush the journal to the disk that often."""
         self.last_error = ""  # why the last attempt failed; empty when it succeeded
         self.damaged_bytes = 0  # skipped in segments since the start
         self.unknown_frames = 0  # left in place for a release that knows them
@@ -70,8 +80,7 @@ class Drain:
         self._ledger = ledger
         self._worker = worker
         self._sync_seconds = sync_seconds
-        self._charged = charged
-        self._adopted = adopted
+        self._heir = heir or Heir()
         self._reader = FrameReader()
         self._orphanage = Orphanage(journal.directory)
         self._tables = OrphanTables(journal.directory)
@@ -172,7 +181,7 @@ class Drain:
         try:
             while (batch := await self._work(orphan.read, READ_FRAMES)) is not None:
                 await self._store(batch)
-                self._adopted(records_of(batch.rows))
+                self._heir.adopted(records_of(batch.rows))
                 rows += len(batch.rows.requests)
             unknown = await self._work(orphan.finish)
         finally:
@@ -195,8 +204,9 @@ class Drain:
                 records = [record for record in records if record.id not in known]
                 if records:
                     await self._ledger.store(rows_of(records))
-                    self._charged(records)
+                    self._heir.charged(records)
                     charges += len(records)
+            self._heir.freed(table.free)
             unknown = await self._work(table.finish)
         finally:
             table.close()

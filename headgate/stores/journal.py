@@ -159,6 +159,9 @@ class FileJournal:
     def end(self, slot: int) -> None:
         self._table.end(slot)
 
+    def failed(self, slot: int) -> None:
+        self._table.failed(slot)
+
     def reserve(self, slots: int) -> None:
         """Let so many requests be noted at a time from now on, if the disk has space for them."""
         try:

@@ -145,6 +145,9 @@ class MemoryJournal:
     def end(self, slot: int) -> None:
         self.under_way.pop(slot, None)
 
+    def failed(self, slot: int) -> None:
+        self.end(slot)  # nobody but the ledger hears of what a process in memory leaves
+
 
 class MemoryKeyStore:
     """The port `KeyStore` in memory."""

@@ -28,6 +28,7 @@ class OrphanTable:
         latest = {note.request_id: note for note in sorted(notes.requests, key=lambda note: note.attempt)}
         self.path = path
         self.records = [provisional(note) for note in latest.values()]
+        self.free = [note for note in notes.failed if note.request_id not in latest]  # they owe nothing
         self.torn = notes.torn
         self._unknown = notes.unknown
         self._descriptor = descriptor

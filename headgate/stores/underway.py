@@ -5,7 +5,8 @@ Noting and forgetting a request are copies into the page cache, without a system
 
 A file has places of `SLOT_BYTES`. The first has the header (magic, format version), each other one is a slot: `HEAD`
 (state, length and CRC-32 of the payload) and a MessagePack payload, an `UnderWay` as an array. A free slot's head is
-all zero, so that a write which the process did not live to finish never brings back what was there before.
+all zero, so that a write which the process did not live to finish never brings back what was there before. The state of
+an attempt that failed is another: its request owes nothing, and counters outside this process may not know that yet.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ SLOT_BYTES = 1024
 HEAD = struct.Struct("<BxHI")
 PAYLOAD_BYTES = SLOT_BYTES - HEAD.size
 UNDER_WAY = 0xA5
+FAILED = 0xAF
 FREE = bytes(HEAD.size)
 MAX_SLOTS = 65_536  # 64 MB
 
@@ -45,6 +47,7 @@ class Notes(msgspec.Struct):
     """What was read from a file."""
 
     requests: list[UnderWay] = msgspec.field(default_factory=list)
+    failed: list[UnderWay] = msgspec.field(default_factory=list)  # nothing came of their last attempt
     torn: int = 0  # slots that are damaged, or that the process did not live to finish
     unknown: int = 0  # intact, and written by a release that knows more
 
@@ -75,13 +78,13 @@ def read_notes(data: bytes) -> Notes:
         payload = b""
         if len(head) == HEAD.size:
             state, length, checksum = HEAD.unpack(head)
-            if state == UNDER_WAY and 0 < length <= PAYLOAD_BYTES:
+            if state in (UNDER_WAY, FAILED) and 0 < length <= PAYLOAD_BYTES:
                 payload = data[offset + HEAD.size : offset + HEAD.size + length]
         if not payload or len(payload) != length or crc32(payload) != checksum:
             notes.torn += 1
             continue
         try:
-            notes.requests.append(decode(payload))
+            (notes.failed if state == FAILED else notes.requests).append(decode(payload))
         except msgspec.DecodeError:
             notes.unknown += 1
     return notes
@@ -148,6 +151,12 @@ class UnderWayTable:
             mapped, offset = place
             mapped[offset : offset + HEAD.size] = FREE
             self._free.append(place)
+
+    def failed(self, slot: int) -> None:
+        """Nothing came of its attempt; see the port `Journal`."""
+        if slot in self._used:
+            mapped, offset = self._used[slot]
+            mapped[offset] = FAILED
 
     def close(self) -> None:
         """Unlock the files. They stay if something is still under way: then somebody charges it."""

@@ -10,9 +10,10 @@ from unittest.mock import MagicMock
 from headgate.alert_types import Alert, BudgetFacts
 from headgate.assembly.protection import MAX_TOLD, TELL_AGAIN_SECONDS, Protection
 from headgate.config.schema import Config
-from headgate.metering import Meter, Refusal, Verdict
+from headgate.metering import Ask, Meter, Refusal, Verdict
 from headgate.types import Measure, MeterKind, Rule, Scope
 from tests.contract.counting import USD, HandClock
+from tests.stores.records import under_way
 
 
 class Stand:
@@ -59,6 +60,26 @@ def test_what_is_only_held_is_no_alert() -> None:
     stand = Stand()
     stand.refuse(verdict=Verdict.HELD)
     assert stand.told == []
+
+
+def test_what_a_dead_process_had_between_two_attempts_is_free() -> None:
+    """Though the store was told that a provider has it, and not that the provider failed."""
+    stand = Stand()
+    counters = stand.protection.counters
+    rule = Rule("budgets.tenant_month", MeterKind.BUDGET, Measure.USD, Scope.TENANT, USD, "month")
+    meter = Meter("budget 2026-01", rule, "", None, USD, "2026-01")
+
+    async def scenario() -> None:
+        await counters.rebuild("acme", ())
+        note = under_way(1)
+        await counters.admit(note.request_id, note.tenant, (meter,), Ask(100, 10, input_picousd=1000))
+        counters.keep(note.request_id, note.tenant, dispatched=True)
+        stand.protection.freed([note])
+        stand.clock.at += 60.0
+        (reading,) = await counters.read("acme", (meter,))
+        assert reading.used == reading.held == 0
+
+    asyncio.run(scenario())
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -112,6 +112,19 @@ def test_what_is_under_way_has_a_slot_of_its_own(stores: Open) -> None:
     asyncio.run(scenario())
 
 
+def test_what_failed_is_ended_or_begun_again(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            slot = opened.journal.begin(under_way(1))
+            for failed in (slot, slot, NO_SLOT):
+                opened.journal.failed(failed)
+            opened.journal.end(slot)
+            opened.journal.failed(slot)
+            assert opened.journal.begin(under_way(1, attempt=2)) not in (slot, NO_SLOT)
+
+    asyncio.run(scenario())
+
+
 def test_what_was_ended_cannot_be_ended_for_somebody_else(stores: Open) -> None:
     async def scenario() -> None:
         async with stores() as opened:

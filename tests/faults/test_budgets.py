@@ -85,12 +85,12 @@ def test_a_cap_is_kept_when_processes_die(tmp_path: Path, judge_port: int, store
             produced = await judge.tally(judge_port)
             spent = sum(one.picousd for one in produced.values())
             report(spenders, spent, held_seconds)
-            await judge_the_books(gateway, produced, spent, store)
+            await judge_the_books(gateway, produced, spent)
 
     asyncio.run(scenario())
 
 
-async def judge_the_books(gateway: Gateway, produced: dict[str, Produced], spent: int, store: str) -> None:
+async def judge_the_books(gateway: Gateway, produced: dict[str, Produced], spent: int) -> None:
     await ledger_by_name(gateway, set(produced))
     rows = await gateway.ledger_with(())
     provisional = {name: row for row in rows if row["outcome"] == "provisional" for name in row["tags"]}
@@ -106,18 +106,17 @@ async def judge_the_books(gateway: Gateway, produced: dict[str, Produced], spent
     assert short <= ON_ITS_WAY_PICOUSD * sum(row["outcome"] != "done" for row in rows)
     assert spent <= CAP_PICOUSD + at_risk + short
     assert CAP_PICOUSD - LARGEST_PICOUSD <= sum(booked.values()) <= CAP_PICOUSD + at_risk
-    # A request whose provider had failed in the moment of the kill owes nothing, which the store may not have heard.
-    await until_counted(gateway, sum(booked.values()), more_picousd=LARGEST_PICOUSD if store == "redis" else 0)
+    await until_counted(gateway, sum(booked.values()))
 
 
-async def until_counted(gateway: Gateway, picousd: int, more_picousd: int = 0) -> None:
-    """The counters come to that, or to so much more."""
+async def until_counted(gateway: Gateway, picousd: int) -> None:
+    """The counters come to that."""
     used = 0
 
     async def agree() -> bool:
         nonlocal used
         used = round(float((await budget(gateway))["used"]) * 1e12)
-        return picousd <= used <= picousd + more_picousd
+        return used == picousd
 
     try:
         await until(agree, "the counters and the ledger do not come to the same")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from headgate.clock import SystemClock
 from headgate.errors import DatabaseUnavailable
-from headgate.stores.drain import Drain
+from headgate.stores.drain import Drain, Heir
 from headgate.stores.journal import FileJournal
 from headgate.stores.memory import MemoryLedger
 from headgate.types import RequestRecord
@@ -59,20 +59,31 @@ class Process:
 
 
 def open_process(
-    folder: Path, ledger: MemoryLedger, worker: ThreadPoolExecutor, *, max_bytes: int = 10**7, sync_seconds: float = 0
+    folder: Path,
+    ledger: MemoryLedger,
+    worker: ThreadPoolExecutor,
+    *,
+    max_bytes: int = 10**7,
+    sync_seconds: float = 0,
+    heir: Heir | None = None,
 ) -> Process:
     """With segments of about four rows, and slots for 50 requests."""
     journal = FileJournal(folder, SystemClock(), segment_bytes=3000, max_bytes=max_bytes, slots=50)
-    return Process(journal, Drain(journal, ledger, worker, sync_seconds=sync_seconds))
+    return Process(journal, Drain(journal, ledger, worker, sync_seconds=sync_seconds, heir=heir))
 
 
 @asynccontextmanager
 async def process(
-    folder: Path, ledger: MemoryLedger, *, max_bytes: int = 10**7, sync_seconds: float = 0
+    folder: Path,
+    ledger: MemoryLedger,
+    *,
+    max_bytes: int = 10**7,
+    sync_seconds: float = 0,
+    heir: Heir | None = None,
 ) -> AsyncIterator[Process]:
     """Closed properly at the end."""
     with ThreadPoolExecutor(1) as worker:
-        opened = open_process(folder, ledger, worker, max_bytes=max_bytes, sync_seconds=sync_seconds)
+        opened = open_process(folder, ledger, worker, max_bytes=max_bytes, sync_seconds=sync_seconds, heir=heir)
         try:
             yield opened
         finally:

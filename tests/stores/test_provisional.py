@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -12,8 +13,9 @@ import pytest
 
 from headgate.clock import SystemClock
 from headgate.errors import DatabaseUnavailable
+from headgate.metering import UnderWay
 from headgate.stores.database import Database
-from headgate.stores.drain import CaughtUp, Drain
+from headgate.stores.drain import CaughtUp, Drain, Heir
 from headgate.stores.frames import FrameWriter, file_header, frame
 from headgate.stores.journal import FileJournal
 from headgate.stores.provisional import provisional
@@ -33,6 +35,20 @@ def folder(tmp_path: Path) -> Path:
     found = tmp_path / "journal"
     found.mkdir()
     return found
+
+
+class Witness(Heir):
+    """Keeps what it heard."""
+
+    def __init__(self) -> None:
+        self.charges: list[RequestRecord] = []
+        self.freed_notes: list[UnderWay] = []
+
+    def charged(self, records: Sequence[RequestRecord]) -> None:
+        self.charges += records
+
+    def freed(self, notes: Sequence[UnderWay]) -> None:
+        self.freed_notes += notes
 
 
 def leave_table(folder: Path, *numbers: int, name: str = "underway-1-1-1") -> Path:
@@ -90,11 +106,11 @@ def test_of_a_hundred_begun_and_half_of_them_ended_the_other_half_is_charged(
         database = Database(database_url, tmp_path)
         ledger = SqlLedger(database)
         folder = tmp_path / "journal"
-        charged: list[RequestRecord] = []
+        heir = Witness()
         if adopted == "by the next start":
             await asyncio.to_thread(live_and_die, folder, 110, 50, 10)
         journal = FileJournal(folder, SystemClock(), slots=10)
-        drain = Drain(journal, ledger, database.writing, charged=charged.extend)
+        drain = Drain(journal, ledger, database.writing, heir=heir)
         if adopted == "by a process that lives":
             await asyncio.to_thread(live_and_die, folder, 110, 50, 10)
         await ledger.write([provisional(under_way(number)) for number in (60, 109)])  # as another one had begun to
@@ -108,7 +124,7 @@ def test_of_a_hundred_begun_and_half_of_them_ended_the_other_half_is_charged(
             *(record(number) for number in range(60)),
             *(provisional(under_way(number)) for number in range(60, 110)),
         ]
-        assert [row.id for row in charged] == [request_id(number) for number in range(61, 109)]
+        assert [row.id for row in heir.charges] == [request_id(number) for number in range(61, 109)]
         assert list(folder.iterdir()) == []
 
     asyncio.run(scenario())
@@ -137,6 +153,28 @@ def test_the_latest_attempt_of_a_request_is_charged(folder: Path) -> None:
         assert await adopted(folder) == [provisional(notes[1])]
 
     asyncio.run(scenario())
+
+
+def test_between_two_attempts_nothing_is_owed_and_who_counts_is_told(folder: Path) -> None:
+    async def scenario() -> None:
+        heir = Witness()
+        async with process(folder, UnsteadyLedger()) as first:
+            for number in range(3):
+                slot = first.journal.begin(under_way(number))
+                if number != 1:
+                    first.journal.failed(slot)
+                if number == 2:
+                    first.journal.end(slot)
+                    first.journal.begin(under_way(2, attempt=2))
+        ledger = UnsteadyLedger()
+        async with process(folder, ledger, heir=heir) as second:
+            for _ in range(2):
+                await second.drain.adopt()
+            assert await ledger.rows() == [provisional(under_way(1)), provisional(under_way(2, attempt=2))]
+        assert heir.freed_notes == [under_way(0)]
+
+    asyncio.run(scenario())
+    assert list(folder.iterdir()) == []
 
 
 async def adopted(folder: Path) -> list[RequestRecord]:

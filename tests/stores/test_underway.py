@@ -101,6 +101,20 @@ def test_the_file_says_what_is_under_way_at_every_moment(tmp_path: Path) -> None
         assert read_notes(content(tmp_path)).torn == 0
 
 
+def test_a_failed_attempt_is_told_from_one_under_way(tmp_path: Path) -> None:
+    with opened(tmp_path, 3) as table:
+        first, second = table.begin(under_way(1)), table.begin(under_way(2))
+        table.failed(first)
+        notes = read_notes(content(tmp_path))
+        assert (notes.requests, notes.failed, notes.torn) == ([under_way(2)], [under_way(1)], 0)
+        table.end(first)
+        table.begin(under_way(3))
+        table.failed(first)
+        table.failed(second)
+        notes = read_notes(content(tmp_path))
+        assert (notes.requests, notes.failed) == ([under_way(3)], [under_way(2)])
+
+
 @given(st.lists(anything, max_size=5))
 def test_every_value_is_read_as_it_was_noted(tmp_path_factory: pytest.TempPathFactory, given: list[UnderWay]) -> None:
     folder = tmp_path_factory.mktemp("notes")
