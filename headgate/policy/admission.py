@@ -118,10 +118,11 @@ def settle(entry: Entry, tenant: str, charge: Charge, at: float, now: float) -> 
         state.release(meter, amount, at)
         return None
     actual = settled_amount(meter, tokens=charge.tokens, picousd=charge.picousd)
-    tripped = isinstance(state, Velocity) and state.retry_at > 0.0
+    tripped = isinstance(state, Velocity) and state.is_tripped(meter, now)
     state.settle(meter, amount, actual, at, now)
     if isinstance(state, Velocity):
-        return Crossing(tenant, meter, 0, state.window.total) if state.retry_at > 0.0 and not tripped else None
+        trips = not tripped and state.is_tripped(meter, now)
+        return Crossing(tenant, meter, 0, state.window.total) if trips else None
     if not actual or not meter.rule.counts_budget:
         return None
     return crossing(tenant, meter, actual, state.reading(meter, now).used)

@@ -10,7 +10,7 @@ from math import floor, inf
 from typing import NamedTuple, Protocol
 
 from headgate.metering import Charge, Crossing
-from headgate.policy.admission import Post, crossing, next_mark
+from headgate.policy.admission import Entry, Post, crossing, next_mark, settle
 from headgate.policy.meters import Budget, Concurrency, Rate, Rolling
 from headgate.policy.sliding import SlidingWindow
 from headgate.policy.velocity import Velocity
@@ -273,7 +273,9 @@ class Velocities:
         for velocity, post in self.velocities:
             if velocity.retry_at:
                 for held, at, charge in over.uses:
-                    velocity.settle(post.meter, held[USD], charge.picousd, at, now)
+                    entry = Entry(post, held[USD])
+                    if (trip := settle(entry, self.tenant, charge, at, now)) is not None:
+                        told = [*told, trip]
             elif velocity.spend(post.meter, picousd, now):
                 told = [*told, Crossing(self.tenant, post.meter, 0, velocity.window.total)]
         return told

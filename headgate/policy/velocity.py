@@ -15,16 +15,20 @@ _MOST_DECAYS = 200
 
 
 class Velocity:
-    """A breaker on money: closed, open until little enough is spent, then half open, for one probe at a time."""
+    """A breaker on money: closed, open until little enough is spent, then half open, for one probe at a time.
+
+    Open for the limit that tripped it; for any other, as when it was raised since, while more than that is spent.
+    """
 
     __slots__ = (
         "_limited", "_threshold", "baseline", "period", "period_ends_at", "period_spent", "periods", "probe_until",
-        "reset_at", "retry_at", "touched", "window",
+        "reset_at", "retry_at", "touched", "tripped_by", "window",
     )  # fmt: skip
 
     def __init__(self, meter: Meter) -> None:
         self.window = SlidingWindow(meter.rule.period_seconds, VELOCITY_SLICES)
         self.retry_at = 0.0  # above 0: it has tripped, and lets probes through from then on
+        self.tripped_by = (0, 0.0)  # the limit and the factor that it did by
         self.probe_until = 0.0  # above 0: a probe is under way
         self.baseline = 0.0  # running mean of a period's spending
         self.periods = 0  # seen so far
@@ -40,12 +44,12 @@ class Velocity:
         return None
 
     def verdict(self, meter: Meter, amount: int, now: float) -> Verdict | None:
-        if self.retry_at == 0.0 or amount == 0 or meter.rule.action == "alert":
+        if amount == 0 or meter.rule.action == "alert" or not self.is_tripped(meter, now):
             return None
         return Verdict.TRIPPED if now < self.retry_at or now < self.probe_until else None
 
     def take(self, meter: Meter, amount: int, now: float) -> None:
-        if self.retry_at > 0.0 and amount:
+        if amount and self.is_tripped(meter, now):
             self.probe_until = now + PROBE_SECONDS
         self.touched = now
 
@@ -56,10 +60,18 @@ class Velocity:
             if self.window.total <= self._threshold:
                 self.retry_at = 0.0
             else:
-                self._trip(self._threshold, now)
+                self._trip(meter, self._threshold, now)
+
+    def is_tripped(self, meter: Meter, now: float) -> bool:
+        """For this meter."""
+        if self.retry_at == 0.0 or (meter.limit, meter.rule.factor) == self.tripped_by:
+            return self.retry_at > 0.0
+        threshold = self.threshold(meter)
+        return threshold is not None and self.window.used(now) > threshold
 
     def spend(self, meter: Meter, picousd: int, now: float) -> bool:
         """Count what was spent. Whether that trips it, which was closed."""
+        was_tripped = self.retry_at > 0.0 and self.is_tripped(meter, now)
         if now >= self.period_ends_at:
             self._advance(meter, now)
         window = self.window
@@ -70,9 +82,9 @@ class Velocity:
         if meter is not self._limited:
             self._limited, self._threshold = meter, self.threshold(meter)
         threshold = self._threshold
-        if threshold is None or window.total <= threshold or self.retry_at:
+        if threshold is None or window.total <= threshold or was_tripped:
             return False
-        self._trip(threshold, now)
+        self._trip(meter, threshold, now)
         return True
 
     def release(self, meter: Meter, amount: int, at: float) -> None:
@@ -98,7 +110,7 @@ class Velocity:
         self.window = SlidingWindow(self.window.period_seconds, VELOCITY_SLICES)
 
     def reading(self, meter: Meter, now: float) -> Reading:
-        tripped = self.retry_at > 0.0
+        tripped = self.is_tripped(meter, now)
         return Reading(meter, self.window.used(now), 0, self.waits_until(now) if tripped else None, tripped)
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
@@ -107,8 +119,9 @@ class Velocity:
         self.window.add(max(0, spent - self.window.used(now)), now)
         self.touched = now
 
-    def _trip(self, limit: float, now: float) -> None:
-        excess = self.window.total - int(RECOVERED_SHARE * limit)
+    def _trip(self, meter: Meter, threshold: float, now: float) -> None:
+        self.tripped_by = meter.limit, meter.rule.factor
+        excess = self.window.total - int(RECOVERED_SHARE * threshold)
         leaving = [(self.window.expires_at(place), amount) for place, amount in self.window.slices()]
         self.retry_at = fits_at(leaving, excess, now)
 

@@ -263,6 +263,32 @@ def test_an_operator_closes_a_velocity(counters: Open) -> None:
     run(counters, scenario)
 
 
+def test_a_velocity_that_is_raised_beyond_what_is_spent_is_closed(counters: Open) -> None:
+    """And trips again beyond that. Keys of a tier with the lower limit stay refused."""
+
+    async def scenario(stand: Stand) -> None:
+        low, high = velocity(100 * 10**6), velocity(500 * 10**6)
+        under_way, _ = await stand.admit([high], ask())
+        hold, _ = await stand.admit([low], ask())
+        stand.counters.settle(hold, "acme", Charge(picousd=200 * 10**6))
+        assert [one.tripped for one in await stand.counters.read("acme", [low, high])] == [True, False]
+        for _ in range(2):
+            hold, admitted = await stand.admit([high], ask())
+            assert admitted.refusal is None
+            assert (await stand.admit([low], ask()))[1].refusal.verdict is Verdict.TRIPPED
+            stand.counters.settle(hold, "acme", Charge(picousd=100 * 10**6))
+        assert len(stand.told) == 1
+        stand.counters.settle(under_way, "acme", Charge(picousd=200 * 10**6))
+        again = (await stand.admit([high], ask()))[1]
+        assert again.refusal.verdict is Verdict.TRIPPED
+        assert [crossing.meter.limit for crossing in stand.told] == [100 * 10**6, 500 * 10**6]
+        stand.clock.at += again.wait_seconds
+        for meter in (low, high):
+            assert (await stand.admit([meter], ask()))[1].refusal is None
+
+    run(counters, scenario)
+
+
 def test_spending_is_unusual_beside_its_own_baseline(counters: Open) -> None:
     async def scenario(stand: Stand) -> None:
         meter = velocity(0, factor=10.0)

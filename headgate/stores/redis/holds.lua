@@ -52,11 +52,10 @@ local function close(packed, tokens, picousd, released, now)
       release(m, amount, at, now)
       return
     end
-    local actual, tripped = settled_amount(m, tokens, picousd), false
-    if m.kind == VELOCITY then tripped = (tonumber(call("HGET", m.key, "r")) or 0) > 0 end
-    settle(m, amount, actual, at, now)
+    local actual = settled_amount(m, tokens, picousd)
+    local trips = settle(m, amount, actual, at, now)
     if m.kind == VELOCITY then
-      if m.r > 0 and not tripped then tell(m, 0, m.w) end
+      if trips then tell(m, 0, m.w) end
     elseif actual ~= 0 and (m.kind == BUDGET or m.kind == ROLLING) then
       if m.kind == ROLLING then used(m, now) end
       tell_crossing(m, actual, m.kind == ROLLING and (m.w or "0") or m.s)

@@ -6,7 +6,8 @@
 --
 -- Fields: t u p  of a rate: theoretical arrival time, turn, promises        s h  spent, held
 --         w o n  of a window: total, oldest and newest slice; and each slice by its number
---         r q b k y v z  of a velocity: retry, probe, baseline, periods, period, spent in it, reset        l c  of a repeat: last, times
+--         r f q b k y v z  of a velocity: retry, what tripped it, probe, baseline, periods, period, spent in it, reset
+--         l c  of a repeat: last, times
 local call, format, floor, max, min, tonumber, unpack = redis.call, string.format, math.floor, math.max, math.min, tonumber, unpack
 local RATE, CONCURRENCY, BUDGET, ROLLING, VELOCITY, REPEAT = 1, 2, 3, 4, 5, 6
 local REQUESTS, TOKENS, USD = 0, 1, 2
@@ -69,9 +70,10 @@ local function load(m, now)
     local got = call("HMGET", key, "w", "o", "n", "h")
     m.w, m.o, m.n, m.h = got[1], tonumber(got[2]), tonumber(got[3]), got[4]
   elseif kind == VELOCITY then
-    local got = call("HMGET", key, "w", "o", "n", "r", "q", "b", "k", "y", "v")
+    local got = call("HMGET", key, "w", "o", "n", "r", "q", "b", "k", "y", "v", "f")
     m.w, m.o, m.n, m.r, m.q = got[1], tonumber(got[2]), tonumber(got[3]), tonumber(got[4]) or 0, tonumber(got[5]) or 0
     m.b, m.k, m.y, m.v = tonumber(got[6]) or 0, tonumber(got[7]) or 0, tonumber(got[8]) or -1, got[9]
+    m.f = got[10]  -- absent where an earlier release tripped it
   else
     local got = call("HMGET", key, "l", "c")
     m.l, m.c = got[1] or "0", tonumber(got[2]) or 0
@@ -268,30 +270,45 @@ local function advance(m, now)
   for _ = 1, min(passed - 1, MOST_DECAYS) do join(m, 0) end
 end
 
+local function threshold(m)
+  local limit = m.limit > 0 and m.limit or nil
+  if m.factor > 0 and m.k >= BASELINE_PERIODS then
+    return min(limit or math.huge, max(m.factor * m.b, BASELINE_FLOOR))
+  end
+  return limit
+end
+
+local function what_trips(m) return exact(m.limit) .. ":" .. exact(m.factor) end
+
+local function is_tripped(m, now)
+  if m.r == 0 or not m.f or m.f == what_trips(m) then return m.r > 0 end
+  local limit = threshold(m)
+  return limit and used(m, now) > limit or false
+end
+
 local function trip(m, limit, now)
+  m.f = what_trips(m)
   local waiting = {}
   for _, one in ipairs(slices(m)) do waiting[#waiting + 1] = {expires_at(m, one[1]), tonumber(one[2])} end
   m.r = fits_at(waiting, (tonumber(m.w) or 0) - floor(RECOVERED_SHARE * limit), now)
 end
 
+-- Whether that trips it, which was closed.
 local function settle_velocity(m, actual, at, now)
+  local was_tripped = is_tripped(m, now)
   advance(m, now)
   add(m, whole(actual), now)
   call("HINCRBY", m.key, "v", whole(actual))
-  local limit = m.limit > 0 and m.limit or nil
-  if m.factor > 0 and m.k >= BASELINE_PERIODS then
-    limit = min(limit or math.huge, max(m.factor * m.b, BASELINE_FLOOR))
-  end
-  if limit then
-    local total = tonumber(m.w) or 0
-    if m.r == 0 then
-      if total > limit then trip(m, limit, now) end
-    elseif m.q > 0 and at >= m.r then
-      m.q = 0
-      if total <= limit then m.r = 0 else trip(m, limit, now) end
-    end
+  local limit, total = threshold(m), tonumber(m.w) or 0
+  if limit and not was_tripped and total > limit then
+    trip(m, limit, now)
+  elseif limit and m.q > 0 and at >= m.r then
+    m.q = 0
+    if total <= limit then m.r = 0 else trip(m, limit, now) end
   end
   call("HSET", m.key, "r", exact(m.r), "q", exact(m.q), "b", exact(m.b), "k", whole(m.k), "y", whole(m.y))
+  if m.f then call("HSET", m.key, "f", m.f) end
+  return not was_tripped and is_tripped(m, now)
 end
 
 -- Every kind ---------------------------------------------------------------------------------------------------------
@@ -326,7 +343,7 @@ local function verdict(m, amount, now)
   elseif kind == CONCURRENCY then
     return (tonumber(m.h) or 0) + amount > m.limit and TOO_MANY or nil
   elseif kind == VELOCITY then
-    if m.r == 0 or amount == 0 or m.alert then return nil end
+    if amount == 0 or m.alert or not is_tripped(m, now) then return nil end
     return (now < m.r or now < m.q) and TRIPPED or nil
   end
   return amount ~= "0" and amount == m.l and m.c >= m.limit and LOOP or nil
@@ -337,7 +354,7 @@ local function take(m, amount, now)
   if kind == RATE then
     take_rate(m, amount, now)
   elseif kind == VELOCITY then
-    if not (m.r > 0 and amount > 0) then return end
+    if not (amount > 0 and is_tripped(m, now)) then return end
     m.q = now + PROBE_SECONDS
     call("HSET", m.key, "q", exact(m.q))
   elseif kind == REPEAT then
@@ -371,7 +388,7 @@ local function amend_rate(m, difference, at)
   call("HSET", m.key, "t", arrival, "w", whole(tonumber(got[2]) + difference), place, whole(tonumber(got[3]) + difference))
 end
 
--- It came to another amount in the end; `at` is when it was taken. Nothing is loaded before.
+-- It came to another amount in the end; `at` is when it was taken. Nothing is loaded before. Whether that trips a velocity.
 local function settle(m, amount, actual, at, now)
   local kind = m.kind
   if kind == RATE then
@@ -387,8 +404,9 @@ local function settle(m, amount, actual, at, now)
     amend(m, actual, at)
   elseif kind == VELOCITY then
     load(m, now)
-    settle_velocity(m, actual, at, now)
+    local trips = settle_velocity(m, actual, at, now)
     touch(m, now)
+    return trips
   end
 end
 
@@ -426,7 +444,7 @@ local function reading(m, now)
     return {m.w or "0", m.h or "0", false, false}
   elseif kind == VELOCITY then
     used(m, now)
-    local tripped = m.r > 0
+    local tripped = is_tripped(m, now)
     return {m.w or "0", "0", tripped and exact(max(m.r, m.q > now and m.q or 0)), tripped}
   end
   return {whole(m.c), "0", false, false}
