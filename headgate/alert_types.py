@@ -10,9 +10,9 @@ from headgate.types import Frozen
 class BudgetFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="budget", omit_defaults=True):
     """A budget of which so much is used. Amounts of the unit that it does not have are 0."""
 
-    budget: str  # which: tenant_month, user_day, session, key, ...
+    budget: str  # which: tenant_month, user_day, session, more[0], ...
     of: str  # whose: the name of the tenant, user, session, key, model or tag
-    window: str  # which of its windows: 2026-11
+    window: str  # which of its windows: 2026-11, its lifetime, the last 3600 seconds
     percent: int  # the threshold that was reached
     limit_picousd: int = 0
     spent_picousd: int = 0
@@ -21,6 +21,7 @@ class BudgetFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="budget",
     spent_tokens: int = 0
     held_tokens: int = 0
     resets_at: float | None = None  # Unix seconds; None: never
+    is_enforced: bool = True  # False: its tier only tries it
 
 
 class VelocityFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="velocity", omit_defaults=True):
@@ -30,9 +31,10 @@ class VelocityFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="veloci
     of: str  # its name
     action: str  # what happens to its requests now: block, degrade or alert
     spent_picousd: int
-    limit_picousd: int  # what would have been too much
+    limit_picousd: int  # what would have been too much; 0: nobody said
     window_seconds: float  # within this time
     baseline_picousd: int | None = None  # what is usual in that time, if the limit is a multiple of it
+    baseline_factor: float = 0.0  # above 0: it was so many times what is usual, and not above the limit
 
 
 class DriftFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="drift", omit_defaults=True):

@@ -182,7 +182,7 @@ def _shown(reading: Reading) -> LimitStanding:
     return LimitStanding(
         name=rule.name,
         scope=rule.scope,
-        subject=meter.subject,
+        subject=metered.told(rule.scope, meter.subject),
         unit=rule.measure,
         limit=None if unlimited else _amount(rule, meter.limit),
         used=_amount(rule, reading.used),

@@ -41,6 +41,7 @@ class BudgetData(Frozen, frozen=True):
     spent_tokens: int | None
     held_tokens: int | None
     resets_at: float | None
+    enforced: bool
 
 
 class VelocityData(Frozen, frozen=True):
@@ -50,9 +51,10 @@ class VelocityData(Frozen, frozen=True):
     of: str
     action: str
     spent_usd: str
-    limit_usd: str
+    limit_usd: str | None
     baseline_usd: str | None
     window_seconds: float
+    baseline_factor: float | None
 
 
 class DriftData(Frozen, frozen=True):
@@ -182,6 +184,7 @@ def _budget(facts: BudgetFacts) -> BudgetData:
         spent_tokens=facts.spent_tokens if of_tokens else None,
         held_tokens=facts.held_tokens if of_tokens else None,
         resets_at=facts.resets_at,
+        enforced=facts.is_enforced,
     )
 
 
@@ -191,9 +194,10 @@ def _velocity(facts: VelocityFacts) -> VelocityData:
         of=facts.of,
         action=facts.action,
         spent_usd=format_usd(facts.spent_picousd),
-        limit_usd=format_usd(facts.limit_picousd),
+        limit_usd=format_usd(facts.limit_picousd) if facts.limit_picousd else None,
         baseline_usd=None if facts.baseline_picousd is None else format_usd(facts.baseline_picousd),
         window_seconds=facts.window_seconds,
+        baseline_factor=facts.baseline_factor or None,
     )
 
 

@@ -18,7 +18,7 @@ from headgate.gateway.pipeline import Pipeline
 from headgate.gateway.rebuilding import Past
 from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Charge, Crossing, Meter, Refusal, UnderWay, Verdict
-from headgate.policy import alerting
+from headgate.policy import alerting, metered
 from headgate.policy.background import GateRules
 from headgate.ports import Clock, Counters, TokenCounter
 from headgate.stores.memory_counters import MemoryCounters
@@ -148,11 +148,12 @@ class Protection:
             self._alert(self._budget_alert(crossing.tenant, crossing.meter, crossing.percent, crossing.spent, 0))
 
     def _budget_alert(self, tenant: str, meter: Meter, percent: int, spent: int, held: int) -> Alert:
-        money = meter.rule.measure is Measure.USD
+        rule, now = meter.rule, self._clock.now()
+        money = rule.measure is Measure.USD
         facts = BudgetFacts(
-            budget=meter.rule.name.removeprefix("budgets."),
-            of=meter.subject or tenant,
-            window=meter.window or ("its lifetime" if meter.rule.kind is MeterKind.BUDGET else "the last while"),
+            budget=rule.name.removeprefix("budgets."),
+            of=metered.told(rule.scope, meter.subject) or tenant,
+            window=meter.window or _without_calendar(rule),
             percent=percent,
             limit_picousd=meter.limit if money else 0,
             spent_picousd=spent if money else 0,
@@ -161,20 +162,33 @@ class Protection:
             spent_tokens=0 if money else spent,
             held_tokens=0 if money else held,
             resets_at=meter.resets_at if meter.resets_at != float("inf") else None,
+            is_enforced=rule.enforce,
         )
-        return alerting.budget_alert(tenant, facts, self._clock.now())
+        once = meter.subject or tenant
+        if rule.kind is MeterKind.ROLLING:  # its window has no end: once in each stretch of its length
+            once = f"{once} {int(now // rule.period_seconds)}"
+        whose = metered.described(rule.scope, meter.subject) if meter.subject else ""
+        return alerting.budget_alert(tenant, facts, now, whose=whose, once=once)
 
     def _velocity_alert(self, crossing: Crossing) -> Alert:
-        rule = crossing.meter.rule
+        meter, rule, tenant = crossing.meter, crossing.meter.rule, crossing.tenant
+        by_limit = 0 < meter.limit < crossing.spent
         facts = VelocityFacts(
             scope=rule.scope,
-            of=crossing.meter.subject or crossing.tenant,
-            action=rule.action,
+            of=metered.told(rule.scope, meter.subject) or tenant,
+            action=rule.action if rule.enforce else "alert",
             spent_picousd=crossing.spent,
-            limit_picousd=crossing.meter.limit,
+            limit_picousd=meter.limit,
             window_seconds=rule.period_seconds,
+            baseline_factor=0.0 if by_limit else rule.factor,
         )
-        return alerting.velocity_alert(crossing.tenant, facts, self._clock.now())
+        whose = metered.described(rule.scope, meter.subject) if meter.subject else ""
+        return alerting.velocity_alert(tenant, facts, self._clock.now(), whose=whose, once=meter.subject or tenant)
+
+
+def _without_calendar(rule: Rule) -> str:
+    """What the window of a budget is called that is no day, week or month."""
+    return "its lifetime" if rule.kind is MeterKind.BUDGET else f"the last {rule.period_seconds:,g} seconds"
 
 
 def _log_trouble(trouble: str) -> None:

@@ -14,6 +14,7 @@ from headgate.limit_errors import (
     SpendVelocity,
 )
 from headgate.metering import Admission, LimitDetail, Meter, Refusal, Verdict
+from headgate.policy import metered
 from headgate.policy.pricing import format_usd
 from headgate.types import Measure, MeterKind, Scope
 
@@ -50,14 +51,16 @@ def detail(refusal: Refusal, wait_seconds: float | None) -> LimitDetail:
     """The numbers, for programs."""
     meter = refusal.meter
     is_money = meter.rule.measure is Measure.USD
-    amounts = (meter.limit, refusal.used, refusal.held, refusal.needed)
+    wanted = 1 if meter.rule.kind is MeterKind.REPEAT else refusal.needed  # it is asked with a fingerprint
+    amounts = (meter.limit, refusal.used, refusal.held, wanted)
     limit, used, held, needed = (format_usd(amount) if is_money else amount for amount in amounts)
+    knows_no_limit = meter.rule.kind is MeterKind.VELOCITY and not meter.limit
     return LimitDetail(
         name=meter.rule.name,
         scope=meter.rule.scope,
-        subject=meter.subject,
+        subject=metered.told(meter.rule.scope, meter.subject),
         unit=meter.rule.measure,
-        limit=limit,
+        limit=None if knows_no_limit else limit,
         used=used,
         held=held,
         needed=needed,
@@ -92,8 +95,9 @@ def _sentence(refusal: Refusal, wait: float | None) -> str:
             )
         case Verdict.TRIPPED:
             return (
-                f"Money was spent unusually fast{whose}: {used} in {meter.rule.period_seconds:g} seconds. "
-                f"Requests are let through again one by one in {wait or 0:.0f} s. {_OPERATOR}, or to reset it."
+                f"Money was spent unusually fast{whose.replace(' of', ' by', 1)}: {used} in the last "
+                f"{meter.rule.period_seconds:g} seconds{_usual(meter)}. Requests are let through again one by one in "
+                f"{wait or 0:.0f} s. {_OPERATOR}, or to reset it."
             )
         case Verdict.HELD:
             return (
@@ -116,13 +120,22 @@ def _burst(meter: Meter) -> str:
     return f", {_amount(meter, at_once)} at once" if rule.kind is MeterKind.RATE and at_once < meter.limit else ""
 
 
+def _usual(meter: Meter) -> str:
+    """What may be spent in a velocity's period."""
+    limit = [_amount(meter, meter.limit)] if meter.limit else []
+    usual = [f"{meter.rule.factor:g} times what is usual"] if meter.rule.factor else []
+    return f" of {' or '.join([*limit, *usual])}" if limit or usual else ""
+
+
 def _whose(meter: Meter) -> str:
     scope = meter.rule.scope
     if scope is Scope.TENANT:
         return " of your tenant"
     if scope is Scope.GLOBAL:
         return " of this gateway"
-    return f" of the {scope} '{meter.subject}'" if meter.subject else ""
+    if scope is Scope.USER and meter.subject.startswith(metered.KEY):
+        scope = Scope.KEY  # a key that names nobody
+    return f" of the {scope} '{metered.told(meter.rule.scope, meter.subject)}'" if meter.subject else ""
 
 
 def _amount(meter: Meter, amount: int) -> str:

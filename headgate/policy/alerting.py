@@ -22,23 +22,30 @@ from headgate.policy.pricing import format_usd
 
 CACHE_WINDOW_SECONDS = 86_400
 STORE_WINDOW_SECONDS = 3600  # a store that stays away is told again after so long
+_WHEN_USED_UP = "Requests that would cost more are refused or sent to a cheaper model, as its tier says."
+_NOT_ENFORCED = "Its tier has enforce: false, so requests go on."
 MAX_KEY_PART = 200  # characters of a name that a caller chose
 
 
-def budget_alert(tenant: str, facts: BudgetFacts, at: float) -> Alert:
-    """A budget has reached a threshold: told once for each window and threshold."""
+def budget_alert(tenant: str, facts: BudgetFacts, at: float, *, whose: str = "", once: str = "") -> Alert:
+    """A budget has reached a threshold: told once for each window, limit and threshold.
+
+    `whose` is it in words, if not the tenant's, and `once` what tells it from others that are called alike.
+    """
     name = facts.budget.replace("_", " ")
-    whose = f" of {facts.of}" if facts.of and facts.of != tenant else ""
+    whose = f" of {whose}" if whose else ""
     if facts.limit_tokens:
         spent, limit = f"{facts.spent_tokens:,} tokens", f"{facts.limit_tokens:,} tokens"
+        amount = f"{facts.limit_tokens} tokens"
     else:
         spent, limit = f"{_usd(facts.spent_picousd)} USD", f"{_usd(facts.limit_picousd)} USD"
+        amount = f"{format_usd(facts.limit_picousd)} USD"
     state = "is used up" if facts.percent >= 100 else f"has reached {facts.percent} %"
     sentence = f"The {name} budget{whose} of tenant {tenant} {state}: {spent} of {limit} in {facts.window}."
     if facts.percent >= 100:
-        sentence += " Requests that would cost more are refused or sent to a cheaper model, as its tier says."
+        sentence += f" {_WHEN_USED_UP if facts.is_enforced else _NOT_ENFORCED}"
     return Alert(
-        key=_key("budget", tenant, facts.budget, facts.of, facts.window, str(facts.percent)),
+        key=_key("budget", tenant, facts.budget, once or facts.of, facts.window, str(facts.percent), amount),
         at=at,
         title=f"Budget {name}{whose} of {tenant} {state}",
         sentence=sentence,
@@ -47,21 +54,27 @@ def budget_alert(tenant: str, facts: BudgetFacts, at: float) -> Alert:
     )
 
 
-def velocity_alert(tenant: str, facts: VelocityFacts, tripped_at: float) -> Alert:
-    """A breaker of spend velocity has tripped: told once for each trip. `tripped_at` is Unix seconds."""
+def velocity_alert(tenant: str, facts: VelocityFacts, tripped_at: float, *, whose: str = "", once: str = "") -> Alert:
+    """A breaker of spend velocity has tripped: told once for each trip. `tripped_at` is Unix seconds.
+
+    `whose` and `once` are as for `budget_alert`.
+    """
     effect = {
         "block": "Its requests are refused until the breaker closes",
         "degrade": "Its requests go to a cheaper model until the breaker closes",
     }.get(facts.action, "Its requests go on")
     usual = "" if facts.baseline_picousd is None else f"; usual is {_usd(facts.baseline_picousd)} USD"
-    spent, limit = _usd(facts.spent_picousd), _usd(facts.limit_picousd)
-    whose = facts.of if facts.scope == "tenant" else f"{facts.of} of tenant {tenant}"
+    if facts.baseline_factor:
+        than = f"{facts.baseline_factor:g} times what is usual{usual}"
+    else:
+        than = f"{_usd(facts.limit_picousd)} USD{usual}"
+    whose = f"{whose} of tenant {tenant}" if whose else f"tenant {tenant}"
     return Alert(
-        key=_key("velocity", tenant, facts.scope, facts.of, str(int(tripped_at))),
+        key=_key("velocity", tenant, facts.scope, once or facts.of, str(int(tripped_at))),
         at=tripped_at,
-        title=f"Spending of {facts.scope} {whose} is unusually fast",
-        sentence=f"{facts.scope.capitalize()} {whose} spent {spent} USD within {facts.window_seconds:g} s, "
-        f"more than {limit} USD{usual}. {effect}.",
+        title=f"Spending of {whose} is unusually fast",
+        sentence=f"{whose[0].upper()}{whose[1:]} spent {_usd(facts.spent_picousd)} USD within "
+        f"{facts.window_seconds:g} s, more than {than}. {effect}.",
         facts=facts,
         tenant=tenant,
     )

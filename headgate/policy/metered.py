@@ -47,6 +47,23 @@ def session_name(who: str, session: str) -> str:
     return f"{who.replace('%', '%25').replace(' ', '%20')} {session}"
 
 
+def told(scope: Scope, name: str) -> str:
+    """Whom a meter counts for, as people call it: without what keeps the names of meters apart."""
+    if scope is Scope.SESSION:
+        return name.partition(" ")[2]
+    return name.removeprefix(KEY).removeprefix(USER) if scope is Scope.USER else name
+
+
+def described(scope: Scope, name: str) -> str:
+    """The same with what it is, and a session with whose it is: `session s1 of user ann`. "" of everybody together."""
+    if scope is Scope.SESSION:
+        whose = name.partition(" ")[0].replace("%20", " ").replace("%25", "%")
+        return f"session {told(scope, name)} of {described(Scope.USER, whose)}"
+    if scope is Scope.USER and name.startswith(KEY):
+        return f"key {told(scope, name)}"
+    return f"{scope} {told(scope, name)}" if name else ""
+
+
 def names(scope: Scope, subject: Subject) -> tuple[str, ...]:
     """Whom a rule of a scope counts for this request: none if the request has no such thing."""
     match scope:

@@ -31,12 +31,12 @@ def budget(percent: int = 80, *, tenant: str = "acme", at: float = AT) -> Alert:
 
 def tokens(at: float = AT) -> Alert:
     facts = BudgetFacts("user_day", "alice", "2026-11-18", 100, limit_tokens=1000, spent_tokens=1001)
-    return budget_alert("acme", facts, at)
+    return budget_alert("acme", facts, at, whose="user alice")
 
 
 def velocity(at: float = AT) -> Alert:
     facts = VelocityFacts("key", "key_1", "block", 2 * USD, USD, 300.0, baseline_picousd=USD // 10)
-    return velocity_alert("acme", facts, at)
+    return velocity_alert("acme", facts, at, whose="key key_1")
 
 
 def drift(at: float = AT) -> Alert:

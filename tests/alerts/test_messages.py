@@ -14,15 +14,16 @@ from tests.alerts.samples import AT, budget, cache, drift, router, store, tokens
 BUDGET = {
     "budget": "tenant_month", "of": "acme", "window": "2026-11", "percent": 80, "limit_usd": "50", "spent_usd": "40",
     "held_usd": "0.000000000001", "limit_tokens": None, "spent_tokens": None, "held_tokens": None,
-    "resets_at": 1796079600.0,
+    "resets_at": 1796079600.0, "enforced": True,
 }  # fmt: skip
 TOKENS = {
     "budget": "user_day", "of": "alice", "window": "2026-11-18", "percent": 100, "limit_usd": None, "spent_usd": None,
     "held_usd": None, "limit_tokens": 1000, "spent_tokens": 1001, "held_tokens": 0, "resets_at": None,
+    "enforced": True,
 }  # fmt: skip
 VELOCITY = {
     "scope": "key", "of": "key_1", "action": "block", "spent_usd": "2", "limit_usd": "1", "baseline_usd": "0.1",
-    "window_seconds": 300.0,
+    "window_seconds": 300.0, "baseline_factor": None,
 }  # fmt: skip
 DRIFT = {
     "provider": "openai", "account": "org-1", "day": "2026-11-17", "booked_usd": "10", "billed_usd": "12",

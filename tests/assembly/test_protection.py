@@ -7,10 +7,10 @@ from collections import Counter
 from typing import Any
 from unittest.mock import MagicMock
 
-from headgate.alert_types import Alert, BudgetFacts
+from headgate.alert_types import Alert, BudgetFacts, VelocityFacts
 from headgate.assembly.protection import MAX_TOLD, TELL_AGAIN_SECONDS, Protection
 from headgate.config.schema import Config
-from headgate.metering import Ask, Meter, Refusal, Verdict
+from headgate.metering import Ask, Crossing, Meter, Refusal, Verdict
 from headgate.types import Measure, MeterKind, Rule, Scope
 from tests.contract.counting import USD, HandClock
 from tests.stores.records import under_way
@@ -90,3 +90,47 @@ def test_what_is_remembered_is_bounded() -> None:
     assert len(stand.told) == MAX_TOLD + 1
     stand.refuse("tenant 0")
     assert len(stand.told) == MAX_TOLD + 2, "the oldest was forgotten"
+
+
+def test_a_rolling_budget_is_told_of_again_in_its_next_stretch() -> None:
+    stand = Stand()
+    rule = Rule("budgets.more[0]", MeterKind.ROLLING, Measure.USD, Scope.USER, USD, period_seconds=3600.0)
+    for _ in range(2):
+        stand.protection.crossed(Crossing("acme", Meter("rolling", rule, "ann", None, USD), 80, 8 * USD // 10))
+    stand.clock.at += 3600.0
+    stand.protection.crossed(Crossing("acme", Meter("rolling", rule, "ann", None, USD), 80, 8 * USD // 10))
+    keys = [alert.key for alert in stand.told]
+    assert keys[0] == keys[1] != keys[2]
+    assert stand.told[0].sentence == (
+        "The more[0] budget of user ann of tenant acme has reached 80 %: 0.8 USD of 1 USD in the last 3,600 seconds."
+    )
+
+
+def test_a_session_is_told_by_its_name_and_two_of_that_name_apart() -> None:
+    stand = Stand()
+    rule = Rule("budgets.session", MeterKind.BUDGET, Measure.USD, Scope.SESSION, USD, enforce=False)
+    for who in ("ann", "key%20key_1"):
+        stand.protection.crossed(Crossing("acme", Meter(who, rule, f"{who} s1", None, USD), 100, USD))
+    first, second = stand.told
+    assert isinstance(first.facts, BudgetFacts) and (first.facts.of, first.facts.is_enforced) == ("s1", False)
+    assert "of session s1 of user ann of tenant acme" in first.sentence and "requests go on" in first.sentence
+    assert "of session s1 of key key_1 of tenant acme" in second.sentence and first.key != second.key
+
+
+def test_a_trip_by_what_is_usual_names_no_limit_that_was_kept() -> None:
+    stand = Stand()
+    rule = Rule("velocity", MeterKind.VELOCITY, Measure.USD, Scope.TENANT, USD, period_seconds=300.0, factor=10.0)
+    for spent in (USD // 2, 2 * USD):
+        stand.protection.crossed(Crossing("acme", Meter("velocity", rule, "", None, USD), 0, spent))
+    unusual, above = stand.told
+    assert "0.5 USD within 300 s, more than 10 times what is usual." in unusual.sentence
+    assert "2 USD within 300 s, more than 1 USD." in above.sentence
+
+
+def test_a_velocity_that_is_only_tried_stops_nothing() -> None:
+    stand = Stand()
+    rule = Rule("velocity", MeterKind.VELOCITY, Measure.USD, Scope.USER, USD, period_seconds=300.0, enforce=False)
+    stand.protection.crossed(Crossing("acme", Meter("velocity", rule, "key key_1", None, USD), 0, 2 * USD))
+    (told,) = stand.told
+    assert isinstance(told.facts, VelocityFacts) and (told.facts.action, told.facts.of) == ("alert", "key_1")
+    assert told.sentence.startswith("Key key_1 of tenant acme spent") and told.sentence.endswith("Its requests go on.")

@@ -27,7 +27,9 @@ STORE = StoreFacts("database", "connection refused.", "Requests go on; rows wait
 
 def test_a_budget_is_told_in_words_that_stand_alone() -> None:
     alert = budget_alert("acme", BUDGET, 5.0)
-    assert (alert.key, alert.kind, alert.tenant) == ("budget:acme:tenant_month:acme:2026-11:80", "budget", "acme")
+    assert (alert.key, alert.kind, alert.tenant) == (
+        "budget:acme:tenant_month:acme:2026-11:80:50 USD", "budget", "acme",
+    )  # fmt: skip
     assert alert.title == "Budget tenant month of acme has reached 80 %"
     assert alert.sentence == (
         "The tenant month budget of tenant acme has reached 80 %: 43.8175 USD of 50 USD in 2026-11."
@@ -36,13 +38,26 @@ def test_a_budget_is_told_in_words_that_stand_alone() -> None:
         "acme",
         BudgetFacts("user_day", "alice", "2026-11-28", 100, limit_tokens=10_000, spent_tokens=10_500),
         5.0,
+        whose="user alice",
     )
-    assert spent.title == "Budget user day of alice of acme is used up"
-    assert "budget of alice of tenant acme is used up: 10,500 tokens of 10,000 tokens in 2026-11-28." in spent.sentence
+    assert spent.title == "Budget user day of user alice of acme is used up"
+    assert "of user alice of tenant acme is used up: 10,500 tokens of 10,000 tokens in 2026-11-28." in spent.sentence
+    assert "are refused or sent to a cheaper model" in spent.sentence
+
+
+def test_a_budget_that_is_only_tried_refuses_nothing() -> None:
+    tried = msgspec.structs.replace(BUDGET, percent=100, is_enforced=False)
+    assert budget_alert("acme", tried, 5.0).sentence.endswith("Its tier has enforce: false, so requests go on.")
+
+
+def test_a_budget_that_was_raised_is_told_of_anew() -> None:
+    raised = msgspec.structs.replace(BUDGET, limit_picousd=60 * USD)
+    tokens = msgspec.structs.replace(BUDGET, limit_picousd=0, limit_tokens=50)
+    assert len({budget_alert("acme", facts, 5.0).key for facts in (BUDGET, raised, tokens)}) == 3
 
 
 def test_a_trip_says_what_happens_now() -> None:
-    alert = velocity_alert("acme", VELOCITY, 1_790_000_000.75)
+    alert = velocity_alert("acme", VELOCITY, 1_790_000_000.75, whose="user alice")
     assert alert.key == "velocity:acme:user:alice:1790000000"
     assert alert.sentence == (
         "User alice of tenant acme spent 0.6 USD within 300 s, more than 0.5 USD. "
@@ -51,6 +66,10 @@ def test_a_trip_says_what_happens_now() -> None:
     usual = msgspec.structs.replace(VELOCITY, scope="tenant", of="acme", baseline_picousd=USD // 20, action="alert")
     assert velocity_alert("acme", usual, 0.0).sentence == (
         "Tenant acme spent 0.6 USD within 300 s, more than 0.5 USD; usual is 0.05 USD. Its requests go on."
+    )
+    unusual = msgspec.structs.replace(VELOCITY, limit_picousd=0, baseline_factor=10.0)
+    assert "spent 0.6 USD within 300 s, more than 10 times what is usual. Its" in (
+        velocity_alert("acme", unusual, 0.0).sentence
     )
 
 

@@ -51,6 +51,19 @@ def test_nobody_is_called_like_a_key_that_belongs_to_nobody() -> None:
     assert found[0] == "key key_1" and found[1] == "alice" and len(set(found)) == len(users)
 
 
+def test_people_are_told_names_as_they_gave_them() -> None:
+    for user, session, whose in (
+        ("ann lee", "s 1", "user ann lee"), (None, "s1", "key key_1"), ("key k", "50%", "user key k"),
+    ):  # fmt: skip
+        who = Subject("key_1", user, "small", session)
+        (told,) = metered.names(Scope.SESSION, who)
+        assert metered.told(Scope.SESSION, told) == session
+        assert metered.described(Scope.SESSION, told) == f"session {session} of {whose}"
+        assert metered.described(Scope.USER, who.who) == whose
+        assert metered.told(Scope.USER, who.who) == (user or "key_1")
+    assert metered.described(Scope.MODEL, "small") == "model small"
+
+
 def test_a_rule_for_some_models_counts_those_alone() -> None:
     some = rule(Scope.MODEL, only=frozenset({"large", "huge"}))
     counted = {model: [*metered.meters([some], Subject("k", "u", model), UTC, NOW)] for model in ("large", "small")}
