@@ -66,6 +66,7 @@ class Refusal(Frozen, frozen=True, gc=False):
     held: int
     needed: int
     wait_seconds: float | None = None  # until it would fit; None: waiting does not help, or nobody knows
+    trips_above: int = 0  # of a velocity: its limit, or what its baseline allows if that is less
 
 
 class Admission(Frozen, frozen=True, gc=False):
@@ -118,6 +119,7 @@ class Crossing(Frozen, frozen=True, gc=False):
     meter: Meter
     percent: int  # 50, 80, 100; 0: a velocity tripped
     spent: int
+    trips_above: int = 0  # as of a refusal
 
 
 class Reading(Frozen, frozen=True, gc=False):
@@ -128,6 +130,7 @@ class Reading(Frozen, frozen=True, gc=False):
     held: int
     frees_at: float | None = None
     tripped: bool = False
+    trips_above: int = 0  # as of a refusal; 0: a velocity that has no limit yet
 
 
 class UnderWay(Frozen, frozen=True, gc=False, array_like=True):

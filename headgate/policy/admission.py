@@ -121,8 +121,7 @@ def settle(entry: Entry, tenant: str, charge: Charge, at: float, now: float) -> 
     tripped = isinstance(state, Velocity) and state.is_tripped(meter, now)
     state.settle(meter, amount, actual, at, now)
     if isinstance(state, Velocity):
-        trips = not tripped and state.is_tripped(meter, now)
-        return Crossing(tenant, meter, 0, state.window.total) if trips else None
+        return state.trip(tenant, meter) if not tripped and state.is_tripped(meter, now) else None
     if not actual or not meter.rule.counts_budget:
         return None
     return crossing(tenant, meter, actual, state.reading(meter, now).used)
@@ -219,7 +218,7 @@ def _refusal(post: Post, verdict: Verdict, amount: int, now: float) -> Refusal:
         wait = SHORT_WAIT_SECONDS
     elif verdict is Verdict.RATE and isinstance(state, Rate):
         wait = state.turn_at(meter, amount, now) - now
-    return Refusal(meter, verdict, reading.used, reading.held, amount, wait)
+    return Refusal(meter, verdict, reading.used, reading.held, amount, wait, reading.trips_above)
 
 
 def _turn_at(post: Post, amounts: dict[Measure, int], now: float) -> float:

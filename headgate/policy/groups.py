@@ -277,7 +277,7 @@ class Velocities:
                     if (trip := settle(entry, self.tenant, charge, at, now)) is not None:
                         told = [*told, trip]
             elif velocity.spend(post.meter, picousd, now):
-                told = [*told, Crossing(self.tenant, post.meter, 0, velocity.window.total)]
+                told = [*told, velocity.trip(self.tenant, post.meter)]
         return told
 
 

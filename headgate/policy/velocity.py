@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.metering import Meter, Reading, Verdict
+from headgate.metering import Crossing, Meter, Reading, Verdict
 from headgate.policy.sliding import SlidingWindow, fits_at
 
 VELOCITY_SLICES = 60
@@ -111,7 +111,12 @@ class Velocity:
 
     def reading(self, meter: Meter, now: float) -> Reading:
         tripped = self.is_tripped(meter, now)
-        return Reading(meter, self.window.used(now), 0, self.waits_until(now) if tripped else None, tripped)
+        frees_at = self.waits_until(now) if tripped else None
+        return Reading(meter, self.window.used(now), 0, frees_at, tripped, int(self.threshold(meter) or 0))
+
+    def trip(self, tenant: str, meter: Meter) -> Crossing:
+        """To be told of: it has tripped."""
+        return Crossing(tenant, meter, 0, self.window.total, int(self.threshold(meter) or 0))
 
     def restore(self, meter: Meter, spent: int, now: float) -> None:
         if now < self.reset_at + self.window.period_seconds:

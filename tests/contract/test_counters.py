@@ -293,12 +293,15 @@ def test_spending_is_unusual_beside_its_own_baseline(counters: Open) -> None:
     async def scenario(stand: Stand) -> None:
         meter = velocity(0, factor=10.0)
         for spent in [20_000] * 14 + [250_000]:
+            stand.clock.at += 310
             hold, admitted = await stand.admit([meter], ask())
             assert admitted.refusal is None
             stand.counters.settle(hold, "acme", Charge(picousd=spent * 10**6))
-            stand.clock.at += 300
-        await stand.counters.read("acme", [])  # what was settled has arrived
-        assert [crossing.percent for crossing in stand.told] == [0]
+        refused = (await stand.admit([meter], ask()))[1].refusal
+        (trip,), (reading,) = stand.told, await stand.counters.read("acme", [meter])
+        assert (trip.percent, trip.spent, trip.trips_above) == (0, 250_000 * 10**6, 200_000 * 10**6)
+        assert (refused.verdict, refused.trips_above) == (Verdict.TRIPPED, trip.trips_above)
+        assert reading.tripped and reading.trips_above == trip.trips_above
 
     run(counters, scenario)
 

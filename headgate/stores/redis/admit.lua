@@ -37,7 +37,7 @@ local function refuse(place, m, why, amount)
     wait = turn_at(m, amount, now) - now
   end
   local needed = m.kind == REPEAT and amount or whole(amount)
-  return {place - 1, why, found[1], found[2], needed, wait and exact(wait)}, wait or 0
+  return {place - 1, why, found[1], found[2], needed, wait and exact(wait), found[5]}, wait or 0
 end
 
 local worst, worst_wait, refused, unenforced, longest = nil, 0, false, {}, 0

@@ -143,25 +143,25 @@ def life_of(head: bytes) -> float:
 
 
 def refusal_of(meter: Meter, told: Sequence[Any]) -> Refusal:
-    """One meter's no: its place, a verdict, used, held, needed, and the wait or False."""
-    _, why, used, held, needed, wait = told
+    """One meter's no: place, verdict, used, held, needed, the wait or False, and of a velocity what it trips above."""
+    _, why, used, held, needed, wait, *above = told
     verdict = _VERDICTS[why]
     assert verdict is not None
     wait_seconds = float(wait) if wait is not False else None
-    return Refusal(meter, verdict, int(used), int(held), int(needed), wait_seconds)
+    return Refusal(meter, verdict, int(used), int(held), int(needed), wait_seconds, *map(int, above))
 
 
 def reading_of(meter: Meter, told: Sequence[Any]) -> Reading:
-    """How a meter stands: used, held, when it frees or False, and whether it has tripped."""
-    used, held, frees_at, tripped = told
+    """How a meter stands: used, held, when it frees or False, whether it has tripped, of a velocity beyond what."""
+    used, held, frees_at, tripped, *above = told
     frees = meter.resets_at if meter.rule.kind is MeterKind.BUDGET else float(frees_at) if frees_at else None
-    return Reading(meter, int(used), int(held), frees, tripped)
+    return Reading(meter, int(used), int(held), frees, tripped, *map(int, above))
 
 
 def crossing_of(tenant: str, told: Sequence[Any]) -> Crossing:
-    """A budget that was passed, or a velocity that tripped: name, spec, percent, spent."""
-    name, packed, percent, spent = told
-    return Crossing(tenant, meter_of(name, packed), percent, int(spent))
+    """A budget that was passed, or a velocity that tripped: name, spec, percent, spent, beyond what it trips."""
+    name, packed, percent, spent, above = told
+    return Crossing(tenant, meter_of(name, packed), percent, int(spent), int(above))
 
 
 def unpack_tail(packed: bytes) -> tuple[list[Any], Any]:

@@ -24,9 +24,9 @@ local function named(m)
   return m.key:sub(#PREFIX + 3), (m.spec:gsub(".", function(byte) return format("%02x", byte:byte()) end))
 end
 
-local function tell(m, percent, spent)
+local function tell(m, percent, spent, above)
   local name, spec = named(m)
-  crossings[#crossings + 1] = {name, spec, percent, spent}
+  crossings[#crossings + 1] = {name, spec, percent, spent, above or "0"}
 end
 
 -- Whether the amount that was added took what is spent past a part of the limit worth telling about.
@@ -55,7 +55,7 @@ local function close(packed, tokens, picousd, released, now)
     local actual = settled_amount(m, tokens, picousd)
     local trips = settle(m, amount, actual, at, now)
     if m.kind == VELOCITY then
-      if trips then tell(m, 0, m.w) end
+      if trips then tell(m, 0, m.w, trips_above(m)) end
     elseif actual ~= 0 and (m.kind == BUDGET or m.kind == ROLLING) then
       if m.kind == ROLLING then used(m, now) end
       tell_crossing(m, actual, m.kind == ROLLING and (m.w or "0") or m.s)

@@ -278,6 +278,8 @@ local function threshold(m)
   return limit
 end
 
+local function trips_above(m) return whole(floor(threshold(m) or 0)) end
+
 local function what_trips(m) return exact(m.limit) .. ":" .. exact(m.factor) end
 
 local function is_tripped(m, now)
@@ -425,7 +427,7 @@ local function release(m, amount, at, now)
   end
 end
 
--- used, held (decimal strings), when it frees (or false), whether it has tripped
+-- used, held (decimal strings), when it frees (or false), whether it has tripped, and of a velocity beyond what it trips
 local function reading(m, now)
   local kind = m.kind
   if kind == RATE then
@@ -445,7 +447,7 @@ local function reading(m, now)
   elseif kind == VELOCITY then
     used(m, now)
     local tripped = is_tripped(m, now)
-    return {m.w or "0", "0", tripped and exact(max(m.r, m.q > now and m.q or 0)), tripped}
+    return {m.w or "0", "0", tripped and exact(max(m.r, m.q > now and m.q or 0)), tripped, trips_above(m)}
   end
   return {whole(m.c), "0", false, false}
 end
