@@ -143,6 +143,7 @@ IS_READY = "job_items.ready = 1"
 IS_RESTING = "job_items.ready = 0 AND job_items.held = 0 AND job_items.state IN ('queued', 'retrying')"
 IS_LEASED = "job_items.state = 'leased'"
 IS_DEAD = "job_items.state = 'dead'"
+IS_LISTED = "job_items.state NOT IN ('queued', 'leased')"
 IS_OPEN = "job_items.state IN ('queued', 'retrying', 'leased')"
 IS_DUPLICATE = "job_attempts.fate = 'duplicate'"
 IS_REPEATED = "job_attempts.fate IN ('lost', 'duplicate')"
@@ -218,6 +219,10 @@ DIED = ("CREATE INDEX job_items_died ON job_items (finished_at, job_id, number) 
 BACKLOG = (
     "CREATE INDEX job_items_waited ON job_items (next_at) WHERE ready = 1",
     "CREATE INDEX jobs_dead ON jobs (dead) WHERE dead > 0",
+)
+# Without the states that every item goes through on its way: each would have to be entered and taken out again.
+BY_STATE = (
+    "CREATE INDEX job_items_state ON job_items (job_id, state, number) WHERE state NOT IN ('queued', 'leased')",
 )
 
 OFF_PEAK = (

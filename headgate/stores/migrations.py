@@ -247,6 +247,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="jobs that wait for portions", statements=dict.fromkeys(_SEQUENCES, jobs_tables.FED)),
     Migration(name="provisional costs of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.PROVISIONAL)),
     Migration(name="what waits for workers", statements=dict.fromkeys(_SEQUENCES, jobs_tables.BACKLOG)),
+    Migration(name="items of jobs by state", statements=dict.fromkeys(_SEQUENCES, jobs_tables.BY_STATE)),
 )
 
 

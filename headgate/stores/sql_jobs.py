@@ -36,8 +36,9 @@ from headgate.stores.job_commands import carry_out
 from headgate.stores.job_costs import costs_of, provisional_of
 from headgate.stores.job_counts import COUNTED, Shifts, below, counts_of, database_now, follow
 from headgate.stores.jobs_tables import (
-    IS_DEAD,
     IS_FROM_A_QUEUE,
+    IS_LEASED,
+    IS_LISTED,
     MADE,
     MAX_NUMBER,
     job_attempts,
@@ -147,16 +148,13 @@ class SqlJobs:
         return await self._database.run(self._database.reading, work)
 
     async def items(self, job_id: str, limit: int, after: int = 0, state: ItemState | None = None) -> list[Item]:
-        query = select(job_items).where(job_items.c.job_id == job_id, job_items.c.number > min(after, MAX_NUMBER))
-        if state is not None:  # dead ones have an index
-            is_so = text(IS_DEAD) if state is ItemState.DEAD else job_items.c.state == state.value
-            query = query.where(is_so)
-        query = query.order_by(job_items.c.number).limit(limit)
+        asked = (job_attempts.c.job_id == job_items.c.job_id, job_attempts.c.number == job_items.c.number)
+        last = select(func.max(job_attempts.c.request_id)).where(*asked).scalar_subquery()  # ids grow with time
+        query = select(job_items, last.label("request_id")).where(*_which(job_id, state))
+        query = query.where(job_items.c.number > min(after, MAX_NUMBER)).order_by(job_items.c.number).limit(limit)
 
         def work(connection: Connection) -> list[Item]:
-            found = connection.execute(query).all()
-            request_ids = _request_ids(connection, found)
-            return [_item(row, request_ids.get(row.number, "")) for row in found]
+            return [_item(row) for row in connection.execute(query)]
 
         return await self._database.run(self._database.reading, work)
 
@@ -312,7 +310,20 @@ def _told(row: Row[Any], costs: tuple[int, int], children: Counts, limit: int | 
     )
 
 
-def _item(row: Row[Any], request_id: str) -> Item:
+def _which(job_id: str, state: ItemState | None) -> Sequence[Any]:
+    """Which items, so that an index has them; those that have not begun are looked for, if there are any."""
+    its = job_items.c.job_id == job_id
+    if state is None:
+        return (its,)
+    is_so = job_items.c.state == state.value
+    if state is ItemState.QUEUED:
+        return its, is_so, select(jobs.c.queued).where(jobs.c.id == job_id).scalar_subquery() > 0
+    if state is ItemState.LEASED:  # few are, of all jobs: by its key it would be all of this one
+        return job_items.c.job_id + "" == job_id, text(IS_LEASED)
+    return its, is_so, text(IS_LISTED)
+
+
+def _item(row: Row[Any]) -> Item:
     return Item(
         job_id=row.job_id,
         number=row.number,
@@ -323,16 +334,7 @@ def _item(row: Row[Any], request_id: str) -> Item:
         result=row.result.encode(),
         finished_at=row.finished_at,
         label=row.label,
-        request_id=request_id,
+        request_id=row.request_id or "",
         refusal=msgspec.json.decode(row.refusal, type=Refusal) if row.refusal else None,
         request=row.request.encode(),
     )
-
-
-def _request_ids(connection: Connection, found: Sequence[Row[Any]]) -> dict[int, str]:
-    """Of the last attempt of each item of a page: ids grow with time."""
-    if not found:
-        return {}
-    of = (job_attempts.c.job_id == found[0].job_id, job_attempts.c.number.between(found[0].number, found[-1].number))
-    query = select(job_attempts.c.number, func.max(job_attempts.c.request_id)).where(*of)
-    return {row[0]: row[1] for row in connection.execute(query.group_by(job_attempts.c.number))}

@@ -313,6 +313,31 @@ def test_cancelled_items_are_over_and_their_workers_lose_them(desk: Open) -> Non
     asyncio.run(scenario())
 
 
+def test_items_are_listed_by_their_state(desk: Open) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            await opened.jobs.submit(job(1, items=24))
+            await opened.jobs.submit(job(2, items=24))
+            states = [state for state in ItemState if state not in (ItemState.QUEUED, ItemState.LEASED)]
+            leases = [lease for lease in await claim(opened, most=48) if lease.number <= 18]
+            await opened.work.finish("w1", [end(lease, states[lease.number % 6]) for lease in leases])
+            for job_id in ("job_001", "job_002"):
+                for place, state in enumerate(states):
+                    numbers = [number for number in range(1, 19) if number % 6 == place]
+                    found = await opened.jobs.items(job_id, 2, state=state)
+                    more = await opened.jobs.items(job_id, 2, found[-1].number, state)
+                    assert [item.number for item in (*found, *more)] == numbers
+                    assert all((item.state, item.attempts) == (state, 1) and item.request_id for item in found)
+                leased = await opened.jobs.items(job_id, 9, 19, ItemState.LEASED)
+                assert [item.number for item in leased] == [20, 21, 22, 23, 24]
+                assert await opened.jobs.items(job_id, 9, state=ItemState.QUEUED) == []
+            await opened.jobs.command("job_002", Command.REDRIVE)
+            numbers = [item.number for item in await opened.jobs.items("job_002", 4, 2, ItemState.QUEUED)]
+            assert numbers == [3, 4, 5, 8]
+
+    asyncio.run(scenario())
+
+
 def test_a_paused_job_waits(desk: Open) -> None:
     async def scenario() -> None:
         async with desk() as opened:
