@@ -31,10 +31,10 @@ class VelocityFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="veloci
     of: str  # its name
     action: str  # what happens to its requests now: block, degrade or alert
     spent_picousd: int
-    limit_picousd: int  # what would have been too much; 0: nobody said
+    limit_picousd: int  # what would have been too much
     window_seconds: float  # within this time
     baseline_picousd: int | None = None  # what is usual in that time, if the limit is a multiple of it
-    baseline_factor: float = 0.0  # above 0: it was so many times what is usual, and not above the limit
+    baseline_factor: float = 0.0  # so many times; 0: the limit is the configured one
 
 
 class DriftFacts(Frozen, frozen=True, gc=False, tag_field="kind", tag="drift", omit_defaults=True):

@@ -88,7 +88,7 @@ class LimitDetail(Frozen, frozen=True, gc=False, omit_defaults=True):
     scope: str
     subject: str
     unit: str  # requests, tokens or usd
-    limit: int | str | None  # None: of a velocity, only what is unusual
+    limit: int | str  # of a velocity: what it trips above
     used: int | str
     held: int | str
     needed: int | str

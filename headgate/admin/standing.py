@@ -176,15 +176,17 @@ def _is_counted(meter: Meter) -> bool:
 
 def _shown(reading: Reading) -> LimitStanding:
     meter, rule = reading.meter, reading.meter.rule
-    remaining = max(0, meter.limit - reading.used - reading.held)
-    unlimited = rule.kind is MeterKind.VELOCITY and not meter.limit
+    is_velocity = rule.kind is MeterKind.VELOCITY
+    limit = reading.trips_above if is_velocity else meter.limit
+    remaining = max(0, limit - reading.used - reading.held)
+    unlimited = is_velocity and not limit  # nothing is known yet of what is usual
     lasts = rule.kind in (MeterKind.RATE, MeterKind.ROLLING, MeterKind.VELOCITY)
     return LimitStanding(
         name=rule.name,
         scope=rule.scope,
         subject=metered.told(rule.scope, meter.subject),
         unit=rule.measure,
-        limit=None if unlimited else _amount(rule, meter.limit),
+        limit=None if unlimited else _amount(rule, limit),
         used=_amount(rule, reading.used),
         held=_amount(rule, reading.held),
         remaining=None if unlimited else _amount(rule, remaining),

@@ -51,7 +51,7 @@ class VelocityData(Frozen, frozen=True):
     of: str
     action: str
     spent_usd: str
-    limit_usd: str | None
+    limit_usd: str
     baseline_usd: str | None
     window_seconds: float
     baseline_factor: float | None
@@ -194,7 +194,7 @@ def _velocity(facts: VelocityFacts) -> VelocityData:
         of=facts.of,
         action=facts.action,
         spent_usd=format_usd(facts.spent_picousd),
-        limit_usd=format_usd(facts.limit_picousd) if facts.limit_picousd else None,
+        limit_usd=format_usd(facts.limit_picousd),
         baseline_usd=None if facts.baseline_picousd is None else format_usd(facts.baseline_picousd),
         window_seconds=facts.window_seconds,
         baseline_factor=facts.baseline_factor or None,

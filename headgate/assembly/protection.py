@@ -172,15 +172,16 @@ class Protection:
 
     def _velocity_alert(self, crossing: Crossing) -> Alert:
         meter, rule, tenant = crossing.meter, crossing.meter.rule, crossing.tenant
-        by_limit = 0 < meter.limit < crossing.spent
+        factor = rule.factor if crossing.trips_above != meter.limit else 0.0
         facts = VelocityFacts(
             scope=rule.scope,
             of=metered.told(rule.scope, meter.subject) or tenant,
             action=rule.action if rule.enforce else "alert",
             spent_picousd=crossing.spent,
-            limit_picousd=meter.limit,
+            limit_picousd=crossing.trips_above,
             window_seconds=rule.period_seconds,
-            baseline_factor=0.0 if by_limit else rule.factor,
+            baseline_picousd=round(crossing.trips_above / factor) if factor else None,
+            baseline_factor=factor,
         )
         whose = metered.described(rule.scope, meter.subject) if meter.subject else ""
         return alerting.velocity_alert(tenant, facts, self._clock.now(), whose=whose, once=meter.subject or tenant)

@@ -52,15 +52,14 @@ def detail(refusal: Refusal, wait_seconds: float | None) -> LimitDetail:
     meter = refusal.meter
     is_money = meter.rule.measure is Measure.USD
     wanted = 1 if meter.rule.kind is MeterKind.REPEAT else refusal.needed  # it is asked with a fingerprint
-    amounts = (meter.limit, refusal.used, refusal.held, wanted)
+    amounts = (refusal.trips_above or meter.limit, refusal.used, refusal.held, wanted)
     limit, used, held, needed = (format_usd(amount) if is_money else amount for amount in amounts)
-    knows_no_limit = meter.rule.kind is MeterKind.VELOCITY and not meter.limit
     return LimitDetail(
         name=meter.rule.name,
         scope=meter.rule.scope,
         subject=metered.told(meter.rule.scope, meter.subject),
         unit=meter.rule.measure,
-        limit=None if knows_no_limit else limit,
+        limit=limit,
         used=used,
         held=held,
         needed=needed,
@@ -96,7 +95,7 @@ def _sentence(refusal: Refusal, wait: float | None) -> str:
         case Verdict.TRIPPED:
             return (
                 f"Money was spent unusually fast{whose.replace(' of', ' by', 1)}: {used} in the last "
-                f"{meter.rule.period_seconds:g} seconds{_usual(meter)}. Requests are let through again one by one in "
+                f"{meter.rule.period_seconds:g} seconds{_usual(refusal)}. Requests are let through again one by one in "
                 f"{wait or 0:.0f} s. {_OPERATOR}, or to reset it."
             )
         case Verdict.HELD:
@@ -120,11 +119,11 @@ def _burst(meter: Meter) -> str:
     return f", {_amount(meter, at_once)} at once" if rule.kind is MeterKind.RATE and at_once < meter.limit else ""
 
 
-def _usual(meter: Meter) -> str:
+def _usual(refusal: Refusal) -> str:
     """What may be spent in a velocity's period."""
-    limit = [_amount(meter, meter.limit)] if meter.limit else []
-    usual = [f"{meter.rule.factor:g} times what is usual"] if meter.rule.factor else []
-    return f" of {' or '.join([*limit, *usual])}" if limit or usual else ""
+    meter, above = refusal.meter, refusal.trips_above
+    usual = f", {meter.rule.factor:g} times what is usual" if above != meter.limit else ""
+    return f" of {_amount(meter, above)}{usual}"
 
 
 def _whose(meter: Meter) -> str:

@@ -63,18 +63,14 @@ def velocity_alert(tenant: str, facts: VelocityFacts, tripped_at: float, *, whos
         "block": "Its requests are refused until the breaker closes",
         "degrade": "Its requests go to a cheaper model until the breaker closes",
     }.get(facts.action, "Its requests go on")
-    usual = "" if facts.baseline_picousd is None else f"; usual is {_usd(facts.baseline_picousd)} USD"
-    if facts.baseline_factor:
-        than = f"{facts.baseline_factor:g} times what is usual{usual}"
-    else:
-        than = f"{_usd(facts.limit_picousd)} USD{usual}"
+    usual = f", {facts.baseline_factor:g} times what is usual" if facts.baseline_factor else ""
     whose = f"{whose} of tenant {tenant}" if whose else f"tenant {tenant}"
     return Alert(
         key=_key("velocity", tenant, facts.scope, once or facts.of, str(int(tripped_at))),
         at=tripped_at,
         title=f"Spending of {whose} is unusually fast",
         sentence=f"{whose[0].upper()}{whose[1:]} spent {_usd(facts.spent_picousd)} USD within "
-        f"{facts.window_seconds:g} s, more than {than}. {effect}.",
+        f"{facts.window_seconds:g} s, more than {_usd(facts.limit_picousd)} USD{usual}. {effect}.",
         facts=facts,
         tenant=tenant,
     )

@@ -117,14 +117,15 @@ def test_a_session_is_told_by_its_name_and_two_of_that_name_apart() -> None:
     assert "of session s1 of key key_1 of tenant acme" in second.sentence and first.key != second.key
 
 
-def test_a_trip_by_what_is_usual_names_no_limit_that_was_kept() -> None:
+def test_a_trip_by_what_is_usual_names_that_and_not_the_limit() -> None:
     stand = Stand()
     rule = Rule("velocity", MeterKind.VELOCITY, Measure.USD, Scope.TENANT, USD, period_seconds=300.0, factor=10.0)
-    for spent in (USD // 2, 2 * USD):
-        stand.protection.crossed(Crossing("acme", Meter("velocity", rule, "", None, USD), 0, spent))
-    unusual, above = stand.told
-    assert "0.5 USD within 300 s, more than 10 times what is usual." in unusual.sentence
-    assert "2 USD within 300 s, more than 1 USD." in above.sentence
+    for spent, above in ((USD // 2, USD // 5), (2 * USD, USD)):
+        stand.protection.crossed(Crossing("acme", Meter("velocity", rule, "", None, USD), 0, spent, above))
+    unusual, too_much = stand.told
+    assert "0.5 USD within 300 s, more than 0.2 USD, 10 times what is usual." in unusual.sentence
+    assert isinstance(unusual.facts, VelocityFacts) and unusual.facts.baseline_picousd == USD // 50
+    assert "2 USD within 300 s, more than 1 USD." in too_much.sentence
 
 
 def test_a_velocity_that_is_only_tried_stops_nothing() -> None:

@@ -31,11 +31,12 @@ def test_a_request_that_repeats_needs_one() -> None:
     assert error.detail is not None and (error.detail.limit, error.detail.used, error.detail.needed) == (3, 3, 1)
 
 
-def test_a_velocity_without_a_limit_names_none() -> None:
+def test_a_velocity_that_trips_by_what_is_usual_says_how_much_that_is() -> None:
     rule = Rule("velocity", MeterKind.VELOCITY, Measure.USD, Scope.KEY, 0, period_seconds=300.0, factor=10.0)
-    tripped = Refusal(Meter("m", rule, "key_1", None, 0), Verdict.TRIPPED, USD, 0, 5, 60.0)
+    tripped = Refusal(Meter("m", rule, "key_1", None, 0), Verdict.TRIPPED, USD, 0, 5, 60.0, USD // 2)
     error = refusing.error(Admission(tripped, wait_seconds=60.0))
-    assert error.detail is not None and error.detail.limit is None
+    assert error.detail is not None and error.detail.limit == "0.5"
     assert error.message.startswith(
-        "Money was spent unusually fast by the key 'key_1': 1 USD in the last 300 seconds of 10 times what is usual."
+        "Money was spent unusually fast by the key 'key_1': 1 USD in the last 300 seconds of 0.5 USD, 10 times what is "
+        "usual. "
     )
