@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Iterable, Sequence
 
 from headgate.alert_types import Alert, AlertDelivery, AlertRecord
 from headgate.alerts.channel import Channel
@@ -26,6 +26,11 @@ PRUNE_SECONDS = 3600.0
 STOP_SECONDS = 2.0
 
 log = logging.getLogger(__name__)
+
+
+def record_for(alert: Alert, channels: Iterable[Channel]) -> AlertRecord:
+    """An alert of which nobody has been told."""
+    return AlertRecord(alert, tuple(AlertDelivery(one.name) for one in channels if alert.kind in one.kinds))
 
 
 class Alerts:
@@ -134,8 +139,7 @@ class Alerts:
             await self._delivering.deliver(record)
 
     def _record(self, alert: Alert) -> AlertRecord:
-        channels = self._delivering.channels.values()
-        return AlertRecord(alert, tuple(AlertDelivery(one.name) for one in channels if alert.kind in one.kinds))
+        return record_for(alert, self._delivering.channels.values())
 
     async def _is_ours(self, record: AlertRecord) -> bool:
         """Whether this process is to deliver it. A log that stays away does not keep people from being told; that a

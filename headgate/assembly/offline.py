@@ -9,7 +9,9 @@ from pathlib import Path
 import msgspec
 
 from headgate.admin.settings import Settings
+from headgate.alert_types import Alert
 from headgate.alerts.channel import Channel
+from headgate.alerts.desk import record_for
 from headgate.assembly import bookkeeping, parts
 from headgate.assembly.where import Where
 from headgate.clock import SystemClock
@@ -22,6 +24,7 @@ from headgate.queues.opening import open_queue
 from headgate.reconciling.desk import Reconciler
 from headgate.stores.database import SQLITE_FILE, Database
 from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_alerts import SqlAlertLog
 from headgate.stores.sql_changes import SqlChanges
 from headgate.stores.sql_keys import SqlKeyStore
 
@@ -61,8 +64,13 @@ async def open_books(where: Where, environment: Mapping[str, str], *, must_exist
         await settings.refresh()
         parts.configure(accounts, settings.in_force.config)
         await accounts.refresh()
-        books = bookkeeping.open_bookkeeping(database, clock, lambda: config, environment)
+        raised: list[Alert] = []
+        books = bookkeeping.open_bookkeeping(database, clock, lambda: config, environment, raised.append)
         yield Books(config, settings, accounts, SqlLedger(database), clock, books.reconciler, made_in)
+        if raised:  # a server takes them over, or the next one that starts
+            channels = parts.alert_channels(config, environment)
+            for alert in raised:
+                await SqlAlertLog(database).claim(record_for(alert, channels), clock.now())
     finally:
         await database.aclose()
 

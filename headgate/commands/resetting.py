@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-import click
+from urllib.parse import urlencode
 
+import click
+import msgspec
+
+from headgate.admin.standing import LimitStanding, LimitStandings
 from headgate.commands.asking import ask, url_option
 from headgate.commands.options import config_option
 
@@ -18,4 +22,18 @@ def reset(tenant: str, user: str | None, key: str | None, url: str | None, confi
     """Let requests pass again that a spend velocity stops. Needs the server, and its key in HEADGATE_ADMIN_KEY."""
     body = {"tenant": tenant, "user": user, "key": key}
     ask("POST", "/admin/velocity/reset", body, url=url, config_path=config_path)
-    click.echo("Requests pass again.", err=True)
+    whose = {name: value for name, value in body.items() if value is not None}
+    limits = ask("GET", f"/admin/usage/limits?{urlencode(whose)}", url=url, config_path=config_path)
+    tripped = [one for one in msgspec.json.decode(limits, type=LimitStandings).data if one.tripped]
+    for one in tripped:
+        click.echo(_still_stopped(tenant, one), err=True)
+    if not tripped:
+        unless = "" if key else ", unless their key has tripped too" if user else ", unless their user or key has"
+        click.echo(f"Requests pass again{unless}.", err=True)
+
+
+def _still_stopped(tenant: str, one: LimitStanding) -> str:
+    """A key, its user and its tenant each have a velocity, and often trip together."""
+    whose = f" --{one.scope} {one.subject}" if one.subject else ""
+    what = f"the {one.scope} {one.subject}" if one.subject else f"the tenant {tenant}"
+    return f"It is closed. The velocity of {what} stops requests too: headgate limits reset --tenant {tenant}{whose}"

@@ -95,11 +95,12 @@ def drift_alert(facts: DriftFacts, at: float) -> Alert:
 def store_alert(facts: StoreFacts, at: float) -> Alert:
     """A store does not answer: told at once, and once an hour as long as it stays away."""
     what = "takes no rows" if facts.store == "disk" else "does not answer"
+    name = "store of limits and budgets" if facts.store == "redis" else facts.store
     return Alert(
         key=_key("store", facts.store, str(int(at // STORE_WINDOW_SECONDS))),
         at=at,
-        title=f"The {facts.store} {what}",
-        sentence=f"The {facts.store} {what}: {facts.error.rstrip('.')}. {facts.effect}",
+        title=f"The {name} {what}",
+        sentence=f"The {name} {what}: {facts.error.rstrip('.')}. {facts.effect}",
         facts=facts,
     )
 

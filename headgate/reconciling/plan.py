@@ -92,14 +92,19 @@ def period(order: Order, settings: Settings, now: float, oldest: int | None) -> 
     """The days that are compared; `oldest` is the ledger's oldest day. May be empty. Raises InvalidRequest."""
     closed = last_closed_day(now, settings)
     kept = int(now // SECONDS_PER_DAY) - settings.retention_days
-    if order.last_day is not None and order.last_day > closed:
-        raise InvalidRequest(
-            f"{day_text(order.last_day)} is not closed yet: bills come late, so {day_text(closed)} is the last day "
-            f"that is compared today (reconcile.wait_days: {settings.wait_days}).",
-            param="until",
-        )
+    for day, param in ((order.last_day, "until"), (order.first_day, "since")):
+        if day is not None and day > closed:
+            raise InvalidRequest(
+                f"{day_text(day)} is not closed yet: bills come late, so {day_text(closed)} is the last day "
+                f"that is compared today (reconcile.wait_days: {settings.wait_days}).",
+                param=param,
+            )
     last = closed if order.last_day is None else order.last_day
     if order.first_day is not None:
+        if order.first_day > last:
+            raise InvalidRequest(
+                f"{day_text(order.first_day)} is after {day_text(last)}, the last day to be compared.", param="since"
+            )
         if order.first_day < kept:
             raise InvalidRequest(
                 f"The ledger has single attempts since {day_text(kept)} only (server.ledger.retention_days: "

@@ -130,6 +130,9 @@ def test_the_examples_of_the_page_run(terminal: Terminal) -> None:
     assert settings(terminal, "budgets")["acme", "tenant_month"] == 3000
 
 
+SUDDEN = "kind: sim, sim: {ttft_seconds: {median: 0, p99: 0}, itl_seconds: {median: 0, p99: 0}}"
+
+
 def test_a_velocity_is_reset_through_the_server(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
     config = CONFIG.replace('pro: {models: ["*"]}', 'pro: {models: ["*"], velocity: {usd_per_5_minutes: 1}}')
     reset: Callable[..., str] = lambda *more: terminal.bad("limits", "reset", "--tenant", "acme", *more)  # noqa: E731
@@ -146,3 +149,23 @@ def test_a_velocity_is_reset_through_the_server(terminal: Terminal, monkeypatch:
         assert "no tenant 'nobody'" in terminal.bad("limits", "reset", "--tenant", "nobody", "--url", url)
         (entry,) = service.ask("GET", "/admin/audit")[1]["data"]
         assert (entry["command"], entry["subject"]) == ("ResetVelocity", "acme user alice")
+
+
+def test_a_reset_says_what_else_still_stops_requests(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    dear = CONFIG.replace("price: free", "price: {input: 100, output: 100}").replace("kind: sim", SUDDEN)
+    config = dear.replace('pro: {models: ["*"]}', 'pro: {models: ["*"], velocity: {usd_per_5_minutes: 0.0001}}')
+    monkeypatch.setenv("HEADGATE_ADMIN_KEY", ADMIN_KEY)
+    with gateway(terminal.folder, config=config) as service:
+        assert service.chat(model="small")[0] == 200
+        assert service.chat(model="small")[1]["error"]["code"] == "spend_velocity"
+        url = f"http://127.0.0.1:{service.port}"
+        (key,) = service.ask("GET", "/admin/keys")[1]["data"]
+        said = [
+            terminal.run("limits", "reset", "--tenant", "acme", *whose, "--url", url).errors
+            for whose in (["--key", key["id"]], ["--user", "alice"], [])
+        ]
+        assert service.chat(model="small")[0] == 200
+    assert "user alice stops requests too: headgate limits reset --tenant acme --user alice" in said[0]
+    assert "tenant acme stops requests too: headgate limits reset --tenant acme" in said[0]
+    assert "user alice" not in said[1] and "tenant acme stops requests too" in said[1]
+    assert said[2] == "Requests pass again, unless their user or key has.\n"

@@ -6,6 +6,7 @@ import asyncio
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,9 +14,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from headgate.alert_types import AlertRecord
 from headgate.bills import Tokens
 from headgate.stores.database import Database
 from headgate.stores.sql import SqlLedger
+from headgate.stores.sql_alerts import SqlAlertLog
 from tests.cli.terminal import Terminal
 from tests.reconciling.months import Served, record_of
 from tests.reconciling.provider import ADMIN_KEY, DAY, Call, Provider, billing_api
@@ -121,3 +124,26 @@ def test_what_is_wrong_is_said(terminal: Terminal, provider: Provider) -> None:
     provider.faults = [(403, b'{"error": {"message": "Missing scopes: api.usage.read"}}')]
     ran = terminal.run("reconcile")
     assert ran.code == 1 and "admin key was refused (403: Missing scopes: api.usage.read)" in ran.errors
+
+
+def test_what_a_command_finds_above_the_threshold_is_left_to_a_server_to_tell(
+    terminal: Terminal, provider: Provider
+) -> None:
+    text = (terminal.folder / "headgate.yaml").read_text()
+    (terminal.folder / "headgate.yaml").write_text(
+        f"{text}\nreconcile: {{alert_above_usd: 0.0001}}\n"
+        'alerts: [{on: [drift], slack: "http://127.0.0.1:9/x"}, {on: [budget], slack: "http://127.0.0.1:9/y"}]\n'
+    )
+    assert "not known before" in terminal.good("reconcile", "--dry-run")
+    terminal.good("reconcile")
+    terminal.good("reconcile")  # has nothing more to tell
+
+    async def left() -> list[AlertRecord]:
+        database = Database("sqlite", terminal.folder / "headgate-data")
+        try:
+            return await SqlAlertLog(database).resume(time.time() + 1.0, time.time() + 60.0)
+        finally:
+            await database.aclose()
+
+    (record,) = asyncio.run(left())
+    assert record.alert.kind == "drift" and len(record.deliveries) == 1 and record.pending

@@ -82,6 +82,8 @@ def test_a_store_that_stays_away_is_told_once_an_hour() -> None:
     assert store_alert(STORE, 0.0).sentence == (
         "The database does not answer: connection refused. Requests go on; rows wait on disk."
     )
+    redis = StoreFacts("redis", "no answer within 0.25 seconds", "Requests are refused.")
+    assert store_alert(redis, 0.0).title == "The store of limits and budgets does not answer"
 
 
 def test_every_trial_is_another_one() -> None:

@@ -65,6 +65,8 @@ def test_with_nothing_to_compare_the_bill_is_not_asked_for() -> None:
     "order, said",
     [
         (Order("test", last_day=CLOSED + 1), "is not closed yet: bills come late, so 2024-10-11 is the last day"),
+        (Order("test", first_day=CLOSED + 1), "is not closed yet: bills come late, so 2024-10-11 is the last day"),
+        (Order("test", first_day=CLOSED, last_day=CLOSED - 1), "2024-10-11 is after 2024-10-10, the last day to be"),
         (Order("test", first_day=TODAY - 91), "single attempts since 2024-07-16 only"),
         (Order("test", provider="nobody"), "There is no provider 'nobody' in the configuration: openai, silent"),
         (Order("test", provider="silent"), "providers.silent has no block billing"),

@@ -342,7 +342,7 @@ class Line:
         self._open.discard(connection)
 
     def _unavailable(self, reason: str) -> StoreUnavailable:
-        message = f"The {self._what} at {self._place} cannot be used: {reason}"
+        message = f"The {self._what} at {self._place} cannot be used: {reason.removesuffix('.')}."
         return StoreUnavailable(message, retry_after_seconds=1.0)
 
     def _start(self, work: Any) -> asyncio.Task[None]:
