@@ -50,6 +50,8 @@ def _resume(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -
 def redrive(connection: Connection, row: Row[Any], shifts: Shifts, now: float, *only: Any) -> int:
     """What did not succeed begins anew, behind what waits already, and so does what was made of it; how many items of
     the job. `only` are conditions on them."""
+    # Until its items are there nobody decides otherwise when and how they may begin.
+    row = connection.execute(select(jobs).where(jobs.c.id == row.id).with_for_update()).one()
     moved = move_all(connection, row.id, shifts, Event.REDRIVE, _anew(row, now), *only)
     connection.execute(update(jobs).where(jobs.c.id == row.id).values(deadline_at=None, error_code="", error=""))
     below = row if moved else None
@@ -60,13 +62,13 @@ def redrive(connection: Connection, row: Row[Any], shifts: Shifts, now: float, *
 
 def _reopen(connection: Connection, row: Row[Any], shifts: Shifts, now: float) -> Row[Any] | None:
     """The item that waited for a job does so again; its job, if it was over."""
-    above, parent = (row.parent_id, row.parent_number), owned_row(connection, jobs, row.parent_id, None)
-    its = (job_items.c.job_id == above[0], job_items.c.number == above[1])
+    parent = owned_row(connection, jobs, row.parent_id, None, for_update=True)
+    its = (job_items.c.job_id == parent.id, job_items.c.number == row.parent_number)
     anew = _anew(parent, now)
     moved = [move_all(connection, parent.id, shifts, event, anew, *its) for event in (Event.REOPEN, Event.REDRIVE)]
     if not any(moved):
         return None
-    steps = (job_checkpoints.c.job_id == above[0], job_checkpoints.c.number == above[1])
+    steps = (job_checkpoints.c.job_id == parent.id, job_checkpoints.c.number == row.parent_number)
     connection.execute(delete(job_checkpoints).where(*steps))  # what was made of the old results
     return parent
 

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, select, text, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, select, text, tuple_
 
 from headgate.job_types import DeadFilter, DeadItem, DeadPlace, Owner
 from headgate.policy.jobs import Event
 from headgate.ports import Clock
+from headgate.stores import locks
 from headgate.stores.database import Database
 from headgate.stores.job_commands import move_all, redrive
 from headgate.stores.job_counts import Shifts, database_now
 from headgate.stores.jobs_tables import IS_DEAD, MAX_NUMBER, job_items, jobs
 
+TREES_AT_ONCE = 100  # in one transaction: PostgreSQL has room for some thousand locks
 Move = Callable[[Connection, Row[Any], Shifts, float, ColumnElement[bool]], int]
 
 
@@ -50,11 +52,21 @@ class SqlDeadItems:
         return await self._move(wanted, _drop)
 
     async def _move(self, wanted: DeadFilter, move: Move) -> int:
-        which = _which(wanted)
+        which, whose = _which(wanted), _whose(wanted)
+        theirs = jobs.c.id.in_(select(job_items.c.job_id).where(which))
+        trees = select(jobs.c.root_id).where(theirs, whose).distinct()
+        found = await self._database.run(self._database.reading, lambda one: sorted(one.execute(trees).scalars()))
+        moved = 0
+        for first in range(0, len(found), TREES_AT_ONCE):
+            some = found[first : first + TREES_AT_ONCE]
+            whole = select(jobs).where(jobs.c.root_id.in_(some), theirs, whose).order_by(jobs.c.id.desc())
+            moved += await self._move_in(some, whole, which, move)
+        return moved
 
+    async def _move_in(self, trees: Sequence[str], whole: Select[Any], which: ColumnElement[bool], move: Move) -> int:
         def work(connection: Connection) -> int:
-            theirs = select(job_items.c.job_id).where(which)
-            whole = select(jobs).where(jobs.c.id.in_(theirs), _whose(wanted)).order_by(jobs.c.id.desc())
+            for root_id in trees:  # else what is asked of them meanwhile would miss what begins anew
+                locks.hold(connection, locks.of_tree(root_id))
             now, shifts = database_now(connection, self._clock), Shifts()
             moved = sum([move(connection, row, shifts, now, which) for row in connection.execute(whole).all()])
             shifts.write(connection, now)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from headgate.job_types import Counts, DeadFilter, ItemEnd, ItemState, JobState, NewItem, NewJob, Owner, Parent
+from headgate.stores import sql_dead_items
 from tests.contract.working import Desk, Open
 
 ACME, OTHER = Owner("acme", "key_1", "alice"), Owner("other", "key_2")
@@ -71,7 +74,9 @@ def test_those_that_died_last_come_first_and_pages_go_on_where_one_ended(desk: O
     asyncio.run(scenario())
 
 
-def test_some_begin_anew_and_the_others_stay(desk: Open) -> None:
+def test_some_begin_anew_and_the_others_stay(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sql_dead_items, "TREES_AT_ONCE", 1)
+
     async def scenario() -> None:
         async with desk() as opened:
             await bury(opened, "job_1", 4)
