@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TELL_AGAIN_SECONDS = 10.0  # a spent budget that goes on refusing; what was told already is dropped later anyway
 MAX_TOLD = 10_000
+SHORTEST_STRETCH_SECONDS = 3600.0  # a rolling budget of a minute would be told of every minute
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,7 @@ class Protection:
         )
         once = meter.subject or tenant
         if rule.kind is MeterKind.ROLLING:  # its window has no end: once in each stretch of its length
-            once = f"{once} {int(now // rule.period_seconds)}"
+            once = f"{once} {int(now // max(rule.period_seconds, SHORTEST_STRETCH_SECONDS))}"
         whose = metered.described(rule.scope, meter.subject) if meter.subject else ""
         return alerting.budget_alert(tenant, facts, now, whose=whose, once=once)
 

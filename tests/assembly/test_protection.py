@@ -7,6 +7,8 @@ from collections import Counter
 from typing import Any
 from unittest.mock import MagicMock
 
+import msgspec
+
 from headgate.alert_types import Alert, BudgetFacts, VelocityFacts
 from headgate.assembly.protection import MAX_TOLD, TELL_AGAIN_SECONDS, Protection
 from headgate.config.schema import Config
@@ -94,15 +96,24 @@ def test_what_is_remembered_is_bounded() -> None:
 
 def test_a_rolling_budget_is_told_of_again_in_its_next_stretch() -> None:
     stand = Stand()
-    rule = Rule("budgets.more[0]", MeterKind.ROLLING, Measure.USD, Scope.USER, USD, period_seconds=3600.0)
-    for _ in range(2):
-        stand.protection.crossed(Crossing("acme", Meter("rolling", rule, "ann", None, USD), 80, 8 * USD // 10))
+    rule = Rule("budgets.more[0]", MeterKind.ROLLING, Measure.USD, Scope.USER, USD, period_seconds=7200.0)
+    minute = msgspec.structs.replace(rule, name="budgets.more[1]", period_seconds=60.0)
+
+    def keys(*rules: Rule) -> list[str]:
+        for one in rules:
+            stand.protection.crossed(Crossing("acme", Meter("rolling", one, "ann", None, USD), 80, 8 * USD // 10))
+        return [alert.key for alert in stand.told[-len(rules) :]]
+
+    stand.clock.at = 7200.0 * 200_000
+    first = keys(rule, minute)
+    stand.clock.at += 3500.0
+    assert keys(rule, minute) == first, "nobody is told every minute"
+    stand.clock.at += 100.0
+    assert keys(rule)[0] == first[0] and keys(minute)[0] != first[1]
     stand.clock.at += 3600.0
-    stand.protection.crossed(Crossing("acme", Meter("rolling", rule, "ann", None, USD), 80, 8 * USD // 10))
-    keys = [alert.key for alert in stand.told]
-    assert keys[0] == keys[1] != keys[2]
+    assert keys(rule)[0] != first[0]
     assert stand.told[0].sentence == (
-        "The more[0] budget of user ann of tenant acme has reached 80 %: 0.8 USD of 1 USD in the last 3,600 seconds."
+        "The more[0] budget of user ann of tenant acme has reached 80 %: 0.8 USD of 1 USD in the last 7,200 seconds."
     )
 
 
