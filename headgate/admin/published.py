@@ -134,7 +134,7 @@ def _first(rules: Iterable[Rule], counted: tuple[object, ...]) -> Rule | None:
 
 
 def _tier(name: str, tier: TierConfig, rules: Sequence[Rule], config: Config) -> str:
-    models = list(config.models) if "*" in tier.models else tier.models
+    models = [*config.models, *config.routers] if "*" in tier.models else tier.models
     facts = [
         ["models", ", ".join(f"`{model}`" for model in models) or "none"],
         ["tools", "yes" if tier.features.tools else "no"],
@@ -180,7 +180,7 @@ def _guards(tier: TierConfig, rules: Sequence[Rule]) -> Iterator[str]:
         yield f"A key, user or account that spends {' or '.join(limits)} {stopped} until it spends less.\n"
     session = [rule for rule in rules if rule.name.startswith("loop_guard.")]
     words = [
-        f"the same request {rule.limit:,} times in a row" if rule.kind is MeterKind.REPEAT else f"{_amount(rule)}"
+        f"the same request {_times(rule.limit)} in a row" if rule.kind is MeterKind.REPEAT else f"{_amount(rule)}"
         for rule in session
     ]
     if words:
@@ -199,6 +199,8 @@ def _examples(rules: Sequence[Rule]) -> Iterator[str]:
 
 def _example(rule: Rule, verdict: Verdict, title: str, wait_seconds: float | None) -> Iterator[str]:
     subject = "" if rule.scope is Scope.TENANT else "NAME"
+    if rule.scope is Scope.SESSION:
+        subject = metered.session_name("NAME", subject)
     meter = metered.meter(rule, subject, zone_of("UTC"), _EXAMPLE_AT)
     needed = 1 if rule.measure is Measure.REQUESTS else min(2_000, rule.limit)
     if rule.measure is Measure.USD:
@@ -218,6 +220,10 @@ def _what(rule: Rule) -> str:
     return unit if rule.scope is Scope.REQUEST else f"{unit} {_WINDOWS[rule.window]}"
 
 
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
 def _whom(rule: Rule) -> str:
     if not rule.only:
         return _WHOSE[rule.scope]
@@ -229,7 +235,7 @@ def _amount(rule: Rule) -> str:
     if rule.measure is Measure.USD:
         whole, _, cents = format_usd(rule.limit).partition(".")
         return f"${int(whole):,}" + (f".{cents:<02}" if cents else "")
-    return f"{rule.limit:,}" if rule.kind in _KINDS else f"{rule.limit:,} {rule.measure}"
+    return f"{rule.limit:,}" if rule.kind in _KINDS else f"{rule.limit:,} {rule.measure.removesuffix('s') if rule.limit == 1 else rule.measure}"
 
 
 def _burst(rule: Rule) -> str:

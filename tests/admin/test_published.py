@@ -17,6 +17,7 @@ providers: {sim: {kind: sim}}
 models:
   small: {price: {input: 0.15, output: 0.6}, deployments: [{provider: sim, model: sim-small}]}
   large: {price: {input: 3, output: 15}, deployments: [{provider: sim, model: sim-large}]}
+routers: {auto: {from: [small, large]}}
 tiers:
   free:
     models: [small]
@@ -69,6 +70,7 @@ def test_tiers_are_compared_and_described() -> None:
     assert "| tokens in any 24 hours | the model `large` | 5,000,000 tokens |" in pro
     assert "| spending | each request | $2 |" in pro and "`small` answers instead" in pro
     assert "more than $20.25 in five minutes or 10 times what is usual for it is refused requests" in pro
+    assert "| models | `small`, `large`, `auto` |" in pro, "routers are models, too"
     assert "nothing is refused yet" in section(text, "trial") and "nothing is refused yet" not in free
     assert "|  | free | p\\|ro | trial |" in text, "a name cannot break the table"
 
