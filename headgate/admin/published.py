@@ -235,7 +235,9 @@ def _amount(rule: Rule) -> str:
     if rule.measure is Measure.USD:
         whole, _, cents = format_usd(rule.limit).partition(".")
         return f"${int(whole):,}" + (f".{cents:<02}" if cents else "")
-    return f"{rule.limit:,}" if rule.kind in _KINDS else f"{rule.limit:,} {rule.measure.removesuffix('s') if rule.limit == 1 else rule.measure}"
+    if rule.kind in _KINDS:
+        return f"{rule.limit:,}"
+    return f"{rule.limit:,} {rule.measure.removesuffix('s') if rule.limit == 1 else rule.measure}"
 
 
 def _burst(rule: Rule) -> str:
