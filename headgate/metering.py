@@ -65,7 +65,7 @@ class Refusal(Frozen, frozen=True, gc=False):
     used: int
     held: int
     needed: int
-    wait_seconds: float | None = None  # until it would fit; None: waiting does not help, or nobody knows
+    wait_seconds: float | None = None  # until it would fit; None: that is not known, or the calendar's to say
     trips_above: int = 0  # of a velocity: its limit, or what its baseline allows if that is less
 
 

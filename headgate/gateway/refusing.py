@@ -40,7 +40,7 @@ def error(admission: Admission) -> LimitRefusal:
     wait = admission.wait_seconds if kind.should_retry else None
     return kind(
         _sentence(refusal, wait),
-        detail=detail(refusal, wait),
+        detail=detail(refusal, refusal.wait_seconds if refusal.verdict is Verdict.SPENT else wait),
         requests=admission.requests,
         tokens=admission.tokens,
         retry_after_seconds=wait,
@@ -83,6 +83,8 @@ def _sentence(refusal: Refusal, wait: float | None) -> str:
         case Verdict.SPENT:
             until = _moment(meter.resets_at)
             resets = f" It resets at {until}." if until else ""
+            if refusal.wait_seconds is not None:  # of the last so many seconds
+                resets = f" Enough of it comes free in {refusal.wait_seconds:,.0f} s."
             return (
                 f"The budget {name}{whose} is spent: {used} of {limit}, and this request needs up to {needed}."
                 f"{resets} {_OPERATOR}."

@@ -8,10 +8,12 @@ lowers a ceiling; the request waits for it instead.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from headgate.metering import Admission, Ask, Charge, Crossing, Meter, Refusal, Standing, Verdict
-from headgate.policy.meters import Rate, State, settled_amount
+from headgate.policy.meters import Rate, Rolling, State, settled_amount
+from headgate.policy.sliding import fits_at
 from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
 
@@ -54,7 +56,7 @@ def decide(posts: Sequence[Post], ask: Ask, now: float) -> Admission:
     tried = tuple(unenforced) if unenforced else ()
     if refusals is None:
         return Admission(None, output // ask.choices, unenforced=tried)
-    worst = min(refusals, key=lambda refusal: (_WORST_FIRST[refusal.verdict], -(refusal.wait_seconds or 0.0)))
+    worst = min(refusals, key=_badness)
     if worst.verdict in _HOPELESS:
         return Admission(worst, unenforced=tried)
     waits = [refusal.wait_seconds or 0.0 for refusal in refusals]
@@ -208,6 +210,11 @@ def _amounts(ask: Ask, output: int) -> dict[Measure, int]:
     }
 
 
+def _badness(refusal: Refusal) -> tuple[int, float]:
+    """The worst has the least; of two that are as bad, what takes longer."""
+    return _WORST_FIRST[refusal.verdict], -inf if refusal.wait_seconds is None else -refusal.wait_seconds
+
+
 def _refusal(post: Post, verdict: Verdict, amount: int, now: float) -> Refusal:
     meter, state = post
     reading = state.reading(meter, now)
@@ -218,6 +225,9 @@ def _refusal(post: Post, verdict: Verdict, amount: int, now: float) -> Refusal:
         wait = SHORT_WAIT_SECONDS
     elif verdict is Verdict.RATE and isinstance(state, Rate):
         wait = state.turn_at(meter, amount, now) - now
+    elif verdict is Verdict.SPENT and isinstance(state, Rolling) and meter.limit:
+        leaving = ((state.window.expires_at(place), taken) for place, taken in state.window.slices())
+        wait = fits_at(leaving, reading.used + amount - meter.limit, now) - now
     return Refusal(meter, verdict, reading.used, reading.held, amount, wait, reading.trips_above)
 
 

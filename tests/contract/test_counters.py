@@ -219,6 +219,26 @@ def test_a_hold_grows_for_a_dearer_attempt_if_there_is_money(counters: Open) -> 
     run(counters, scenario)
 
 
+def test_a_rolling_budget_that_is_spent_says_when_it_is_not(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter, month = rolling(500 * 10**6), budget(500 * 10**6)
+        for _ in range(2):  # ten minutes apart
+            hold, _ = await stand.admit([meter, month], ask())
+            stand.counters.settle(hold, "acme", Charge(tokens=200, picousd=200 * 10**6))
+            stand.clock.at += 600.0
+        hold, _ = await stand.admit([meter, month], ask())
+        stand.counters.settle(hold, "acme", Charge(tokens=100, picousd=100 * 10**6))
+        spent = (await stand.admit([meter], ask()))[1]
+        assert spent.refusal.verdict is Verdict.SPENT and spent.wait_seconds is None
+        assert spent.refusal.wait_seconds == pytest.approx(3600.0 - 1200.0, abs=16.0)
+        both = (await stand.admit([meter, month], ask()))[1]
+        assert both.refusal.meter.name == "budget", "what takes longer is told"
+        stand.clock.at += spent.refusal.wait_seconds + 0.001
+        assert (await stand.admit([meter], ask()))[1].refusal is None
+
+    run(counters, scenario)
+
+
 def test_a_rolling_budget_forgets(counters: Open) -> None:
     async def scenario(stand: Stand) -> None:
         meter = rolling(200 * 10**6)

@@ -40,3 +40,12 @@ def test_a_velocity_that_trips_by_what_is_usual_says_how_much_that_is() -> None:
         "Money was spent unusually fast by the key 'key_1': 1 USD in the last 300 seconds of 0.5 USD, 10 times what is "
         "usual. "
     )
+
+
+def test_a_rolling_budget_says_when_enough_of_it_comes_free() -> None:
+    rule = Rule("budgets.more[0]", MeterKind.ROLLING, Measure.USD, Scope.USER, USD, period_seconds=60.0)
+    spent = Refusal(Meter("m", rule, "ann", None, USD), Verdict.SPENT, USD, 0, 5, 41.6)
+    error = refusing.error(Admission(spent))
+    assert (error.status, error.retry_after_seconds) == (402, None)
+    assert error.detail is not None and error.detail.retry_after_seconds == 41.6
+    assert "this request needs up to 0.000000000005 USD. Enough of it comes free in 42 s. Ask the" in error.message

@@ -35,9 +35,13 @@ local function refuse(place, m, why, amount)
     wait = 1
   elseif why == RATE_EXCEEDED then
     wait = turn_at(m, amount, now) - now
+  elseif why == SPENT and m.kind == ROLLING and m.limit > 0 then
+    local leaving = {}
+    for i, one in ipairs(slices(m)) do leaving[i] = {expires_at(m, one[1]), tonumber(one[2])} end
+    wait = fits_at(leaving, amount - left(m, m.w, "0"), now) - now
   end
   local needed = m.kind == REPEAT and amount or whole(amount)
-  return {place - 1, why, found[1], found[2], needed, wait and exact(wait), found[5]}, wait or 0
+  return {place - 1, why, found[1], found[2], needed, wait and exact(wait), found[5]}, wait or math.huge
 end
 
 local worst, worst_wait, refused, unenforced, longest = nil, 0, false, {}, 0
