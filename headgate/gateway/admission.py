@@ -24,7 +24,9 @@ from headgate.gateway.waiting import WaitingRoom
 from headgate.metering import Admission, Ask, Charge, Meter, Refusal, Verdict
 from headgate.policy import metered
 from headgate.policy.calendar import zone_of
+from headgate.policy.groups import Amounts
 from headgate.policy.metered import Subject
+from headgate.policy.panel import Standings, amounts_of
 from headgate.ports import Clock, Counters, TokenCounter
 from headgate.types import Caller, Measure, MeterKind, Outcome, RequestRecord, Rule, Scope
 
@@ -40,7 +42,7 @@ log = logging.getLogger(__name__)
 class CountersAtHand(Protocol):
     """Counters in this process's memory can also be asked without waiting."""
 
-    def admit_plain(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission | None:
+    def admit_plain(self, hold_id: str, tenant: str, meters: Sequence[Meter], asked: Amounts) -> Standings | None:
         """As `Counters.admit` if every meter lets the request pass as it is; None, and nothing is held, else."""
 
     def dispatched(self, hold_id: str) -> None:
@@ -98,11 +100,9 @@ class Admissions:
         applying = self._applying(journey)
         try:
             ask = asking.needed(journey, applying)
-            decision = None
-            if self._at_hand is not None and applying.passes_caps(ask):
-                decision = self._at_hand.admit_plain(journey.call.id, journey.caller.tenant, applying.meters, ask)
-            if decision is None:
-                applying, ask, decision = await self._decide(journey, applying, ask)
+            if self._at_hand is not None and _admit_plain(self._at_hand, journey, applying, ask):
+                return
+            applying, ask, decision = await self._decide(journey, applying, ask)
         except (StoreUnavailable, DatabaseUnavailable) as error:
             if journey.setup.on_store_failure == "allow" and journey.caller.tenant != OPERATOR:
                 journey.is_unheld = True
@@ -113,7 +113,7 @@ class Admissions:
         journey.requests, journey.tokens = decision.requests, decision.tokens
         if decision.refusal is not None:
             raise refusing.error(decision)
-        _enter(journey, ask, decision, applying)
+        _enter(journey, ask, decision.output_tokens, applying)
 
     async def admit_unpaid(self, journey: Journey) -> None:
         """As `admit` for a request that no provider is asked for: it counts as one, and needs neither tokens nor money.
@@ -152,7 +152,7 @@ class Admissions:
         decision = await self._counters.extend(journey.call.id, journey.caller.tenant, dearer, hold.output_tokens)
         if decision.refusal is not None:
             raise refusing.error(decision)
-        hold.model, hold.ask = model, dearer
+        hold.grow(dearer, model)
 
     async def ready(self, caller: Caller) -> None:
         """The counters know the caller's tenant, so that they can be read: else they are rebuilt from the ledger.
@@ -265,7 +265,7 @@ class Admissions:
 
     async def _put(self, journey: Journey, applying: Applying, ask: Ask) -> tuple[Ask, Admission]:
         tried: tuple[Refusal, ...] = ()
-        if applying.caps and not applying.passes_caps(ask):
+        if applying.caps and not applying.passes_caps(amounts_of(ask)):
             ask, refusal, tried = _request_caps(applying.caps, ask)
             if refusal is not None:
                 return ask, Admission(refusal, unenforced=tried)
@@ -333,16 +333,29 @@ def _is_near(refusal: Refusal) -> bool:
     return 2 * (refusal.meter.limit - refusal.used) >= refusal.needed
 
 
-def _enter(journey: Journey, ask: Ask, decision: Admission, applying: Applying) -> None:
+def _admit_plain(counters: CountersAtHand, journey: Journey, applying: Applying, ask: Ask) -> bool:
+    """Whether all lets it pass as it is, which nobody has to wait for."""
+    asked = amounts_of(ask)
+    if not applying.passes_caps(asked):
+        return False
+    standings = counters.admit_plain(journey.call.id, journey.caller.tenant, applying.meters, asked)
+    if standings is None:
+        return False
+    journey.requests, journey.tokens = standings
+    _enter(journey, ask, ask.output_tokens, applying)
+    return True
+
+
+def _enter(journey: Journey, ask: Ask, output_tokens: int, applying: Applying) -> None:
     model = journey.model
     assert model is not None, "the request was routed"
-    journey.hold = Hold(ask, decision.output_tokens, model)
+    journey.hold = Hold(ask, output_tokens, model)
     if ask.output_tokens == 0:
         return  # nothing counts tokens, or there will be none
     wanted, unknown_to_provider = asking.ceiling(journey.call, journey.lowered_to, model)
-    journey.is_short_of_money = decision.output_tokens < wanted
-    if decision.output_tokens < wanted or (unknown_to_provider and applying.has_budget):
-        journey.lowered_to = decision.output_tokens
+    journey.is_short_of_money = output_tokens < wanted
+    if output_tokens < wanted or (unknown_to_provider and applying.has_budget):
+        journey.lowered_to = output_tokens
 
 
 def _request_caps(rules: Sequence[Rule], ask: Ask) -> tuple[Ask, Refusal | None, tuple[Refusal, ...]]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from math import inf
 from typing import NamedTuple
 
-from headgate.metering import Ask, Meter
+from headgate.metering import Meter
 from headgate.policy import metered
 from headgate.policy.calendar import zone_of
+from headgate.policy.groups import Amounts
 from headgate.policy.metered import Subject
 from headgate.types import Call, Caller, Measure, MeterKind, Rule, Scope
 
@@ -32,12 +33,10 @@ class Applying(NamedTuple):
     most_picousd: float
     varies: bool  # with the session and the tags of a request
 
-    def passes_caps(self, ask: Ask) -> bool:
+    def passes_caps(self, asked: Amounts) -> bool:
         """Whether no cap on a single request has to lower or refuse it."""
-        output = ask.output_tokens * ask.choices
-        if ask.input_tokens + output > self.most_tokens:
-            return False
-        return ask.input_picousd + output * ask.output_price <= self.most_picousd
+        _, tokens, picousd = asked
+        return tokens <= self.most_tokens and picousd <= self.most_picousd
 
 
 class RuleBook:

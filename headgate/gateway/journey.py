@@ -30,20 +30,19 @@ OURSELVES = "headgate"  # who answers what no provider was asked
 class Hold:
     """What an admitted request holds of its limits and budgets. `model` is the one whose price it is for, if any."""
 
-    __slots__ = ("ask", "dispatched", "is_out", "model", "output_tokens")
+    __slots__ = ("ask", "dispatched", "is_out", "model", "output_tokens", "picousd")
 
     def __init__(self, ask: Ask, output_tokens: int, model: ServedModel | None) -> None:
-        self.ask = ask
         self.output_tokens = output_tokens  # of one choice
-        self.model = model
         self.dispatched = False  # a provider was asked at least once
         self.is_out = False  # a provider has it now
+        self.grow(ask, model)
 
-    @property
-    def picousd(self) -> int:
-        """What the request can cost at most."""
-        ask = self.ask
-        return ask.input_picousd + self.output_tokens * ask.choices * ask.output_price
+    def grow(self, ask: Ask, model: ServedModel | None) -> None:
+        """It is for this model's price from now on."""
+        self.ask = ask
+        self.model = model
+        self.picousd = ask.input_picousd + self.output_tokens * ask.choices * ask.output_price  # at most
 
 
 class Journey:

@@ -30,6 +30,8 @@ from headgate.policy.meters import Budget, Concurrency, Rate, Rolling
 from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
 
+Standings = tuple[Standing | None, Standing | None]  # of the tightest limits on requests and on tokens
+
 _MEASURES = (Measure.REQUESTS, Measure.TOKENS, Measure.USD)  # amounts of a request stand in this order
 
 
@@ -48,7 +50,7 @@ class Panel:
         self._groups: list[Group] = [*sorting.others, *self._of_requests, *self._of_tokens]
         self._settling = [*sorting.others, *self._of_tokens]  # a request is one, whatever comes of it
 
-    def enter(self, amounts: Amounts, now: float) -> tuple[Standing | None, Standing | None] | None:
+    def enter(self, amounts: Amounts, now: float) -> Standings | None:
         """Take an ask that every meter lets pass as it is, and say how the limits stand.
 
         None, and nothing is taken, if some meter does not.

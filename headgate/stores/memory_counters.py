@@ -14,7 +14,7 @@ from headgate.policy import admission
 from headgate.policy.admission import Entry, Post
 from headgate.policy.groups import Amounts, Use
 from headgate.policy.meters import Budget, Rolling, State, new_state
-from headgate.policy.panel import Panel, amounts_of
+from headgate.policy.panel import Panel, Standings, amounts_of
 from headgate.policy.velocity import Velocity
 from headgate.ports import Clock
 from headgate.types import Measure, Scope
@@ -32,6 +32,7 @@ _GLOBAL = ""
 class Hold(msgspec.Struct, eq=False):
     """What one request has taken, until it is settled: all that it asked a panel for, or what the entries say."""
 
+    tenant: str
     asked: Amounts
     at: float
     expires_at: float
@@ -115,8 +116,8 @@ class MemoryCounters:
         self._ahead_seconds = 0.0  # of the clock: by so much it was set back
         self._none_expires_before = 0.0
         self._accounts: dict[str, Account] = {_GLOBAL: Account()}
-        self._holds: dict[str, tuple[str, Hold]] = {}  # by id with their tenant; the next to expire first
-        self._provisional: dict[str, tuple[str, Hold]] = {}  # charged, until somebody knows better
+        self._holds: dict[str, Hold] = {}  # by id; the next to expire first
+        self._provisional: dict[str, Hold] = {}  # charged, until somebody knows better
 
     @property
     def holds(self) -> int:
@@ -124,20 +125,25 @@ class MemoryCounters:
         return len(self._holds)
 
     async def admit(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
-        plain = self.admit_plain(hold_id, tenant, meters, ask)
-        return plain if plain is not None else self._as_the_clock_says(self._decide(hold_id, tenant, meters, ask))
+        standings = self.admit_plain(hold_id, tenant, meters, amounts_of(ask))
+        if standings is not None:
+            return Admission(None, ask.output_tokens, None, *standings)
+        decided = self._decide(hold_id, tenant, meters, ask)
+        if not self._ahead_seconds:
+            return decided
+        requests, tokens = self._as_the_clock_says((decided.requests, decided.tokens))
+        return msgspec.structs.replace(decided, requests=requests, tokens=tokens)
 
-    def admit_plain(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission | None:
+    def admit_plain(self, hold_id: str, tenant: str, meters: Sequence[Meter], asked: Amounts) -> Standings | None:
         """As `admit` if every meter lets the request pass as it is; None, and nothing is held, else."""
         now, account = self._tick(), self._accounts.get(tenant)
         if account is None or not account.known:
             return None
-        panel, asked = self._panel(tenant, account, meters), amounts_of(ask)
-        if not panel.is_plain or (standing := panel.enter(asked, now)) is None:
+        panel = self._panel(tenant, account, meters)
+        if not panel.is_plain or (standings := panel.enter(asked, now)) is None:
             return None
-        self._holds[hold_id] = (tenant, Hold(asked, now, now + self.hold_seconds, panel))
-        plain = Admission(None, ask.output_tokens, None, *standing)
-        return self._as_the_clock_says(plain) if self._ahead_seconds else plain
+        self._holds[hold_id] = Hold(tenant, asked, now, now + self.hold_seconds, panel)
+        return self._as_the_clock_says(standings) if self._ahead_seconds else standings
 
     def _decide(self, hold_id: str, tenant: str, meters: Sequence[Meter], ask: Ask) -> Admission:
         now, account = self._now, self._account(tenant)
@@ -150,17 +156,17 @@ class MemoryCounters:
                 admission.promise(posts, ask, decision.wait_seconds, now)
             requests, tokens = admission.standings(posts, now)
             return Admission(decision.refusal, 0, decision.wait_seconds, requests, tokens, decision.unenforced)
-        hold = Hold(amounts_of(ask), now, now + self.hold_seconds)
+        hold = Hold(tenant, amounts_of(ask), now, now + self.hold_seconds)
         hold.entries = admission.take(posts, ask, decision.output_tokens, now)
-        self._holds[hold_id] = (tenant, hold)
+        self._holds[hold_id] = hold
         requests, tokens = admission.standings(posts, now)
         return Admission(None, decision.output_tokens, None, requests, tokens, decision.unenforced)
 
     async def extend(self, hold_id: str, tenant: str, ask: Ask, output_tokens: int) -> Admission:
         now = self._tick()
-        if hold_id not in self._holds:
+        hold = self._holds.get(hold_id)
+        if hold is None:
             return Admission(None, output_tokens)
-        _, hold = self._holds[hold_id]
         decision = admission.extend([entry.post for entry in hold.entries], hold.entries, ask, output_tokens, now)
         if decision.refusal is None:
             hold.entries = admission.grow(hold.entries, ask, output_tokens, now)
@@ -168,18 +174,17 @@ class MemoryCounters:
 
     def keep(self, hold_id: str, tenant: str, *, dispatched: bool) -> None:
         now = self._tick()
-        held = self._holds.pop(hold_id, None)
-        if held is not None:
-            _, hold = held
+        hold = self._holds.pop(hold_id, None)
+        if hold is not None:
             hold.expires_at = now + self.hold_seconds
             hold.dispatched = dispatched
-            self._holds[hold_id] = held
+            self._holds[hold_id] = hold
 
     def dispatched(self, hold_id: str) -> None:
         """A provider has the request, so that it may cost something."""
-        held = self._holds.get(hold_id)
-        if held is not None:
-            held[1].dispatched = True
+        hold = self._holds.get(hold_id)
+        if hold is not None:
+            hold.dispatched = True
 
     def settle(self, hold_id: str, tenant: str, charge: Charge) -> None:
         self.settle_all([(hold_id, tenant, charge)])
@@ -188,14 +193,12 @@ class MemoryCounters:
         """As `settle` for each."""
         now = self._tick()
         uses: dict[Panel, list[Use]] = {}
-        for hold_id, tenant, charge in over:
-            held = self._holds.pop(hold_id, None)
-            if held is None:
+        for hold_id, _, charge in over:
+            hold = self._holds.pop(hold_id, None)
+            if hold is None:
                 self._correct(hold_id, charge, now)
-                continue
-            hold = held[1]
-            if hold.panel is None or charge.released:
-                self._close(tenant, hold, charge, now)
+            elif hold.panel is None or charge.released:
+                self._close(hold, charge, now)
             elif hold.panel in uses:
                 uses[hold.panel].append(Use(hold.asked, hold.at, charge))
             else:
@@ -259,47 +262,43 @@ class MemoryCounters:
             self._expire_all(now)
         return now
 
-    def _as_the_clock_says(self, admitted: Admission) -> Admission:
-        ahead_seconds = self._ahead_seconds
-        if not ahead_seconds:
-            return admitted
+    def _as_the_clock_says(self, standings: Standings) -> Standings:
+        now = self._now - self._ahead_seconds
         requests, tokens = (
-            standing and msgspec.structs.replace(standing, resets_at=self._now - ahead_seconds + standing.reset_seconds)
-            for standing in (admitted.requests, admitted.tokens)
+            standing and msgspec.structs.replace(standing, resets_at=now + standing.reset_seconds)
+            for standing in standings
         )
-        return msgspec.structs.replace(admitted, requests=requests, tokens=tokens)
+        return requests, tokens
 
     def _expire_all(self, now: float) -> None:
         while self._holds:
-            hold_id = next(iter(self._holds))
-            tenant, hold = self._holds[hold_id]
+            hold_id, hold = next(iter(self._holds.items()))
             if hold.expires_at > now:
                 break
             del self._holds[hold_id]
-            self._expire(hold_id, tenant, hold, hold.expires_at)  # as it would be had somebody asked at that moment
+            self._expire(hold_id, hold, hold.expires_at)  # as it would be had somebody asked at that moment
         first = next(iter(self._holds.values()), None)
-        self._none_expires_before = now + self.hold_seconds if first is None else first[1].expires_at
+        self._none_expires_before = now + self.hold_seconds if first is None else first.expires_at
 
-    def _expire(self, hold_id: str, tenant: str, hold: Hold, now: float) -> None:
+    def _expire(self, hold_id: str, hold: Hold, now: float) -> None:
         if not hold.dispatched:
-            self._close(tenant, hold, Charge(released=True), now)
+            self._close(hold, Charge(released=True), now)
             return
-        self._close(tenant, hold, hold.provisional(), now)
-        self._provisional[hold_id] = (tenant, hold)
+        self._close(hold, hold.provisional(), now)
+        self._provisional[hold_id] = hold
         if len(self._provisional) > MOST_PROVISIONAL:
             del self._provisional[next(iter(self._provisional))]
 
-    def _close(self, tenant: str, hold: Hold, charge: Charge, now: float) -> None:
+    def _close(self, hold: Hold, charge: Charge, now: float) -> None:
         for entry in hold.entries:
-            crossing = admission.settle(entry, tenant, charge, hold.at, now)
+            crossing = admission.settle(entry, hold.tenant, charge, hold.at, now)
             if crossing is not None:
                 self._told(crossing)
 
     def _correct(self, hold_id: str, charge: Charge, now: float) -> None:
         """The truth about a hold that had expired."""
-        late = self._provisional.pop(hold_id, None)
-        if late is not None:
-            _, hold = late
+        hold = self._provisional.pop(hold_id, None)
+        if hold is not None:
             booked = hold.provisional()
             for entry in hold.entries:
                 admission.correct(entry, booked, charge, hold.at, now)

@@ -139,7 +139,8 @@ class UnderWayTable:
                 return self._not_noted("it does not fit into a slot")
         place = self._free.pop()
         mapped, offset = place
-        mapped[offset : offset + HEAD.size + len(payload)] = slot_bytes(payload)
+        data = slot_bytes(payload)
+        mapped[offset : offset + len(data)] = data
         self._last += 1
         self._used[self._last] = place
         return self._last
