@@ -56,6 +56,7 @@ jobs = Table(
     Column("execution_reason", Text, nullable=False, server_default=""),
     Column("origin", Text, nullable=False, server_default=""),  # where in which queue it was taken from
     Column("fed_at", Double, nullable=False, server_default="0"),  # when its caller's last portion came; 0: none does
+    Column("erasing", SmallInteger, nullable=False, server_default="0"),  # 1: a part of it is gone, the rest is going
     info={ONE: "job"},
 )
 
@@ -152,6 +153,7 @@ IS_CHILD = "jobs.parent_id <> ''"
 IS_FROM_A_QUEUE = "jobs.origin <> ''"
 HAS_DEAD = "jobs.dead > 0"
 IS_FED = "jobs.sealed = 0 AND jobs.fed_at > 0"
+IS_ERASING = "jobs.erasing = 1"
 HAS_WINDOW = "jobs.hours <> '' AND jobs.finished_at IS NULL"
 _OPEN = "state IN ('queued', 'retrying')"
 CREATE = (
@@ -223,6 +225,10 @@ BACKLOG = (
 # Without the states that every item goes through on its way: each would have to be entered and taken out again.
 BY_STATE = (
     "CREATE INDEX job_items_state ON job_items (job_id, state, number) WHERE state NOT IN ('queued', 'leased')",
+)
+ERASING = (
+    "ALTER TABLE jobs ADD COLUMN erasing SMALLINT NOT NULL DEFAULT 0",
+    "CREATE INDEX jobs_erasing ON jobs (id) WHERE erasing = 1",
 )
 
 OFF_PEAK = (

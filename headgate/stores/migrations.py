@@ -248,6 +248,7 @@ STEPS: tuple[Migration, ...] = (
     Migration(name="provisional costs of jobs", statements=dict.fromkeys(_SEQUENCES, jobs_tables.PROVISIONAL)),
     Migration(name="what waits for workers", statements=dict.fromkeys(_SEQUENCES, jobs_tables.BACKLOG)),
     Migration(name="items of jobs by state", statements=dict.fromkeys(_SEQUENCES, jobs_tables.BY_STATE)),
+    Migration(name="jobs that are being erased", statements=dict.fromkeys(_SEQUENCES, jobs_tables.ERASING)),
 )
 
 

@@ -80,7 +80,7 @@ def _drop(connection: Connection, row: Row[Any], shifts: Shifts, now: float, whi
 
 
 def _whose(wanted: DeadFilter) -> ColumnElement[bool]:
-    return and_(True, *[jobs.c.tenant == name for name in (wanted.tenant,) if name is not None])
+    return and_(jobs.c.erasing == 0, *[jobs.c.tenant == name for name in (wanted.tenant,) if name is not None])
 
 
 def _which(wanted: DeadFilter) -> ColumnElement[bool]:

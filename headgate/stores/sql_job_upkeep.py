@@ -18,7 +18,16 @@ from headgate.stores.database import Database
 from headgate.stores.file_tables import batches, files
 from headgate.stores.job_commands import carry_out
 from headgate.stores.job_counts import Shifts, database_now
-from headgate.stores.jobs_tables import DUPLICATE, IS_FED, job_attempts, job_checkpoints, job_costs, job_items, jobs
+from headgate.stores.jobs_tables import (
+    DUPLICATE,
+    IS_ERASING,
+    IS_FED,
+    job_attempts,
+    job_checkpoints,
+    job_costs,
+    job_items,
+    jobs,
+)
 from headgate.stores.outbox_tables import job_targets, outbox
 from headgate.stores.provider_batch_tables import provider_batch_items, provider_batches
 from headgate.stores.purse_tables import job_holds, job_purses
@@ -71,6 +80,8 @@ class SqlJobUpkeep:
         return await self._database.run(self._database.jobs, work, writes=True)
 
     async def expire(self, seconds: float) -> int:
+        if gone := await self._erase(text(IS_ERASING)):  # whoever began with them died, or does so now
+            return gone
         now = await self._database.run(self._database.jobs, lambda connection: database_now(connection, self._clock))
         return await self._erase(jobs.c.finished_at < now - seconds)
 
@@ -94,7 +105,7 @@ class SqlJobUpkeep:
             await drop_pieces(self._database, file_id)
         return len(file_ids) + keys
 
-    async def _erase(self, chosen: ColumnElement[bool]) -> int:
+    async def _erase(self, chosen: Any) -> int:
         """Some of those that are over, with all below them."""
         below = jobs.alias()
         is_open = select(below.c.id).where(below.c.root_id == jobs.c.id, _is_under_way(below)).exists()
@@ -102,9 +113,14 @@ class SqlJobUpkeep:
 
         def work(connection: Connection) -> tuple[int, bool]:
             left, gone = ROWS_AT_ONCE, 0
-            for root_id in connection.execute(roots.with_for_update(skip_locked=True)).scalars().all():
+            for root_id in sorted(connection.execute(roots).scalars()):
+                locks.hold(connection, locks.of_tree(root_id))
+                if connection.execute(roots.where(jobs.c.id == root_id)).first() is None:
+                    continue  # it has just begun anew, or is gone
                 left -= _forget(connection, root_id, left)
-                if left <= 0:
+                if left <= 0:  # what is left of it is nobody's any more: it must not begin anew
+                    rest = update(jobs).where(jobs.c.root_id == root_id)
+                    connection.execute(rest.values(erasing=1, idempotency_key=None, origin=""))
                     return gone, True
                 gone += 1
             return gone, False

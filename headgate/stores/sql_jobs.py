@@ -123,13 +123,14 @@ class SqlJobs:
 
     async def get(self, job_id: str, tenant: str | None = None) -> Job:
         def work(connection: Connection) -> Job:
-            job = _job(connection, owned_row(connection, jobs, job_id, tenant))
+            job = _job(connection, owned_row(connection, jobs, job_id, tenant, jobs.c.erasing == 0))
             return msgspec.structs.replace(job, provisional_picousd=provisional_of(connection, job_id))
 
         return await self._database.run(self._database.reading, work)
 
     async def page(self, wanted: JobFilter, limit: int, after: str | None = None) -> tuple[list[Job], str | None]:
-        query = select(jobs).where(jobs.c.parent_id == "").order_by(literal_column(MADE).desc()).limit(limit + 1)
+        query = select(jobs).where(jobs.c.parent_id == "", jobs.c.erasing == 0)
+        query = query.order_by(literal_column(MADE).desc()).limit(limit + 1)
         for column in (jobs.c.tenant, jobs.c.state, jobs.c.kind, jobs.c.user_name, jobs.c.idempotency_key):
             if (value := getattr(wanted, column.name.removesuffix("_name"))) is not None:
                 query = query.where(column == clean(str(value)))
@@ -161,7 +162,7 @@ class SqlJobs:
     async def command(self, job_id: str, command: Command, tenant: str | None = None) -> Job:
         def work(connection: Connection) -> Job:
             locks.hold(connection, locks.of_tree(owned_row(connection, jobs, job_id, tenant).root_id))
-            row = owned_row(connection, jobs, job_id, tenant)
+            row = owned_row(connection, jobs, job_id, tenant, jobs.c.erasing == 0)
             if command is Command.PAUSE and policy.is_over(JobState(row.state)):
                 raise InvalidRequest(f"The job is {row.state}: there is nothing left to pause.")
             now = database_now(connection, self._clock)

@@ -10,10 +10,23 @@ import pytest
 from sqlalchemy import Connection
 
 from headgate.delivery_types import Target, TargetKind
-from headgate.errors import InvalidRequest
+from headgate.errors import DatabaseUnavailable, InvalidRequest, NotFound
 from headgate.file_types import StoredFile
 from headgate.idempotency_types import KeyedRequest, KeyedResult
-from headgate.job_types import Counts, EraseScope, JobsHeld, JobState, NewItem, NewJob, Owner, Parent
+from headgate.job_types import (
+    Command,
+    Counts,
+    DeadFilter,
+    EraseScope,
+    ItemState,
+    JobFilter,
+    JobsHeld,
+    JobState,
+    NewItem,
+    NewJob,
+    Owner,
+    Parent,
+)
 from headgate.stores import sql_job_upkeep
 from headgate.stores.sql_checkpoints import SqlCheckpoints
 from headgate.stores.sql_files import DROPPED_AT_ONCE, SqlFiles
@@ -193,5 +206,41 @@ def test_much_is_erased_in_small_transactions(desk: Open, monkeypatch: pytest.Mo
             transactions = 0
             assert await upkeep.erase_belongings(EraseScope(tenant="acme")) == 1
             assert transactions >= 4 and await files.piece("file-1", 0) == b""
+
+    asyncio.run(scenario())
+
+
+def test_what_is_half_erased_is_gone_for_everybody(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the rest of it would begin anew, and whoever looked would find half a job."""
+    monkeypatch.setattr(sql_job_upkeep, "ROWS_AT_ONCE", 10)
+
+    async def scenario() -> None:
+        async with desk() as one, desk() as other:
+            upkeep, mine = SqlJobUpkeep(one.database, one.clock), EraseScope(tenant="acme")
+            await one.jobs.submit(msgspec.structs.replace(told(1, items=20), idempotency_key="again"))
+            leases = await claim(one, most=20)
+            await one.work.finish("w1", [end(lease, ItemState.DEAD, error_code="poison") for lease in leases])
+            usual, begun = one.database.run, asyncio.Event()
+
+            async def run(lane: Any, work: Any, *, writes: bool = False) -> Any:
+                if begun.is_set():
+                    raise DatabaseUnavailable("as if the process died")
+                begun.set()
+                return await usual(lane, work, writes=writes)
+
+            with monkeypatch.context() as patched, pytest.raises(DatabaseUnavailable):
+                patched.setattr(one.database, "run", run)
+                await upkeep.erase(mine)
+            assert 0 < (await rows(one))["job_items"] < 20
+            for asked in (other.jobs.get("job_001"), other.jobs.command("job_001", Command.REDRIVE)):
+                with pytest.raises(NotFound):
+                    await asked
+            assert await other.dead.page(DeadFilter(), 9) == [] and await other.dead.redrive(DeadFilter()) == 0
+            assert await other.jobs.page(JobFilter(tenant="acme"), 9) == ([], None)
+            anew, is_new = await other.jobs.submit(msgspec.structs.replace(told(2), idempotency_key="again"))
+            assert is_new and await claim(other) != []
+            assert await upkeep.expire(900.0) == 1 and await upkeep.expire(900.0) == 0
+            assert (await rows(one))["jobs"] == (await rows(one))["job_items"] == 1
+            assert (await other.jobs.get(anew.id)).id == anew.id
 
     asyncio.run(scenario())

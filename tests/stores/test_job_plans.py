@@ -38,7 +38,7 @@ LARGE = (
     "dead_letters"
 )
 PARTIAL = (
-    "job_items_ready|job_items_leased|job_items_dead|job_items_died|job_items_due|job_items_waited|jobs_dead|"
+    "job_items_ready|job_items_leased|job_items_dead|job_items_died|job_items_due|job_items_waited|jobs_dead|jobs_erasing|"
     "requests_provisional|outbox_due|outbox_dead"
 )
 _WHOLE = re.compile(rf"SCAN ({LARGE})\b(?! USING (COVERING )?INDEX ({PARTIAL})\b)")
