@@ -111,7 +111,7 @@ class Counters(Protocol):
         before, and nothing lost. Holds stay as they are.
 
         Of a tenant that is known, what is held may be in the ledger already and be settled any moment: what goes beyond
-        both is missing. Not so `after_loss`, as what had ended by then is not held.
+        both is missing. Not so `after_loss`, as what had ended by then is not held, or `spent` leaves out what is.
         `dated` says when, of rolling ones, the latest first; what `spent` has beyond that counts from now.
         """
 
@@ -177,6 +177,11 @@ class Ledger(Protocol):
 
         Or by whom budgets count: `who`, and of rows that are not compacted `session` and `tags` (as JSON).
         """
+
+    async def used(
+        self, by: str, tenant: str, *, since: float, until: float | None = None, without: Sequence[str] = ()
+    ) -> list[UsageRow]:
+        """As `usage`, without some requests, at most 10,000."""
 
     async def compact(self, before: float) -> int:
         """Fold the days before a time into daily totals and delete their rows; returns how many.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from datetime import tzinfo
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -34,18 +34,29 @@ _tags = msgspec.json.Decoder(tuple[str, ...])
 class Past(Protocol):
     """A ledger, as far as it must know what was used until now."""
 
-    async def usage(
-        self, by: str, *, since: float | None = None, until: float | None = None, tenant: str | None = None
+    async def used(
+        self, by: str, tenant: str, *, since: float, until: float | None = None, without: Sequence[str] = ()
     ) -> list[UsageRow]:
         """As `ports.Ledger` has it. Raises DatabaseUnavailable."""
+
+
+@runtime_checkable
+class SharedCounters(Protocol):
+    """Counters of many processes, which the ledger hears of at other moments than they do."""
+
+    async def doubtful(self, tenant: str) -> Sequence[str]:
+        """Requests that are counted here by their settlements, whatever the ledger says: it must be read without them.
+
+        Waits after a loss, until the processes that have some under way have announced them. Raises StoreUnavailable.
+        """
 
 
 class Rebuilder:
     """Tells counters that know nothing of a tenant what the ledger knows, once for all who wait for it.
 
-    Counters that many processes share may have been emptied while these worked. What others had not written yet, and
-    what ended while the ledger was read, is then neither in what was read nor counted: it is read again soon after.
-    So is what was let in without them.
+    Counters that many processes share may have been emptied while these worked. What is under way then, and what ends
+    before they are there again, is counted by its settlements, and the ledger is read without it. What a process did
+    that was too slow to say so is in neither: it is read again soon after. So is what was let in without them.
     """
 
     def __init__(
@@ -53,6 +64,7 @@ class Rebuilder:
     ) -> None:
         """`rules_of` has every rule that any key of a tenant may have, if that is more than a caller's own."""
         self._counters = counters
+        self._shared = counters if isinstance(counters, SharedCounters) else None
         self._ledger = ledger
         self._clock = clock
         self._rules_of = rules_of
@@ -101,45 +113,60 @@ class Rebuilder:
     async def _read(self, caller: Caller, *, after_loss: bool = False) -> bool:
         others = self._rules_of(caller.tenant) if self._rules_of is not None else ()
         rules = dict.fromkeys((*caller.tier.rules, *others))
+        without: Sequence[str] = ()
+        if self._shared is not None:
+            without, after_loss = await self._shared.doubtful(caller.tenant), True
         zone, now = zone_of(caller.timezone), self._clock.now()
-        late = await dated(self._ledger, caller.tenant, rules, zone, now)
-        whole = await spent(self._ledger, caller.tenant, rules, zone, now)
+        ledger = Asked(self._ledger, caller.tenant, without)
+        late = await dated(ledger, rules, zone, now)
+        whole = await spent(ledger, rules, zone, now)
         return await self._counters.rebuild(caller.tenant, whole, late, after_loss=after_loss)
 
 
-async def spent(ledger: Past, tenant: str, rules: Iterable[Rule], zone: tzinfo, now: float) -> list[tuple[Meter, int]]:
+class Asked:
+    """A ledger's answers about a tenant, each asked for once."""
+
+    def __init__(self, ledger: Past, tenant: str, without: Sequence[str] = ()) -> None:
+        self._ledger = ledger
+        self._tenant = tenant
+        self._without = without
+        self._told: dict[tuple[str, float, float | None], Sequence[UsageRow]] = {}
+
+    async def used(self, by: str, since: float, until: float | None = None) -> Sequence[UsageRow]:
+        """Raises DatabaseUnavailable."""
+        question = by, since, until
+        if question not in self._told:
+            self._told[question] = await self._ledger.used(
+                by, self._tenant, since=since, until=until, without=self._without
+            )
+        return self._told[question]
+
+
+async def spent(ledger: Asked, rules: Iterable[Rule], zone: tzinfo, now: float) -> list[tuple[Meter, int]]:
     """What every meter of a tenant has used of its window until now. Raises DatabaseUnavailable."""
     found: list[tuple[Meter, int]] = []
-    asked: dict[tuple[str, float], Sequence[UsageRow]] = {}
     for rule in rules:
         if rule.scope not in _GROUPS or rule.kind in (MeterKind.CONCURRENCY, MeterKind.REPEAT):
             continue
-        question = _GROUPS[rule.scope], _since(rule, zone, now)
-        if question not in asked:
-            by, since = question
-            asked[question] = await ledger.usage(by, since=since, tenant=tenant)
-        for name, amount in _by_name(rule, asked[question]).items():
+        rows = await ledger.used(_GROUPS[rule.scope], _since(rule, zone, now))
+        for name, amount in _by_name(rule, rows).items():
             if not rule.only or name in rule.only:
                 found.append((metered.meter(rule, name, zone, now), amount))
     return found
 
 
-async def dated(ledger: Past, tenant: str, rules: Iterable[Rule], zone: tzinfo, now: float) -> list[Dated]:
+async def dated(ledger: Asked, rules: Iterable[Rule], zone: tzinfo, now: float) -> list[Dated]:
     """When it was that rolling meters have used what they have, the latest first. An amount counts up to a PARTS-th of
     its window too long, never too short. Raises DatabaseUnavailable."""
     found: list[Dated] = []
-    asked: dict[tuple[str, float, int], Sequence[UsageRow]] = {}
     for rule in rules:
         if rule.kind is not MeterKind.ROLLING or rule.scope not in _GROUPS:
             continue
         by, width, totals = _GROUPS[rule.scope], rule.period_seconds / PARTS, dict[str, int]()
         for part in range(PARTS):
-            question = by, rule.period_seconds, part
             ends_at = now - part * width
-            if question not in asked:
-                until = ends_at if part else None
-                asked[question] = await ledger.usage(by, since=ends_at - width, until=until, tenant=tenant)
-            for name, amount in _by_name(rule, asked[question]).items():
+            rows = await ledger.used(by, ends_at - width, ends_at if part else None)
+            for name, amount in _by_name(rule, rows).items():
                 if amount and (not rule.only or name in rule.only):
                     totals[name] = totals.get(name, 0) + amount
                     found.append(Dated(metered.meter(rule, name, zone, now), totals[name], ends_at))

@@ -252,13 +252,13 @@ class CaughtUp:
         self._ledger = ledger
         self._drain = drain
 
-    async def usage(
-        self, by: str, *, since: float | None = None, until: float | None = None, tenant: str | None = None
+    async def used(
+        self, by: str, tenant: str, *, since: float, until: float | None = None, without: Sequence[str] = ()
     ) -> list[UsageRow]:
         """As `ports.Ledger` has it. Raises DatabaseUnavailable."""
         await self._drain.flush()
         await self._drain.adopt()
-        return await self._ledger.usage(by, since=since, until=until, tenant=tenant)
+        return await self._ledger.used(by, tenant, since=since, until=until, without=without)
 
 
 def _sync(descriptors: list[int]) -> None:

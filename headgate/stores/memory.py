@@ -82,11 +82,27 @@ class MemoryLedger:
         user: str | None = None,
         key_id: str | None = None,
     ) -> list[UsageRow]:
+        return self._usage(by, (since, until), {"tenant": tenant, "user_name": user, "key_id": key_id})
+
+    async def used(
+        self, by: str, tenant: str, *, since: float, until: float | None = None, without: Sequence[str] = ()
+    ) -> list[UsageRow]:
+        return self._usage(by, (since, until), {"tenant": tenant}, frozenset(without))
+
+    def _usage(
+        self,
+        by: str,
+        between: tuple[float | None, float | None],
+        wanted: dict[str, str | None],
+        without: frozenset[str] = frozenset(),
+    ) -> list[UsageRow]:
+        since, until = between
         check_group(by)
         first, last = since if since is not None else float("-inf"), until if until is not None else float("inf")
         sources = [
             (_group(record), _usage_row(record), record.started_at, _live_name(record, by))
             for record in self._rows.values()
+            if record.id not in without
         ]
         if by not in LIVE_GROUPS:
             sources += [(group, row, float(group[0] * SECONDS_PER_DAY), "") for group, row in self._folded.items()]
@@ -95,7 +111,6 @@ class MemoryLedger:
             names: dict[str, str | int] = dict(
                 zip(("day", "tenant", "user_name", "key_id", "model"), group, strict=True)
             )
-            wanted = {"tenant": tenant, "user_name": user, "key_id": key_id}
             if first <= time < last and all(value in (None, names[name]) for name, value in wanted.items()):
                 name = live_name if by in LIVE_GROUPS else _name(group, by)
                 totals[name] = _add(totals.get(name), row, name)

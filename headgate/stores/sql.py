@@ -102,6 +102,14 @@ class SqlLedger:
         question = Question(by, since, until, tenant, user, key_id)
         return await self._database.run(self._database.reading, lambda connection: usage(connection, question))
 
+    async def used(
+        self, by: str, tenant: str, *, since: float, until: float | None = None, without: Sequence[str] = ()
+    ) -> list[UsageRow]:
+        """As the port has it."""
+        check_group(by)
+        question = Question(by, since, until, tenant, without=without)
+        return await self._database.run(self._database.reading, lambda connection: usage(connection, question))
+
     async def compact(self, before: float) -> int:
         """Only whole UTC days are folded, in many short transactions, each of which folds exactly the rows that it
         deletes: the totals are right at every moment, and new rows need not wait for a day's worth of old ones."""

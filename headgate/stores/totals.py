@@ -51,6 +51,7 @@ class Question(msgspec.Struct, frozen=True):
     tenant: str | None = None
     user: str | None = None
     key_id: str | None = None
+    without: Sequence[str] = ()  # ids of requests; at most 10,000
 
 
 def usage(connection: Connection, question: Question) -> list[UsageRow]:
@@ -92,6 +93,8 @@ def _sum_rows(connection: Connection, question: Question) -> Sequence[Row[Any]]:
     if first is None:
         return ()
     wanted = _wanted(requests, question)
+    if question.without:
+        wanted.append(requests.c.id.not_in(question.without))
     if question.since is not None:
         wanted.append(requests.c.started_at >= question.since)
         first = max(first, day_of(question.since))

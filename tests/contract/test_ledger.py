@@ -244,6 +244,27 @@ def test_usage_since_is_inclusive_and_until_exclusive(stores: Open) -> None:
     asyncio.run(scenario())
 
 
+def test_what_a_tenant_used_without_some_requests(stores: Open) -> None:
+    async def scenario() -> None:
+        async with stores() as opened:
+            rows = [record(number, started_at=MIDNIGHT + number) for number in (10, 20, 30)]
+            await opened.ledger.write([*rows, record(40, tenant="hobby")])
+
+            async def requests(since: float, until: float | None = None, without: tuple[str, ...] = ()) -> int:
+                found = await opened.ledger.used("tenant", "acme", since=since, until=until, without=without)
+                return sum(row.requests for row in found)
+
+            assert await requests(MIDNIGHT) == 3
+            assert await requests(MIDNIGHT + 20) == 2
+            assert await requests(MIDNIGHT, MIDNIGHT + 20) == 1
+            assert await requests(MIDNIGHT, None, (rows[1].id, "req_nobody")) == 2
+            assert await requests(MIDNIGHT, None, tuple(f"req_{number}" for number in range(10_000))) == 3
+            with pytest.raises(InvalidRequest, match="tenant, user, model, key, day"):
+                await opened.ledger.used("colour", "acme", since=0)
+
+    asyncio.run(scenario())
+
+
 def test_an_unknown_group_is_refused(stores: Open) -> None:
     async def scenario() -> None:
         async with stores() as opened:

@@ -38,9 +38,19 @@ async def patiently(call: Callable[[], Awaitable[Said]]) -> Said:
     return await call()
 
 
+async def until(condition: Callable[[], bool]) -> None:
+    """For what is done in the background."""
+    for _ in range(6_000):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it never came to that")
+
+
 async def known(counters: RedisCounters, tenant: str = "acme", spent: int = 0) -> None:
     """Rebuild as the corridor does."""
     if not (await patiently(lambda: counters.admit("first", tenant, [], ask()))).known:
+        await patiently(lambda: counters.doubtful(tenant))
         await patiently(lambda: counters.rebuild(tenant, [(BUDGET, spent)]))
         assert (await patiently(lambda: counters.admit("first", tenant, [], ask()))).known
     counters.settle("first", tenant, Charge(released=True))

@@ -262,10 +262,10 @@ def test_counters_that_begin_anew_hear_of_what_waits_and_of_what_dead_processes_
         ledger = UnsteadyLedger()
         async with process(folder, ledger) as opened:
             opened.journal.append(record(3))
-            (row,) = await CaughtUp(ledger, opened.drain).usage("user", since=MIDNIGHT, tenant="acme")
+            (row,) = await CaughtUp(ledger, opened.drain).used("user", "acme", since=MIDNIGHT)
             spent = sum(each.cost_picousd for each in (record(1), provisional(under_way(2)), record(3)))
             assert (row.group, row.requests, row.cost_picousd) == ("alice", 3, spent)
-            assert await CaughtUp(ledger, opened.drain).usage("user", since=MIDNIGHT, tenant="hobby") == []
+            assert await CaughtUp(ledger, opened.drain).used("user", "hobby", since=MIDNIGHT) == []
 
     asyncio.run(scenario())
 

@@ -9,13 +9,12 @@ from functools import partial
 import pytest
 
 from headgate.errors import StoreUnavailable
-from headgate.metering import Charge, Verdict
+from headgate.metering import Charge
 from headgate.stores.redis import counters as adapter
-from headgate.stores.redis.counters import RedisCounters
 from headgate.stores.redis.line import LIMIT_SECONDS
-from tests.contract.counting import ask, budget, concurrency, rate
+from tests.contract.counting import ask, concurrency
 from tests.servers import RedisServer, free_port, redis
-from tests.stores.remote import BUDGET, known, on, patiently
+from tests.stores.remote import BUDGET, known, on, patiently, until
 
 pytestmark = pytest.mark.server
 MOST_SECONDS = 5.0  # of which 0.25 are ours; the rest is a busy machine's
@@ -42,14 +41,6 @@ async def seconds_to_fail(call: Callable[[], Awaitable[object]]) -> float:
 async def fails_at_once(call: Callable[[], Awaitable[object]]) -> bool:
     """Of several calls most do: a busy machine may stand still during one or two of them."""
     return sorted([await seconds_to_fail(call) for _ in range(5)])[2] < AT_ONCE_SECONDS
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(6_000):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it never came to that")
 
 
 def test_a_server_that_was_never_there(server: RedisServer) -> None:
@@ -144,101 +135,6 @@ def test_another_epoch_means_other_counters(server: RedisServer) -> None:
             assert (await counters.read("acme", [BUDGET]))[0].used == 260, "it is counted once"
 
     asyncio.run(scenario())
-
-
-def test_after_a_flush_every_process_counts_what_its_ledger_says(server: RedisServer) -> None:
-    """What the second one reads has rows that were not written when the first one read; what is held is in neither."""
-
-    async def scenario() -> None:
-        async with on(server.url) as one, on(server.url) as other:
-            await known(one)
-            await known(other)
-            assert (await other.admit("b", "acme", [BUDGET], ask())).refusal is None
-            server.ask("FLUSHALL")
-            for counters in (one, other):
-                assert not (await counters.admit("a", "acme", [BUDGET], ask())).known
-            assert not await one.rebuild("acme", [(BUDGET, 100)])
-            assert not await other.rebuild("acme", [(BUDGET, 150)])
-            (reading,) = await one.read("acme", [BUDGET])
-            assert (reading.used, reading.held) == (150, 200 * 10**6)
-            assert await other.rebuild("acme", [(BUDGET, 170)]), "nothing is lost any more"
-            assert (await one.read("acme", [BUDGET]))[0].used == 150
-
-    asyncio.run(scenario())
-
-
-def test_requests_under_way_are_held_again_after_a_flush_by_every_process(server: RedisServer) -> None:
-    meters, each = [BUDGET, concurrency(9)], 200 * 10**6
-
-    async def scenario() -> None:
-        async with on(server.url) as one, on(server.url) as other:
-            await known(one)
-            for counters, hold in ((one, "a"), (one, "b"), (other, "c"), (other, "d"), (one, "gone")):
-                assert (await counters.admit(hold, "acme", meters, ask())).refusal is None
-                counters.keep(hold, "acme", dispatched=hold == "c")
-            one.settle("gone", "acme", Charge(released=True))
-            await one.read("acme", [BUDGET])
-            await asyncio.to_thread(server.ask, "FLUSHALL")
-            await known(one, spent=5)
-            other.keep("d", "acme", dispatched=False)  # it asks for nothing, and is told nevertheless
-            await until(lambda: other.queued == 0)
-            await until_held(one, 4 * each)
-            assert [reading.used for reading in await one.read("acme", meters)] == [5, 4]
-            for counters, hold in ((one, "a"), (one, "b"), (other, "c"), (other, "d")):
-                counters.settle(hold, "acme", Charge(150, 7))
-            await until(lambda: one.queued + other.queued == 0)
-            await until_held(one, 0)
-            assert [reading.used for reading in await one.read("acme", meters)] == [5 + 4 * 7, 0]
-
-    asyncio.run(scenario())
-
-
-def test_nobody_is_admitted_after_a_flush_before_what_is_under_way_is_counted(server: RedisServer) -> None:
-    """Another process asks all the time; it may hear yes only beside what the first one holds."""
-    meters, each, room = [budget(10 * 200 * 10**6), rate(100)], 200 * 10**6, 10
-
-    async def scenario() -> None:
-        async with on(server.url) as one, on(server.url) as other:
-            await known(one)
-            for number in range(room):
-                assert (await one.admit(f"a{number}", "acme", meters, ask())).refusal is None
-            await asyncio.to_thread(server.ask, "FLUSHALL")
-            assert not (await one.admit("b", "acme", meters, ask())).known
-            rebuilt = asyncio.create_task(one.rebuild("acme", [(meters[0], 0), (meters[1], 5)]))
-            while not (said := await other.admit("c", "acme", meters, ask())).known:
-                pass
-            await rebuilt
-            assert said.refusal is not None and said.refusal.verdict is Verdict.HELD
-            assert [(one.used, one.held) for one in await one.read("acme", meters)] == [(0, room * each), (15, 0)]
-
-    asyncio.run(scenario())
-
-
-def test_what_ends_while_its_tenant_is_rebuilt_is_not_held_again(server: RedisServer) -> None:
-    async def scenario() -> None:
-        async with on(server.url) as counters:
-            await known(counters)
-            for number in range(20):
-                await counters.admit(f"a{number}", "acme", [BUDGET], ask())
-            await asyncio.to_thread(server.ask, "FLUSHALL")
-            assert not (await counters.admit("b", "acme", [BUDGET], ask())).known
-            rebuilt = asyncio.create_task(counters.rebuild("acme", [(BUDGET, 0)]))
-            for number in range(20):
-                counters.settle(f"a{number}", "acme", Charge(picousd=1))
-                await asyncio.sleep(0)
-            await rebuilt
-            await until_held(counters, 0)
-
-    asyncio.run(scenario())
-
-
-async def until_held(counters: RedisCounters, picousd: int) -> None:
-    for _ in range(6_000):
-        (reading,) = await counters.read("acme", [BUDGET])
-        if reading.held == picousd:
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError(f"{reading.held} are held, not {picousd}")
 
 
 def test_flushed_scripts_are_loaded_again(server: RedisServer) -> None:

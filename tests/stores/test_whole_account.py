@@ -212,8 +212,9 @@ class Life:
             if not charge.released:
                 await self._write(request)
         self.counters = MemoryCounters(self.clock)
-        spent = await rebuilding.spent(self.ledger, "acme", self.rules.values(), self.zone, now)
-        dated = await rebuilding.dated(self.ledger, "acme", self.rules.values(), self.zone, now)
+        asked = rebuilding.Asked(self.ledger, "acme")
+        spent = await rebuilding.spent(asked, self.rules.values(), self.zone, now)
+        dated = await rebuilding.dated(asked, self.rules.values(), self.zone, now)
         await self.counters.rebuild("acme", spent, dated)
         self.requests.clear()
         self.known = {meter.name: meter for meter, _ in spent}

@@ -1,7 +1,10 @@
 -- headgate/policy/admission.py: decide over all meters, and take what is admitted.
 -- ARGV: 4 seconds of a hold, 5 its id, 6 the request (see encoding.py), 7 its fingerprint; then a spec for each meter.
 local now = work_off()
-if not known then return answer(struct.pack("<dddddddddd", 2, now - ahead, is_there and 1 or 0, -1, 0, 0, 0, 0, 0, 0) .. told_life()) end
+if not known then
+  local what = (is_there and 1 or 0) + (call("HEXISTS", KEYS[1], "lost") == 1 and 2 or 0)
+  return answer(struct.pack("<dddddddddd", 2, now - ahead, what, -1, 0, 0, 0, 0, 0, 0) .. told_life())
+end
 local input, wanted_each, choices, input_picousd, price, least = struct.unpack("<dddddd", ARGV[6])
 local meters = {}
 for i = 4, #KEYS do meters[i - 3] = load(new_meter(KEYS[i], ARGV[i + 4]), now) end

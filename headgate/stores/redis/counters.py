@@ -7,6 +7,7 @@ call for the same tenant or after a few milliseconds, whichever comes first; so 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import socket
@@ -22,7 +23,8 @@ from headgate.stores.redis import encoding, scripts
 from headgate.stores.redis.encoding import bulk
 from headgate.stores.redis.leases import Leases
 from headgate.stores.redis.line import LIMIT_SECONDS, Line, ScriptFailed
-from headgate.stores.redis.place import NOT_ASKED, Group, Held, Note, Place, Spent
+from headgate.stores.redis.losses import LOOK_SECONDS, Losses
+from headgate.stores.redis.place import NOT_ASKED, NOTHING, Counted, Group, Held, Note, Place, Spent
 from headgate.types import Measure, Scope
 
 HOLD_SECONDS = 30.0
@@ -31,7 +33,6 @@ MOST_QUEUED = 50_000  # notes of all tenants together; a tenant beyond is rebuil
 MOST_GROUPS = 5_000  # of 2 kilobytes for ten meters
 _MOST_AT_ONCE = 500
 _NOTHING = bulk(b"")
-_NONE = (0, b"")  # no keys, no arguments
 _KEEP, _KEEP_DISPATCHED, _SETTLE, _RELEASE = range(4)
 _UNKNOWN = Admission(None, known=False)
 _RETRY_SECONDS = 0.1
@@ -74,6 +75,8 @@ class RedisCounters:
         self._hold_argument = bulk(b"%.17g" % hold_seconds)
         self._timer: asyncio.TimerHandle | None = None
         self._flushes: set[asyncio.Task[None]] = set()
+        self._losses = Losses(self._run)
+        self._looking = asyncio.get_running_loop().create_task(self._look_forever())
 
     @property
     def healthy(self) -> bool:
@@ -103,7 +106,8 @@ class RedisCounters:
         """Send what is queued if that is possible, and close the connection."""
         if self._timer is not None:
             self._timer.cancel()
-        await asyncio.gather(*self._flushes, return_exceptions=True)
+        self._looking.cancel()
+        await asyncio.gather(self._looking, *self._flushes, return_exceptions=True)
         await self._leases.aclose(give_back=self._line.healthy)
         if self._line.healthy:
             await self._flush_all()
@@ -135,8 +139,11 @@ class RedisCounters:
             self._note(tenant, Note(_RELEASE, hold_id, self._at(), 0, 0))
             raise
         admission, quiet_seconds = encoding.admission_of(head, tail, group.own)
-        place.known_in = self._line.generation if admission.known else NOT_ASKED
-        place.is_lost = place.is_lost or (not admission.known and not encoding.is_there(head))
+        place.known_in = self._line.generation
+        if not admission.known:
+            place.known_in, is_there = NOT_ASKED, encoding.is_there(head)
+            place.is_lost = place.is_lost or not is_there
+            place.is_new = not (is_there or place.was_known or encoding.is_said_lost(head))
         if admission.known and admission.refusal is None:
             place.held[hold_id] = Held(group.own, ask, admission.output_tokens)
         elif quiet_seconds:
@@ -170,7 +177,7 @@ class RedisCounters:
     async def extend(self, hold_id: str, tenant: str, ask: Ask, output_tokens: int) -> Admission:
         needed = ask.input_picousd + output_tokens * ask.choices * ask.output_price
         arguments = bulk(hold_id.encode()) + bulk(b"%d" % min(needed, encoding.MOST_AMOUNT))
-        _, refused = await self._run("extend", tenant, self._place(tenant), _NONE, (2, arguments))
+        _, refused = await self._run("extend", tenant, self._place(tenant), NOTHING, (2, arguments))
         if not refused:
             if (held := self._place(tenant).held.get(hold_id)) is not None:
                 held.ask = ask
@@ -210,16 +217,16 @@ class RedisCounters:
         place, generation = self._place(tenant), self._line.generation
         after_loss = after_loss or place.is_lost
         every: list[Spent] = [*dated, *[(meter, amount, None) for meter, amount in spent]]
-        if place.held:  # what is under way here counts before the tenant is known again to anybody
-            head = await self._restore(tenant, place, every, known=False, lost=after_loss)
-            if encoding.life_of(head) == 0.0:
-                await self._hold_again(tenant, place, begins=True)
-        head = await self._restore(tenant, place, every, known=True, lost=after_loss)
+        head = await self._losses.rebuild(tenant, place, every, lost=after_loss)
         await self._live_on(tenant, place, head)
         place.refused.clear()
         place.known_in = generation or self._line.generation
-        place.is_lost = False
+        place.is_lost = place.is_new = False
         return encoding.was_known(head) and not after_loss
+
+    async def doubtful(self, tenant: str) -> Sequence[str]:
+        """As `gateway.rebuilding.SharedCounters` has it."""
+        return await self._losses.doubtful(tenant, self._place(tenant))
 
     async def reset(self, tenant: str, meter: Meter) -> None:
         place, (_, name, spec) = self._place(tenant), self._meters.encoded(meter)
@@ -231,31 +238,16 @@ class RedisCounters:
             place.known_in = _NEVER
 
     async def _live_on(self, tenant: str, place: Place, head: bytes) -> None:
-        """If the tenant's counters have begun anew, from the ledger, which does not know of requests under way: those
-        are held again. What the store has closed by itself in the same life stays closed."""
-        life = encoding.life_of(head)
-        if life in (0.0, place.life):
-            return
-        place.life = life
-        try:
-            await self._hold_again(tenant, place)
-        except BaseException:
-            place.life = 0.0  # again with the next call
-            raise
+        if (life := encoding.life_of(head)) != place.life:
+            await self._losses.live_on(tenant, place, life)
 
-    async def _restore(self, tenant: str, place: Place, every: Sequence[Spent], *, known: bool, lost: bool) -> bytes:
-        for start in range(0, max(1, len(every)), _MOST_AT_ONCE):
-            is_last = start + _MOST_AT_ONCE >= len(every)
-            parts = place.spent(every[start : start + _MOST_AT_ONCE], known=known and is_last, after_loss=lost)
-            head, _ = await self._run("rebuild", tenant, place, *parts)
-        return bytes(head)
-
-    async def _hold_again(self, tenant: str, place: Place, *, begins: bool = False) -> None:
-        async def enter(hold_id: str, held: Held) -> None:
-            if place.held.get(hold_id) is held:  # else it was settled meanwhile
-                await self._run("enter", tenant, place, *place.hold(hold_id, held, begins=begins))
-
-        await asyncio.gather(*[enter(*one) for one in place.held.items()])
+    async def _look_forever(self) -> None:
+        """While this process holds anything: a loss is noticed before the next call for a tenant."""
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if self._line.healthy and any(place.held for place in self._places.values()):
+                with contextlib.suppress(StoreUnavailable):
+                    await self._losses.look(self._places)
 
     # --- calls ---
 
@@ -264,8 +256,8 @@ class RedisCounters:
         script: str,
         tenant: str,
         place: Place,
-        keys: tuple[int, bytes],
-        arguments: tuple[int, bytes],
+        keys: Counted,
+        arguments: Counted,
     ) -> tuple[Any, Any]:
         """Run a script, and with it what is queued for the tenant. Of keys and arguments there are so many."""
         line = self._line
@@ -386,5 +378,5 @@ class RedisCounters:
             self._timer = asyncio.get_running_loop().call_later(_RETRY_SECONDS, self._flush)
 
     async def _work_off(self, tenant: str, place: Place) -> None:
-        head, _ = await self._run("work", tenant, place, _NONE, _NONE)
+        head, _ = await self._run("work", tenant, place, NOTHING, NOTHING)
         await self._live_on(tenant, place, head)

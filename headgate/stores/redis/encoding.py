@@ -127,7 +127,12 @@ def admission_of(head: bytes, tail: Any, meters: Sequence[Meter]) -> tuple[Admis
 
 def is_there(head: bytes) -> bool:
     """Whether the tenant that the script `admit` does not know has counters, of another server."""
-    return bool(_HEAD.unpack(head)[2])
+    return bool(_HEAD.unpack(head)[2] % 2)
+
+
+def is_said_lost(head: bytes) -> bool:
+    """Whether another process has noticed already that the counters of a tenant that is not known were lost."""
+    return bool(_HEAD.unpack(head)[2] >= 2)
 
 
 def was_known(head: bytes) -> bool:

@@ -7,6 +7,9 @@
 local PREFIX = KEYS[1]:sub(1, -7)  -- without "tenant"
 local HOLD_SECONDS, LATE_SECONDS, TENANT_SECONDS, MOST_CLOSED = tonumber(ARGV[4]), DAY, 400 * DAY, 64
 local SET_BACK_SECONDS = 1  -- a clock that falls back by more was set; by less, it is waited for
+-- Of a tenant that was lost: what its requests under way held, by id, and what those that are over since came to. Both take effect
+-- when it is rebuilt, from a ledger that was read without them.
+local ANNOUNCED, ENDED = PREFIX .. "announced", PREFIX .. "ended"
 local crossings = {}
 local known = call("HMGET", KEYS[1], "now", "epoch", "life", "ahead")
 local known_now, last, life = known[1], tonumber(known[1]) or 0, known[3] or "0"
@@ -119,15 +122,19 @@ local function write_hold(id, dispatched, packed, expires_at)
   call("ZADD", KEYS[3], exact(expires_at), number .. id)
 end
 
--- Take what a request needs of each meter, and note it as its hold.
-local function enter(id, dispatched, meters, amounts, now)
+local function record_of(meters, amounts, now)
   local record = {now}
   for i, m in ipairs(meters) do
-    take(m, amounts[i], now)
     local size = #record
     record[size + 1], record[size + 2], record[size + 3] = m.key:sub(#PREFIX + 1), m.spec, amounts[i]
   end
-  write_hold(id, dispatched, cmsgpack.pack(record), now + HOLD_SECONDS)
+  return cmsgpack.pack(record)
+end
+
+-- Take what a request needs of each meter, and note it as its hold.
+local function enter(id, dispatched, meters, amounts, now)
+  for i, m in ipairs(meters) do take(m, amounts[i], now) end
+  write_hold(id, dispatched, record_of(meters, amounts, now), now + HOLD_SECONDS)
   call("EXPIRE", KEYS[2], TENANT_SECONDS)
   call("EXPIRE", KEYS[3], TENANT_SECONDS)
 end
@@ -151,6 +158,9 @@ local function settle_hold(id, tokens, picousd, released, now)
   if late then
     call("DEL", PREFIX .. "late:" .. id)
     correct(late, tokens, picousd, released, now)
+  elseif not known and call("HEXISTS", ANNOUNCED, id) == 1 then
+    call("HSET", ENDED, id, cmsgpack.pack({tokens, picousd, released}))
+    call("EXPIRE", ENDED, LATE_SECONDS)
   end
 end
 
@@ -191,8 +201,8 @@ local function work_off()
   return now
 end
 
--- Which life of the tenant's counters this is: another number after they were lost and rebuilt.
-local function told_life() return struct.pack("<d", tonumber(life)) end
+-- Which life of the tenant's counters this is: another number after they were lost and rebuilt, 0 in between.
+local function told_life() return struct.pack("<d", known and tonumber(life) or 0) end
 
 local function answer(head, tail)
   if #crossings == 0 and tail == nil then return head end

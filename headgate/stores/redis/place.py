@@ -14,6 +14,7 @@ from headgate.types import Measure, MeterKind
 NOT_ASKED = -1  # in place of a generation
 Spent = tuple[Meter, int, float | None]  # how much, and when in a rolling window
 Counted = tuple[int, bytes]  # so many keys or arguments, ready for the wire
+NOTHING: Counted = (0, b"")
 
 
 class Note(NamedTuple):
@@ -63,22 +64,37 @@ class Group(NamedTuple):
 class Place:
     """A tenant's keys."""
 
-    __slots__ = ("base", "held", "is_lost", "known_in", "life", "notes", "prefix", "refused")
+    __slots__ = (
+        "base",
+        "doubtful",
+        "held",
+        "is_lost",
+        "is_new",
+        "known_in",
+        "life",
+        "notes",
+        "prefix",
+        "refused",
+        "was_known",
+    )
 
     def __init__(self, name: str) -> None:
         self.prefix = f"headgate:{scripts.FORMAT}:{name}:".encode()
         self.base = b"".join(bulk(self.prefix + name) for name in (b"tenant", b"holds", b"expiries"))
         self.notes: list[Note] = []
         self.is_lost = False  # there was nothing of its counters when they were asked, and they are not rebuilt yet
+        self.is_new = False  # nobody has said that there ever was something, and it is not rebuilt yet
         self.known_in = NOT_ASKED  # the line's generation in which its counters were known last
-        self.life = 0.0  # of its counters, as they were when they were asked last
+        self.life = 0.0  # of its counters, as they were when they were asked last; 0 when they are lost
+        self.was_known = False  # in any life
+        self.doubtful: list[str] = []  # whom the ledger is read without, to rebuild them
         self.held: dict[str, Held] = {}  # by this process, by id
         self.refused = RecentRefusals()
 
-    def hold(self, hold_id: str, held: Held, *, begins: bool) -> tuple[Counted, Counted]:
-        """Keys and arguments of the script `enter`; `begins`: also when the tenant is not known yet."""
+    def hold(self, hold_id: str, held: Held) -> tuple[Counted, Counted]:
+        """Keys and arguments of the script `enter`."""
         amounts = held.amounts()
-        arguments = [bulk(hold_id.encode()), bulk(b"%d%d" % (held.dispatched, begins))]
+        arguments = [bulk(hold_id.encode()), bulk(b"%d" % held.dispatched)]
         for meter, amount in amounts:
             arguments += (bulk(spec(meter)), bulk(b"%d" % amount))
         keys = b"".join([self.key(meter.name.encode()) for meter, _ in amounts])

@@ -12,9 +12,11 @@ for i = 4, #KEYS do
 end
 local was_there = is_there and "1" or "0"
 if ARGV[5]:sub(1, 1) == "1" then
-  if not known then life = exact(now) end
+  if not known then
+    life, known = exact(now), true
+    call("DEL", ANNOUNCED, ENDED)
+    call("HDEL", KEYS[1], "lost")
+  end
   call("HSET", KEYS[1], "epoch", ARGV[2], "life", life)
-elseif not known then
-  life = "0"
 end
 return answer(was_there .. told_life())

@@ -11,7 +11,7 @@ from headgate.stores.redis.encoding import bulk
 FORMAT = 1  # of the keys; a release that lays them out differently counts up, and begins anew from the ledger
 CACHE_NAMES = ("cache_get", "cache_put", "cache_find", "cache_flush", "cache_size", "lead")
 SESSION_NAMES = ("session_get", "session_keep")
-NAMES = ("admit", "extend", "work", "read", "rebuild", "enter", "reset", "lease")
+NAMES = ("admit", "extend", "work", "read", "doubtful", "rebuild", "resume", "enter", "reset", "lease")
 
 
 class Script:
