@@ -32,6 +32,7 @@ _WHOSE = {
     Scope.REQUEST: "each request",
     Scope.GLOBAL: "everybody",
 }
+_TRIAL = " (being tried: nothing is refused yet)"
 _WINDOWS = {"day": "a day", "week": "a week", "month": "a month", "": "in all"}
 _KINDS = {
     MeterKind.RATE: "in any minute",
@@ -145,8 +146,11 @@ def _tier(name: str, tier: TierConfig, rules: Sequence[Rule], config: Config) ->
     parts = [f"## {_escaped(name)}\n", _table(["", ""], facts)]
     if not tier.enforce:
         parts.append("These limits are being tried: they are counted, and nothing is refused yet.\n")
-    limits = [[_what(rule), _whom(rule), _amount(rule) + _burst(rule)] for rule in rules if rule.kind in _KINDS]
-    budgets = [[_what(rule), _whom(rule), _amount(rule)] for rule in rules if _is_budget(rule)]
+    trial = _TRIAL if tier.enforce else ""
+    at_most = [f"{_amount(rule)}{_burst(rule)}{'' if rule.enforce else trial}" for rule in rules]
+    rows = [[_what(rule), _whom(rule), most] for rule, most in zip(rules, at_most, strict=True)]
+    limits = [row for rule, row in zip(rules, rows, strict=True) if rule.kind in _KINDS]
+    budgets = [row for rule, row in zip(rules, rows, strict=True) if _is_budget(rule)]
     if limits:
         parts.append(_table(["limit", "counts", "at most"], limits))
     if budgets:
@@ -184,7 +188,8 @@ def _guards(tier: TierConfig, rules: Sequence[Rule]) -> Iterator[str]:
         for rule in session
     ]
     if words:
-        yield f"A session (`x-headgate-session`) is ended after {', or '.join(words)}.\n"
+        trial = _TRIAL if tier.enforce and not session[0].enforce else ""
+        yield f"A session (`x-headgate-session`) is ended after {', or '.join(words)}{trial}.\n"
 
 
 def _examples(rules: Sequence[Rule]) -> Iterator[str]:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from headgate.config.catalogue import Catalogue
 from headgate.config.problems import Findings, Place, nearest
-from headgate.config.rules import global_rules, picousd, tier_rules
+from headgate.config.rules import global_rules, picousd, tier_rules, tried_in_vain
 from headgate.config.schema import Config
 from headgate.config.tiers import BudgetsConfig, CapConfig, LimitsConfig, TierConfig
 
@@ -31,6 +31,9 @@ def check_limits(config: Config, findings: Findings, catalogue: Catalogue, worke
         place: Place = ("tiers", name)
         usable = {model: price for model, price in prices.items() if "*" in tier.models or model in tier.models}
         _check_budgets(config, tier.budgets, (*place, "budgets"), findings, usable)
+        for rule in tried_in_vain(tier):
+            message = f"{rule} is only tried, and has no effect beside one that counts the same and is enforced"
+            findings.warning(place, message, "try it with another window, or change the one that is enforced")
         _check_degrading(tier, place, findings, usable, prices)
         _check_countable(tier.velocity.usd_per_5_minutes, (*place, "velocity", "usd_per_5_minutes"), findings)
         _check_countable(tier.loop_guard.usd_per_session, (*place, "loop_guard", "usd_per_session"), findings)

@@ -30,10 +30,21 @@ def global_rules(limits: LimitsConfig) -> tuple[Rule, ...]:
 
 def tier_rules(tier: TierConfig, tenant: TenantConfig | None) -> tuple[Rule, ...]:
     """What holds for a tenant's requests in a tier."""
+    return _distinct(_all_rules(tier, tenant))
+
+
+def tried_in_vain(tier: TierConfig) -> tuple[str, ...]:
+    """The names of rules that are only tried, beside others that count the same thing and are enforced."""
+    rules = _all_rules(tier, None)
+    enforced = {_counted(rule) for rule in rules if rule.enforce}
+    return tuple(dict.fromkeys(rule.name for rule in rules if not rule.enforce and _counted(rule) in enforced))
+
+
+def _all_rules(tier: TierConfig, tenant: TenantConfig | None) -> tuple[Rule, ...]:
     burst_seconds = tier.burst_seconds or DEFAULT_BURST_SECONDS
     limits = _overlaid(tier, tenant.limits if tenant else LimitsConfig())
     budgets = _overlaid_budgets(tier.budgets, tenant.budgets if tenant else BudgetsConfig())
-    rules = (
+    return (
         *_limit_rules(limits, Scope.TENANT, "", burst_seconds, enforce=tier.enforce),
         *_limit_rules(tier.per_key, Scope.KEY, "per_key", burst_seconds, enforce=tier.enforce),
         *_limit_rules(tier.per_user, Scope.USER, "per_user", burst_seconds, enforce=tier.enforce),
@@ -42,7 +53,6 @@ def tier_rules(tier: TierConfig, tenant: TenantConfig | None) -> tuple[Rule, ...
         *_velocity_rules(tier),
         *_loop_rules(tier),
     )
-    return _distinct(rules)
 
 
 def picousd(usd: Decimal) -> int:
@@ -51,14 +61,18 @@ def picousd(usd: Decimal) -> int:
 
 
 def _distinct(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-    """Two rules that count the same thing share a meter, so only the stricter one is kept."""
+    """Two rules that count the same thing share a meter: one is kept, an enforced one, and of two such the stricter."""
     kept: dict[tuple[object, ...], Rule] = {}
     for rule in rules:
-        period_seconds = 0.0 if rule.kind is MeterKind.BUDGET else rule.period_seconds  # no window has one
-        counted = (rule.scope, rule.kind, rule.measure, rule.window, period_seconds, rule.only)
-        if counted not in kept or rule.limit < kept[counted].limit:
+        counted = _counted(rule)
+        if counted not in kept or (not rule.enforce, rule.limit) < (not kept[counted].enforce, kept[counted].limit):
             kept[counted] = rule
     return tuple(kept.values())
+
+
+def _counted(rule: Rule) -> tuple[object, ...]:
+    period_seconds = 0.0 if rule.kind is MeterKind.BUDGET else rule.period_seconds  # no window has one
+    return rule.scope, rule.kind, rule.measure, rule.window, period_seconds, rule.only
 
 
 def _overlaid(tier: LimitsConfig, own: LimitsConfig) -> LimitsConfig:
@@ -77,6 +91,7 @@ def _limit_rules(
     limits: LimitsConfig, scope: Scope, block: str, burst_seconds: float, *, enforce: bool
 ) -> Iterator[Rule]:
     burst = limits.burst_seconds or burst_seconds
+    enforce = enforce if limits.enforce is None else limits.enforce
     prefix = f"{block}." if block else ""
     rates = (("requests_per_minute", Measure.REQUESTS), ("tokens_per_minute", Measure.TOKENS))
     for name, measure in rates:
@@ -103,6 +118,7 @@ def _budget_rules(budgets: BudgetsConfig, *, enforce: bool) -> Iterator[Rule]:
 
 def _cap_rules(cap: CapConfig, name: str, *, enforce: bool) -> Iterator[Rule]:
     rolling = cap.window == "rolling"
+    enforce = enforce if cap.enforce is None else cap.enforce
     limits = ((Measure.USD, None if cap.usd is None else picousd(cap.usd)), (Measure.TOKENS, cap.tokens))
     for measure, limit in limits:
         if limit is not None:
@@ -139,6 +155,7 @@ def _velocity_rules(tier: TierConfig) -> Iterator[Rule]:
 
 def _loop_rules(tier: TierConfig) -> Iterator[Rule]:
     guard, scope = tier.loop_guard, Scope.SESSION
+    enforce = tier.enforce if guard.enforce is None else guard.enforce
     usd = None if guard.usd_per_session is None else picousd(guard.usd_per_session)
     caps = (
         ("requests_per_session", Measure.REQUESTS, guard.requests_per_session),
@@ -148,8 +165,8 @@ def _loop_rules(tier: TierConfig) -> Iterator[Rule]:
     for name, measure, limit in caps:
         if limit is not None:
             yield Rule(
-                f"loop_guard.{name}", MeterKind.BUDGET, measure, scope, limit, enforce=tier.enforce
+                f"loop_guard.{name}", MeterKind.BUDGET, measure, scope, limit, enforce=enforce
             )  # fmt: skip
     if guard.same_request_in_a_row is not None:
         name, limit = "loop_guard.same_request_in_a_row", guard.same_request_in_a_row
-        yield Rule(name, MeterKind.REPEAT, Measure.REQUESTS, scope, limit, enforce=tier.enforce)
+        yield Rule(name, MeterKind.REPEAT, Measure.REQUESTS, scope, limit, enforce=enforce)

@@ -22,6 +22,7 @@ class LimitsConfig(Block, frozen=True):
     tokens_per_minute: Count | None = None  # of prompts and answers together; default: no limit
     concurrent_requests: Count | None = None  # default: no limit
     burst_seconds: Positive | None = None  # how much of a minute may be used at once; default: the tier's, else 60
+    enforce: bool | None = None  # false: only try these limits; default: the tier's, else true
 
 
 class CapConfig(Block, frozen=True):
@@ -35,6 +36,7 @@ class CapConfig(Block, frozen=True):
     usd: Usd | None = None  # at most so much money
     tokens: Count | None = None  # at most so many tokens of prompts and answers
     only: list[str] = []  # for these models or tags only; default: for each of them
+    enforce: bool | None = None  # false: only try this budget; default: the tier's
 
 
 class BudgetsConfig(Block, frozen=True):
@@ -66,6 +68,7 @@ class LoopGuardConfig(Block, frozen=True):
     tokens_per_session: Count | None = None  # default: no limit
     usd_per_session: Usd | None = None  # default: no limit
     same_request_in_a_row: Count | None = None  # default: no limit
+    enforce: bool | None = None  # false: only try these limits; default: the tier's
 
 
 class TierConfig(LimitsConfig, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ tiers:
     tokens_per_minute: 40_000
     burst_seconds: 10
     per_user: {requests_per_minute: 12}
-    budgets: {user_day: 0.5, tenant_month: 50}
+    budgets: {user_day: 0.5, tenant_month: 50, more: [{per: key, window: week, usd: 3, enforce: false}]}
     max_output_tokens: 1000
     loop_guard: {requests_per_session: 200, same_request_in_a_row: 5}
   "p|ro":
@@ -63,6 +63,7 @@ def test_tiers_are_compared_and_described() -> None:
     assert "| requests in any minute | all your keys together | 30, no more than 5 of them at once |" in free
     assert "| requests in any minute | each user | 12, no more than 2 of them at once |" in free
     assert "| spending a day | each user | $0.50 |" in free
+    assert "| spending a week | each key | $3 (being tried: nothing is refused yet) |" in free
     assert "| longest answer | 1,000 tokens |" in free and "| models | `small` |" in free
     assert "requests are refused until it resets" in free
     assert "ended after 200 requests, or the same request 5 times in a row" in free
@@ -71,7 +72,7 @@ def test_tiers_are_compared_and_described() -> None:
     assert "| spending | each request | $2 |" in pro and "`small` answers instead" in pro
     assert "more than $20.25 in five minutes or 10 times what is usual for it is refused requests" in pro
     assert "| models | `small`, `large`, `auto` |" in pro, "routers are models, too"
-    assert "nothing is refused yet" in section(text, "trial") and "nothing is refused yet" not in free
+    assert "nothing is refused yet" in section(text, "trial") and "limits are being tried" not in free
     assert "|  | free | p\\|ro | trial |" in text, "a name cannot break the table"
 
 

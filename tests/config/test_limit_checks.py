@@ -29,6 +29,11 @@ def said(text: str, workers: int = 1) -> list[str]:
 @pytest.mark.parametrize(
     "lines, words",
     [
+        (
+            "tiers: {»pro: {models: [small], budgets: {user_day: 9, more: "
+            "[{per: user, window: day, usd: 5, enforce: false}]}}}",
+            "budgets.more[0] is only tried, and has no effect beside one",
+        ),
         ("tiers: {pro: {models: [small], budgets: {user_day: »9_000_001}}}", "more than 9,000,000 USD cannot be"),
         ("tiers: {pro: {models: [small], velocity: {usd_per_5_minutes: »1_000_000_000}}}", "more than 9,000,000 USD"),
         ("tiers: {pro: {models: [small], budgets: {more: [»{per: key}]}}}", "without an amount; add usd: .. or tokens"),

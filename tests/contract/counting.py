@@ -67,8 +67,8 @@ def rate(limit: int, measure: Measure = Measure.REQUESTS, burst_seconds: float =
     return Meter(f"rate:{measure}", rule, "", None, limit)
 
 
-def shared_rate(limit: int, measure: Measure) -> Meter:
-    rule = Rule("limits", MeterKind.RATE, measure, Scope.GLOBAL, limit, burst_seconds=60.0)
+def shared_rate(limit: int, measure: Measure, **rest: Any) -> Meter:
+    rule = Rule("limits", MeterKind.RATE, measure, Scope.GLOBAL, limit, burst_seconds=60.0, **rest)
     return Meter(f"global:{measure}", rule, "", None, limit)
 
 

@@ -219,6 +219,17 @@ def test_a_hold_grows_for_a_dearer_attempt_if_there_is_money(counters: Open) -> 
     run(counters, scenario)
 
 
+def test_a_limit_on_everybody_can_be_tried(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meters = [shared_rate(2, Measure.REQUESTS, enforce=False), rate(100)]
+        said = [(await stand.admit(meters, ask()))[1] for _ in range(4)]
+        assert [admission.refusal for admission in said] == [None] * 4
+        names = [[refusal.meter.name for refusal in admission.unenforced] for admission in said]
+        assert names == [[], [], [meters[0].name], [meters[0].name]]
+
+    run(counters, scenario)
+
+
 def test_a_rolling_budget_that_is_spent_says_when_it_is_not(counters: Open) -> None:
     async def scenario(stand: Stand) -> None:
         meter, month = rolling(500 * 10**6), budget(500 * 10**6)

@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from headgate.errors import StoreUnavailable
-from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Reading
+from headgate.metering import Admission, Ask, Charge, Crossing, Dated, Meter, Reading, Refusal
 from headgate.ports import Clock
 from headgate.stores.redis import encoding, scripts
 from headgate.stores.redis.encoding import bulk
@@ -124,7 +124,7 @@ class RedisCounters:
         group = self._groups.get((tenant, id(meters)))
         if group is None or group.meters is not meters:
             group = self._group(tenant, meters)
-        if group.shared:
+        if group.shared or group.tried:
             return await self._admit_with_everybody(hold_id, tenant, group, ask)
         return await self._admit(hold_id, tenant, group, ask)
 
@@ -163,7 +163,12 @@ class RedisCounters:
             taken, refusal = await self._leases.take(group.shared, ask)
             if refusal is not None:
                 return self._leases.tightest(Admission(refusal, wait_seconds=refusal.wait_seconds), group.shared)
+        tried: list[Refusal] = []
         try:
+            for meter in group.tried:
+                more, refusal = await self._leases.take((meter,), ask)
+                taken += more
+                tried += [refusal] if refusal is not None else ()
             admission = await self._admit(hold_id, tenant, group, ask)
         except BaseException:
             self._leases.give_back(taken)
@@ -172,6 +177,8 @@ class RedisCounters:
             self._leases.hold(hold_id, taken, ask, admission.output_tokens)
         else:
             self._leases.give_back(taken)
+        if tried and admission.known:
+            admission = msgspec.structs.replace(admission, unenforced=(*tried, *admission.unenforced))
         return self._leases.tightest(admission, group.shared) if admission.known else admission
 
     async def extend(self, hold_id: str, tenant: str, ask: Ask, output_tokens: int) -> Admission:
@@ -307,6 +314,7 @@ class RedisCounters:
         group = Group(
             meters,
             tuple([meter for meter in meters if meter.rule.scope is Scope.GLOBAL and meter.rule.enforce]),
+            tuple([meter for meter in meters if meter.rule.scope is Scope.GLOBAL and not meter.rule.enforce]),
             own,
             b"".join([place.key(name) for _, name, _ in encoded]),
             b"".join([spec for _, _, spec in encoded]),

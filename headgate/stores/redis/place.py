@@ -56,6 +56,7 @@ class Group(NamedTuple):
 
     meters: Sequence[Meter]  # kept, so that no others can have their identity
     shared: tuple[Meter, ...]  # enforced, on everybody together
+    tried: tuple[Meter, ...]  # on everybody together, and not enforced
     own: tuple[Meter, ...]
     keys: bytes
     specs: bytes
