@@ -52,7 +52,7 @@ class LimitStanding(Frozen, frozen=True):
     window: str  # day, week, month, or empty
     period_seconds: float | None  # of a limit on the last so many seconds
     resets_at: str | None  # of a calendar window
-    frees_at: str | None  # when some of it comes free
+    frees_at: str | None  # when some of it comes free; of a rate: when it is as if nothing had been used
     tripped: bool  # a velocity that stops requests
     enforced: bool  # false: it counts and refuses nothing
 
