@@ -165,6 +165,6 @@ def _read(data: bytes | None) -> CachedAnswer | None:
 
 def _log_trouble(trouble: str) -> None:
     if trouble:
-        log.warning("%s. Requests are answered by providers.", trouble)
+        log.warning("%s. Requests are answered by providers.", trouble.removesuffix("."))
     else:
         log.warning("the cache is back")
