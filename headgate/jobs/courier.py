@@ -248,7 +248,9 @@ class Courier:
         if deployment is None:
             raise NotFound(f"{batch.deployment} is not configured any more.")
         around = self._around(batch, deployment)
-        if batch.stage is Stage.PREPARED:
+        if batch.stage is Stage.PREPARED and not await self._means.batches.wanted(batch):
+            await self._end(batch)  # it was cancelled since
+        elif batch.stage is Stage.PREPARED:
             await self._send(batch, around)
         elif not batch.provider_id:
             await self._look_up(batch, around)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, CursorResult, Row, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, CursorResult, Row, case, delete, func, insert, or_, select, text, update
 
 from headgate.job_types import ItemState
 from headgate.ports import Clock
@@ -43,7 +43,9 @@ class SqlProviderBatches:
     async def waiting(self) -> list[WaitingJob]:
         begun = (jobs.c.kind.in_(_KINDS), jobs.c.finished_at.is_(None), jobs.c.queued + jobs.c.retrying > 0)
         query = select(jobs).where(*begun, jobs.c.paused == 0, jobs.c.closed == 0, jobs.c.sealed == 1)
-        query = query.where(jobs.c.execution.in_(_OPEN_QUESTIONS)).order_by(jobs.c.execution == "batch", jobs.c.id)
+        # First what nobody may begin before it is decided, last what workers begin anyway, which may be very many.
+        urgency = case((jobs.c.execution == "undecided", 0), (jobs.c.execution == "batch", 1), else_=2)
+        query = query.where(jobs.c.execution.in_(_OPEN_QUESTIONS)).order_by(urgency, jobs.c.id)
         first = select(job_items.c.request).where(job_items.c.state.in_(_WAITING)).order_by(job_items.c.number).limit(1)
 
         def work(connection: Connection) -> list[WaitingJob]:
@@ -76,7 +78,8 @@ class SqlProviderBatches:
 
     async def prepare(self, batch: ProviderBatch, request_ids: Sequence[str], max_bytes: int) -> list[Taken]:
         its = (job_items.c.job_id == batch.job_id, job_items.c.state.in_(_WAITING), job_items.c.held == FOR_BATCH)
-        sizes = select(job_items.c.number, func.length(job_items.c.request).label("size")).where(*its)
+        of_old = case((job_items.c.request_bytes == 0, func.length(job_items.c.request)), else_=0)  # not known exactly
+        sizes = select(job_items.c.number, (job_items.c.request_bytes + of_old).label("size")).where(*its)
         in_order = sizes.order_by(job_items.c.number).limit(len(request_ids))
         query = select(job_items).where(*its).order_by(job_items.c.number)
 

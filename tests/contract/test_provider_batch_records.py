@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 import msgspec
+import pytest
 
 from headgate.job_types import Command, Counts, ItemEnd, ItemState
 from headgate.provider_batch_types import ProviderBatch, Stage, Taken
+from headgate.stores import sql_provider_batches
 from headgate.stores.sql_provider_batches import SqlProviderBatches
 from tests.contract.test_jobs import RULES, claim, job
 from tests.contract.working import Desk, Open
@@ -118,6 +120,36 @@ def test_a_job_that_is_undecided_waits_until_it_is_decided(desk: Open) -> None:
             await batches.decide("job_001", "live", "because")
             assert len(await claim(opened)) == 2
             assert await batches.waiting() == [], "that is settled"
+
+    asyncio.run(scenario())
+
+
+def test_what_waits_for_a_decision_is_not_kept_waiting_by_what_workers_begin_anyway(
+    desk: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql_provider_batches, "_AT_ONCE", 3)
+
+    async def scenario() -> None:
+        async with desk() as opened:
+            batches = batches_of(opened)
+            for number in range(1, 9):
+                await opened.jobs.submit(job(number, undecided=number >= 7))
+            await batches.decide("job_006", "batch", "because")
+            assert [one.job_id for one in await batches.waiting()] == ["job_007", "job_008", "job_006"]
+
+    asyncio.run(scenario())
+
+
+def test_the_size_of_a_batch_is_in_bytes_whatever_the_script(desk: Open) -> None:
+    """That is how providers measure it: else they would refuse it, and it would be done live at the full price."""
+
+    async def scenario() -> None:
+        async with desk() as opened:
+            batches, request = batches_of(opened), '{"item": "一二三四五六七八九十"}'.encode()
+            await opened.jobs.submit(msgspec.structs.replace(job(), requests=(request,) * 3))
+            await batches.decide("job_001", "batch", "because")
+            taken = await batches.prepare(batch(), ["a", "b", "c"], 2 * len(request) + 1)
+            assert [one.number for one in taken] == [1, 2]
 
     asyncio.run(scenario())
 

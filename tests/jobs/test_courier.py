@@ -190,6 +190,23 @@ def test_what_died_before_it_was_handed_over_is_handed_over_later(tmp_path: Path
     run(scenario)
 
 
+def test_what_was_cancelled_before_it_was_handed_over_never_is(tmp_path: Path) -> None:
+    """Else its provider would be paid for what nobody wants."""
+
+    async def scenario() -> None:
+        async with opened(tmp_path) as (office, vendor):
+            job = await office.submit("one", "two", "three")
+            broken = msgspec.structs.replace(office.means, batches=Dying(office.batches))
+            with pytest.raises(DatabaseUnavailable):
+                await Courier("one", broken).look()
+            await office.jobs.command(job.id, Command.CANCEL)
+            office.begin_again()
+            await office.look()
+            assert not vendor.batches and await office.batches.open() == []
+
+    run(scenario)
+
+
 class Dying:
     """Records that cannot be written after a batch was prepared: what kill -9 leaves."""
 

@@ -17,7 +17,7 @@ from headgate.provider_batch_types import Stage
 from headgate.stores.provider_batch_tables import provider_batches
 from headgate.stores.sql_job_upkeep import SqlJobUpkeep
 from headgate.types import Outcome
-from tests.jobs.test_courier import HOUR, LINE_PICOUSD, RULES, Office, opened, run
+from tests.jobs.test_courier import HOUR, LINE_PICOUSD, RULES, Dying, Office, opened, run
 from tests.providers.batch_vendor import Batch, Call, Vendor
 
 
@@ -284,7 +284,7 @@ def test_who_was_away_too_long_hands_nothing_over(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as (office, vendor):
             await office.submit("one", "two", "three")
-            broken = msgspec.structs.replace(office.means, batches=LateToSave(office.batches))
+            broken = msgspec.structs.replace(office.means, batches=Dying(office.batches))
             with pytest.raises(DatabaseUnavailable):
                 await Courier("one", broken).look()
             office.begin_again()
@@ -295,16 +295,3 @@ def test_who_was_away_too_long_hands_nothing_over(tmp_path: Path) -> None:
             assert len(vendor.batches) == 1, "it sees that another has done it"
 
     run(scenario)
-
-
-class LateToSave:
-    """Records of a process that stops before it can say that it hands a batch over."""
-
-    def __init__(self, inner: object) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def save(self, batch: object, was: object = None) -> bool:
-        raise DatabaseUnavailable("gone")
