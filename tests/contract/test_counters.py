@@ -50,6 +50,20 @@ def test_no_moving_minute_has_more_than_the_limit(counters: Open) -> None:
     run(counters, scenario)
 
 
+def test_a_rate_is_free_when_the_last_that_was_used_leaves_not_when_what_was_given_back_would(counters: Open) -> None:
+    async def scenario(stand: Stand) -> None:
+        meter = rate(20)
+        hold, _ = await stand.admit([meter], ask())
+        stand.counters.settle(hold, "acme", Charge())
+        before = (await stand.counters.read("acme", [meter]))[0]
+        stand.clock.at += 10
+        hold, _ = await stand.admit([meter], ask())
+        stand.counters.settle(hold, "acme", Charge(released=True))
+        assert await stand.counters.read("acme", [meter]) == [before]
+
+    run(counters, scenario)
+
+
 def test_each_who_waits_is_told_a_turn_that_is_true(counters: Open) -> None:
     async def scenario(stand: Stand) -> None:
         meter, start = rate(120, burst_seconds=10.0), stand.clock.at

@@ -431,8 +431,11 @@ end
 local function reading(m, now)
   local kind = m.kind
   if kind == RATE then
-    local total = used(m, now)
-    local frees_at = max(m.t, total ~= 0 and m.n and expires_at(m, m.n) or 0)
+    local total, newest = used(m, now), m.n
+    if total ~= 0 and newest then  -- what was given back may have been all of the latest
+      while newest > m.o and (call("HGET", m.key, whole(newest)) or "0") == "0" do newest = newest - 1 end
+    end
+    local frees_at = max(m.t, total ~= 0 and newest and expires_at(m, newest) or 0)
     return {whole(total), "0", frees_at > now and exact(frees_at), false}
   elseif kind == BUDGET then
     return {m.s or "0", m.h or "0", false, false}
