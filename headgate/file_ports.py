@@ -61,9 +61,10 @@ class Batches(Protocol):
     async def page(self, wanted: BatchPage) -> tuple[list[Batch], bool]:
         """Batches, the newest first, and whether there are more in that direction."""
 
-    async def change(self, batch_id: str, change: Callable[[Batch], Batch]) -> Batch:
-        """Put what `change` makes of a batch in its place; nobody changes it meanwhile. Raises NotFound, and what
-        `change` raises: then nothing is changed."""
+    async def change(self, batch_id: str, change: Callable[[Batch], Batch], token: int | None = None) -> Batch:
+        """Put what `change` makes of a batch in its place; nobody changes it meanwhile. With the token of a lease of
+        its item only as long as that holds. Raises NotFound, Conflict, and what `change` raises: then nothing is
+        changed."""
 
     async def delete(self, batch_id: str) -> None:
         """Forget a batch. Raises NotFound."""

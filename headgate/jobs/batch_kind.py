@@ -39,7 +39,7 @@ class BatchKind:
         """As `Kind.check`: batches are checked where they are made."""
 
     async def run(self, task: Task) -> bytes:
-        """As `Kind.run`. Raises BatchFileInvalid, which ends it."""
+        """As `Kind.run`. Raises BatchFileInvalid, which ends it, and Conflict if another worker has it."""
         lease = task.lease
         asked = msgspec.json.decode(lease.request, type=NewBatch)
         await self._batches.add(Batch(lease.job_id, lease.owner.tenant, lease.owner.user, asked, lines=asked.requests))
@@ -92,7 +92,8 @@ class BatchKind:
 
     async def _change(self, task: Task, change: Callable[..., Batch], *facts: object) -> Batch:
         now = task.clock.now()
-        return await self._batches.change(task.lease.job_id, lambda batch: change(batch, *facts, now))
+        lease = task.lease  # a worker that has lost it must not turn back what another has done
+        return await self._batches.change(lease.job_id, lambda batch: change(batch, *facts, now), lease.token)
 
 
 async def _survey(lines: BatchLines) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
@@ -9,14 +10,14 @@ from functools import partial
 
 import msgspec
 
-from headgate.errors import BodyTooLarge, Conflict, HeadgateError, InvalidRequest, NotFound
+from headgate.errors import BodyTooLarge, Conflict, HeadgateError, InvalidRequest, NotFound, SlowSender
 from headgate.file_ports import Batches
 from headgate.file_types import Batch, BatchCounts, BatchPage, BatchStatus, Dialect, LineProblem, NewBatch, StoredFile
 from headgate.job_ports import Jobs
 from headgate.job_types import Command, Job, JobState, NewJob, Owner
 from headgate.jobs.batch_kind import BATCH_KIND
 from headgate.jobs.file_lines import requests_id
-from headgate.jobs.filing import REQUESTS, FileDesk, FileWriter
+from headgate.jobs.filing import REQUESTS, UPLOAD_SECONDS, FileDesk, FileWriter
 from headgate.policy import batches as policy
 from headgate.ports import Clock
 from headgate.types import Caller
@@ -67,15 +68,19 @@ class BatchDesk:
 
     async def create_inline(self, caller: Caller, body: AsyncIterator[bytes]) -> Batch:
         """A batch of the requests in a body of Anthropic's shape, which are kept in a file of their own. Raises
-        MalformedJson, InvalidRequest, BodyTooLarge or FileQuotaExceeded: then nothing of it is kept."""
+        MalformedJson, InvalidRequest, BodyTooLarge, SlowSender or FileQuotaExceeded: then nothing of it is kept."""
         settings, now = self.files.settings(), self._clock.now()
         writer = FileWriter(self.files.files, self.files.new_id())
         try:
-            count = await self._keep_requests(writer, body)
+            async with asyncio.timeout(UPLOAD_SECONDS):  # what was written first is kept longer than that
+                count = await self._keep_requests(writer, body)
             # Should this process die before the batch is made, nobody sees the file who could delete it.
             name, kept = f"{writer.id}.jsonl", now + min(settings.keep_seconds, UNSEEN_SECONDS)
             file = StoredFile(writer.id, caller.tenant, caller.user, REQUESTS, name, 0, now, kept)
             await writer.finish(file, settings.tenant_bytes)
+        except TimeoutError:
+            await self.files.files.drop(writer.id)
+            raise SlowSender(f"The requests did not arrive within {UPLOAD_SECONDS:g} seconds.") from None
         except Exception:
             await self.files.files.drop(writer.id)
             raise
@@ -106,7 +111,11 @@ class BatchDesk:
     async def page(self, wanted: BatchPage) -> tuple[list[Batch], bool]:
         """The newest first, and whether there are more."""
         found, more = await self._batches.page(wanted)
-        return [await self._as_it_stands(batch) for batch in found], more
+        shown: list[Batch] = []
+        for batch in found:
+            with suppress(NotFound):  # its job is being erased
+                shown.append(await self._as_it_stands(batch))
+        return shown, more
 
     async def cancel(self, batch_id: str, tenant: str, dialect: Dialect | None = None) -> Batch:
         """What is under way is stopped; what was answered stays. Raises NotFound, and Conflict if it is too late."""

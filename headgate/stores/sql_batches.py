@@ -8,10 +8,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, delete, select, text, update
 
+from headgate.errors import Conflict
 from headgate.file_types import Batch, BatchPage
+from headgate.job_types import ItemState
 from headgate.stores.cleaning import clean
 from headgate.stores.database import Database
 from headgate.stores.file_tables import batches
+from headgate.stores.jobs_tables import job_items
 from headgate.stores.owned import owned_row
 
 _ADD = (
@@ -56,9 +59,15 @@ class SqlBatches:
 
         return await self._database.run(self._database.reading, work)
 
-    async def change(self, batch_id: str, change: Callable[[Batch], Batch]) -> Batch:
+    async def change(self, batch_id: str, change: Callable[[Batch], Batch], token: int | None = None) -> Batch:
+        its = (job_items.c.job_id == batch_id, job_items.c.number == 1, job_items.c.token == token)
+        held = select(job_items.c.number).where(*its, job_items.c.state == ItemState.LEASED.value)
+
         def work(connection: Connection) -> Batch:
-            changed = change(_batch(owned_row(connection, batches, batch_id, None, for_update=True)))
+            row = owned_row(connection, batches, batch_id, None, for_update=True)
+            if token is not None and connection.execute(held).first() is None:
+                raise Conflict(f"The batch '{batch_id}' belongs to another worker by now.")
+            changed = change(_batch(row))
             connection.execute(update(batches).where(batches.c.id == batch_id).values(facts=_facts(changed)))
             return changed
 

@@ -25,6 +25,7 @@ from headgate.stores.file_tables import file_pieces
 from headgate.stores.job_counts import database_now
 from headgate.stores.sql_batches import SqlBatches
 from headgate.stores.sql_files import ORPHAN_SECONDS, SqlFiles
+from tests.contract.test_jobs import RULES, SECONDS, claim, end, job
 from tests.contract.working import Desk, Open
 
 PIECE = bytes(range(256)) * (PIECE_BYTES // 256)
@@ -173,6 +174,30 @@ def test_a_batch_changes_one_step_at_a_time(desk: Open) -> None:
                 await stores[1].delete("batch_001")
             with pytest.raises(NotFound):
                 await stores[1].change("batch_001", one_more)
+
+    asyncio.run(scenario())
+
+
+def test_a_batch_is_changed_by_the_worker_that_has_it(desk: Open) -> None:
+    """One that was away too long would make one that runs of one that has ended."""
+
+    async def scenario() -> None:
+        async with desk() as here:
+            batches = SqlBatches(here.database)
+            await here.jobs.submit(msgspec.structs.replace(job(), id="batch_001"))
+            await batches.add(batch())
+            (stale,) = await claim(here)
+            ended = msgspec.structs.replace(batch(), status=BatchStatus.COMPLETED)
+            assert await batches.change("batch_001", lambda found: found, stale.token) == batch()
+            await here.pass_time(SECONDS + 1)
+            await here.work.sweep(RULES)
+            (lease,) = await claim(here, "w2")
+            await batches.change("batch_001", lambda found: ended, lease.token)
+            await here.work.finish("w2", [end(lease)])
+            for late in (stale, lease):
+                with pytest.raises(Conflict, match="another worker"):
+                    await batches.change("batch_001", lambda found: batch(), late.token)
+            assert await batches.get("batch_001") == ended
 
     asyncio.run(scenario())
 

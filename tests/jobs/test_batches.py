@@ -12,15 +12,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import update
 
 from headgate.assembly.filing import Filing
 from headgate.config.schema import Config, SimFaults
-from headgate.errors import Conflict, DatabaseUnavailable, InvalidRequest, NotFound
-from headgate.file_types import Batch, BatchCounts, BatchStatus, Dialect, NewBatch, StoredFile
+from headgate.errors import Conflict, DatabaseUnavailable, InvalidRequest, NotFound, SlowSender
+from headgate.file_types import Batch, BatchCounts, BatchPage, BatchStatus, Dialect, NewBatch, StoredFile
 from headgate.job_types import Command, JobFilter, JobState, RetryRules
 from headgate.jobs.batches import WINDOW_SECONDS
 from headgate.jobs.filing import FileWriter
-from headgate.stores.sql_files import SqlFiles
+from headgate.jobs.tasks import Task
+from headgate.stores.jobs_tables import jobs
+from headgate.stores.sql_files import ORPHAN_SECONDS, SqlFiles
 from headgate.types import Caller
 from tests.gateway.corridor import run
 from tests.jobs.floor import EVERYTHING, KEY, Floor
@@ -323,6 +326,53 @@ def test_wrong_requests_are_told_at_once(tmp_path: Path, requests: list[Any], pa
         with pytest.raises(InvalidRequest) as caught:
             await hall.batches.create_inline(hall.caller, _pieces(body))
         assert caught.value.param == param
+        await hall.floor.stop()
+
+    run(scenario)
+
+
+def test_requests_that_do_not_come_to_an_end_are_not_waited_for(tmp_path: Path) -> None:
+    """Else what came first would be swept away, and the batch be one of a file with a hole."""
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for piece in (b'{"requests": [', b'{"custom_id": "one", "params": {}}', b"]}"):
+            yield piece
+            await asyncio.sleep(0.4 * ORPHAN_SECONDS)
+
+    async def scenario() -> None:
+        hall = Hall(tmp_path)
+        with pytest.raises(SlowSender, match="3600 seconds"):
+            await hall.batches.create_inline(hall.caller, slowly())
+        assert await hall.floor.jobs.page(JobFilter(), 10) == ([], None)
+        await hall.floor.stop()
+
+    run(scenario)
+
+
+def test_a_worker_that_was_away_turns_nothing_back(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        hall = Hall(tmp_path)
+        batch = await hall.create(jsonl(line(1)))
+        (stale,) = await hall.floor.work.claim("away", [hall.floor.clock.new_id("req")], 30.0)
+        hall.floor.start("w1")
+        batch = await hall.until_ended(batch)
+        with pytest.raises(Conflict, match="another worker"):
+            await hall.floor.kinds[stale.kind].run(Task(stale, "away", hall.floor.means))
+        assert await hall.get(batch) == batch and batch.status is BatchStatus.COMPLETED
+        await hall.floor.stop()
+
+    run(scenario)
+
+
+def test_a_batch_whose_job_is_being_erased_does_not_hide_the_others(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        hall = Hall(tmp_path)
+        first, gone, last = [await hall.create(jsonl(line(number))) for number in range(3)]
+        change = update(jobs).where(jobs.c.id == gone.id).values(erasing=1)
+        database = hall.floor.database
+        await database.run(database.jobs, lambda connection: connection.execute(change), writes=True)
+        shown, _ = await hall.batches.page(BatchPage("acme", Dialect.OPENAI, 10))
+        assert [batch.id for batch in shown] == [last.id, first.id]
         await hall.floor.stop()
 
     run(scenario)
