@@ -125,7 +125,7 @@ def _usual(refusal: Refusal) -> str:
     """What may be spent in a velocity's period."""
     meter, above = refusal.meter, refusal.trips_above
     usual = f", {meter.rule.factor:g} times what is usual" if above != meter.limit else ""
-    return f" of {_amount(meter, above)}{usual}"
+    return f", where {_amount(meter, above)} is allowed{usual}"
 
 
 def _whose(meter: Meter) -> str:

@@ -37,8 +37,8 @@ def test_a_velocity_that_trips_by_what_is_usual_says_how_much_that_is() -> None:
     error = refusing.error(Admission(tripped, wait_seconds=60.0))
     assert error.detail is not None and error.detail.limit == "0.5"
     assert error.message.startswith(
-        "Money was spent unusually fast by the key 'key_1': 1 USD in the last 300 seconds of 0.5 USD, 10 times what is "
-        "usual. "
+        "Money was spent unusually fast by the key 'key_1': 1 USD in the last 300 seconds, where "
+        "0.5 USD is allowed, 10 times what is usual. "
     )
 
 
