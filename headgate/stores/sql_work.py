@@ -43,6 +43,7 @@ from headgate.types import RequestRecord
 
 _LEASED = ItemState.LEASED.value
 _SWEPT_AT_ONCE = 1000
+_NAMED_AT_ONCE = 1000
 LONGEST_LEASE_SECONDS = 3600.0  # the most that jobs.lease_seconds can be
 LOOK_AGAIN_SECONDS = 15.0  # who waits for children is told when one is over, unless both happen in the same moment
 _END = (
@@ -100,9 +101,7 @@ class SqlWork:
         return await self._database.run(self._database.jobs, work, writes=True)
 
     async def finish(self, worker: str, ends: Sequence[ItemEnd]) -> list[bool]:
-        mine = select(job_items.c.job_id, job_items.c.number, job_items.c.token).where(
-            job_items.c.worker == worker, text(IS_LEASED)
-        )
+        mine = _held_of(worker, ends)
 
         def work(connection: Connection) -> list[bool]:
             now = database_now(connection, self._clock)
@@ -197,6 +196,16 @@ def _leases(connection: Connection, found: Sequence[Row[Any]], request_ids: Sequ
         )
         for row, request_id in zip(found, request_ids, strict=False)
     ]
+
+
+def _held_of(worker: str, ends: Sequence[ItemEnd]) -> Select[Any]:
+    """Which items a worker has, those of `ends` at least. A batch at a provider has thousands more, all of one job:
+    they are looked up by their key, and not among all that are leased."""
+    held = select(job_items.c.job_id, job_items.c.number, job_items.c.token).where(job_items.c.worker == worker)
+    if not worker.startswith(BATCH_WORKER) or not 0 < len(ends) <= _NAMED_AT_ONCE:
+        return held.where(text(IS_LEASED))
+    its = (job_items.c.job_id == ends[0].job_id, job_items.c.number.in_([end.number for end in ends]))
+    return held.where(*its, job_items.c.state + "" == _LEASED)
 
 
 def _tell_calls(connection: Connection, ends: Sequence[ItemEnd]) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, event
 
 from headgate.delivery_types import DeliveryEnd, DeliveryState, Target, TargetKind
 from headgate.file_types import Batch, BatchPage, Dialect, FileFilter, NewBatch, StoredFile
-from headgate.job_types import Command, DeadFilter, ItemState, JobFilter, OffPeak, RetryRules
+from headgate.job_types import Command, DeadFilter, ItemEnd, ItemState, JobFilter, OffPeak, RetryRules
 from headgate.provider_batch_types import ProviderBatch, Stage
 from headgate.queue_types import NewDeadLetter
 from headgate.stores import sql_prospects
@@ -31,6 +31,7 @@ from headgate.stores.sql_purses import SqlPurses
 from tests.contract.test_job_trees import child, items
 from tests.contract.test_jobs import SECONDS, claim, end, job
 from tests.contract.test_prospects import do
+from tests.contract.test_provider_batch_records import batch
 from tests.contract.working import Desk, on_database
 
 LARGE = (
@@ -166,14 +167,17 @@ class Steps:
 
     @contextmanager
     def counted(self, database: Database) -> Iterator[None]:
+        is_over = False
+
         def step() -> None:
-            self.taken += 1
+            self.taken += not is_over
 
         def look(connection: Connection, cursor: Any, *_: object) -> None:
             cursor.connection.set_progress_handler(step, 1)
 
         event.listen(database._engine, "before_cursor_execute", look)
         yield
+        is_over = True
         event.remove(database._engine, "before_cursor_execute", look)
 
 
@@ -222,3 +226,21 @@ def test_what_waits_and_what_is_dead_is_known_without_counting_it(tmp_path: Path
 
     small, large = (asyncio.run(scenario(items)) for items in (5, 100))
     assert large < 1.2 * small
+
+
+def test_results_of_a_batch_at_a_provider_cost_the_same_however_many_there_are(tmp_path: Path) -> None:
+    async def scenario(items: int) -> int:
+        steps = Steps()
+        async with on_database("sqlite", tmp_path / str(items))() as here:
+            batches, made = SqlProviderBatches(here.database, here.clock), batch()
+            await here.jobs.submit(job(items=items))
+            await batches.decide("job_001", "batch", "because")
+            taken = await batches.prepare(made, [f"req_{number}" for number in range(items)], 10**6)
+            ends = [ItemEnd(one.job_id, one.number, one.token, ItemState.SUCCEEDED) for one in taken]
+            with steps.counted(here.database):
+                assert await here.work.finish(made.worker, ends[:5]) == [True] * 5
+            assert all(await here.work.finish(made.worker, ends[5:]))
+            return steps.taken
+
+    small, large = (asyncio.run(scenario(items)) for items in (10, 1100))
+    assert large < 1.5 * small
