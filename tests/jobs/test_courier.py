@@ -89,6 +89,11 @@ class Office:
         self.clock.time += seconds
         await self.courier.look()
 
+    async def die(self, **broken: object) -> None:
+        """Look once more, and no further than to these means."""
+        with pytest.raises(DatabaseUnavailable):
+            await Courier("one", msgspec.structs.replace(self.means, **broken)).look()
+
     def begin_again(self) -> None:
         """Another process, which knows what is in the database."""
         self.clock.time += 400.0
@@ -112,6 +117,19 @@ class Office:
 
     async def rows(self) -> list[RequestRecord]:
         return (await self.ledger.page(100))[0]
+
+
+class Dying:
+    """A store that cannot do one thing any more: what kill -9 before it leaves."""
+
+    def __init__(self, inner: object, what: str) -> None:
+        self._inner = inner
+        self._what = what
+
+    def __getattr__(self, name: str) -> Any:
+        if name == self._what:
+            raise DatabaseUnavailable("gone")
+        return getattr(self._inner, name)
 
 
 @asynccontextmanager
@@ -178,9 +196,7 @@ def test_what_died_before_it_was_handed_over_is_handed_over_later(tmp_path: Path
     async def scenario() -> None:
         async with opened(tmp_path) as (office, vendor):
             await office.submit("one", "two", "three")
-            broken = msgspec.structs.replace(office.means, batches=Dying(office.batches))
-            with pytest.raises(DatabaseUnavailable):
-                await Courier("one", broken).look()
+            await office.die(batches=Dying(office.batches, "save"))
             (batch,) = await office.batches.open()
             assert batch.stage is Stage.PREPARED and not vendor.batches
             office.begin_again()
@@ -196,9 +212,7 @@ def test_what_was_cancelled_before_it_was_handed_over_never_is(tmp_path: Path) -
     async def scenario() -> None:
         async with opened(tmp_path) as (office, vendor):
             job = await office.submit("one", "two", "three")
-            broken = msgspec.structs.replace(office.means, batches=Dying(office.batches))
-            with pytest.raises(DatabaseUnavailable):
-                await Courier("one", broken).look()
+            await office.die(batches=Dying(office.batches, "save"))
             await office.jobs.command(job.id, Command.CANCEL)
             office.begin_again()
             await office.look()
@@ -207,29 +221,14 @@ def test_what_was_cancelled_before_it_was_handed_over_never_is(tmp_path: Path) -
     run(scenario)
 
 
-class Dying:
-    """Records that cannot be written after a batch was prepared: what kill -9 leaves."""
-
-    def __init__(self, inner: SqlProviderBatches) -> None:
-        self._inner = inner
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._inner, name)
-
-    async def save(self, batch: object, was: object = None) -> bool:
-        raise DatabaseUnavailable("gone")
-
-
 def test_results_that_are_read_twice_are_booked_once(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as (office, vendor):
             job = await office.submit("one", "two", "three")
             await office.look()
             vendor.end()
-            broken = msgspec.structs.replace(office.means, work=NotFinishing())
             office.clock.time += 61.0
-            with pytest.raises(DatabaseUnavailable):
-                await Courier("one", broken).look()
+            await office.die(work=Dying(office.work, "finish"))
             assert len(await office.rows()) == 3, "they are in the ledger, and their items do not know"
             office.begin_again()
             await office.look()
@@ -238,13 +237,6 @@ def test_results_that_are_read_twice_are_booked_once(tmp_path: Path) -> None:
             assert len(await office.rows()) == 3
 
     run(scenario)
-
-
-class NotFinishing:
-    """A store of work that is gone when results are to be written."""
-
-    async def finish(self, worker: str, ends: object) -> list[bool]:
-        raise DatabaseUnavailable("gone")
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic", "gemini"])
