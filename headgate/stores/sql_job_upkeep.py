@@ -118,9 +118,10 @@ class SqlJobUpkeep:
                 if connection.execute(roots.where(jobs.c.id == root_id)).first() is None:
                     continue  # it has just begun anew, or is gone
                 left -= _forget(connection, root_id, left)
-                if left <= 0:  # what is left of it is nobody's any more: it must not begin anew
-                    rest = update(jobs).where(jobs.c.root_id == root_id)
-                    connection.execute(rest.values(erasing=1, idempotency_key=None, origin=""))
+                # What is left of it is nobody's any more: it must not begin anew.
+                rest = update(jobs).where(jobs.c.root_id == root_id)
+                rest = rest.values(erasing=1, idempotency_key=None, origin="")
+                if left <= 0 and connection.execute(rest).rowcount:
                     return gone, True
                 gone += 1
             return gone, False
@@ -143,7 +144,7 @@ def _is_under_way(table: Any) -> ColumnElement[bool]:
 
 
 def _forget(connection: Connection, root_id: str, most: int) -> int:
-    """Erase a job and all below it, or so many rows of that; how many: with fewer it is gone."""
+    """Erase a job and all below it, or so many rows of that, the job's own last; how many."""
     whole = select(jobs.c.id).where(jobs.c.root_id == root_id)
     # One that may turn up yet has nothing of what was asked, and is booked if it does.
     # The same of one that has yet to be deleted there.

@@ -210,6 +210,20 @@ def test_much_is_erased_in_small_transactions(desk: Open, monkeypatch: pytest.Mo
     asyncio.run(scenario())
 
 
+def test_every_job_that_is_erased_is_counted(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with desk() as opened:
+            upkeep = SqlJobUpkeep(opened.database, opened.clock)
+            for at_once in range(1, 9):  # the last row of one may be the last of a transaction
+                monkeypatch.setattr(sql_job_upkeep, "ROWS_AT_ONCE", at_once)
+                for number in (1, 2):
+                    await opened.jobs.submit(told(number))
+                await done(opened)
+                assert await upkeep.erase(EraseScope(tenant="acme")) == 2
+
+    asyncio.run(scenario())
+
+
 def test_what_is_half_erased_is_gone_for_everybody(desk: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     """Else the rest of it would begin anew, and whoever looked would find half a job."""
     monkeypatch.setattr(sql_job_upkeep, "ROWS_AT_ONCE", 10)
