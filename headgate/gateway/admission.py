@@ -61,7 +61,7 @@ class Operator(Protocol):
     def refused(self, tenant: str, refusal: Refusal) -> None: ...
 
     def unenforced(self, tenant: str, refusal: Refusal) -> None:
-        """A limit that is only tried would have refused this."""
+        """A limit that is only tried would have refused this: told once for each rule."""
 
 
 class Admissions:
@@ -320,7 +320,8 @@ def _cannot_be_checked(error: HeadgateError) -> StoreUnavailable:
 
 
 def _tell(operator: Operator, tenant: str, decision: Admission) -> None:
-    for refusal in decision.unenforced:
+    by_rule = {refusal.meter.rule.name: refusal for refusal in decision.unenforced}  # of a key, its user and its tenant
+    for refusal in by_rule.values():
         operator.unenforced(tenant, refusal)
     if decision.refusal is not None:
         operator.refused(tenant, decision.refusal)

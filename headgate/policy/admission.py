@@ -18,6 +18,7 @@ from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
 
 SHORT_WAIT_SECONDS = 1.0  # for what ends nobody knows when: money that is held, requests under way
+MOST_ROUNDS = 8  # in which a time is looked for that all rates have free
 PERCENTS = (50, 80, 100)  # of a budget, that are worth telling about
 _HOPELESS = (Verdict.TOO_LARGE, Verdict.SPENT, Verdict.LOOP)
 _WORST_FIRST = {verdict: place for place, verdict in enumerate(Verdict)}
@@ -59,9 +60,13 @@ def decide(posts: Sequence[Post], ask: Ask, now: float) -> Admission:
     worst = min(refusals, key=_badness)
     if worst.verdict in _HOPELESS:
         return Admission(worst, unenforced=tried)
-    waits = [refusal.wait_seconds or 0.0 for refusal in refusals]
-    waits += [_turn_at(post, amounts, now) - now for post in posts if post.meter.rule.enforce]
-    return Admission(worst, wait_seconds=max(waits), unenforced=tried)
+    longest = max([refusal.wait_seconds or 0.0 for refusal in refusals])
+    free = {refusal.meter.name for refusal in refusals if refusal.wait_seconds == longest}
+    others = [post for post in posts if post.meter.name not in free]
+    at = _turn_at(others, amounts, now, now + longest)
+    if at > now + longest:  # then it may be taken in those
+        at = _turn_at(posts, amounts, now, at)
+    return Admission(worst, wait_seconds=at - now, unenforced=tried)
 
 
 def take(posts: Sequence[Post], ask: Ask, output_tokens: int, now: float) -> list[Entry]:
@@ -77,7 +82,7 @@ def take(posts: Sequence[Post], ask: Ask, output_tokens: int, now: float) -> lis
 
 
 def promise(posts: Sequence[Post], ask: Ask, wait_seconds: float, now: float) -> None:
-    """A refused request was told to come back after so long: who comes next is told a later time."""
+    """A refused request was told to come back after so long: who comes next is told another time."""
     amounts = _amounts(ask, _affordable_output(posts, ask, now))
     for meter, state in posts:
         if isinstance(state, Rate) and meter.rule.enforce:
@@ -224,13 +229,21 @@ def _refusal(post: Post, verdict: Verdict, amount: int, now: float) -> Refusal:
     elif verdict in (Verdict.CONCURRENCY, Verdict.HELD):
         wait = SHORT_WAIT_SECONDS
     elif verdict is Verdict.RATE and isinstance(state, Rate):
-        wait = state.turn_at(meter, amount, now) - now
+        wait = state.turn_at(meter, amount, now, now) - now
     elif verdict is Verdict.SPENT and isinstance(state, Rolling) and meter.limit:
         leaving = ((state.window.expires_at(place), taken) for place, taken in state.window.slices())
         wait = fits_at(leaving, reading.used + amount - meter.limit, now) - now
     return Refusal(meter, verdict, reading.used, reading.held, amount, wait, reading.trips_above)
 
 
-def _turn_at(post: Post, amounts: dict[Measure, int], now: float) -> float:
-    meter, state = post
-    return state.turn_at(meter, amounts[meter.rule.measure], now) if isinstance(state, Rate) else now
+def _turn_at(posts: Sequence[Post], amounts: dict[Measure, int], now: float, since: float) -> float:
+    """The earliest time from `since` on that is free in all rates: what is free in one may be taken in another."""
+    at = since
+    for _ in range(MOST_ROUNDS):
+        before = at
+        for meter, state in posts:
+            if isinstance(state, Rate) and meter.rule.enforce:
+                at = max(at, state.turn_at(meter, amounts[meter.rule.measure], now, at))
+        if at == before:
+            break
+    return at

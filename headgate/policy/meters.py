@@ -15,16 +15,13 @@ the theoretical arrival time of the next request.
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import chain
 from typing import Protocol
 
 from headgate.metering import Meter, Reading, Verdict
-from headgate.policy.sliding import SlidingWindow, fits_at
+from headgate.policy.sliding import SlidingWindow
+from headgate.policy.turns import Turns, Wanted
 from headgate.policy.velocity import Velocity
 from headgate.types import Measure, MeterKind
-
-TOLD_SECONDS = 0.001  # times are told in whole milliseconds, rounded up: so much later is it
-MOST_TURNS = 64  # so many are told times of their own; beyond, the time of the last
 
 
 class State(Protocol):
@@ -52,16 +49,15 @@ class State(Protocol):
 
 
 class Rate:
-    """A token bucket and a sliding window. `turn` is the bucket as it will be when all who were told a time came."""
+    """A token bucket and a sliding window, and who was told to come when."""
 
-    __slots__ = ("promised", "tat", "tat_before", "touched", "turn", "window")
+    __slots__ = ("tat", "tat_before", "touched", "turns", "window")
 
     def __init__(self, meter: Meter) -> None:
         self.tat = 0.0
         self.tat_before = 0.0  # the last amount was taken
-        self.turn = 0.0
         self.window = SlidingWindow(meter.rule.period_seconds)
-        self.promised: dict[int, int] = {}  # amounts by the slice in which they were told to come, in order
+        self.turns = Turns()
         self.touched = 0.0
 
     def room(self, meter: Meter, now: float) -> int | None:
@@ -94,32 +90,13 @@ class Rate:
     def release(self, meter: Meter, amount: int, at: float) -> None:
         self.settle(meter, amount, 0, at, at)
 
-    def turn_at(self, meter: Meter, amount: int, now: float) -> float:
-        """When an amount would fit if all come who were told a time before."""
-        rule, window, promised = meter.rule, self.window, self.promised
-        used = window.used(now)
-        while promised and (first := next(iter(promised))) + 1 <= now / window.width_seconds:
-            del promised[first]  # who was told that time has come by now, or never will
-        cost = amount * (rule.period_seconds / meter.limit)
-        turn = max(self.turn, self.tat, now)
-        bucket_at = turn if cost > rule.burst_seconds else turn + cost - rule.burst_seconds
-        excess = used + sum(promised.values()) + amount - meter.limit
-        if excess <= 0:
-            return max(bucket_at, now)
-        waiting = ((window.expires_at(place), taken) for place, taken in chain(window.slices(), promised.items()))
-        return max(bucket_at, fits_at(waiting, excess, now), now)
+    def turn_at(self, meter: Meter, amount: int, now: float, since: float) -> float:
+        """The earliest time from `since` on at which an amount fits if all come who were told a time."""
+        return self.turns.earliest(_wanted(meter, amount), self.tat, self.window, now, since)
 
     def promise(self, meter: Meter, amount: int, at: float) -> None:
         """Somebody was told to come back at a time."""
-        if len(self.promised) >= MOST_TURNS:
-            return
-        at += TOLD_SECONDS
-        place = self.window.slice_of(at)
-        last = next(reversed(self.promised), place)
-        self.promised[place] = self.promised.get(place, 0) + amount
-        if place < last:
-            self.promised = dict(sorted(self.promised.items()))
-        self.turn = max(self.turn, self.tat, at) + amount * (meter.rule.period_seconds / meter.limit)
+        self.turns.add(_wanted(meter, amount), at, self.window)
 
     def reading(self, meter: Meter, now: float) -> Reading:
         used = self.window.used(now)
@@ -133,6 +110,10 @@ class Rate:
             tat = self.tat if self.tat > now else now
             self.take(meter, missing, now)
             self.tat = min(self.tat, max(tat, now + meter.rule.burst_seconds))  # it may be empty: more nobody knows
+
+
+def _wanted(meter: Meter, amount: int) -> Wanted:
+    return Wanted(amount, meter.limit, meter.rule.period_seconds / meter.limit, meter.rule.burst_seconds)
 
 
 class Concurrency:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from headgate.metering import Ask, Charge, Verdict
@@ -60,6 +61,23 @@ def test_a_rate_is_free_when_the_last_that_was_used_leaves_not_when_what_was_giv
         hold, _ = await stand.admit([meter], ask())
         stand.counters.settle(hold, "acme", Charge(released=True))
         assert await stand.counters.read("acme", [meter]) == [before]
+
+    run(counters, scenario)
+
+
+def test_who_tries_in_vain_again_and_again_keeps_nobody_else_waiting(counters: Open) -> None:
+    """His own limit lets him pass much later; all the others of his tenant may come before."""
+
+    async def scenario(stand: Stand) -> None:
+        tenant, own = rate(60, burst_seconds=5.0), msgspec.structs.replace(rate(3), name="user ann")
+        for _ in range(100):
+            await stand.admit([tenant, own], ask())
+        while (refused := (await stand.admit([tenant], ask()))[1]).refusal is None:
+            pass
+        waits = [refused.wait_seconds]
+        for _ in range(9):
+            waits.append((await stand.admit([tenant], ask()))[1].wait_seconds)
+        assert waits == pytest.approx([1.0 + number for number in range(10)], abs=0.1)
 
     run(counters, scenario)
 

@@ -88,18 +88,45 @@ def test_a_promise_is_kept_free_for_whoever_was_told() -> None:
     assert admitted(state, meter, 1, START)
     told = []
     for _ in range(5):
-        told.append(state.turn_at(meter, 1, START))
+        told.append(state.turn_at(meter, 1, START, START))
         state.promise(meter, 1, told[-1])
     assert told == pytest.approx([START + second for second in (1, 2, 3, 4, 5)], abs=0.01)
     assert all(admitted(state, meter, 1, at) for at in told)
 
 
-def test_who_comes_late_by_another_limit_is_expected_then() -> None:
+def test_who_comes_late_by_another_limit_leaves_the_time_before_to_others_and_has_his_turn() -> None:
     meter = rate(60, burst_seconds=1.0)
     state = Rate(meter)
-    admitted(state, meter, 1, START)
-    state.promise(meter, 1, START + 40)
-    assert state.turn_at(meter, 1, START) >= START + 40
+    assert admitted(state, meter, 1, START)
+    state.promise(meter, 1, START + 4.5)
+    told = []
+    for _ in range(6):
+        told.append(state.turn_at(meter, 1, START, START))
+        state.promise(meter, 1, told[-1])
+    assert told == pytest.approx([START + second for second in (1, 2, 3, 5.5, 6.5, 7.5)], abs=0.01)
+    assert all(admitted(state, meter, 1, at) for at in sorted([*told, START + 4.5]))
+
+
+@given(
+    st.sampled_from([0.5, 2.0, 10.0, 60.0]),
+    st.lists(st.integers(1, 200), max_size=20),
+    st.lists(st.tuples(st.integers(1, 300), st.sampled_from([0.0, 0.0, 0.0, 7.5, 40.0, 130.0])), max_size=40),
+)
+def test_everybody_who_was_told_a_time_is_let_in(
+    burst_seconds: float, before: list[int], asked: list[tuple[int, float]]
+) -> None:
+    """In whatever order they were told, though some are kept by another limit for a while. Nobody else comes."""
+    meter = rate(1_000, Measure.TOKENS, burst_seconds=burst_seconds)
+    state, now = Rate(meter), START
+    for amount in before:
+        admitted(state, meter, amount, now)
+    told = []
+    for amount, later_seconds in asked:
+        at = state.turn_at(meter, amount, now, now + later_seconds)
+        assert at >= now + later_seconds
+        state.promise(meter, amount, at)
+        told.append((at, amount))
+    assert all(admitted(state, meter, amount, at) for at, amount in sorted(told))
 
 
 @pytest.mark.parametrize(
@@ -149,4 +176,4 @@ def test_what_was_used_before_a_restart_leaves_a_bucket_empty_at_most() -> None:
     meter = Meter("rate", rule, "key_1", None, 60)
     state = Rate(meter)
     state.restore(meter, 50, START)
-    assert state.window.used(START) == 50 and state.turn_at(meter, 1, START) == pytest.approx(START + 1.0)
+    assert state.window.used(START) == 50 and state.turn_at(meter, 1, START, START) == pytest.approx(START + 1.0)

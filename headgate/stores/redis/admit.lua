@@ -37,11 +37,9 @@ local function refuse(place, m, why, amount)
   elseif why == TOO_MANY or why == HELD then
     wait = 1
   elseif why == RATE_EXCEEDED then
-    wait = turn_at(m, amount, now) - now
+    wait = turn_at(m, amount, now, now) - now
   elseif why == SPENT and m.kind == ROLLING and m.limit > 0 then
-    local leaving = {}
-    for i, one in ipairs(slices(m)) do leaving[i] = {expires_at(m, one[1]), tonumber(one[2])} end
-    wait = fits_at(leaving, amount - left(m, m.w, "0"), now) - now
+    wait = comes_free_at(m, amount, now) - now
   end
   local needed = m.kind == REPEAT and amount or whole(amount)
   return {place - 1, why, found[1], found[2], needed, wait and exact(wait), found[5]}, wait or math.huge
@@ -57,7 +55,7 @@ for place, m in ipairs(meters) do
       unenforced[#unenforced + 1] = refusal
     else
       if not worst or why < worst[2] or (why == worst[2] and wait > worst_wait) then worst, worst_wait = refusal, wait end
-      longest = max(longest, wait)
+      m.wait, longest = wait, max(longest, wait)
     end
   end
 end
@@ -66,10 +64,21 @@ end
 -- money or for a place tries again until there is one, and is not counted among those who come for a rate each time.
 local wait, quiet = -1, 0
 if worst and worst[2] > LOOP then
-  wait = longest
-  for _, m in ipairs(meters) do
-    if m.kind == RATE and m.enforce then wait = max(wait, turn_at(m, amount_of(m, output), now) - now) end
+  local function free_in_all(at, all)
+    for _ = 1, MOST_ROUNDS do  -- what is free in one may be taken in another
+      local before = at
+      for _, m in ipairs(meters) do
+        if m.kind == RATE and m.enforce and (all or m.wait ~= longest) then
+          at = max(at, turn_at(m, amount_of(m, output), now, at))
+        end
+      end
+      if at == before then break end
+    end
+    return at
   end
+  local at = free_in_all(now + longest, false)
+  if at > now + longest then at = free_in_all(at, true) end
+  wait = at - now
   if worst[2] == RATE_EXCEEDED then
     local is_turn, turns = false, math.huge
     for _, m in ipairs(meters) do

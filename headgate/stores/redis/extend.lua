@@ -15,7 +15,7 @@ for i = 2, #entries, 3 do
     if why and why ~= TRIPPED then
       local wait, found = false, reading(m, now)
       if why == HELD then wait = 1 end
-      if why == RATE_EXCEEDED then wait = turn_at(m, more, now) - now end
+      if why == SPENT and m.kind == ROLLING and m.limit > 0 then wait = comes_free_at(m, more, now) - now end
       return answer("", {{named(m)}, {0, why, found[1], found[2], whole(more), wait and exact(wait)}})
     end
   end

@@ -37,7 +37,7 @@ if wanted == 0 then return grant(0, -1, used(m, now)) end
 local why = verdict(m, needed, now)
 if why then
   if why == TOO_LARGE then return grant(0, -1, used(m, now), why) end
-  local wait = turn_at(m, needed, now) - now
+  local wait = turn_at(m, needed, now, now) - now
   promise(m, needed, now + wait, now)
   return grant(0, wait, used(m, now), why)
 end

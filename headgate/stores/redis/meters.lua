@@ -4,7 +4,7 @@
 -- Sums of pico-dollars pass 2^53, where Lua's numbers end. They are kept as decimal strings and changed by HINCRBY, which is
 -- exact to 63 bits; what is compared are differences, computed from two halves. A single request's amounts are below 2^53.
 --
--- Fields: t u p  of a rate: theoretical arrival time, turn, promises        s h  spent, held
+-- Fields: t m  of a rate: theoretical arrival time, turns        s h  spent, held
 --         w o n  of a window: total, oldest and newest slice; and each slice by its number
 --         r f q b k y v z  of a velocity: retry, what tripped it, probe, baseline, periods, period, spent in it, reset
 --         l c  of a repeat: last, times
@@ -12,7 +12,7 @@ local call, format, floor, max, min, tonumber, unpack = redis.call, string.forma
 local RATE, CONCURRENCY, BUDGET, ROLLING, VELOCITY, REPEAT = 1, 2, 3, 4, 5, 6
 local REQUESTS, TOKENS, USD = 0, 1, 2
 local TOO_LARGE, SPENT, LOOP, TRIPPED, RATE_EXCEEDED, TOO_MANY, HELD = 1, 2, 3, 4, 5, 6, 7
-local MOST_TURNS, RECOVERED_SHARE, PROBE_SECONDS, MOST_DECAYS = 64, 0.5, 60.0, 200
+local MOST_TURNS, MOST_ROUNDS, RECOVERED_SHARE, PROBE_SECONDS, MOST_DECAYS = 64, 8, 0.5, 60.0, 200
 local BASELINE_WEIGHT, BASELINE_PERIODS, BASELINE_FLOOR = 0.1, 12, 1e10
 local DAY, TOLD_SECONDS = 86400, 0.001
 
@@ -58,9 +58,9 @@ local function load(m, now)
   local kind, key = m.kind, m.key
   if kind == RATE then
     m.place = floor(now / m.width)
-    local got = call("HMGET", key, "t", "u", "w", "o", "n", "p", whole(m.place))
-    m.t, m.u, m.w, m.o, m.n, m.p = tonumber(got[1]) or 0, tonumber(got[2]) or 0, got[3], tonumber(got[4]), tonumber(got[5]), got[6]
-    m.here, m.new = tonumber(got[7]) or 0, not got[1] and not got[2]
+    local got = call("HMGET", key, "t", "w", "o", "n", "m", whole(m.place))
+    m.t, m.w, m.o, m.n, m.m = tonumber(got[1]) or 0, got[2], tonumber(got[3]), tonumber(got[4]), got[5]
+    m.here, m.new = tonumber(got[6]) or 0, not got[1] and not got[5]
   elseif kind == BUDGET then
     local got = call("HMGET", key, "s", "h")
     m.s, m.h = got[1], got[2]
@@ -180,58 +180,118 @@ local function fits_at(waiting, excess, now)
   return max(at, now)
 end
 
+-- When so much of a rolling budget is free.
+local function comes_free_at(m, amount, now)
+  local leaving = {}
+  for i, one in ipairs(slices(m)) do leaving[i] = {expires_at(m, one[1]), tonumber(one[2])} end
+  return fits_at(leaving, amount - left(m, m.w, "0"), now)
+end
+
 -- A rate -------------------------------------------------------------------------------------------------------------
 
--- Amounts that were told to come, by slice; those whose time has come are dropped.
-local function promised(m, now)
+-- headgate/policy/turns.py: who was told to come, as {slice, amount, time of the last, latest arrival time}. Those whose time has
+-- come are dropped.
+local function turns_of(m, now)
+  if m.turns then return m.turns end
   local found = {}
-  for place, amount in (m.p or ""):gmatch("(%d+):(%d+)") do
+  m.turns = found
+  for place, amount, at, latest in (m.m or ""):gmatch("(%d+):(%d+):([^:;]+):([^:;]+)") do
     place = tonumber(place)
-    if #found > 0 or place + 1 > now / m.width then found[#found + 1] = {place, tonumber(amount)} end
+    if #found > 0 or place + 1 > now / m.width then
+      found[#found + 1] = {place, tonumber(amount), tonumber(at), tonumber(latest)}
+    end
   end
   return found
 end
 
-local function turn_at(m, amount, now)
-  local excess = used(m, now) + amount - m.limit
-  local cost = amount * (m.period / m.limit)
-  local turn = max(m.u, m.t, now)
-  local bucket_at = cost > m.burst and turn or turn + cost - m.burst
-  local promises = promised(m, now)
-  for _, one in ipairs(promises) do excess = excess + one[2] end
-  local waiting = {}
-  if excess > 0 then
-    for _, one in ipairs(slices(m)) do waiting[#waiting + 1] = {expires_at(m, one[1]), tonumber(one[2])} end
-    for _, one in ipairs(promises) do waiting[#waiting + 1] = {expires_at(m, one[1]), one[2]} end
+local function filling_seconds(m, cost) return cost > m.burst and 0 or cost - m.burst end
+
+-- When the window has room for all who come as long as an amount is in it; to be asked for later times only.
+local function room_for(m, turns, excess)
+  local leaving, left, coming, free_at = nil, 0, 1, 0
+  local function load_leaving()
+    leaving = {}
+    m.slices = m.slices or slices(m)
+    for _, one in ipairs(m.slices) do leaving[#leaving + 1] = {expires_at(m, one[1]), tonumber(one[2])} end
+    for _, one in ipairs(turns) do leaving[#leaving + 1] = {expires_at(m, one[1]), one[2]} end
   end
-  return max(bucket_at, fits_at(waiting, excess, now), now)
+  return function(at)
+    at = max(at, free_at)
+    while true do
+      while turns[coming] and turns[coming][3] < at + (m.period + m.width) do
+        excess = excess + turns[coming][2]
+        coming = coming + 1
+      end
+      if excess > 0 and not leaving then load_leaving() end
+      while excess > 0 and leaving[left + 1] do
+        left = left + 1
+        free_at, excess = leaving[left][1], excess - leaving[left][2]
+      end
+      if free_at <= at then return at end
+      at = free_at
+    end
+  end
 end
 
--- Whether it is a turn of his own.
+-- The earliest time from `since` on at which an amount fits and takes nobody's turn.
+local function turn_at(m, amount, now, since)
+  local each = m.period / m.limit
+  local cost, room = amount * each, used(m, now) + amount - m.limit
+  local filling, turns, latest, tat, at = filling_seconds(m, cost), turns_of(m, now), {}, m.t, since
+  local before = math.huge
+  for i = #turns, 1, -1 do
+    before = min(turns[i][4], before - turns[i][2] * each)
+    latest[i] = before
+  end
+  local from_then_on = room_for(m, turns, room)
+  for i, one in ipairs(turns) do
+    at = max(at, tat + filling)
+    local begins_at = one[1] * m.width
+    if at < begins_at then
+      at = from_then_on(at)
+      if at < begins_at and max(tat, at) + cost <= latest[i] then return at end
+    end
+    if one[3] + TOLD_SECONDS > now then tat = max(tat, one[3] + TOLD_SECONDS) + one[2] * each end
+    at = max(since, one[3])
+  end
+  return from_then_on(max(at, tat + filling))
+end
+
+-- Whether he is expected.
 local function promise(m, amount, at, now)
-  local promises = promised(m, now)
-  if #promises >= MOST_TURNS then return false end
-  at = at + TOLD_SECONDS
-  local place, i = floor(at / m.width), #promises
-  while i > 0 and promises[i][1] > place do i = i - 1 end
-  if i > 0 and promises[i][1] == place then
-    promises[i][2] = promises[i][2] + amount
+  local turns, each = turns_of(m, now), m.period / m.limit
+  local cost = amount * each
+  local latest = at - filling_seconds(m, cost)
+  local place, i = floor((at + TOLD_SECONDS) / m.width), #turns
+  while i > 0 and turns[i][1] > place do i = i - 1 end
+  local there = turns[i]
+  if there and there[1] == place then
+    if at >= there[3] then
+      latest = min(there[4], latest - there[2] * each)
+    else
+      at, latest = there[3], min(latest, there[4] - cost)
+    end
+    turns[i] = {place, there[2] + amount, at, latest}
   else
-    table.insert(promises, i + 1, {place, amount})
+    if i >= MOST_TURNS then return false end
+    table.insert(turns, i + 1, {place, amount, at, latest})
+    turns[MOST_TURNS + 1] = nil
   end
   local texts = {}
-  for i, one in ipairs(promises) do texts[i] = whole(one[1]) .. ":" .. whole(one[2]) end
-  m.u = max(m.u, m.t, at) + amount * (m.period / m.limit)
-  m.p = table.concat(texts, ";")
-  call("HSET", m.key, "u", exact(m.u), "p", m.p)
+  for i, one in ipairs(turns) do texts[i] = format("%.0f:%.0f:%.17g:%.17g", unpack(one)) end
+  call("HSET", m.key, "m", table.concat(texts, ";"))
   touch(m, now)
   return true
 end
 
--- So long nobody gets a turn of his own, if there was none left.
+-- So long who is not expected is told the same: then a turn is over, and its slice, or it has come.
 local function turns_seconds(m, now)
-  local first = promised(m, now)[1]
-  return first and (first[1] + 1) * m.width - now or 0
+  local seconds = math.huge
+  for _, one in ipairs(turns_of(m, now)) do
+    seconds = min(seconds, (one[1] + 1) * m.width - now)
+    if one[3] + TOLD_SECONDS > now then return min(seconds, one[3] + TOLD_SECONDS - now) end
+  end
+  return seconds < math.huge and seconds or 0
 end
 
 -- So long an amount that is refused stays refused if nothing is given back, whoever comes.
@@ -247,7 +307,7 @@ local function take_rate(m, amount, now)
   used(m, now)
   m.o, m.n, m.w = m.o or m.place, m.place, (tonumber(m.w) or 0) + amount
   m.here = m.here + amount
-  if m.new then call("HSET", m.key, "u", "0", "p", "") end  -- found fast before many slices, and looked for in vain after
+  if m.new then call("HSET", m.key, "m", "") end  -- found fast before many slices, and looked for in vain after
   call("HSET", m.key, "t", exact(m.t), "w", whole(m.w), "o", whole(m.o), "n", whole(m.n), whole(m.place), whole(m.here))
 end
 
